@@ -1,0 +1,168 @@
+//! One backup, as the vault lists it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::name::{Names, Stamp};
+use crate::sidecar::{Sidecar, State, invalid};
+use crate::{Error, Result};
+
+/// A sealed file and what is known about it.
+///
+/// It is a snapshot: [`Vault::mark_verified`](crate::Vault::mark_verified) and
+/// [`Vault::mark_drilled`](crate::Vault::mark_drilled) return the entry as it is after them.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    path: PathBuf,
+    id: String,
+    stamp: Option<Stamp>,
+    sealed_bytes: u64,
+    facts: Facts,
+}
+
+#[derive(Debug, Clone)]
+enum Facts {
+    Known(Box<Sidecar>),
+    Absent,
+    Unusable(Arc<Error>),
+}
+
+impl Entry {
+    /// Reads the entry `stamp` of a vault's directory.
+    pub(crate) fn read(directory: &Path, names: &Names, stamp: Stamp) -> Result<Self> {
+        let path = directory.join(names.entry(stamp));
+        let sidecar = directory.join(names.sidecar(stamp));
+        let facts = match Sidecar::read(&sidecar) {
+            Ok(Some(known)) if known.belongs_to(names, stamp) => Facts::Known(Box::new(known)),
+            Ok(Some(_)) => {
+                Facts::Unusable(Arc::new(invalid(&sidecar, "it describes another file")))
+            }
+            Ok(None) => Facts::Absent,
+            Err(error) => Facts::Unusable(Arc::new(error)),
+        };
+        Ok(Self {
+            sealed_bytes: length(&path)?,
+            path,
+            id: stamp.to_string(),
+            stamp: Some(stamp),
+            facts,
+        })
+    }
+
+    /// Reads a sealed file outside the vault, with the sidecar beside it if there is one for it.
+    pub(crate) fn outside(path: &Path, suffix: &str) -> Result<Self> {
+        let sealed_bytes = length(path)?;
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let beside = name
+            .strip_suffix(suffix)
+            .map(|stem| path.with_file_name(format!("{stem}.json")));
+        let facts = match beside.map(|sidecar| Sidecar::read(&sidecar)) {
+            Some(Ok(Some(known))) if known.file == name => Facts::Known(Box::new(known)),
+            Some(Err(error)) => Facts::Unusable(Arc::new(error)),
+            _ => Facts::Absent,
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            id: name,
+            stamp: None,
+            sealed_bytes,
+            facts,
+        })
+    }
+
+    /// The sealed file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What names the entry within its vault: `20261121T161200Z`, or `20261121T161200Z-2` for the second of the same
+    /// second. For a file outside the vault it is the file's name.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The time whose data it holds: from the sidecar, else from the name; `None` for a file outside the vault without
+    /// a sidecar.
+    pub fn taken_at(&self) -> Option<Timestamp> {
+        self.sidecar()
+            .map(|sidecar| sidecar.taken_at)
+            .or_else(|| self.stamp.map(Stamp::second))
+    }
+
+    /// The length of the sealed file on disk, in bytes.
+    pub fn sealed_bytes(&self) -> u64 {
+        self.sealed_bytes
+    }
+
+    /// The recorded facts, where there are any that this library can read.
+    pub fn sidecar(&self) -> Option<&Sidecar> {
+        match &self.facts {
+            Facts::Known(sidecar) => Some(sidecar),
+            Facts::Absent | Facts::Unusable(_) => None,
+        }
+    }
+
+    /// Why there are none, although there is a sidecar.
+    pub fn sidecar_error(&self) -> Option<&Error> {
+        match &self.facts {
+            Facts::Unusable(error) => Some(error),
+            Facts::Known(_) | Facts::Absent => None,
+        }
+    }
+
+    /// How far it is proven, according to its sidecar.
+    pub fn state(&self) -> State {
+        self.sidecar().map_or(State::Foreign, Sidecar::state)
+    }
+
+    /// Whether it is recorded as verified and still has the recorded length.
+    pub fn is_verified(&self) -> bool {
+        self.sidecar().is_some_and(|sidecar| {
+            sidecar.state() >= State::Verified && sidecar.sealed_bytes == self.sealed_bytes
+        })
+    }
+
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
+        self.stamp
+    }
+
+    /// Sorts by the time of the data, then by name.
+    pub(crate) fn order(&self) -> (Option<Timestamp>, Option<Stamp>) {
+        (self.taken_at(), self.stamp)
+    }
+
+    /// The facts, or why they cannot be had.
+    pub(crate) fn require_sidecar(&self) -> Result<&Sidecar> {
+        match &self.facts {
+            Facts::Known(sidecar) => Ok(sidecar),
+            Facts::Absent => Err(Error::NoSidecar {
+                path: self.path.clone(),
+            }),
+            Facts::Unusable(error) => Err(match &**error {
+                Error::UnknownSidecarVersion { path, found } => Error::UnknownSidecarVersion {
+                    path: path.clone(),
+                    found: found.clone(),
+                },
+                other => invalid(&self.path, other.to_string()),
+            }),
+        }
+    }
+}
+
+/// The length of a regular file; a link or directory in its place is no entry.
+fn length(path: &Path) -> Result<u64> {
+    let metadata = fs_err::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(Error::NotAge {
+            path: path.to_owned(),
+            armored: false,
+        });
+    }
+    Ok(metadata.len())
+}

@@ -1,0 +1,73 @@
+//! From what a person calls an entry to the entry.
+
+use std::path::Path;
+
+use crate::entry::Entry;
+use crate::latest::newest_verified;
+use crate::vault::Vault;
+use crate::{Error, Result};
+
+pub(crate) fn find(vault: &Vault, spec: &str) -> Result<Entry> {
+    let entries = vault.entries()?;
+    if spec == "latest" {
+        let nothing = || Error::NothingVerified {
+            service: vault.service().to_owned(),
+            entries: entries.len(),
+        };
+        return newest_verified(&entries).cloned().ok_or_else(nothing);
+    }
+    if let Some(entry) = by_id(&entries, spec)? {
+        return Ok(entry);
+    }
+    by_name(vault, spec).unwrap_or_else(|| by_path(vault, Path::new(spec)))
+}
+
+fn by_id(entries: &[Entry], spec: &str) -> Result<Option<Entry>> {
+    if let Some(exact) = entries.iter().find(|entry| entry.id() == spec) {
+        return Ok(Some(exact.clone()));
+    }
+    let mut matching = entries
+        .iter()
+        .filter(|entry| !spec.is_empty() && entry.id().starts_with(spec));
+    match (matching.next(), matching.next()) {
+        (Some(only), None) => Ok(Some(only.clone())),
+        (Some(first), Some(second)) => {
+            let candidates = [first, second]
+                .into_iter()
+                .chain(matching)
+                .map(|entry| entry.id().to_owned())
+                .collect();
+            Err(Error::Ambiguous {
+                spec: spec.to_owned(),
+                candidates,
+            })
+        }
+        (None, _) => Ok(None),
+    }
+}
+
+/// The bare name of an entry's file.
+fn by_name(vault: &Vault, spec: &str) -> Option<Result<Entry>> {
+    let stamp = vault.names().parse_entry(spec)?;
+    vault
+        .directory()
+        .join(spec)
+        .is_file()
+        .then(|| Entry::read(vault.directory(), vault.names(), stamp))
+}
+
+/// A path into the vault, also through its link, or out of it.
+fn by_path(vault: &Vault, path: &Path) -> Result<Entry> {
+    let Ok(path) = fs_err::canonicalize(path) else {
+        return Err(Error::NoSuchEntry {
+            spec: path.display().to_string(),
+        });
+    };
+    let name = path.file_name().and_then(|name| name.to_str());
+    match name.and_then(|name| vault.names().parse_entry(name)) {
+        Some(stamp) if path.parent() == Some(vault.directory()) => {
+            Entry::read(vault.directory(), vault.names(), stamp)
+        }
+        _ => Entry::outside(&path, vault.names().suffix()),
+    }
+}

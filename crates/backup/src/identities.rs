@@ -1,0 +1,134 @@
+//! What opens a sealed file: private keys and passphrases, tried one by one.
+
+mod file;
+mod held;
+mod locked;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use crate::origin::{Origin, Problem};
+use crate::recipients::Fingerprint;
+use crate::{Error, Result};
+
+use held::Held;
+pub(crate) use held::{Attempt, Known};
+
+/// Asked for the passphrase of a private key or identity file, given its path; `None` skips that file.
+type Ask = Arc<dyn Fn(&Path) -> Option<SecretString> + Send + Sync>;
+
+/// The private keys and passphrases at hand.
+///
+/// Files are read line by line: an identity of a kind this library cannot use is skipped with a note in
+/// [`notes`](Self::notes) and does not spoil the identities beside it. Neither `Debug` nor any error shows a secret.
+#[derive(Clone, Default)]
+pub struct Identities {
+    held: Vec<Arc<Held>>,
+    notes: Vec<Problem>,
+    ask: Option<Ask>,
+}
+
+impl Identities {
+    /// No identity yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The identities of one file; see [`add_file`](Self::add_file).
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let mut identities = Self::new();
+        identities.add_file(path)?;
+        Ok(identities)
+    }
+
+    /// Sets who is asked for the passphrase of encrypted files that are added after this.
+    ///
+    /// An encrypted SSH key asks once, and only when a file is to be opened that was sealed for it. An encrypted
+    /// identity file asks when it is added, because only its clear text tells whom it may open for.
+    pub fn ask_with(
+        &mut self,
+        ask: impl Fn(&Path) -> Option<SecretString> + Send + Sync + 'static,
+    ) {
+        self.ask = Some(Arc::new(ask));
+    }
+
+    /// Adds a file: an age or SOPS `keys.txt`, an OpenSSH or PEM private key, or a `keys.txt` encrypted with a
+    /// passphrase by `age -p`.
+    ///
+    /// # Errors
+    /// [`Error::IdentityUnreadable`] if it cannot be read, [`Error::WrongPassphrase`] if the answer to the question
+    /// does not open it. A file without any usable identity is not an error but a note.
+    pub fn add_file(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        file::add(self, path.as_ref())
+    }
+
+    /// Adds the text of a keys file that comes from elsewhere, such as a secret store; `name` is for the notes.
+    pub fn add_text(&mut self, text: &SecretString, name: &str) {
+        file::add_lines(self, text, name);
+    }
+
+    /// Adds a passphrase for files that were sealed with one.
+    pub fn add_passphrase(&mut self, passphrase: SecretString) {
+        self.hold(Held::Passphrase(passphrase));
+    }
+
+    /// The lines and files that were skipped, and why.
+    pub fn notes(&self) -> &[Problem] {
+        &self.notes
+    }
+
+    /// The public names of the identities, as [`Recipients::fingerprints`](crate::Recipients::fingerprints) shows
+    /// them: derived from the private keys, not read from a comment beside them.
+    pub fn fingerprints(&self) -> impl Iterator<Item = Fingerprint> {
+        self.held.iter().map(|held| held.fingerprint())
+    }
+
+    /// How many identities there are.
+    pub fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    pub(crate) fn attempt(&self, path: &Path) -> Result<Attempt<'_>> {
+        if self.held.is_empty() {
+            return Err(Error::NoIdentity {
+                path: path.to_owned(),
+                skipped: self.notes.len(),
+            });
+        }
+        Ok(Attempt::new(&self.held))
+    }
+
+    fn hold(&mut self, held: Held) {
+        self.held.push(Arc::new(held));
+    }
+
+    fn note(&mut self, origin: Origin, reason: impl Into<String>) {
+        self.notes.push(Problem {
+            origin,
+            reason: reason.into(),
+        });
+    }
+}
+
+impl fmt::Debug for Identities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identities")
+            .field(
+                "public",
+                &self
+                    .fingerprints()
+                    .map(|each| each.text)
+                    .collect::<Vec<_>>(),
+            )
+            .field("notes", &self.notes)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,133 @@
+//! One identity, and the attempt of all of them on one header.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use age::{DecryptError, Identity as _, scrypt, ssh, x25519};
+use age_core::format::{FileKey, Stanza};
+use age_core::secrecy::ExposeSecret as _;
+use secrecy::SecretString;
+
+use super::locked::LockedSshKey;
+use crate::recipients::{Fingerprint, RecipientKind};
+use crate::stanza;
+
+/// An identity of any kind.
+pub(crate) enum Held {
+    X25519(x25519::Identity),
+    Ssh(Fingerprint, ssh::Identity),
+    LockedSsh(LockedSshKey),
+    Passphrase(SecretString),
+}
+
+impl Held {
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        match self {
+            Self::X25519(identity) => Fingerprint {
+                kind: RecipientKind::X25519,
+                text: identity.to_public().to_string(),
+            },
+            Self::Ssh(fingerprint, _) => fingerprint.clone(),
+            Self::LockedSsh(key) => key.fingerprint().clone(),
+            Self::Passphrase(_) => Fingerprint {
+                kind: RecipientKind::Scrypt,
+                text: "passphrase".to_owned(),
+            },
+        }
+    }
+
+    fn unwrap_stanzas(&self, stanzas: &[Stanza]) -> Option<Result<FileKey, DecryptError>> {
+        match self {
+            Self::X25519(identity) => identity.unwrap_stanzas(stanzas),
+            Self::Ssh(_, identity) => identity.unwrap_stanzas(stanzas),
+            Self::LockedSsh(key) => key.unwrap_stanzas(stanzas),
+            // Making a scrypt identity measures this machine's speed, so it is made only where it is needed.
+            Self::Passphrase(passphrase) if stanzas.iter().any(|stanza| stanza.tag == "scrypt") => {
+                scrypt::Identity::new(passphrase.clone()).unwrap_stanzas(stanzas)
+            }
+            Self::Passphrase(_) => None,
+        }
+    }
+}
+
+/// What became of an attempt.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    /// Hashes of the header's stanzas.
+    pub(crate) stanzas: Vec<String>,
+    /// The key, so that the same file can be opened again without asking anybody.
+    pub(crate) file_key: Option<FileKey>,
+    /// The first error of an identity that took a stanza for its own and failed on it.
+    pub(crate) failure: Option<DecryptError>,
+    /// The private key whose passphrase was answered wrongly.
+    pub(crate) still_locked: Option<PathBuf>,
+}
+
+impl Outcome {
+    fn fail(&mut self, held: &Held, error: DecryptError) {
+        match (held, &error) {
+            (Held::LockedSsh(key), DecryptError::KeyDecryptionFailed) => {
+                self.still_locked = Some(key.path().to_owned());
+            }
+            _ => self.failure = self.failure.take().or(Some(error)),
+        }
+    }
+}
+
+/// Tries every identity in turn; the failure of one does not keep the next from its turn.
+pub(crate) struct Attempt<'a> {
+    held: &'a [Arc<Held>],
+    outcome: RefCell<Outcome>,
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) fn new(held: &'a [Arc<Held>]) -> Self {
+        Self {
+            held,
+            outcome: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn into_outcome(self) -> Outcome {
+        self.outcome.into_inner()
+    }
+}
+
+impl age::Identity for Attempt<'_> {
+    fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, DecryptError>> {
+        self.held
+            .iter()
+            .find_map(|held| held.unwrap_stanzas(std::slice::from_ref(stanza))?.ok())
+            .map(Ok)
+    }
+
+    fn unwrap_stanzas(&self, stanzas: &[Stanza]) -> Option<Result<FileKey, DecryptError>> {
+        let mut outcome = self.outcome.borrow_mut();
+        outcome.stanzas = stanzas.iter().map(stanza::hash).collect();
+        for held in self.held {
+            match held.unwrap_stanzas(stanzas) {
+                Some(Ok(file_key)) => {
+                    outcome.file_key = Some(copy(&file_key));
+                    return Some(Ok(file_key));
+                }
+                Some(Err(error)) => outcome.fail(held, error),
+                None => {}
+            }
+        }
+        None
+    }
+}
+
+/// An identity that already knows the key of one file.
+pub(crate) struct Known<'a>(pub(crate) &'a FileKey);
+
+impl age::Identity for Known<'_> {
+    fn unwrap_stanza(&self, _: &Stanza) -> Option<Result<FileKey, DecryptError>> {
+        Some(Ok(copy(self.0)))
+    }
+}
+
+fn copy(file_key: &FileKey) -> FileKey {
+    FileKey::init_with_mut(|bytes| bytes.copy_from_slice(file_key.expose_secret()))
+}

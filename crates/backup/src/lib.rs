@@ -1,0 +1,129 @@
+//! An age-encrypted vault of backups: sealed atomically, catalogued, verified.
+//!
+//! A backup is worth what its restore is worth, and most are lost long before the restore: a half-written file at the
+//! final name, a link to a backup that nobody ever opened, a key that turns out to be the wrong one. This library
+//! writes any payload through [age] into a directory so that each of these is either impossible or found out at once.
+//! It knows nothing about databases; the payload is a stream of bytes.
+//!
+//! ```
+//! use std::io::{Read, Write};
+//! use backup::{Depth, Identities, Recipients, SidecarFacts, Vault};
+//!
+//! # let directory = tempfile::tempdir()?;
+//! # let directory = directory.path();
+//! # let key = age::x25519::Identity::generate();
+//! # let public_key = key.to_public().to_string();
+//! # let keys_file = directory.join("keys.txt");
+//! # fs_err::write(&keys_file, age::secrecy::ExposeSecret::expose_secret(&key.to_string()))?;
+//! let mut recipients = Recipients::new();
+//! recipients.add(&public_key)?;
+//!
+//! let vault = Vault::open(directory, "state-hub")?;
+//! let lock = vault.lock()?;
+//! let mut sealing = vault.begin(&lock, &recipients, "2026-11-21T16:12:00Z".parse()?)?;
+//! sealing.write_all(b"the payload")?;
+//! let entry = sealing.commit(SidecarFacts::new("2026-11-21T16:12:03Z".parse()?))?;
+//! assert!(entry.path().ends_with("state-hub-20261121T161200Z.sql.gz.age"));
+//!
+//! let identities = Identities::load(&keys_file)?;
+//! vault.verify(&entry, &identities, Depth::Full)?;
+//! vault.mark_verified(&entry, "2026-11-21T16:12:04Z".parse()?)?;
+//!
+//! let latest = vault.find("latest")?;
+//! let mut clear = String::new();
+//! vault.open_entry(&latest, &identities)?.read_to_string(&mut clear)?;
+//! assert_eq!(clear, "the payload");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What is on disk
+//!
+//! ```text
+//! state-hub-20261121T161200Z.sql.gz.age     the sealed file: `age -d` opens it, with or without this library
+//! state-hub-20261121T161200Z.json           its sidecar: public facts, specified in docs/formats/sidecar.md
+//! state-hub-latest.sql.gz.age               a link to the newest verified one
+//! .state-hub.lock  .state-hub.catalogue-lock
+//! ```
+//!
+//! All files have mode 0600. Times in names are UTC, and are the times of the data, not of the file.
+//!
+//! # What is promised
+//!
+//! * **A name means a whole file.** A payload is written to a temporary file, synced, and only then named. Killed
+//!   between any two steps, a run leaves a complete entry or none; [`Vault::leftovers`] names the rest.
+//! * **`latest` means verified.** Only [`Vault::mark_verified`] moves the link, and it marks only a file whose SHA-256 is
+//!   the one that was computed while it was written. The link goes to the newest of them.
+//! * **Nothing is overwritten.** A second backup of the same second gets the next number.
+//! * **One run at a time.** [`Vault::lock`] is held by the kernel and dies with the process. Reading, verifying and
+//!   marking need no lock and may run beside a backup.
+//! * **An opened file has its end.** The last chunk is authenticated before the first byte is handed out, and every
+//!   chunk before any byte of it.
+//! * **No secret is shown.** Passphrases and private keys are in no error, no `Debug` output and no file; a line that
+//!   cannot be read is named by its number.
+//!
+//! # What is not
+//!
+//! age has no sender: whoever knows the public recipients and may write to the directory can put another file there.
+//! The sidecar's hashes show the exchange, as long as the sidecar was not exchanged too. And a file that opens is not
+//! yet a database that restores: [`Vault::mark_drilled`] records that someone tried.
+//!
+//! # Keys
+//!
+//! [`Recipients`] are age X25519 keys, SSH keys of the types ed25519 and RSA, or one passphrase. [`Identities`] are
+//! read line by line from age or SOPS `keys.txt`, from SSH private keys, or are passphrases; they are tried one by one.
+//! A header does not tell for which X25519 key a stanza was made, so the proof that an absent key (the escrow key in
+//! the safe) is still good is made when sealing: the sidecar records the hash of the stanza made for each recipient,
+//! and every verification looks for it in the header.
+//!
+//! # Errors
+//!
+//! [`Error`] tells apart what calls for different actions: no key given, wrong key, header damaged, truncated, a bit
+//! flipped, not an age file. [`Error::hint`] says what to do.
+//!
+//! [age]: https://age-encryption.org/v1
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod digest;
+mod durable;
+mod entry;
+mod error;
+mod find;
+mod identities;
+mod latest;
+mod leftover;
+mod lock;
+mod name;
+mod origin;
+mod recipients;
+mod sealing;
+mod sidecar;
+mod source;
+mod stanza;
+mod unsealed;
+mod vault;
+mod verify;
+
+pub use crate::{
+    entry::Entry,
+    error::{Error, Result},
+    identities::Identities,
+    leftover::{Leftover, LeftoverKind},
+    lock::{LockOwner, VaultLock},
+    origin::{Origin, Problem},
+    recipients::{Fingerprint, RecipientKind, Recipients},
+    sealing::Sealing,
+    sidecar::{SealedFor, Sidecar, SidecarFacts, State},
+    unsealed::{Unsealed, open_file, open_reader},
+    vault::{Vault, VaultOptions},
+    verify::{Depth, Verification},
+};
+
+// Types of other crates that appear in the public interface.
+pub use jiff::Timestamp;
+pub use secrecy::SecretString;
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

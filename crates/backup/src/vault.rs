@@ -1,0 +1,250 @@
+//! The vault: one directory, one service, its sealed files and what is recorded about them.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use crate::entry::Entry;
+use crate::leftover::{self, Leftover};
+use crate::lock::{CatalogueLock, VaultLock};
+use crate::name::Names;
+use crate::sealing::Sealing;
+use crate::unsealed::Unsealed;
+use crate::verify::{self, Depth, Verification};
+use crate::{Error, Identities, Recipients, Result, durable, find, latest};
+
+/// How a vault is opened.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct VaultOptions {
+    /// Create the directory, mode 0700, if it does not exist. Off by default: a mistyped or unmounted path should not
+    /// become a new, empty vault.
+    pub create: bool,
+    /// What the names of sealed files end with; `.sql.gz.age` by default.
+    pub suffix: String,
+}
+
+impl Default for VaultOptions {
+    fn default() -> Self {
+        Self {
+            create: false,
+            suffix: ".sql.gz.age".to_owned(),
+        }
+    }
+}
+
+/// One service's backups in one directory.
+///
+/// Several services may share a directory; a vault sees only the files whose names are exactly those of its own
+/// service. Cloning is cheap and gives a second handle on the same directory.
+#[derive(Debug, Clone)]
+pub struct Vault {
+    directory: PathBuf,
+    names: Names,
+}
+
+impl Vault {
+    /// Opens the vault of `service` in an existing directory, with the default options.
+    ///
+    /// # Errors
+    /// [`Error::NoVault`] if there is no such directory, [`Error::InvalidService`] for a name other than
+    /// `[a-z0-9][a-z0-9._-]*`.
+    pub fn open(directory: impl AsRef<Path>, service: &str) -> Result<Self> {
+        Self::open_with(directory, service, &VaultOptions::default())
+    }
+
+    /// Opens the vault of `service` as `options` say.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open), and [`Error::InvalidSuffix`].
+    pub fn open_with(
+        directory: impl AsRef<Path>,
+        service: &str,
+        options: &VaultOptions,
+    ) -> Result<Self> {
+        let names = Names::new(service, &options.suffix)?;
+        let directory = directory.as_ref();
+        if options.create {
+            create_private(directory)?;
+        }
+        match fs_err::canonicalize(directory) {
+            Ok(directory) if directory.is_dir() => Ok(Self { directory, names }),
+            Ok(_) => Err(Error::NoVault {
+                path: directory.to_owned(),
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::NoVault {
+                path: directory.to_owned(),
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The directory, as an absolute path without links.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The service whose backups these are.
+    pub fn service(&self) -> &str {
+        self.names.service()
+    }
+
+    /// Where the `latest` link is, or will be once an entry is verified.
+    pub fn latest_link(&self) -> PathBuf {
+        self.directory.join(self.names.latest())
+    }
+
+    /// Takes the lock that sealing needs.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] at once if any process, or another part of this one, holds it.
+    pub fn lock(&self) -> Result<VaultLock> {
+        VaultLock::acquire(&self.directory.join(self.names.run_lock()), self.service())
+    }
+
+    /// Begins a new entry that holds the data of the time `taken_at`, sealed for `recipients`.
+    ///
+    /// # Errors
+    /// [`Error::NoRecipients`], [`Error::ForeignLock`], [`Error::TimeOutOfRange`].
+    pub fn begin(
+        &self,
+        lock: &VaultLock,
+        recipients: &Recipients,
+        taken_at: Timestamp,
+    ) -> Result<Sealing> {
+        self.check_lock(lock)?;
+        Sealing::begin(self.clone(), lock.clone(), recipients, taken_at)
+    }
+
+    /// Every entry, newest data first.
+    ///
+    /// Files without a sidecar, as another tool or a copy by hand leaves them, are listed with what their name and
+    /// length tell; an unusable sidecar does not hide its entry either.
+    pub fn entries(&self) -> Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for item in fs_err::read_dir(&self.directory)? {
+            let item = item?;
+            let stamp = item
+                .file_name()
+                .to_str()
+                .and_then(|name| self.names.parse_entry(name));
+            let Some(stamp) = stamp.filter(|_| item.file_type().is_ok_and(|kind| kind.is_file()))
+            else {
+                continue;
+            };
+            match Entry::read(&self.directory, &self.names, stamp) {
+                Ok(entry) => entries.push(entry),
+                // Somebody removed it after the directory was read.
+                Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.order()));
+        Ok(entries)
+    }
+
+    /// Finds one entry by what a person calls it: `latest`, an id or the unique beginning of one, or a path.
+    ///
+    /// `latest` is the newest verified entry, which is where the link points. A path may lead out of the vault.
+    ///
+    /// # Errors
+    /// [`Error::NothingVerified`], [`Error::Ambiguous`], [`Error::NoSuchEntry`].
+    pub fn find(&self, spec: &str) -> Result<Entry> {
+        find::find(self, spec)
+    }
+
+    /// Opens the clear text of an entry, after holding length and header against the sidecar.
+    ///
+    /// An entry may be open any number of times; [`Unsealed::reopen`] saves the work of finding the key again.
+    ///
+    /// # Errors
+    /// Those of [`open_file`](crate::open_file), and [`Error::SizeDiffers`], [`Error::NotAsSealed`].
+    pub fn open_entry(&self, entry: &Entry, identities: &Identities) -> Result<Unsealed> {
+        verify::open_entry(entry, identities)
+    }
+
+    /// Proves an entry to the given depth. It records nothing: see [`mark_verified`](Self::mark_verified).
+    ///
+    /// # Errors
+    /// What is wrong with the entry. [`Error::NoSidecar`] if [`Depth::Sealed`] has nothing to compare with.
+    pub fn verify(
+        &self,
+        entry: &Entry,
+        identities: &Identities,
+        depth: Depth,
+    ) -> Result<Verification> {
+        verify::verify(entry, identities, depth)
+    }
+
+    /// Records that the caller verified the entry at the time `at`, and points the `latest` link at the newest
+    /// verified entry, which may be another one.
+    ///
+    /// The file is hashed first: neither the mark nor the link ever goes to a file that is not, bit for bit, what was
+    /// sealed. The sidecar is written before the link; if a crash comes between, the next call puts the link right.
+    ///
+    /// # Errors
+    /// [`Error::HashDiffers`], [`Error::Truncated`], [`Error::SizeDiffers`], [`Error::Changed`], [`Error::NoSidecar`],
+    /// [`Error::ForeignEntry`], [`Error::LatestIsNotALink`].
+    pub fn mark_verified(&self, entry: &Entry, at: Timestamp) -> Result<Entry> {
+        latest::mark_verified(self, entry, at)
+    }
+
+    /// Records that the caller restored the entry for real at the time `at`.
+    ///
+    /// # Errors
+    /// [`Error::NotVerified`] if it was not verified before; otherwise as [`mark_verified`](Self::mark_verified).
+    pub fn mark_drilled(&self, entry: &Entry, at: Timestamp) -> Result<Entry> {
+        latest::mark_drilled(self, entry, at)
+    }
+
+    /// What interrupted runs left behind. Files that a living process is writing are not among them.
+    pub fn leftovers(&self) -> Result<Vec<Leftover>> {
+        leftover::list(self, &self.catalogue_lock()?)
+    }
+
+    /// Removes the leftovers and says which they were.
+    ///
+    /// # Errors
+    /// [`Error::ForeignLock`] if the lock is not this vault's.
+    pub fn clean_leftovers(&self, lock: &VaultLock) -> Result<Vec<Leftover>> {
+        self.check_lock(lock)?;
+        leftover::clean(self, &self.catalogue_lock()?)
+    }
+
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    pub(crate) fn catalogue_lock(&self) -> Result<CatalogueLock> {
+        CatalogueLock::acquire(&self.directory.join(self.names.catalogue_lock()))
+    }
+
+    fn check_lock(&self, lock: &VaultLock) -> Result<()> {
+        if lock.is_at(&self.directory.join(self.names.run_lock())) {
+            Ok(())
+        } else {
+            Err(Error::ForeignLock)
+        }
+    }
+}
+
+fn create_private(directory: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let created = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory);
+    created.map_err(|error| {
+        std::io::Error::new(
+            error.kind(),
+            format!("cannot create {}: {error}", directory.display()),
+        )
+    })?;
+    match directory.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => durable::sync_directory(parent),
+        _ => durable::sync_directory(Path::new(".")),
+    }
+}

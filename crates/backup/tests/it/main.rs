@@ -1,0 +1,20 @@
+//! Integration tests: one module per promise of the library.
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
+
+mod catalogue;
+mod crash;
+mod damage;
+mod full_disk;
+mod keys;
+mod lock;
+mod round_trip;
+mod stock_age;
+mod support;
+
+#[path = "../../examples/seal_and_open.rs"]
+mod seal_and_open;
+
+#[test]
+fn the_example_runs() {
+    seal_and_open::main().unwrap();
+}

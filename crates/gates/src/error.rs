@@ -1,0 +1,183 @@
+//! What can go wrong with a journal, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use crate::journal::{Hash, Head};
+
+/// The error of every operation of this library.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused; the message names the file.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+
+    /// There is no journal at this path.
+    #[error("there is no journal at `{}`", path.display())]
+    #[non_exhaustive]
+    Missing {
+        /// Where the journal was expected.
+        path: PathBuf,
+    },
+
+    /// A line was written in a version of the format that this library does not know.
+    #[error("journal `{}` uses the unknown format `{format}` at line {line}", path.display())]
+    #[non_exhaustive]
+    UnknownVersion {
+        /// The journal.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: u64,
+        /// What the line calls its format.
+        format: String,
+    },
+
+    /// A line is not what was once written there.
+    #[error("journal `{}` is damaged at line {line}: {damage}", path.display())]
+    #[non_exhaustive]
+    Damaged {
+        /// The journal.
+        path: PathBuf,
+        /// The first line that is wrong, counted from 1.
+        line: u64,
+        /// What is wrong with it.
+        damage: Damage,
+    },
+
+    /// The journal is sound in itself, but ends before a head that it once had.
+    #[error(
+        "journal `{}` was truncated: it ends at record {records}, but it once reached record {}",
+        path.display(), head.seq
+    )]
+    #[non_exhaustive]
+    Truncated {
+        /// The journal.
+        path: PathBuf,
+        /// How many records it holds now.
+        records: u64,
+        /// The head that was known.
+        head: Head,
+    },
+
+    /// The journal is sound in itself, but is not the one whose head was known.
+    #[error(
+        "journal `{}` was rewritten: record {} has the hash {found}, but it once was {}",
+        path.display(), head.seq, head.hash
+    )]
+    #[non_exhaustive]
+    Rewritten {
+        /// The journal.
+        path: PathBuf,
+        /// The head that was known.
+        head: Head,
+        /// The hash that the record has now.
+        found: Hash,
+    },
+
+    /// A new record cannot be written, and nothing was.
+    #[error("the record cannot be written: {reason}")]
+    #[non_exhaustive]
+    InvalidRecord {
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// A text is not a hash or a head.
+    #[error("`{text}` is not a {expected}")]
+    #[non_exhaustive]
+    Malformed {
+        /// What was expected there, with its shape.
+        expected: &'static str,
+        /// What was given.
+        text: String,
+    },
+}
+
+impl Error {
+    /// The remedy, as one sentence for the operator, where there is one.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing { .. } => Some(
+                "check the path; a journal that existed before was removed or moved".to_owned(),
+            ),
+            Self::UnknownVersion { .. } => {
+                Some("a newer version of the program wrote this journal: use that one".to_owned())
+            }
+            Self::Damaged { damage: Damage::Torn { .. }, .. } => Some(
+                "if a crash interrupted an append, the line was never acknowledged, and the next append moves it aside; \
+                 otherwise the last line was edited"
+                    .to_owned(),
+            ),
+            Self::Damaged { .. } | Self::Truncated { .. } | Self::Rewritten { .. } => Some(
+                "keep this file as evidence, and compare it with a copy from a backup".to_owned(),
+            ),
+            Self::Io(_) | Self::InvalidRecord { .. } | Self::Malformed { .. } => None,
+        }
+    }
+}
+
+/// What is wrong with a line of a journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Damage {
+    /// The line does not have the shape of a record.
+    #[non_exhaustive]
+    Unreadable {
+        /// Why it could not be read.
+        reason: String,
+    },
+    /// The text of the record and its hash do not belong together: one of them was edited.
+    #[non_exhaustive]
+    Edited {
+        /// The hash that the line states.
+        stated: Hash,
+        /// The hash that its text gives.
+        computed: Hash,
+    },
+    /// Another record should be here: lines were deleted, inserted or moved.
+    #[non_exhaustive]
+    OutOfOrder {
+        /// The sequence number that belongs here.
+        expected: u64,
+        /// The sequence number that the record has.
+        found: u64,
+    },
+    /// The record follows another one than the line before it: that line was replaced.
+    #[non_exhaustive]
+    Unlinked {
+        /// The hash of the record before it.
+        expected: Hash,
+        /// The hash that the record states for its predecessor.
+        found: Hash,
+    },
+    /// The last line does not end: an append was interrupted, or the end was edited.
+    #[non_exhaustive]
+    Torn {
+        /// The length of the incomplete line in bytes.
+        bytes: u64,
+    },
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable { reason } => write!(f, "this is not a record ({reason})"),
+            Self::Edited { stated, computed } => write!(
+                f,
+                "the record was edited (its hash is {stated}, but its text gives {computed})"
+            ),
+            Self::OutOfOrder { expected, found } => write!(
+                f,
+                "record {found} stands where record {expected} belongs (lines were deleted, inserted or moved)"
+            ),
+            Self::Unlinked { expected, found } => write!(
+                f,
+                "the record follows {found}, but the record before it is {expected} (it was replaced)"
+            ),
+            Self::Torn { bytes } => write!(f, "the last line is torn after {bytes} bytes"),
+        }
+    }
+}

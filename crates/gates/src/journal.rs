@@ -1,0 +1,302 @@
+//! The journal: append, read and verify, safely beside other processes.
+
+mod chain;
+mod hash;
+mod line;
+mod record;
+mod tail;
+
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use fs_err as fs;
+use fs_err::os::unix::fs::OpenOptionsExt as _;
+
+use crate::{Damage, Error};
+use chain::Chain;
+pub use hash::{Hash, Head};
+use line::Flaw;
+pub use record::{NewRecord, Outcome, Record};
+pub use tail::TornLine;
+
+/// A hash-chained journal in a file of JSON lines.
+///
+/// The value only remembers the path: each operation opens and locks the file for itself, so a `Journal` may be
+/// cloned, sent to other threads, and used beside other processes.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    path: PathBuf,
+}
+
+/// The answer of [`Journal::append`].
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Appended {
+    /// The record as it stands in the journal, with its number and hashes.
+    pub record: Record,
+    /// The incomplete line of an earlier crash that had to be moved aside first. Tell the operator about it; the
+    /// journal has a record of its own about it, just before [`Appended::record`].
+    pub torn: Option<TornLine>,
+}
+
+/// The answer of a verification that found nothing wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verification {
+    /// The number of records.
+    pub records: u64,
+    /// The newest record; nothing when the journal is empty.
+    pub head: Option<Head>,
+}
+
+impl Journal {
+    /// Opens the journal at `path`, and creates it, with its directory, where it does not exist.
+    ///
+    /// The file is created with mode 0600. It is not verified here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when the file or its directory cannot be created or opened.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
+        let path = path.into();
+        let directory = parent(&path);
+        create_directory(directory)?;
+        let created = fs::OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path);
+        match created {
+            Ok(file) => {
+                file.sync_all()?;
+                sync_directory(directory)?;
+                Ok(Self { path })
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::open_existing(path),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Opens the journal at `path`, which must exist: the way to read one, since a missing journal is then an error
+    /// and not an empty journal.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`] when there is no such file, [`Error::Io`] when it cannot be opened.
+    pub fn open_existing(path: impl Into<PathBuf>) -> Result<Self, Error> {
+        let journal = Self { path: path.into() };
+        journal.file(fs::OpenOptions::new().read(true))?;
+        Ok(journal)
+    }
+
+    /// The path of the journal.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends one record and returns after it is on the disk.
+    ///
+    /// Only the last record is checked before, so the cost does not grow with the journal. A torn last line is moved
+    /// aside first, as [`Journal::recover`] does. After an error the journal is as it was; if even restoring that fails
+    /// (a broken disk), the rest is a torn line, or a whole record that nobody was told about.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidRecord`] for a record that cannot be written, [`Error::Missing`] when the journal was removed since
+    /// it was opened, [`Error::Damaged`] or [`Error::UnknownVersion`] when the journal's end is not sound, and [`Error::Io`].
+    pub fn append(&self, new: NewRecord) -> Result<Appended, Error> {
+        new.check()?;
+        let mut file = self.writer()?;
+        let (last, torn) = self.heal(&mut file, new.at)?;
+        let record = append_line(&mut file, last.as_ref(), new)?;
+        Ok(Appended { record, torn })
+    }
+
+    /// Moves a torn last line aside, if there is one, and says so in the journal; `at` is the time of this recovery.
+    ///
+    /// The line goes to `PATH.torn-STAMP`. It was never acknowledged to anyone, but it is kept. A last record that is
+    /// complete but for its line end is completed instead, and is not reported.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::append`].
+    pub fn recover(&self, at: SystemTime) -> Result<Option<TornLine>, Error> {
+        let mut file = self.writer()?;
+        Ok(self.heal(&mut file, at)?.1)
+    }
+
+    /// Reads all records, oldest first, after verifying them as [`Journal::verify`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::verify`].
+    pub fn read(&self) -> Result<Vec<Record>, Error> {
+        let mut records = Vec::new();
+        self.walk(|record| records.push(record))?;
+        Ok(records)
+    }
+
+    /// Verifies every line: its shape, its version, its hash, its number, and its link to the line before.
+    ///
+    /// A journal whose end was cut off at a line end verifies; only [`Journal::verify_against`] finds that.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`] or [`Error::UnknownVersion`] with the first line that is wrong, [`Error::Missing`], [`Error::Io`].
+    pub fn verify(&self) -> Result<Verification, Error> {
+        Ok(self.walk(drop)?.verification())
+    }
+
+    /// Verifies every line, and that the journal still holds the record that was its head at some earlier time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::verify`]; also [`Error::Truncated`] when the journal ends before that record, and
+    /// [`Error::Rewritten`] when it has another one in its place.
+    pub fn verify_against(&self, head: &Head) -> Result<Verification, Error> {
+        let mut found = None;
+        let chain = self.walk(|record| {
+            if record.seq == head.seq {
+                found = Some(record.hash);
+            }
+        })?;
+        match found {
+            Some(hash) if hash == head.hash => Ok(chain.verification()),
+            Some(found) => Err(Error::Rewritten {
+                path: self.path.clone(),
+                head: *head,
+                found,
+            }),
+            None => Err(Error::Truncated {
+                path: self.path.clone(),
+                records: chain.records(),
+                head: *head,
+            }),
+        }
+    }
+
+    /// Passes every verified record to `visit`, and returns where the chain ends.
+    fn walk(&self, visit: impl FnMut(Record)) -> Result<Chain, Error> {
+        let mut file = self.file(fs::OpenOptions::new().read(true))?;
+        file.lock_shared()?;
+        self.walk_locked(&mut file, visit)
+    }
+
+    /// As [`Journal::walk`], for a file that this process has locked already.
+    fn walk_locked(
+        &self,
+        file: &mut fs::File,
+        mut visit: impl FnMut(Record),
+    ) -> Result<Chain, Error> {
+        let mut content = Vec::new();
+        file.rewind()?;
+        file.read_to_end(&mut content)?;
+
+        let mut chain = Chain::default();
+        for line in content.split_inclusive(|byte| *byte == b'\n') {
+            let number = chain.records() + 1;
+            let path = &self.path;
+            let Some(line) = line.strip_suffix(b"\n") else {
+                let bytes = line.len() as u64;
+                return Err(Flaw::from(Damage::Torn { bytes }).at(path, number));
+            };
+            visit(chain.follow(line).map_err(|flaw| flaw.at(path, number))?);
+        }
+        Ok(chain)
+    }
+
+    /// Makes the end of the journal sound, and returns its last record.
+    fn heal(
+        &self,
+        file: &mut fs::File,
+        at: SystemTime,
+    ) -> Result<(Option<Record>, Option<TornLine>), Error> {
+        let tail = tail::read(file)?;
+        let last = match &tail.last {
+            None => None,
+            Some(line) => match line::parse(line) {
+                Ok(record) => Some(record),
+                // Walking from the start tells the number of the line, or of an earlier one that is wrong too.
+                Err(flaw) => {
+                    let chain = self.walk_locked(file, drop)?;
+                    return Err(flaw.at(&self.path, chain.records()));
+                }
+            },
+        };
+        if tail.torn.is_empty() {
+            return Ok((last, None));
+        }
+        if let Ok(record) = Chain::after(last.as_ref()).follow(&tail.torn) {
+            file.write_all(b"\n")?;
+            file.sync_all()?;
+            return Ok((Some(record), None));
+        }
+        let torn = tail.move_aside(&self.path, file, at)?;
+        let record = append_line(file, last.as_ref(), torn.record(at))?;
+        Ok((Some(record), Some(torn)))
+    }
+
+    fn writer(&self) -> Result<fs::File, Error> {
+        let file = self.file(fs::OpenOptions::new().read(true).append(true))?;
+        file.lock()?;
+        Ok(file)
+    }
+
+    fn file(&self, options: &fs::OpenOptions) -> Result<fs::File, Error> {
+        options.open(&self.path).map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                Error::Missing {
+                    path: self.path.clone(),
+                }
+            } else {
+                error.into()
+            }
+        })
+    }
+}
+
+/// Writes the record behind `last`, or leaves the file as it was.
+fn append_line(
+    file: &mut fs::File,
+    last: Option<&Record>,
+    new: NewRecord,
+) -> Result<Record, Error> {
+    let (record, line) = line::seal(new, Chain::after(last))?;
+    let length = file.metadata()?.len();
+    // One write: a reader without a lock, such as `tail -f`, sees whole lines.
+    if let Err(error) = file
+        .write_all(line.as_bytes())
+        .and_then(|()| file.sync_all())
+    {
+        // Best effort: what cannot be taken back is a torn line for the next append.
+        let _ = file.set_len(length);
+        return Err(error.into());
+    }
+    Ok(record)
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Creates a directory and its ancestors, each made durable in its own parent.
+fn create_directory(directory: &Path) -> Result<(), Error> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    create_directory(parent(directory))?;
+    match fs::create_dir(directory) {
+        // Another process may be opening the same journal.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error.into()),
+        _ => sync_directory(parent(directory)),
+    }
+}
+
+fn sync_directory(directory: &Path) -> Result<(), Error> {
+    Ok(fs::File::open(directory)?.sync_all()?)
+}

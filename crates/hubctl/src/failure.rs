@@ -1,0 +1,234 @@
+//! From an error to what the operator reads: the fact, its causes without repeats, the hint, and the exit code.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+
+use serde::Serialize;
+
+use crate::exit::Exit;
+
+/// What hubctl itself refuses to do or has to say no to.
+#[derive(Debug, thiserror::Error)]
+#[error("{fact}")]
+pub(crate) struct Refusal {
+    fact: String,
+    hint: Option<String>,
+    exit: Exit,
+}
+
+impl Refusal {
+    /// Arguments or configuration that make no sense.
+    pub(crate) fn usage(fact: impl Into<String>) -> Self {
+        Self { fact: fact.into(), hint: None, exit: Exit::Usage }
+    }
+
+    /// The question was asked, and the answer is no.
+    pub(crate) fn no(fact: impl Into<String>) -> Self {
+        Self { fact: fact.into(), hint: None, exit: Exit::No }
+    }
+
+    /// The question could not be asked.
+    pub(crate) fn could_not_ask(fact: impl Into<String>) -> Self {
+        Self { fact: fact.into(), hint: None, exit: Exit::CouldNotAsk }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Nobody reads stdout any more, which is no error: `hubctl backups | head -1`.
+#[derive(Debug, thiserror::Error)]
+#[error("stdout was closed")]
+pub(crate) struct StdoutClosed;
+
+/// An error as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Failure {
+    pub(crate) message: String,
+    pub(crate) causes: Vec<String>,
+    pub(crate) hint: Option<String>,
+    #[serde(rename = "exit_code", serialize_with = "code")]
+    pub(crate) exit: Exit,
+}
+
+fn code<S: serde::Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u8(exit.code())
+}
+
+impl Failure {
+    pub(crate) fn of(error: &anyhow::Error) -> Self {
+        let mut lines: Vec<String> = Vec::new();
+        for cause in error.chain() {
+            let text = cause.to_string();
+            let said = lines.last().is_some_and(|above| above.ends_with(&text));
+            if !said && !text.is_empty() {
+                lines.push(text);
+            }
+        }
+        let causes = lines.split_off(lines.len().min(1));
+        Self {
+            message: lines.pop().unwrap_or_default(),
+            causes,
+            hint: error.chain().find_map(hint_of),
+            exit: error.chain().find_map(exit_of).unwrap_or(Exit::CouldNotAsk),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.message)?;
+        for cause in &self.causes {
+            write!(f, "\n  caused by: {cause}")?;
+        }
+        match &self.hint {
+            Some(hint) => write!(f, "\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+type Cause<'a> = &'a (dyn StdError + 'static);
+
+fn exit_of(cause: Cause<'_>) -> Option<Exit> {
+    if let Some(refusal) = cause.downcast_ref::<Refusal>() {
+        return Some(refusal.exit);
+    }
+    if let Some(error) = cause.downcast_ref::<pgsnap::Error>() {
+        return Some(of_pgsnap(error));
+    }
+    if let Some(error) = cause.downcast_ref::<backup::Error>() {
+        return Some(of_backup(error));
+    }
+    cause.downcast_ref::<gates::Error>().map(of_gates)
+}
+
+fn hint_of(cause: Cause<'_>) -> Option<String> {
+    if let Some(refusal) = cause.downcast_ref::<Refusal>() {
+        return refusal.hint.clone();
+    }
+    if let Some(error) = cause.downcast_ref::<pgsnap::Error>() {
+        return sealed_cause(error).and_then(backup::Error::hint).or_else(|| error.hint());
+    }
+    if let Some(error) = cause.downcast_ref::<backup::Error>() {
+        return error.hint();
+    }
+    if let Some(error) = cause.downcast_ref::<gates::Error>() {
+        return error.hint();
+    }
+    let full = cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::StorageFull);
+    full.then(|| "make room on this file system; nothing unfinished was published".to_owned())
+}
+
+fn of_pgsnap(error: &pgsnap::Error) -> Exit {
+    if let Some(sealed) = sealed_cause(error) {
+        return of_backup(sealed);
+    }
+    match error {
+        // Obstacles are an answer: the target was asked, and is not ready.
+        pgsnap::Error::Preflight { .. } | pgsnap::Error::NotReadable { .. } => Exit::No,
+        _ => match error.class() {
+            pgsnap::ErrorClass::Usage => Exit::Usage,
+            pgsnap::ErrorClass::No => Exit::No,
+            _ => Exit::CouldNotAsk,
+        },
+    }
+}
+
+/// The vault's error inside an error of reading the archive: the archive was sealed.
+fn sealed_cause(error: &pgsnap::Error) -> Option<&backup::Error> {
+    match error {
+        pgsnap::Error::Read { source } | pgsnap::Error::Write { source } => source.get_ref()?.downcast_ref(),
+        _ => None,
+    }
+}
+
+fn of_backup(error: &backup::Error) -> Exit {
+    use backup::Error as E;
+    match error {
+        E::InvalidService { .. }
+        | E::InvalidSuffix { .. }
+        | E::NoVault { .. }
+        | E::NoRecipients
+        | E::PassphraseNotAlone
+        | E::BadRecipients { .. }
+        | E::NoIdentity { .. }
+        | E::IdentityUnreadable { .. }
+        | E::NoSuchEntry { .. }
+        | E::Ambiguous { .. } => Exit::Usage,
+        E::NoIdentityMatched { .. }
+        | E::WrongPassphrase { .. }
+        | E::Empty { .. }
+        | E::NotAge { .. }
+        | E::HeaderDamaged { .. }
+        | E::Truncated { .. }
+        | E::EndDamaged { .. }
+        | E::Damaged { .. }
+        | E::SizeDiffers { .. }
+        | E::HashDiffers { .. }
+        | E::NotAsSealed { .. }
+        | E::InvalidSidecar { .. }
+        | E::NotVerified { .. }
+        | E::NothingVerified { .. } => Exit::No,
+        _ => Exit::CouldNotAsk,
+    }
+}
+
+fn of_gates(error: &gates::Error) -> Exit {
+    match error {
+        gates::Error::Damaged { .. } | gates::Error::Truncated { .. } | gates::Error::Rewritten { .. } => Exit::No,
+        gates::Error::Missing { .. } | gates::Error::Malformed { .. } => Exit::Usage,
+        _ => Exit::CouldNotAsk,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context as _;
+
+    #[test]
+    fn a_cause_that_is_already_said_is_not_repeated() {
+        let error = anyhow::anyhow!("connection refused").context("cannot ask: connection refused").context("no answer");
+        insta::assert_snapshot!(Failure::of(&error), @r"
+        error: no answer
+          caused by: cannot ask: connection refused
+        ");
+    }
+
+    #[test]
+    fn fact_cause_and_hint_are_three_things() {
+        let source = io::Error::from(io::ErrorKind::StorageFull);
+        let error = anyhow::Error::from(pgsnap::Error::Write { source });
+        insta::assert_snapshot!(Failure::of(&error), @r"
+        error: could not write the archive
+          caused by: no storage space
+        hint: make room on this file system; nothing unfinished was published
+        ");
+        assert_eq!(Failure::of(&error).exit, Exit::CouldNotAsk);
+    }
+
+    #[test]
+    fn the_vaults_error_inside_an_archive_error_decides() {
+        let damaged = backup::Error::Damaged { path: "x.age".into(), offset: 65536 };
+        let source = io::Error::new(io::ErrorKind::InvalidData, damaged);
+        let failure = Failure::of(&anyhow::Error::from(pgsnap::Error::Read { source }));
+        insta::assert_snapshot!(failure, @r"
+        error: could not read the archive
+          caused by: x.age is damaged in the 64 KiB of clear text from byte 65536
+        hint: use another copy or an older backup; the storage under this one is suspect
+        ");
+        assert_eq!(failure.exit, Exit::No);
+    }
+
+    #[test]
+    fn context_does_not_hide_the_exit_code() {
+        let answer: Result<(), _> = Err(Refusal::no("the drill failed").hint("look at the journal"));
+        let error = answer.context("drill").unwrap_err();
+        assert_eq!(Failure::of(&error).exit, Exit::No);
+        assert_eq!(Failure::of(&error).hint.as_deref(), Some("look at the journal"));
+    }
+}

@@ -1,0 +1,36 @@
+//! The program `hubctl` as a library: it composes `pgsnap`, `backup` and `gates` into commands.
+//!
+//! The libraries do the work and know nothing of each other; this crate knows the operator. It reads
+//! arguments, environment and `hubctl.toml` ([`Cli`] and the private module `settings`), opens what they name, calls the
+//! libraries, and says what happened: data on stdout, talk on stderr, the answer as the [`Exit`] code.
+//!
+//! ```no_run
+//! let exit = hubctl::main(["hubctl", "doctor", "--format", "json"]);
+//! # let _ = exit;
+//! ```
+//!
+//! One file per concern: `cli` (arguments), `settings` (what is configured, and where from), `site` and `password`
+//! (from a name to a database), `store` (from a name to an entry and its archive), `act` (what is journalled),
+//! `printer`, `progress`, `logging`, `failure` and `exit` (what is said), and `commands`, one file per command.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod act;
+mod cli;
+mod commands;
+mod context;
+mod environment;
+mod exit;
+mod failure;
+mod human;
+mod logging;
+mod printer;
+mod progress;
+mod run;
+mod settings;
+mod site;
+mod store;
+
+pub use crate::cli::Cli;
+pub use crate::exit::Exit;
+pub use crate::run::main;

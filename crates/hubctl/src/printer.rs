@@ -1,0 +1,186 @@
+//! Everything that is said: data on stdout, talk on stderr.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal as _, Write as _};
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use indicatif::{MultiProgress, ProgressDrawTarget};
+use serde::Serialize;
+
+use crate::exit::Exit;
+use crate::failure::{Failure, StdoutClosed};
+
+/// The form of the data on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON document with a schema id
+    Json,
+}
+
+/// How much is said on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Loudness {
+    /// Warnings and errors.
+    Quiet,
+    /// Facts as well.
+    Normal,
+}
+
+/// The one way to stdout and stderr. Cloning gives a second handle on the same streams.
+#[derive(Debug, Clone)]
+pub(crate) struct Printer {
+    format: Format,
+    loudness: Loudness,
+    /// Data is dropped: the demo shows its own.
+    muted: bool,
+    bars: MultiProgress,
+}
+
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default();
+
+/// A JSON document: the schema id comes first.
+#[derive(Serialize)]
+struct Document<'a, T> {
+    schema: &'a str,
+    #[serde(flatten)]
+    body: &'a T,
+}
+
+impl Printer {
+    pub(crate) fn new(format: Format, loudness: Loudness) -> Self {
+        Self { format, loudness, muted: false, bars: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()) }
+    }
+
+    pub(crate) fn muted(&self) -> Self {
+        Self { muted: true, format: Format::Text, ..self.clone() }
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    pub(crate) fn loudness(&self) -> Loudness {
+        self.loudness
+    }
+
+    pub(crate) fn bars(&self) -> &MultiProgress {
+        &self.bars
+    }
+
+    /// The result of a command: a document where JSON is wanted, else what `text` makes.
+    pub(crate) fn result<T: Serialize>(&self, schema: &str, body: &T, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+        match self.format {
+            Format::Text => self.data(&text()),
+            Format::Json => self.data(&document(schema, body)?),
+        }
+    }
+
+    /// Prints data as it is, with a line end where it lacks one.
+    pub(crate) fn data(&self, text: &str) -> anyhow::Result<()> {
+        if self.muted || text.is_empty() {
+            return Ok(());
+        }
+        let end = if text.ends_with('\n') { "" } else { "\n" };
+        let written = self.bars.suspend(|| {
+            let mut stdout = anstream::stdout().lock();
+            write!(stdout, "{text}{end}").and_then(|()| stdout.flush())
+        });
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(StdoutClosed.into()),
+            other => Ok(other?),
+        }
+    }
+
+    /// A fact for whoever watches.
+    pub(crate) fn say(&self, text: impl Display) {
+        if self.loudness >= Loudness::Normal {
+            self.talk(format_args!("{text}"));
+        }
+    }
+
+    /// Something to act on; never silenced.
+    pub(crate) fn warn(&self, text: impl Display) {
+        self.talk(format_args!("{WARNING}warning:{WARNING:#} {text}"));
+    }
+
+    /// What to do about it.
+    pub(crate) fn hint(&self, text: impl Display) {
+        self.talk(format_args!("{HINT}hint:{HINT:#} {text}"));
+    }
+
+    /// The end of a command that failed. JSON readers get a document, people the text in any case.
+    pub(crate) fn failure(&self, failure: &Failure) {
+        self.talk(format_args!("{ERROR}error:{ERROR:#} {}", failure.message));
+        for cause in &failure.causes {
+            self.talk(format_args!("  caused by: {cause}"));
+        }
+        if let Some(hint) = &failure.hint {
+            self.hint(hint);
+        }
+        if self.format == Format::Json
+            && let Ok(text) = document("hubctl.error.v1", failure)
+        {
+            // Whoever closed stdout does not want to know.
+            let _ = self.data(&text);
+        }
+    }
+
+    /// A line on stderr. That nobody hears it is no reason to stop.
+    pub(crate) fn talk(&self, text: impl Display) {
+        self.bars.suspend(|| {
+            let _ = writeln!(anstream::stderr().lock(), "{text}");
+        });
+    }
+}
+
+fn document<T: Serialize>(schema: &str, body: &T) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(&Document { schema, body })?)
+}
+
+/// An aligned table without lines; columns whose header begins with `>` are aligned to the right.
+pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header.iter().map(|title| title.trim_start_matches('>').to_uppercase()));
+    for row in rows {
+        table.add_row(row.iter().map(|cell| cell.replace(['\n', '\r'], " ")));
+    }
+    for (column, title) in table.column_iter_mut().zip(header) {
+        column.set_padding((0, 2));
+        if title.starts_with('>') {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.trim_fmt()
+}
+
+/// Whether somebody sits before the terminal and can be asked.
+pub(crate) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Tells the answer of a question.
+pub(crate) fn answer(yes: bool) -> Exit {
+    if yes { Exit::Yes } else { Exit::No }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_aligned_and_hold_one_line_per_row() {
+        let rows = [vec!["a".to_owned(), "12".to_owned()], vec!["long\nname".to_owned(), "3".to_owned()]];
+        insta::assert_snapshot!(table(&["name", ">rows"], rows), @r"
+        NAME       ROWS
+        a            12
+        long name     3
+        ");
+    }
+}

@@ -1,0 +1,293 @@
+//! Reading an archive: find the manifest from the end, read any member alone.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flate2::read::MultiGzDecoder;
+
+use crate::census::TableCensus;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::gzip::{MemberDecompressor, STORED_OVERHEAD, stored_member};
+use crate::manifest::{FORMAT, Manifest, Member, MemberKind};
+use crate::name::{TableName, quote_identifier};
+
+/// A seekable stream of the archive's clear (but compressed) bytes.
+pub trait ReadSeek: Read + Seek + Send {}
+impl<T: Read + Seek + Send> ReadSeek for T {}
+
+/// Opens the same archive as often as there are workers.
+///
+/// Implemented for paths of unsealed archives and for closures, so that a sealed archive is
+/// one line: `Archive::open(move || vault.open_entry(…))`.
+pub trait OpenArchive: Send + Sync {
+    /// A fresh reader, positioned anywhere.
+    ///
+    /// # Errors
+    /// Whatever the storage says. Failed authentication should be [`io::ErrorKind::InvalidData`].
+    fn open(&self) -> io::Result<Box<dyn ReadSeek>>;
+}
+
+impl OpenArchive for PathBuf {
+    fn open(&self) -> io::Result<Box<dyn ReadSeek>> {
+        Ok(Box::new(fs_err::File::open(self).map(File::from)?))
+    }
+}
+
+impl<F> OpenArchive for F
+where
+    F: Fn() -> io::Result<Box<dyn ReadSeek>> + Send + Sync,
+{
+    fn open(&self) -> io::Result<Box<dyn ReadSeek>> {
+        self()
+    }
+}
+
+/// An archive whose manifest has been read and found consistent.
+#[derive(Clone)]
+pub struct Archive {
+    source: Arc<dyn OpenArchive>,
+    manifest: Arc<Manifest>,
+}
+
+/// The payload of the pointer member; its length never changes.
+fn pointer_payload(offset: u64, length: u64, hash: Digest) -> String {
+    format!("-- {FORMAT} manifest offset={offset:020} length={length:020} xxh3={hash}\n")
+}
+
+/// The last member of an archive: where the manifest is, and its hash.
+pub(crate) fn pointer_member(offset: u64, length: u64, hash: Digest) -> Vec<u8> {
+    stored_member(pointer_payload(offset, length, hash).as_bytes())
+}
+
+/// The manifest as SQL comments, so that psql passes over it.
+pub(crate) fn manifest_text(manifest: &Manifest) -> String {
+    let json = serde_json::to_string_pretty(manifest).expect("a manifest has string keys only");
+    let mut text = String::with_capacity(json.len() + json.len() / 8);
+    text.push_str("\n-- The manifest, for programs. Nothing below is SQL.\n");
+    for line in json.lines() {
+        text.push_str(MANIFEST_LINE);
+        text.push_str(line);
+        text.push('\n');
+    }
+    text
+}
+
+const MANIFEST_LINE: &str = "--@ ";
+
+/// A manifest larger than this is refused: a million tables need about a tenth of it.
+const MAX_MANIFEST: u64 = 4 << 30;
+
+impl Archive {
+    /// Opens an archive and reads its manifest: one read at the end, one for the manifest.
+    ///
+    /// # Errors
+    /// [`Error::NotAnArchive`] for anything else (a plain dump, say), [`Error::UnsupportedFormat`]
+    /// for a newer version, [`Error::Damaged`] for a manifest that contradicts itself, and
+    /// [`Error::Read`].
+    pub fn open(source: impl OpenArchive + 'static) -> Result<Self> {
+        let source: Arc<dyn OpenArchive> = Arc::new(source);
+        let mut reader = source.open().map_err(read_error)?;
+        let manifest = read_manifest(&mut *reader)?;
+        Ok(Self { source, manifest: Arc::new(manifest) })
+    }
+
+    /// The manifest.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// A reader of members, independent of all others.
+    pub(crate) fn reader(&self) -> Result<MemberReader> {
+        Ok(MemberReader { reader: self.source.open().map_err(read_error)?, decompressor: MemberDecompressor::new(), position: None })
+    }
+
+    /// The text of all members of one kind, one after the other.
+    pub(crate) fn text_of(&self, kind: MemberKind) -> Result<String> {
+        let mut reader = self.reader()?;
+        let mut text = Vec::new();
+        for member in self.manifest.members_of(kind) {
+            text.extend(reader.read(member)?);
+        }
+        String::from_utf8(text).map_err(|_| Error::damaged(format!("{kind:?} is not UTF-8")))
+    }
+
+    /// The DDL statements of the archive, for a comparison of schemas.
+    ///
+    /// # Errors
+    /// Errors of reading.
+    pub fn schema_statements(&self) -> Result<Vec<String>> {
+        let mut statements = crate::sql::statements(&self.text_of(MemberKind::PreData)?);
+        statements.extend(crate::sql::statements(&self.text_of(MemberKind::PostData)?));
+        Ok(crate::ddl::significant(statements))
+    }
+
+    /// The position of a table in the census.
+    pub(crate) fn table_index(&self, name: &TableName) -> Result<usize> {
+        self.manifest.census.tables.iter().position(|table| &table.name == name).ok_or_else(|| Error::NoSuchTable {
+            name: name.to_string(),
+            place: "this archive".into(),
+        })
+    }
+}
+
+/// Reads members of one archive.
+pub(crate) struct MemberReader {
+    reader: Box<dyn ReadSeek>,
+    decompressor: MemberDecompressor,
+    /// Where the reader stands, if known: consecutive members need no seek.
+    position: Option<u64>,
+}
+
+impl MemberReader {
+    /// The decompressed bytes of a member, checked against its CRC and, where it has one, its hash.
+    pub(crate) fn read(&mut self, member: &Member) -> Result<Vec<u8>> {
+        if self.position != Some(member.offset) {
+            self.reader.seek(SeekFrom::Start(member.offset)).map_err(read_error)?;
+        }
+        self.position = None;
+        let length = usize::try_from(member.length).map_err(|_| Error::damaged("a member is too large"))?;
+        let mut compressed = Vec::new();
+        let got = (&mut self.reader).take(member.length).read_to_end(&mut compressed).map_err(read_error)?;
+        if got != length {
+            return Err(Error::damaged("the archive ends inside a member"));
+        }
+        self.position = Some(member.offset + member.length);
+        let raw = self.decompressor.decompress(&compressed, member.raw)?;
+        if let Some(hash) = member.hash
+            && hash != Digest::of(&raw)
+        {
+            return Err(Error::damaged(format!("a {:?} member does not have the hash the manifest promises", member.kind)));
+        }
+        Ok(raw)
+    }
+
+    /// The rows of a data member: what lies between its COPY statement and its terminator.
+    pub(crate) fn read_rows(&mut self, member: &Member, table: &TableCensus) -> Result<(Vec<u8>, std::ops::Range<usize>)> {
+        let raw = self.read(member)?;
+        let statement = copy_in_statement(&table.name, table.columns.iter().map(|column| column.name.as_str()));
+        let start = statement.len() + COPY_BEGIN.len();
+        let framed = raw.starts_with(statement.as_bytes())
+            && raw[statement.len()..].starts_with(COPY_BEGIN.as_bytes())
+            && raw.ends_with(COPY_END.as_bytes())
+            && raw.len() >= start + COPY_END.len();
+        if !framed {
+            return Err(Error::damaged(format!("a data member does not hold rows of {}", table.name)));
+        }
+        let end = raw.len() - COPY_END.len();
+        let rows = &raw[start..end];
+        // A terminator inside the rows would end psql's COPY early and run the rest as SQL.
+        if rows.starts_with(b"\\.\n") || memchr::memmem::find(rows, b"\n\\.\n").is_some() {
+            return Err(Error::damaged(format!("rows of {} hold an end-of-data marker", table.name)));
+        }
+        Ok((raw, start..end))
+    }
+}
+
+/// The statement a data member begins with, up to and including `FROM stdin`.
+pub(crate) fn copy_in_statement<'a>(table: &TableName, columns: impl Iterator<Item = &'a str>) -> String {
+    let columns = columns.map(quote_identifier).collect::<Vec<_>>().join(", ");
+    // A table without columns has no list: `()` would be a syntax error.
+    let list = if columns.is_empty() { String::new() } else { format!(" ({columns})") };
+    format!("COPY {}{list} FROM stdin", table.quoted())
+}
+
+pub(crate) const COPY_BEGIN: &str = ";\n";
+pub(crate) const COPY_END: &str = "\\.\n";
+
+pub(crate) fn read_error(source: io::Error) -> Error {
+    Error::Read { source }
+}
+
+fn read_manifest(reader: &mut dyn ReadSeek) -> Result<Manifest> {
+    let length = reader.seek(SeekFrom::End(0)).map_err(read_error)?;
+    let (offset, end, hash) = read_pointer(reader, length)?;
+    reader.seek(SeekFrom::Start(offset)).map_err(read_error)?;
+    let mut compressed = Vec::new();
+    reader.take(end - offset).read_to_end(&mut compressed).map_err(read_error)?;
+    if Digest::of(&compressed) != hash {
+        return Err(Error::damaged("the manifest does not have the hash its pointer promises"));
+    }
+    let mut text = String::new();
+    MultiGzDecoder::new(&compressed[..])
+        .take(MAX_MANIFEST)
+        .read_to_string(&mut text)
+        .map_err(|error| Error::damaged(format!("the manifest cannot be decompressed: {error}")))?;
+    let json: String = text.lines().filter_map(|line| line.strip_prefix(MANIFEST_LINE)).collect();
+    let manifest: Manifest =
+        serde_json::from_str(&json).map_err(|error| Error::damaged(format!("the manifest cannot be parsed: {error}")))?;
+    check(&manifest, offset)?;
+    Ok(manifest)
+}
+
+/// Reads the last member; returns where the manifest begins and ends, and its hash.
+fn read_pointer(reader: &mut dyn ReadSeek, length: u64) -> Result<(u64, u64, Digest)> {
+    let size = pointer_payload(0, 0, Digest::default()).len() + STORED_OVERHEAD;
+    let not_an_archive = |reason: &str| Error::NotAnArchive { reason: reason.to_owned() };
+    let Some(start) = length.checked_sub(size as u64) else {
+        return Err(not_an_archive(if length == 0 { "the file is empty" } else { "the file is too short" }));
+    };
+    reader.seek(SeekFrom::Start(start)).map_err(read_error)?;
+    let mut member = vec![0; size];
+    reader.read_exact(&mut member).map_err(read_error)?;
+    let payload = &member[15..size - 8];
+    if !member.starts_with(&[0x1f, 0x8b]) || !payload.starts_with(b"-- pgsnap/") {
+        return Err(not_an_archive("it does not end in a pointer to a manifest"));
+    }
+    let text = std::str::from_utf8(payload).map_err(|_| Error::damaged("the pointer is not text"))?;
+    let words: Vec<&str> = text.split_whitespace().collect();
+    if words.get(1) != Some(&FORMAT) {
+        return Err(Error::UnsupportedFormat { found: words.get(1).unwrap_or(&"").to_string() });
+    }
+    let number = |index: usize, key: &str| -> Option<u64> { words.get(index)?.strip_prefix(key)?.parse().ok() };
+    let hash = words
+        .get(5)
+        .and_then(|word| word.strip_prefix("xxh3="))
+        .and_then(|hex| serde_json::from_value(serde_json::Value::String(hex.to_owned())).ok());
+    let (Some(offset), Some(extent), Some(hash)) = (number(3, "offset="), number(4, "length="), hash) else {
+        return Err(Error::damaged("the pointer to the manifest is malformed"));
+    };
+    if offset.checked_add(extent) != Some(start) || pointer_member(offset, extent, hash) != member {
+        return Err(Error::damaged("the pointer to the manifest is inconsistent"));
+    }
+    Ok((offset, start, hash))
+}
+
+/// What every reader may rely on afterwards: members lie one after the other from the first byte
+/// to the manifest, data members name a table, and counts add up.
+fn check(manifest: &Manifest, end: u64) -> Result<()> {
+    if manifest.format != FORMAT {
+        return Err(Error::UnsupportedFormat { found: manifest.format.clone() });
+    }
+    let mut position = 0u64;
+    let mut rows = vec![0u64; manifest.census.tables.len()];
+    for member in &manifest.members {
+        if member.offset != position {
+            return Err(Error::damaged("the members leave a gap or overlap"));
+        }
+        position = position.checked_add(member.length).ok_or_else(|| Error::damaged("a member is too long"))?;
+        match (member.kind, member.table, member.rows, member.hash) {
+            (MemberKind::Data, Some(table), Some(count), _) if table < rows.len() => {
+                rows[table] = rows[table].saturating_add(count);
+            }
+            (MemberKind::Data, ..) => return Err(Error::damaged("a data member names no table")),
+            (_, None, None, Some(_)) => {}
+            _ => return Err(Error::damaged("a member without rows has no hash")),
+        }
+    }
+    if position != end {
+        return Err(Error::damaged("the members do not end where the manifest begins"));
+    }
+    for (table, rows) in manifest.census.tables.iter().zip(rows) {
+        if table.rows != rows {
+            return Err(Error::damaged(format!("{} has {} rows by census and {rows} by its members", table.name, table.rows)));
+        }
+        if !table.buckets.is_well_formed() {
+            return Err(Error::damaged(format!("the buckets of {} are malformed", table.name)));
+        }
+    }
+    Ok(())
+}

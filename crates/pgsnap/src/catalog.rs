@@ -1,0 +1,361 @@
+//! What the catalogue says: which relations have rows to dump, in which columns, and what
+//! must be known about the database besides.
+//!
+//! The rules are `pg_dump`'s (`getTableData`, `selectDumpableObject` and
+//! `checkExtensionMembership` in `src/bin/pg_dump/pg_dump.c`).
+
+use crate::census::{Column, Extension, Locale, SequenceState};
+use crate::error::{Error, Result};
+use crate::name::{TableName, quote_identifier, quote_literal};
+use crate::session::Session;
+
+/// A table with rows of its own, or a partitioned table dumped through its root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Table {
+    pub(crate) name: TableName,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) key: Vec<String>,
+    /// The condition of an extension's configuration table, `WHERE` included.
+    pub(crate) filter: Option<String>,
+    /// Whether the rows are loaded through this partitioned root.
+    pub(crate) with_partitions: bool,
+    /// The relations whose rows are read: the table itself, or the root's partitions.
+    pub(crate) parts: Vec<Part>,
+}
+
+/// A relation that is scanned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) oid: u32,
+    pub(crate) name: TableName,
+    /// Bytes of the main fork.
+    pub(crate) size: i64,
+    /// Bytes of main fork and TOAST.
+    pub(crate) total_size: i64,
+    /// Whether the table access method is `heap`, so that ranges of pages can be read.
+    pub(crate) heap: bool,
+}
+
+/// A relation that must be locked, and the identity it must keep.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Lockable {
+    pub(crate) oid: u32,
+    pub(crate) name: TableName,
+    /// The file the rows are in; TRUNCATE and rewriting ALTERs change it.
+    pub(crate) filenode: u32,
+}
+
+/// Relations of the database that are dumped and are no members of an extension, or are its
+/// configuration tables. `row_security_active` is asked with `row_security = off` set.
+const RELATIONS: &str = "
+WITH config AS (
+    SELECT u.relation AS oid, u.condition
+      FROM pg_catalog.pg_extension e,
+           LATERAL ROWS FROM (pg_catalog.unnest(e.extconfig), pg_catalog.unnest(e.extcondition)) AS u(relation, condition)
+)
+SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relfilenode,
+       COALESCE(pg_catalog.pg_relation_filenode(c.oid), 0::oid) AS current_filenode,
+       COALESCE(am.amname = 'heap', true) AS heap,
+       config.condition,
+       pg_catalog.row_security_active(c.oid) AS hidden,
+       pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable,
+       COALESCE((SELECT pg_catalog.array_agg(a.attname ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
+          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''), '{}') AS columns,
+       COALESCE((SELECT pg_catalog.array_agg(pg_catalog.format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
+          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''), '{}') AS types,
+       COALESCE((SELECT pg_catalog.array_agg(a.attname ORDER BY k.n) FROM pg_catalog.pg_index i,
+             LATERAL pg_catalog.unnest(i.indkey) WITH ORDINALITY AS k(attnum, n)
+             JOIN pg_catalog.pg_attribute a ON a.attnum = k.attnum
+          WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid AND k.n <= i.indnkeyatts), '{}') AS key,
+       (SELECT r.oid FROM pg_catalog.pg_class r
+          WHERE c.relispartition AND r.oid = pg_catalog.pg_partition_root(c.oid)
+            AND EXISTS (SELECT FROM pg_catalog.pg_partition_ancestors(c.oid) AS a(relid)
+                  JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = a.relid
+                  JOIN pg_catalog.pg_opclass o ON o.oid = ANY (p.partclass::oid[])
+                 WHERE p.partstrat = 'h' AND o.opcname = 'enum_ops')) AS load_root
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
+  LEFT JOIN config ON config.oid = c.oid
+ WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+   AND (config.oid IS NOT NULL
+        OR (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+            AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                  WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')))
+ ORDER BY n.nspname, c.relname";
+
+/// The relations as one query saw them.
+pub(crate) struct Relations {
+    pub(crate) lockable: Vec<Lockable>,
+    pub(crate) tables: Vec<Table>,
+}
+
+impl Relations {
+    /// Reads the catalogue.
+    ///
+    /// # Errors
+    /// [`Error::RowSecurity`] and [`Error::NotReadable`] name every table concerned at once.
+    pub(crate) async fn read(session: &Session) -> Result<Self> {
+        let rows = session.rows("reading the list of tables", RELATIONS, &[]).await?;
+        let mut lockable = Vec::new();
+        let mut hidden = Vec::new();
+        let mut unreadable = Vec::new();
+        for row in &rows {
+            let name = TableName::new(row.get::<_, String>("nspname"), row.get::<_, String>("relname"));
+            if row.get("hidden") {
+                hidden.push(name.to_string());
+            }
+            if !row.get::<_, bool>("readable") {
+                unreadable.push(name.to_string());
+            }
+            lockable.push(Lockable { oid: row.get("oid"), name, filenode: row.get("relfilenode") });
+        }
+        if !unreadable.is_empty() {
+            return Err(Error::NotReadable { objects: unreadable });
+        }
+        if !hidden.is_empty() {
+            return Err(Error::RowSecurity { tables: hidden });
+        }
+        Ok(Self { lockable, tables: tables(&rows) })
+    }
+
+    /// Asks for the size of every part. Relations must be locked, or they may be gone.
+    pub(crate) async fn measure(&mut self, session: &Session) -> Result<()> {
+        const SIZES: &str = "SELECT o, pg_catalog.pg_relation_size(o), pg_catalog.pg_table_size(o) FROM pg_catalog.unnest($1::oid[]) AS u(o)";
+        let oids: Vec<u32> = self.tables.iter().flat_map(|table| table.parts.iter().map(|part| part.oid)).collect();
+        let rows = session.rows("measuring the tables", SIZES, &[&oids]).await?;
+        let sizes: std::collections::HashMap<u32, (i64, i64)> = rows
+            .iter()
+            .map(|row| (row.get(0), (row.get::<_, Option<i64>>(1).unwrap_or(0), row.get::<_, Option<i64>>(2).unwrap_or(0))))
+            .collect();
+        for part in self.tables.iter_mut().flat_map(|table| table.parts.iter_mut()) {
+            (part.size, part.total_size) = sizes.get(&part.oid).copied().unwrap_or((0, 0));
+        }
+        Ok(())
+    }
+}
+
+fn tables(rows: &[tokio_postgres::Row]) -> Vec<Table> {
+    let name_of = |row: &tokio_postgres::Row| TableName::new(row.get::<_, String>("nspname"), row.get::<_, String>("relname"));
+    let part_of = |row: &tokio_postgres::Row| Part { oid: row.get("oid"), name: name_of(row), size: 0, total_size: 0, heap: row.get("heap") };
+    let mut tables = Vec::new();
+    for row in rows {
+        let oid: u32 = row.get("oid");
+        let is_leaf = row.get::<_, String>("relkind") == "r";
+        let through: Vec<Part> =
+            rows.iter().filter(|leaf| leaf.get::<_, Option<u32>>("load_root") == Some(oid) && leaf.get::<_, String>("relkind") == "r").map(part_of).collect();
+        let parts = match (is_leaf, row.get::<_, Option<u32>>("load_root")) {
+            (true, None) => vec![part_of(row)],
+            (false, _) if !through.is_empty() => through,
+            // A partition loaded through its root, or a root whose partitions speak for themselves.
+            _ => continue,
+        };
+        let types: Vec<String> = row.get("types");
+        let columns: Vec<String> = row.get("columns");
+        tables.push(Table {
+            name: name_of(row),
+            columns: columns.into_iter().zip(types).map(|(name, r#type)| Column { name, r#type }).collect(),
+            key: row.get("key"),
+            filter: row.get::<_, Option<String>>("condition").filter(|condition| !condition.trim().is_empty()),
+            with_partitions: !is_leaf,
+            parts,
+        });
+    }
+    tables.sort_by(|a, b| a.name.cmp(&b.name));
+    tables
+}
+
+impl Table {
+    /// The statement that reads one part, whole or in a range of pages `[from, to)`.
+    pub(crate) fn copy_out(&self, part: &Part, pages: Option<(u64, Option<u64>)>) -> String {
+        let columns = self.columns.iter().map(|column| quote_identifier(&column.name)).collect::<Vec<_>>().join(", ");
+        let name = part.name.quoted();
+        match (pages, &self.filter) {
+            (Some((from, to)), _) => {
+                let upper = to.map(|to| format!(" AND ctid < '({to},0)'::pg_catalog.tid")).unwrap_or_default();
+                format!("COPY (SELECT {columns} FROM ONLY {name} WHERE ctid >= '({from},0)'::pg_catalog.tid{upper}) TO STDOUT")
+            }
+            // The condition is stored with its WHERE and is appended as it is, as pg_dump does.
+            (None, Some(filter)) => format!("COPY (SELECT {columns} FROM ONLY {name} {filter}) TO STDOUT"),
+            (None, None) if columns.is_empty() => format!("COPY {name} TO STDOUT"),
+            (None, None) => format!("COPY {name} ({columns}) TO STDOUT"),
+        }
+    }
+
+    /// The statement that counts what [`Table::copy_out`] reads.
+    pub(crate) fn count(&self) -> String {
+        count_statement(&self.name, self.with_partitions, self.filter.as_deref())
+    }
+}
+
+/// Counts the rows of a table as an archive counts them.
+pub(crate) fn count_statement(name: &TableName, with_partitions: bool, filter: Option<&str>) -> String {
+    let only = if with_partitions { "" } else { "ONLY " };
+    format!("SELECT pg_catalog.count(*) FROM {only}{} {}", name.quoted(), filter.unwrap_or_default()).trim_end().to_owned()
+}
+
+/// The current state of every sequence that is dumped. Sequences are not transactional: read
+/// them after the rows, so that no id in the snapshot is ahead of its sequence.
+pub(crate) async fn sequences(session: &Session) -> Result<Vec<SequenceState>> {
+    const LIST: &str = "
+        SELECT n.nspname, c.relname, pg_catalog.has_sequence_privilege(c.oid, 'SELECT')
+          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind = 'S' AND c.relpersistence <> 't'
+           AND ((n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+                 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                      WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
+                OR EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE c.oid = ANY (e.extconfig)))
+         ORDER BY n.nspname, c.relname";
+    const BATCH: usize = 200;
+    let rows = session.rows("reading the list of sequences", LIST, &[]).await?;
+    let names: Vec<TableName> = rows.iter().map(|row| TableName::new(row.get::<_, String>(0), row.get::<_, String>(1))).collect();
+    let unreadable: Vec<String> =
+        rows.iter().zip(&names).filter(|(row, _)| !row.get::<_, bool>(2)).map(|(_, name)| name.to_string()).collect();
+    if !unreadable.is_empty() {
+        return Err(Error::NotReadable { objects: unreadable });
+    }
+    let mut states = Vec::with_capacity(names.len());
+    for batch in names.chunks(BATCH) {
+        let query = batch
+            .iter()
+            .enumerate()
+            .map(|(index, name)| format!("SELECT {index}, last_value, is_called FROM {}", name.quoted()))
+            .collect::<Vec<_>>()
+            .join(" UNION ALL ");
+        for row in session.rows("reading the sequences", &query, &[]).await? {
+            let index = usize::try_from(row.get::<_, i32>(0)).expect("the index was ours");
+            states.push(SequenceState { name: batch[index].clone(), last_value: row.get(1), is_called: row.get(2) });
+        }
+    }
+    states.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(states)
+}
+
+/// The `setval` call that restores a sequence.
+pub(crate) fn setval(state: &SequenceState) -> String {
+    format!("SELECT pg_catalog.setval({}, {}, {});\n", quote_literal(&state.name.quoted()), state.last_value, state.is_called)
+}
+
+/// Installed extensions.
+pub(crate) async fn extensions(session: &Session) -> Result<Vec<Extension>> {
+    const QUERY: &str = "SELECT extname, extversion FROM pg_catalog.pg_extension ORDER BY extname COLLATE \"C\"";
+    let rows = session.rows("reading the extensions", QUERY, &[]).await?;
+    Ok(rows.iter().map(|row| Extension { name: row.get(0), version: row.get(1) }).collect())
+}
+
+/// The server and database a session is connected to.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts {
+    pub(crate) server_version: String,
+    pub(crate) server_version_num: u32,
+    pub(crate) system_identifier: Option<String>,
+    pub(crate) database: String,
+    pub(crate) database_oid: u32,
+    pub(crate) owner: String,
+    pub(crate) encoding: String,
+    pub(crate) locale: Locale,
+    pub(crate) comment: Option<String>,
+    pub(crate) settings: Vec<String>,
+    pub(crate) in_recovery: bool,
+    pub(crate) now: String,
+    pub(crate) lsn: String,
+}
+
+/// The oldest server this crate is tested with (TID range scans arrived in 14).
+const OLDEST_SERVER: u32 = 140_000;
+
+impl Facts {
+    pub(crate) async fn read(session: &Session) -> Result<Self> {
+        // Columns that differ between versions are read through JSON, where a missing one is NULL.
+        const QUERY: &str = "
+            SELECT current_setting('server_version'), current_setting('server_version_num')::int4,
+                   d.oid, d.datname, pg_catalog.pg_get_userbyid(d.datdba), pg_catalog.pg_encoding_to_char(d.encoding)::text,
+                   d.datcollate::text, d.datctype::text,
+                   pg_catalog.to_jsonb(d) ->> 'datlocprovider', pg_catalog.to_jsonb(d) ->> 'datcollversion',
+                   COALESCE(pg_catalog.to_jsonb(d) ->> 'datlocale', pg_catalog.to_jsonb(d) ->> 'daticulocale'),
+                   pg_catalog.shobj_description(d.oid, 'pg_database'),
+                   COALESCE((SELECT s.setconfig FROM pg_catalog.pg_db_role_setting s WHERE s.setdatabase = d.oid AND s.setrole = 0), '{}'),
+                   pg_catalog.pg_is_in_recovery(),
+                   pg_catalog.to_char(pg_catalog.clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'),
+                   CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()::text
+                        ELSE pg_catalog.pg_current_wal_insert_lsn()::text END
+              FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
+        let row = session.row("reading the server's version", QUERY, &[]).await?;
+        let version = u32::try_from(row.get::<_, i32>(1)).unwrap_or(0);
+        let server_version: String = row.get(0);
+        if version < OLDEST_SERVER {
+            return Err(Error::ServerTooOld { version: server_version });
+        }
+        let provider = match row.get::<_, Option<String>>(8).as_deref() {
+            Some("i") => "icu",
+            Some("b") => "builtin",
+            _ => "libc",
+        };
+        Ok(Self {
+            server_version,
+            server_version_num: version,
+            system_identifier: system_identifier(session).await,
+            database_oid: row.get(2),
+            database: row.get(3),
+            owner: row.get(4),
+            encoding: row.get(5),
+            locale: Locale {
+                provider: provider.to_owned(),
+                collate: row.get(6),
+                ctype: row.get(7),
+                version: row.get(9),
+                locale: row.get(10),
+            },
+            comment: row.get(11),
+            settings: row.get(12),
+            in_recovery: row.get(13),
+            now: row.get(14),
+            lsn: row.get::<_, Option<String>>(15).unwrap_or_default(),
+        })
+    }
+
+    pub(crate) fn server_major(&self) -> u32 {
+        self.server_version_num / 10_000
+    }
+}
+
+/// `pg_control_system` may be withheld from ordinary roles; the identity is then unknown.
+async fn system_identifier(session: &Session) -> Option<String> {
+    const ALLOWED: &str = "SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')";
+    const QUERY: &str = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()";
+    let allowed: bool = session.row("asking for the server's identity", ALLOWED, &[]).await.ok()?.get(0);
+    if !allowed {
+        return None;
+    }
+    Some(session.row("asking for the server's identity", QUERY, &[]).await.ok()?.get(0))
+}
+
+/// Roles that own something or hold a privilege in this database. Dependencies on the bootstrap
+/// superuser are not recorded in `pg_shdepend`, so owners are read as well.
+pub(crate) async fn roles(session: &Session) -> Result<Vec<String>> {
+    const QUERY: &str = "
+        SELECT r.rolname FROM pg_catalog.pg_roles r
+         WHERE r.rolname !~ '^pg_' AND r.oid IN (
+            SELECT s.refobjid FROM pg_catalog.pg_shdepend s
+             WHERE s.refclassid = 'pg_catalog.pg_authid'::regclass
+               AND (s.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+                    OR (s.dbid = 0 AND s.classid = 'pg_catalog.pg_database'::regclass
+                        AND s.objid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())))
+            UNION SELECT datdba FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
+            UNION SELECT relowner FROM pg_catalog.pg_class WHERE oid >= 16384
+            UNION SELECT nspowner FROM pg_catalog.pg_namespace WHERE oid >= 16384
+            UNION SELECT proowner FROM pg_catalog.pg_proc WHERE oid >= 16384
+            UNION SELECT typowner FROM pg_catalog.pg_type WHERE oid >= 16384)
+         ORDER BY 1";
+    let rows = session.rows("reading the roles", QUERY, &[]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Tablespaces that objects of this database live in, the default one left out.
+pub(crate) async fn tablespaces(session: &Session) -> Result<Vec<String>> {
+    const QUERY: &str = "
+        SELECT DISTINCT t.spcname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_tablespace t ON t.oid = c.reltablespace
+         WHERE t.spcname !~ '^pg_' ORDER BY 1";
+    let rows = session.rows("reading the tablespaces", QUERY, &[]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}

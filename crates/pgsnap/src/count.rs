@@ -1,0 +1,149 @@
+//! The census of a live database.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::catalog::{self, Table};
+use crate::census::{Census, SchemaFingerprint, TableCensus};
+use crate::database::Database;
+use crate::ddl::Ddl;
+use crate::digest::{Digest, Key, Tally};
+use crate::dump::default_jobs;
+use crate::error::{Error, Result};
+use crate::large_object::{self, NoPieces};
+use crate::name::TableName;
+use crate::progress::{Phase, Progress, Work};
+use crate::scan::{self, Discard, scan};
+use crate::snapshot::Snapshot;
+use crate::tools::PgDump;
+
+/// How to take a census.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct CensusOptions {
+    /// Sessions that read rows. Default: the number of processors, at least 2.
+    pub jobs: usize,
+    /// Digest every row (the default), or only count.
+    pub content: bool,
+    /// Fingerprint the schema with `pg_dump`. Default: yes.
+    pub schema: bool,
+    /// Only these tables, or all.
+    pub tables: Option<Vec<TableName>>,
+    /// Read columns in the order this census has them, where a table has the same columns in another
+    /// order: a digest depends on the order of the fields.
+    pub columns_like: Option<Census>,
+    /// How long to wait for a lock on the tables. Default: 30 s.
+    pub lock_timeout: Duration,
+    /// Directories to look for `pg_dump` in, before the usual places.
+    pub bin_directories: Vec<PathBuf>,
+}
+
+impl Default for CensusOptions {
+    fn default() -> Self {
+        Self {
+            jobs: default_jobs(),
+            content: true,
+            schema: true,
+            tables: None,
+            columns_like: None,
+            lock_timeout: Duration::from_secs(30),
+            bin_directories: Vec::new(),
+        }
+    }
+}
+
+/// Counts and digests everything in a database, as of one snapshot.
+///
+/// # Errors
+/// As for [`dump`](crate::dump): a table that cannot be read whole fails the census.
+pub async fn census(database: &Database, options: &CensusOptions, progress: &Arc<dyn Progress>) -> Result<Census> {
+    progress.begin(Phase::Snapshot, Work::default());
+    let mut snapshot = Snapshot::take(database, "census", options.lock_timeout).await?;
+    if let Some(wanted) = &options.tables {
+        select(&mut snapshot.tables, wanted, database)?;
+    }
+    if let Some(like) = &options.columns_like {
+        align_columns(&mut snapshot.tables, like);
+    }
+    progress.begin(Phase::Census, scan::expected(&snapshot.tables));
+    let tables = if options.content {
+        scan(&snapshot, options.jobs, "census", progress, || Discard).await?
+    } else {
+        counts(&snapshot, progress).await?
+    };
+    let census = Census {
+        tables,
+        large_objects: large_object::read(&snapshot.leader, &mut NoPieces).await?,
+        sequences: catalog::sequences(&snapshot.leader).await?,
+        extensions: catalog::extensions(&snapshot.leader).await?,
+        locale: snapshot.facts.locale.clone(),
+        schema: fingerprint(database, &snapshot, options, progress).await?,
+        content: options.content,
+    };
+    snapshot.finish().await?;
+    Ok(census)
+}
+
+/// A missing `pg_dump` does not make a census of rows impossible; it is said, and the schema is left out.
+async fn fingerprint(
+    database: &Database,
+    snapshot: &Snapshot,
+    options: &CensusOptions,
+    progress: &Arc<dyn Progress>,
+) -> Result<Option<SchemaFingerprint>> {
+    if !options.schema {
+        return Ok(None);
+    }
+    let major = snapshot.facts.server_major();
+    match PgDump::find(major, &options.bin_directories).await {
+        Ok(tool) => {
+            let ddl = Ddl::read(database, &tool, Some(&snapshot.id), options.lock_timeout).await?;
+            Ok(Some(ddl.fingerprint(&tool, major)))
+        }
+        Err(error @ Error::PgDumpMissing { .. }) => {
+            progress.note(&format!("the schema is not compared: {error}"));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn select(tables: &mut Vec<Table>, wanted: &[TableName], database: &Database) -> Result<()> {
+    if let Some(missing) = wanted.iter().find(|name| !tables.iter().any(|table| &table.name == *name)) {
+        return Err(Error::NoSuchTable { name: missing.to_string(), place: database.to_string() });
+    }
+    tables.retain(|table| wanted.contains(&table.name));
+    Ok(())
+}
+
+fn align_columns(tables: &mut [Table], like: &Census) {
+    for table in tables {
+        let Some(model) = like.table(&table.name) else { continue };
+        let position = |name: &str| model.columns.iter().position(|column| column.name == name);
+        if table.columns.len() == model.columns.len() && table.columns.iter().all(|column| position(&column.name).is_some()) {
+            table.columns.sort_by_key(|column| position(&column.name));
+        }
+    }
+}
+
+async fn counts(snapshot: &Snapshot, progress: &Arc<dyn Progress>) -> Result<Vec<TableCensus>> {
+    let mut counted = Vec::new();
+    for table in &snapshot.tables {
+        let row = snapshot.leader.row(&format!("counting {}", table.name), &table.count(), &[]).await?;
+        let rows = u64::try_from(row.get::<_, i64>(0)).unwrap_or(0);
+        progress.advance(Work { bytes: 0, rows });
+        counted.push(TableCensus {
+            name: table.name.clone(),
+            columns: table.columns.clone(),
+            key: table.key.clone(),
+            rows,
+            bytes: 0,
+            digest: Digest::default(),
+            buckets: Tally::new(Key::WholeRow).buckets(),
+            with_partitions: table.with_partitions,
+            filter: table.filter.clone(),
+        });
+    }
+    Ok(counted)
+}

@@ -1,0 +1,185 @@
+//! The DDL, as `pg_dump` prints it under our snapshot, cut into what comes before the rows and
+//! what comes after them.
+//!
+//! `pg_dump -Fc` runs once; `pg_restore --list` names its entries and `--use-list` prints the two halves.
+//! Privileges go to the second half: `pg_dump --section=pre-data` prints them before the
+//! rows, where an owner who revoked his own INSERT could not load them any more. Everything
+//! stays in memory: user mappings hold passwords.
+
+use std::io::Write;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use crate::census::SchemaFingerprint;
+use crate::database::Database;
+use crate::error::{Error, Result};
+use crate::sql;
+use crate::tools::{PgDump, libpq_command, output};
+
+/// The two halves of the DDL, without preamble and trailer.
+pub(crate) struct Ddl {
+    pub(crate) pre_data: String,
+    pub(crate) post_data: String,
+}
+
+/// The last statement of the preamble that every supported `pg_restore` prints.
+const PREAMBLE_END: &str = "SET row_security = off;\n";
+const TRAILER: &str = "-- PostgreSQL database dump complete";
+
+impl Ddl {
+    /// Asks `pg_dump` for the DDL, under `snapshot` where one is given.
+    pub(crate) async fn read(database: &Database, tool: &PgDump, snapshot: Option<&str>, lock_timeout: Duration) -> Result<Self> {
+        let mut command = libpq_command(&tool.program("pg_dump"), database);
+        command.args(["--format=custom", "--compress=0", "--section=pre-data", "--section=post-data", "--no-password"]);
+        command.arg(format!("--lock-wait-timeout={}", lock_timeout.as_millis()));
+        if let Some(id) = snapshot {
+            command.arg(format!("--snapshot={id}"));
+        }
+        let archive = output(command, b"").await.map_err(lock_hint)?;
+        let pre_data = list(tool, &archive, "pre-data").await?;
+        let (before, privileges) = split(&pre_data);
+        let after = privileges + &list(tool, &archive, "post-data").await?;
+        Ok(Self { pre_data: print(tool, &archive, &before).await?, post_data: print(tool, &archive, &after).await? })
+    }
+
+    /// The fingerprint of the schema.
+    pub(crate) fn fingerprint(&self, tool: &PgDump, server_major: u32) -> SchemaFingerprint {
+        let mut statements = sql::statements(&self.pre_data);
+        statements.extend(sql::statements(&self.post_data));
+        let statements = significant(statements);
+        let mut hasher = blake3::Hasher::new();
+        for statement in &statements {
+            hasher.update(statement.as_bytes()).update(b"\n");
+        }
+        SchemaFingerprint {
+            digest: hasher.finalize().to_hex().to_string(),
+            pg_dump: tool.version.clone(),
+            server_major,
+            statements,
+        }
+    }
+}
+
+/// Statements that describe objects; session settings are left out.
+pub(crate) fn significant(statements: Vec<String>) -> Vec<String> {
+    statements.into_iter().filter(|statement| !statement.starts_with("SET ")).collect()
+}
+
+fn lock_hint(error: Error) -> Error {
+    match error {
+        Error::ToolFailed { tool, status, stderr } if stderr.contains("lock timeout") => Error::ToolFailed {
+            tool,
+            status,
+            stderr: format!("{stderr} (somebody waits for an exclusive lock; try again when that is done)"),
+        },
+        other => other,
+    }
+}
+
+async fn list(tool: &PgDump, archive: &[u8], section: &str) -> Result<String> {
+    let mut command = Command::new(tool.program("pg_restore"));
+    command.args(["--list", "--section", section]);
+    let text = output(command, archive).await?;
+    let text = String::from_utf8(text).map_err(|_| Error::UnexpectedDdl { what: "the list of entries is not UTF-8".into() })?;
+    Ok(text.lines().filter(|line| entry_kind(line).is_some()).flat_map(|line| [line, "\n"]).collect())
+}
+
+/// Takes the privileges out of the entries of the pre-data section: what stays, and the privileges.
+fn split(list: &str) -> (String, String) {
+    let is_privilege = |line: &&str| entry_kind(line).is_some_and(|kind| kind.starts_with("ACL "));
+    let (privileges, before): (Vec<&str>, Vec<&str>) = list.split_inclusive('\n').partition(is_privilege);
+    (before.concat(), privileges.concat())
+}
+
+/// The part of a list line after its numbers: `123; 1259 16402 TABLE public t owner`.
+fn entry_kind(line: &str) -> Option<&str> {
+    let (id, rest) = line.split_once("; ")?;
+    id.parse::<u32>().ok()?;
+    let mut rest = rest;
+    for _ in 0..2 {
+        rest = rest.split_once(' ')?.1;
+    }
+    Some(rest)
+}
+
+/// The SQL text of some entries, without the preamble and trailer, which are ours.
+async fn print(tool: &PgDump, archive: &[u8], entries: &str) -> Result<String> {
+    if entries.is_empty() {
+        return Ok(String::new());
+    }
+    let list = ListFile::new(entries)?;
+    let mut command = Command::new(tool.program("pg_restore"));
+    command.arg("--use-list").arg(&list.path).args(["--file", "-"]);
+    let text = output(command, archive).await?;
+    let text = String::from_utf8(text).map_err(|_| Error::UnexpectedDdl { what: "it is not UTF-8".into() })?;
+    strip(&text)
+}
+
+fn strip(text: &str) -> Result<String> {
+    let unexpected = |what: &str| Error::UnexpectedDdl { what: what.to_owned() };
+    let start = text.find(PREAMBLE_END).ok_or_else(|| unexpected("the preamble has no row_security setting"))? + PREAMBLE_END.len();
+    let end = text.rfind(TRAILER).ok_or_else(|| unexpected("the trailer is missing"))?;
+    if end < start {
+        return Err(unexpected("the trailer comes before the preamble"));
+    }
+    let body = text[start..end].trim_end_matches(['-', '\n']).trim_matches('\n');
+    Ok(format!("\n{body}\n\n"))
+}
+
+/// A list of entries that a child can open by name and that never reaches a disk.
+struct ListFile {
+    path: std::path::PathBuf,
+    #[cfg(target_os = "linux")]
+    _memory: fs_err::File,
+    #[cfg(not(target_os = "linux"))]
+    _file: tempfile::NamedTempFile,
+}
+
+impl ListFile {
+    #[cfg(target_os = "linux")]
+    fn new(text: &str) -> Result<Self> {
+        use std::os::fd::AsRawFd;
+
+        let descriptor = rustix::fs::memfd_create("pgsnap-list", rustix::fs::MemfdFlags::CLOEXEC)
+            .map_err(|error| Error::file("a file in memory", error.into()))?;
+        let mut memory = fs_err::File::from_parts(std::fs::File::from(descriptor), "a file in memory");
+        memory.write_all(text.as_bytes()).map_err(|error| Error::file("a file in memory", error))?;
+        let path = format!("/proc/{}/fd/{}", std::process::id(), memory.file().as_raw_fd()).into();
+        Ok(Self { path, _memory: memory })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn new(text: &str) -> Result<Self> {
+        let error = |error| Error::file("a temporary file", error);
+        let mut file = tempfile::NamedTempFile::new().map_err(error)?;
+        file.write_all(text.as_bytes()).map_err(error)?;
+        Ok(Self { path: file.path().to_owned(), _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &str = "\
+3; 2615 16385 SCHEMA - app owner
+215; 1259 16402 TABLE public t owner
+3456; 0 0 ACL - TABLE t owner
+216; 1259 16500 TABLE public \"ACL table\" owner
+";
+
+    #[test]
+    fn privileges_move_behind_the_rows() {
+        let (before, privileges) = split(LIST);
+        assert_eq!(before.lines().count(), 3, "{before}");
+        assert_eq!(privileges, "3456; 0 0 ACL - TABLE t owner\n");
+    }
+
+    #[test]
+    fn preamble_and_trailer_are_cut_off() {
+        let text = "--\n\\restrict abc\nSET x = 1;\nSET row_security = off;\n\nCREATE TABLE t ();\n\n\n--\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict abc\n";
+        assert_eq!(strip(text).unwrap(), "\nCREATE TABLE t ();\n\n");
+        assert!(strip("CREATE TABLE t ();").is_err());
+    }
+}

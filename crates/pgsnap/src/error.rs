@@ -1,0 +1,387 @@
+//! The one error type of this crate: each variant is a fact, its cause is the
+//! `source()`, and [`Error::hint`] tells what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::compare::Difference;
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What an error says about the question that was asked.
+///
+/// "The answer is no" and "could not ask" lead an operator to different places,
+/// so they are never mixed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorClass {
+    /// The caller asked for something that makes no sense: a malformed URL, an
+    /// unknown table.
+    Usage,
+    /// The question was asked and answered with no: damaged, different, hidden rows.
+    No,
+    /// The question could not be asked: connection, tool, file system.
+    CouldNotAsk,
+}
+
+/// Everything that can go wrong in this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A connection URL that cannot be used.
+    #[error("invalid connection URL: {reason}")]
+    InvalidUrl {
+        /// Why, without the URL itself: it may hold a password.
+        reason: String,
+    },
+    /// No connection could be made.
+    #[error("could not connect to {target}")]
+    Connect {
+        /// Host, port and database; never a password.
+        target: String,
+        /// What the operating system or the server said.
+        #[source]
+        source: tokio_postgres::Error,
+    },
+    /// An established connection broke.
+    #[error("lost the connection to the server while {context}")]
+    ConnectionLost {
+        /// What was being done.
+        context: String,
+        /// What the driver said.
+        #[source]
+        source: tokio_postgres::Error,
+    },
+    /// The server answered a statement with an error.
+    #[error("{}", server_message(.context, .message, .detail.as_deref(), .code))]
+    Server {
+        /// What was being done.
+        context: String,
+        /// The primary message.
+        message: String,
+        /// The five-character SQLSTATE.
+        code: String,
+        /// The detail line, if there was one.
+        detail: Option<String>,
+        /// The server's own hint, if there was one.
+        server_hint: Option<String>,
+    },
+    /// The server is older than this crate supports.
+    #[error("the server is PostgreSQL {version}, older than the oldest supported one (14)")]
+    ServerTooOld {
+        /// The server's version as it names it.
+        version: String,
+    },
+    /// No installed `pg_dump` can read this server.
+    #[error("no pg_dump of version {server_major} or newer was found{}", found_list(.found))]
+    PgDumpMissing {
+        /// The server's major version.
+        server_major: u32,
+        /// The versions that were found, with their paths.
+        found: Vec<String>,
+    },
+    /// A program of PostgreSQL could not be started.
+    #[error("could not run {tool}")]
+    ToolStart {
+        /// The program.
+        tool: String,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A program of PostgreSQL failed.
+    #[error("{tool} failed ({status}): {stderr}")]
+    ToolFailed {
+        /// The program.
+        tool: String,
+        /// Its exit status.
+        status: String,
+        /// The last lines it wrote to stderr.
+        stderr: String,
+    },
+    /// The output of `pg_dump` was not of the expected shape.
+    #[error("unexpected output of pg_dump: {what}")]
+    UnexpectedDdl {
+        /// What was missing.
+        what: String,
+    },
+    /// Row-level security hides rows from the role that dumps.
+    #[error("row-level security hides rows of {} from this role", tables.join(", "))]
+    RowSecurity {
+        /// The tables concerned.
+        tables: Vec<String>,
+    },
+    /// The role may not read what it must dump.
+    #[error("this role may not read {}", objects.join(", "))]
+    NotReadable {
+        /// Tables, sequences or large objects without the `SELECT` privilege.
+        objects: Vec<String>,
+    },
+    /// The set of tables kept changing while the snapshot was being taken.
+    #[error("the tables kept changing while the snapshot was taken ({attempts} attempts): {detail}")]
+    SnapshotUnstable {
+        /// How often it was tried.
+        attempts: u32,
+        /// What changed at the last attempt.
+        detail: String,
+    },
+    /// Writing the archive failed.
+    #[error("could not write the archive")]
+    Write {
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Reading the archive failed; with a sealed archive this includes failed authentication.
+    #[error("could not read the archive")]
+    Read {
+        /// What the reader said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is not a `pgsnap` archive (it may be a plain dump).
+    #[error("not a pgsnap archive: {reason}")]
+    NotAnArchive {
+        /// What was found instead.
+        reason: String,
+    },
+    /// The archive was written by a newer format version.
+    #[error("the archive has format {found}, this program reads {}", crate::manifest::FORMAT)]
+    UnsupportedFormat {
+        /// The format the archive names.
+        found: String,
+    },
+    /// The archive contradicts itself.
+    #[error("the archive is damaged: {what}")]
+    Damaged {
+        /// Where and how.
+        what: String,
+    },
+    /// A plain dump ended before its end, or psql refused it.
+    #[error("the plain dump could not be restored: {what}")]
+    ForeignDump {
+        /// What happened.
+        what: String,
+    },
+    /// A table was named that the archive or database does not hold.
+    #[error("no table {name} in {place}")]
+    NoSuchTable {
+        /// The name as given.
+        name: String,
+        /// Where it was looked for.
+        place: String,
+    },
+    /// The target cannot take the restore. All reasons are given at once.
+    #[error("the target is not ready: {}", problems.join("; "))]
+    Preflight {
+        /// One sentence per obstacle.
+        problems: Vec<String>,
+        /// One remedy per obstacle, where there is one.
+        remedies: Vec<String>,
+    },
+    /// The restored database is not what the manifest promises. It was not swapped in.
+    #[error("the restored database differs from the backup: {}", summary(.differences))]
+    RestoreDiffers {
+        /// Each difference.
+        differences: Vec<Difference>,
+    },
+    /// Another restore of the same database is running.
+    #[error("another restore of database {database} is running on this server")]
+    RestoreRunning {
+        /// The database.
+        database: String,
+    },
+    /// A throw-away server could not be started.
+    #[error("could not start a scratch server: {reason}")]
+    Scratch {
+        /// What happened, with the end of the server's log.
+        reason: String,
+    },
+    /// A local file could not be used.
+    #[error("could not use {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A worker ended without an answer. This is a bug or the end of the runtime.
+    #[error("a worker died: {what}")]
+    WorkerDied {
+        /// What it was doing.
+        what: String,
+    },
+}
+
+impl Error {
+    /// Whether the answer is no, or the question could not be asked.
+    #[must_use]
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::InvalidUrl { .. } | Self::NoSuchTable { .. } => ErrorClass::Usage,
+            Self::Damaged { .. }
+            | Self::NotAnArchive { .. }
+            | Self::RowSecurity { .. }
+            | Self::RestoreDiffers { .. }
+            | Self::ForeignDump { .. } => ErrorClass::No,
+            // Failed authentication of the sealed file and a short file are answers;
+            // anything else of the operating system is not.
+            Self::Read { source } if is_damage(source) => ErrorClass::No,
+            _ => ErrorClass::CouldNotAsk,
+        }
+    }
+
+    /// Whether the same call may succeed later without anybody changing anything.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Connect { .. }
+            | Self::ConnectionLost { .. }
+            | Self::SnapshotUnstable { .. }
+            | Self::RestoreRunning { .. } => true,
+            // Lock not available, admin shutdown, cannot connect now, too many connections.
+            Self::Server { code, .. } => {
+                matches!(code.as_str(), "55P03" | "57P01" | "57P02" | "57P03" | "53300" | "40001" | "40P01")
+            }
+            _ => false,
+        }
+    }
+
+    /// What to do about it, if there is something to do.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::InvalidUrl { .. } => Some("a URL looks like postgresql://user@host:5432/database".into()),
+            Self::Connect { .. } => Some("is the server running, and does it listen on this address?".into()),
+            Self::ConnectionLost { .. } => Some("nothing short was kept; run the command again once the server is back".into()),
+            Self::Server { code, server_hint, .. } => server_hint.clone().or_else(|| sqlstate_hint(code)),
+            Self::PgDumpMissing { server_major, .. } => Some(format!(
+                "install it, for example `apt-get install postgresql-client-{server_major}`; it supplies the DDL only"
+            )),
+            Self::RowSecurity { .. } => Some(
+                "dump as a superuser or as a role with BYPASSRLS; a dump without the hidden rows is refused".into(),
+            ),
+            Self::NotReadable { .. } => {
+                Some("grant SELECT on them to this role, or dump as the owner or a superuser".into())
+            }
+            Self::SnapshotUnstable { .. } => {
+                Some("run the dump when no migration is creating, dropping or rewriting tables".into())
+            }
+            Self::UnsupportedFormat { .. } => Some("use a newer hubctl, or restore with `age -d | gunzip | psql`".into()),
+            Self::NotAnArchive { .. } => {
+                Some("a plain dump (pg_dump | gzip | age) can be restored, but not verified or read table by table".into())
+            }
+            Self::Damaged { .. } => Some("use another backup; keep this file for examination".into()),
+            Self::Read { source } if is_damage(source) => {
+                Some("the file was cut or changed after it was written; use another backup".into())
+            }
+            Self::Preflight { remedies, .. } if !remedies.is_empty() => Some(remedies.join("; ")),
+            Self::RestoreDiffers { .. } => Some("the database that was there before is untouched".into()),
+            Self::RestoreRunning { .. } => Some("wait for it to end, or stop it".into()),
+            _ => None,
+        }
+    }
+
+    /// Turns an error of the driver into ours, with the server's message, detail,
+    /// hint and SQLSTATE: the driver's own `Display` says only "db error".
+    pub(crate) fn query(context: impl Into<String>, error: tokio_postgres::Error) -> Self {
+        let context = context.into();
+        match error.as_db_error() {
+            Some(db) => Self::Server {
+                context,
+                message: db.message().to_owned(),
+                code: db.code().code().to_owned(),
+                detail: db.detail().map(str::to_owned),
+                server_hint: db.hint().map(str::to_owned),
+            },
+            None => Self::ConnectionLost { context, source: error },
+        }
+    }
+
+    pub(crate) fn damaged(what: impl Into<String>) -> Self {
+        Self::Damaged { what: what.into() }
+    }
+
+    pub(crate) fn file(path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self::File { path: path.into(), source }
+    }
+
+    /// The SQLSTATE, where the server answered with one.
+    #[must_use]
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Server { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+}
+
+fn is_damage(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData)
+}
+
+fn server_message(context: &str, message: &str, detail: Option<&str>, code: &str) -> String {
+    let detail = detail.map(|detail| format!(" ({detail})")).unwrap_or_default();
+    format!("the server refused {context}: {message}{detail} [SQLSTATE {code}]")
+}
+
+fn found_list(found: &[String]) -> String {
+    if found.is_empty() { String::new() } else { format!(" (found: {})", found.join(", ")) }
+}
+
+fn summary(differences: &[Difference]) -> String {
+    const SHOWN: usize = 5;
+    let mut text = differences.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    if differences.len() > SHOWN {
+        text.push_str(&format!("; and {} more", differences.len() - SHOWN));
+    }
+    text
+}
+
+/// Remedies for the SQLSTATEs an operator meets in practice (appendix A of the
+/// PostgreSQL manual).
+fn sqlstate_hint(code: &str) -> Option<String> {
+    let hint = match code {
+        "28P01" | "28000" => "check user and password (passfile, password_file or password_command)",
+        "3D000" => "the database does not exist on this server",
+        "42501" => "the role lacks a privilege for this",
+        "53100" => "the server's disk is full",
+        "53200" => "the server ran out of shared memory: raise max_locks_per_transaction",
+        "53300" => "the server has no free connection slot: lower --jobs",
+        "55P03" => "somebody holds or waits for an exclusive lock on a table; try again when it is done",
+        "57P01" | "57P02" | "57P03" => "the server is shutting down or starting up; try again",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_error_shows_message_detail_and_sqlstate() {
+        let error = Error::Server {
+            context: "reading the catalogue".into(),
+            message: "permission denied".into(),
+            code: "42501".into(),
+            detail: Some("table t".into()),
+            server_hint: None,
+        };
+        assert_eq!(
+            error.to_string(),
+            "the server refused reading the catalogue: permission denied (table t) [SQLSTATE 42501]"
+        );
+        assert_eq!(error.hint().as_deref(), Some("the role lacks a privilege for this"));
+    }
+
+    #[test]
+    fn damage_is_an_answer_and_a_broken_disk_is_not() {
+        let cut = Error::Read { source: io::ErrorKind::UnexpectedEof.into() };
+        let disk = Error::Read { source: io::Error::from_raw_os_error(5) };
+        assert_eq!(cut.class(), ErrorClass::No);
+        assert_eq!(disk.class(), ErrorClass::CouldNotAsk);
+    }
+}

@@ -1,0 +1,173 @@
+//! Large objects: listed under the snapshot, read in pieces, written with stateless calls.
+
+use std::fmt::Write as _;
+use std::pin::pin;
+
+use futures_util::TryStreamExt;
+
+use crate::census::LargeObjects;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::name::{quote_identifier, quote_literal};
+use crate::session::Session;
+
+/// Bytes of a large object per piece.
+const PIECE: i64 = 1 << 20;
+
+/// Receives pieces of large objects.
+pub(crate) trait PieceSink: Send {
+    /// One piece: the object, the position of the piece within it in bytes, and its bytes.
+    fn piece(&mut self, oid: u32, position: i64, bytes: &[u8]) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// Only counts.
+pub(crate) struct NoPieces;
+
+impl PieceSink for NoPieces {
+    async fn piece(&mut self, _oid: u32, _position: i64, _bytes: &[u8]) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads every large object once, in order of OID.
+///
+/// The first piece of each comes in one streaming query; only objects that fill it are asked again.
+pub(crate) async fn read(session: &Session, sink: &mut impl PieceSink) -> Result<LargeObjects> {
+    const CONTEXT: &str = "reading large objects";
+    const FIRST: &str = "SELECT m.oid, pg_catalog.lo_get(m.oid, 0, $1) FROM pg_catalog.pg_largeobject_metadata m ORDER BY m.oid";
+    const NEXT: &str = "SELECT pg_catalog.lo_get($1, $2, $3)";
+    let length = i32::try_from(PIECE).expect("a piece is small");
+    let mut found = LargeObjects::default();
+    let mut long = Vec::new();
+    {
+        let mut stream = pin!(session.stream(CONTEXT, FIRST, &[&length]).await?);
+        while let Some(row) = stream.try_next().await.map_err(|error| Error::query(CONTEXT, error))? {
+            let (oid, bytes): (u32, &[u8]) = (row.get(0), row.get(1));
+            found.count += 1;
+            found.add(oid, 0, bytes);
+            sink.piece(oid, 0, bytes).await?;
+            if bytes.len() as i64 == PIECE {
+                long.push(oid);
+            }
+        }
+    }
+    for oid in long {
+        let mut position = PIECE;
+        loop {
+            let row = session.row(CONTEXT, NEXT, &[&oid, &position, &length]).await?;
+            let bytes: &[u8] = row.get(0);
+            if bytes.is_empty() {
+                break;
+            }
+            found.add(oid, position, bytes);
+            sink.piece(oid, position, bytes).await?;
+            position += bytes.len() as i64;
+        }
+    }
+    Ok(found)
+}
+
+impl LargeObjects {
+    fn add(&mut self, oid: u32, position: i64, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        let mut element = format!("{oid}:{}:", position / PIECE).into_bytes();
+        element.extend_from_slice(bytes);
+        self.digest.add(Digest::of(&element));
+    }
+}
+
+/// The statement that writes a piece. `lo_put` needs no descriptor, so pieces can be written
+/// in any order and by any session.
+pub(crate) fn put_statement(oid: u32, position: i64, bytes: &[u8]) -> String {
+    let mut sql = String::with_capacity(bytes.len() * 2 + 64);
+    write!(sql, "SELECT pg_catalog.lo_put({oid}, {position}, '\\x").expect("writing to a string cannot fail");
+    for byte in bytes {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        sql.push(char::from(HEX[usize::from(byte >> 4)]));
+        sql.push(char::from(HEX[usize::from(byte & 15)]));
+    }
+    sql.push_str("');\n");
+    sql
+}
+
+/// Creation, owner, comment and security labels, for a `pg_dump` that leaves them to the data
+/// section (17 and later, PostgreSQL commit a45c78e328).
+pub(crate) async fn definitions(session: &Session) -> Result<String> {
+    const QUERY: &str = "
+        SELECT m.oid, pg_catalog.pg_get_userbyid(m.lomowner), pg_catalog.obj_description(m.oid, 'pg_largeobject'),
+               COALESCE((SELECT pg_catalog.array_agg(l.provider || E'\\n' || l.label) FROM pg_catalog.pg_seclabel l
+                  WHERE l.objoid = m.oid AND l.classoid = 'pg_catalog.pg_largeobject'::regclass), '{}')
+          FROM pg_catalog.pg_largeobject_metadata m ORDER BY m.oid";
+    let mut sql = String::new();
+    for row in session.rows("reading large objects", QUERY, &[]).await? {
+        let (oid, owner): (u32, String) = (row.get(0), row.get(1));
+        sql.push_str(&format!("SELECT pg_catalog.lo_create('{oid}');\n"));
+        sql.push_str(&format!("ALTER LARGE OBJECT {oid} OWNER TO {};\n", quote_identifier(&owner)));
+        if let Some(comment) = row.get::<_, Option<String>>(2) {
+            sql.push_str(&format!("COMMENT ON LARGE OBJECT {oid} IS {};\n", quote_text(&comment)));
+        }
+        for label in row.get::<_, Vec<String>>(3) {
+            let (provider, label) = label.split_once('\n').expect("the query joins with a newline");
+            let provider = quote_identifier(provider);
+            sql.push_str(&format!("SECURITY LABEL FOR {provider} ON LARGE OBJECT {oid} IS {};\n", quote_text(label)));
+        }
+    }
+    Ok(sql)
+}
+
+/// Privileges on large objects, for the same versions of `pg_dump`.
+pub(crate) async fn privileges(session: &Session) -> Result<String> {
+    const QUERY: &str = "
+        SELECT m.oid, pg_catalog.pg_get_userbyid(m.lomowner), a.privilege_type, a.is_grantable,
+               CASE a.grantee WHEN 0 THEN NULL ELSE pg_catalog.pg_get_userbyid(a.grantee)::text END,
+               pg_catalog.pg_get_userbyid(a.grantor)
+          FROM pg_catalog.pg_largeobject_metadata m LEFT JOIN LATERAL pg_catalog.aclexplode(m.lomacl) a ON true
+         WHERE m.lomacl IS NOT NULL ORDER BY m.oid, a.is_grantable DESC";
+    let mut sql = String::new();
+    let mut last = None;
+    for row in session.rows("reading privileges on large objects", QUERY, &[]).await? {
+        let (oid, owner): (u32, String) = (row.get(0), row.get(1));
+        let on = format!("ON LARGE OBJECT {oid}");
+        if last.replace(oid) != Some(oid) {
+            sql.push_str(&format!("REVOKE ALL {on} FROM PUBLIC;\nREVOKE ALL {on} FROM {};\n", quote_identifier(&owner)));
+        }
+        let Some(privilege) = row.get::<_, Option<String>>(2) else { continue };
+        let grantee = row.get::<_, Option<String>>(4).map_or("PUBLIC".to_owned(), |role| quote_identifier(&role));
+        let option = if row.get(3) { " WITH GRANT OPTION" } else { "" };
+        let grantor: String = row.get(5);
+        let grant = format!("GRANT {privilege} {on} TO {grantee}{option};\n");
+        if grantor == owner {
+            sql.push_str(&grant);
+        } else {
+            let role = quote_identifier(&grantor);
+            sql.push_str(&format!("SET SESSION AUTHORIZATION {role};\n{grant}RESET SESSION AUTHORIZATION;\n"));
+        }
+    }
+    Ok(sql)
+}
+
+/// A literal that means the same whatever `standard_conforming_strings` says.
+fn quote_text(text: &str) -> String {
+    if text.contains('\\') { format!("E{}", quote_literal(&text.replace('\\', "\\\\"))) } else { quote_literal(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_is_written_in_hexadecimal() {
+        assert_eq!(put_statement(42, 1 << 20, &[0, 255]), "SELECT pg_catalog.lo_put(42, 1048576, '\\x00ff');\n");
+    }
+
+    #[test]
+    fn the_digest_depends_on_object_and_position() {
+        let digest = |oid, position| {
+            let mut found = LargeObjects::default();
+            found.add(oid, position, b"x");
+            found.digest
+        };
+        assert_ne!(digest(1, 0), digest(2, 0));
+        assert_ne!(digest(1, 0), digest(1, PIECE));
+    }
+}

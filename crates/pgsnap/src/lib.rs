@@ -1,0 +1,116 @@
+//! Consistent snapshots of PostgreSQL databases: dump, restore, census and comparison.
+//!
+//! A dump is a plain SQL script in gzip members that restores with nothing but
+//! `gunzip | psql`. It also carries a manifest, so that this crate can do with it what no
+//! plain dump allows: load it with several sessions, take one table out of its middle, verify it without
+//! a database, compare it with a live database, and prove after a restore that no row was lost.
+//!
+//! # Dump, verify, restore
+//! ```no_run
+//! # async fn example() -> pgsnap::Result<()> {
+//! use std::path::PathBuf;
+//! use std::sync::Arc;
+//! use pgsnap::{Archive, Database, DumpOptions, NoProgress, Progress, RestoreOptions, VerifyOptions};
+//!
+//! let progress: Arc<dyn Progress> = Arc::new(NoProgress);
+//! let source = Database::from_url("postgresql://hub@127.0.0.1:5432/state_hub")?;
+//! let file = std::fs::File::create("state_hub.sql.gz").expect("a writable directory");
+//! let (file, manifest) = pgsnap::dump(&source, file, &DumpOptions::default(), &progress).await?;
+//! file.sync_all().expect("a working disk");
+//! assert!(manifest.census.rows() > 0);
+//!
+//! let archive = Archive::open(PathBuf::from("state_hub.sql.gz"))?;
+//! pgsnap::verify(&archive, &VerifyOptions::default(), &progress)?;
+//! let target = Database::from_url("postgresql://hub@192.0.2.10:5432/state_hub")?;
+//! let restored = pgsnap::restore(&archive, &target, &RestoreOptions::default(), &progress).await?;
+//! assert_eq!(restored.rows, manifest.census.rows());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Compare
+//! A [`Census`] is exact: every row is counted and hashed, under one snapshot. Two of them, of
+//! databases or archives, are compared without touching either again. The digest of a table
+//! does not depend on the order of its rows, so a restored copy has the same one.
+//! ```no_run
+//! # async fn example() -> pgsnap::Result<()> {
+//! # use std::sync::Arc;
+//! # use pgsnap::{CensusOptions, Database, NoProgress, Progress};
+//! # let progress: Arc<dyn Progress> = Arc::new(NoProgress);
+//! let old = Database::from_url("postgresql://hub@127.0.0.1/state_hub")?;
+//! let new = Database::from_url("postgresql://hub@192.0.2.10/state_hub")?;
+//! let a = pgsnap::census(&old, &CensusOptions::default(), &progress).await?;
+//! let b = pgsnap::census(&new, &CensusOptions::default(), &progress).await?;
+//! for difference in pgsnap::compare(&a, &b).differences {
+//!     tracing::warn!("{difference}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is guaranteed
+//! * **One point in time.** Tables are locked first and the snapshot is taken after, so a concurrent TRUNCATE
+//!   or rewriting ALTER cannot empty a table in the dump; `pg_dump` itself does not guarantee that.
+//! * **All or an error.** Rows hidden by row-level security, a missing privilege or a
+//!   dead worker fail the dump. The manifest is written last, so a short archive is not an archive.
+//! * **The old database stays.** A restore builds a new database and swaps names in one transaction.
+//! * **Bounded memory.** A few blocks per job, whatever the size of the database.
+//!
+//! # What is not
+//! The DDL comes from `pg_dump`, which must be installed in the server's major version or newer.
+//! Restoring runs the DDL of the archive with the rights of the connecting role: restore only
+//! archives you trust, or authenticated ones. TLS connections are not supported yet.
+//!
+//! The crate never prints, reads environment variables or exits. It needs a Tokio runtime
+//! with the multi-thread scheduler and all drivers enabled.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod archive;
+mod catalog;
+mod census;
+mod compare;
+mod count;
+mod database;
+mod ddl;
+mod digest;
+mod dump;
+mod error;
+mod foreign;
+mod gzip;
+mod large_object;
+mod manifest;
+mod name;
+mod progress;
+mod restore;
+mod rows;
+mod scan;
+mod scratch;
+mod script;
+mod session;
+mod snapshot;
+mod sql;
+mod tools;
+mod verify;
+
+pub use crate::archive::{Archive, OpenArchive, ReadSeek};
+pub use crate::census::{Census, Column, Extension, LargeObjects, Locale, SchemaFingerprint, SequenceState, TableCensus};
+pub use crate::compare::{Comparison, Difference, Note, Side, compare};
+pub use crate::count::{CensusOptions, census};
+pub use crate::database::Database;
+pub use crate::digest::{Bucket, Buckets, Digest};
+pub use crate::dump::{DumpOptions, dump};
+pub use crate::error::{Error, ErrorClass, Result};
+pub use crate::foreign::{ForeignRestored, OpenDump, restore_foreign};
+pub use crate::manifest::{FORMAT, Manifest, Member, MemberKind, Source};
+pub use crate::name::TableName;
+pub use crate::progress::{NoProgress, Phase, Progress, Work};
+pub use crate::restore::{RestoreOptions, RestorePlan, Restored, TargetState, plan_restore, restore};
+pub use crate::rows::{RowChange, RowDifference, RowSource, differing_rows};
+pub use crate::scratch::{ScratchOptions, ScratchServer};
+pub use crate::session::{execute, query_scalar};
+pub use crate::tools::PgDump;
+pub use crate::verify::{Verified, VerifyOptions, verify};
+
+/// Re-exported because [`Database::with_password`] takes its `SecretString`.
+pub use secrecy;

@@ -1,0 +1,130 @@
+//! The manifest of an archive. Specified in `docs/formats/archive.md`; this module is the
+//! only one that knows its shape.
+
+use serde::{Deserialize, Serialize};
+
+use crate::census::{Census, Locale};
+use crate::digest::Digest;
+
+/// The format this crate writes and the only one it reads.
+pub const FORMAT: &str = "pgsnap/1";
+
+/// Everything known about an archive without reading its rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Manifest {
+    /// Always [`FORMAT`].
+    pub format: String,
+    /// The program and version that wrote it.
+    pub writer: String,
+    /// When the snapshot was taken, by the source server's clock (RFC 3339, UTC).
+    pub taken_at: String,
+    /// Where the rows came from.
+    pub source: Source,
+    /// What the archive holds.
+    pub census: Census,
+    /// Every gzip member but the last two (the manifest itself and its pointer), in file order.
+    pub members: Vec<Member>,
+}
+
+/// Where an archive came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Source {
+    /// `server_version`, such as `16.4 (Debian 16.4-1)`.
+    pub server_version: String,
+    /// `server_version_num`, such as 160004.
+    pub server_version_num: u32,
+    /// `system_identifier` of the cluster, where the role may read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_identifier: Option<String>,
+    /// The version of `pg_dump` that supplied the DDL.
+    pub pg_dump: String,
+    /// The database's name.
+    pub database: String,
+    /// The database's OID.
+    pub database_oid: u32,
+    /// The database's owner.
+    pub owner: String,
+    /// The server encoding, such as `UTF8`.
+    pub encoding: String,
+    /// The database's collation.
+    pub locale: Locale,
+    /// The comment on the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// `ALTER DATABASE … SET` settings as `name=value`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<String>,
+    /// Roles that own something or hold a privilege in the database.
+    pub roles: Vec<String>,
+    /// Tablespaces that objects of the database live in, the default one left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tablespaces: Vec<String>,
+    /// The write-ahead log position right after the snapshot was taken.
+    pub lsn: String,
+    /// Whether the source was a standby.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_recovery: bool,
+}
+
+impl Source {
+    /// The major version of the server.
+    #[must_use]
+    pub fn server_major(&self) -> u32 {
+        self.server_version_num / 10_000
+    }
+}
+
+/// What a gzip member of the archive holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum MemberKind {
+    /// What psql needs first: meta-commands, `BEGIN`, settings. A native restore skips it.
+    Prologue,
+    /// DDL that must exist before the rows.
+    PreData,
+    /// One `COPY … FROM stdin` of one table.
+    Data,
+    /// Large objects: creation where `pg_dump` does not create them, and contents.
+    LargeObjects,
+    /// `setval` calls.
+    Sequences,
+    /// The block that counts every table and raises where a count differs.
+    Check,
+    /// Indexes, keys, triggers and everything else that comes after the rows; privileges last.
+    PostData,
+    /// `COMMIT`. A native restore skips it.
+    Epilogue,
+}
+
+/// One gzip member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Member {
+    /// What it holds.
+    pub kind: MemberKind,
+    /// Where it begins in the compressed stream.
+    pub offset: u64,
+    /// Its compressed length.
+    pub length: u64,
+    /// Its length when decompressed.
+    pub raw: u64,
+    /// XXH3-128 of the decompressed bytes. Absent for `data`, whose rows the table's digest covers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<Digest>,
+    /// For `data`: the position of its table in `census.tables`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<usize>,
+    /// For `data`: how many rows it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+}
+
+impl Manifest {
+    /// The members of one kind, in file order.
+    pub fn members_of(&self, kind: MemberKind) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(move |member| member.kind == kind)
+    }
+}

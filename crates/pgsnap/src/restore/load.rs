@@ -1,0 +1,139 @@
+//! Loading rows with several sessions, each taking whole members.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::SinkExt;
+use std::pin::pin;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::archive::{Archive, MemberReader, copy_in_statement};
+use crate::database::Database;
+use crate::error::{Error, Result};
+use crate::manifest::{Manifest, Member, MemberKind};
+use crate::name::TableName;
+use crate::progress::{Phase, Progress, Work};
+use crate::session::Session;
+
+/// The members to load, in file order.
+pub(crate) fn wanted(manifest: &Manifest, tables: Option<&[TableName]>) -> Vec<Member> {
+    let is_wanted = |member: &&Member| {
+        tables.is_none_or(|tables| {
+            member.table.is_some_and(|index| tables.contains(&manifest.census.tables[index].name))
+        })
+    };
+    manifest.members_of(MemberKind::Data).filter(is_wanted).cloned().collect()
+}
+
+/// Consecutive members of one table that one session loads with one COPY.
+const RUN: usize = 4;
+
+type Queue = Arc<Mutex<VecDeque<Vec<Member>>>>;
+
+/// Loads members with `jobs` sessions. Every session's failure fails the load.
+pub(crate) async fn load(
+    archive: &Archive,
+    database: &Database,
+    members: Vec<Member>,
+    jobs: usize,
+    progress: &Arc<dyn Progress>,
+) -> Result<()> {
+    let rows = members.iter().filter_map(|member| member.rows).sum();
+    progress.begin(Phase::Load, Work { bytes: members.iter().map(|member| member.raw).sum(), rows });
+    let queue: Queue = Arc::new(Mutex::new(runs(members)));
+    let mut workers = JoinSet::new();
+    for _ in 0..jobs.max(1) {
+        let session = Session::open(database, "restore").await?;
+        session.execute("the session settings", LOAD_SETTINGS).await?;
+        let worker = Loader { archive: archive.clone(), session, queue: Arc::clone(&queue), progress: Arc::clone(progress) };
+        workers.spawn(worker.run());
+    }
+    while let Some(ended) = workers.join_next().await {
+        ended.map_err(|error| Error::WorkerDied { what: format!("loading rows ({error})") })??;
+    }
+    Ok(())
+}
+
+/// A crash of the server may lose the last commits of these sessions; the restore would then
+/// fail its proof or never be swapped in. `COMMIT` of the swap is synchronous and flushes them.
+const LOAD_SETTINGS: &str = "SET synchronous_commit = off";
+
+fn runs(members: Vec<Member>) -> VecDeque<Vec<Member>> {
+    let mut runs: VecDeque<Vec<Member>> = VecDeque::new();
+    for member in members {
+        match runs.back_mut() {
+            Some(run) if run.len() < RUN && run[0].table == member.table => run.push(member),
+            _ => runs.push_back(vec![member]),
+        }
+    }
+    runs
+}
+
+struct Loader {
+    archive: Archive,
+    session: Session,
+    queue: Queue,
+    progress: Arc<dyn Progress>,
+}
+
+type Reading = JoinHandle<Result<(MemberReader, Bytes)>>;
+
+impl Loader {
+    async fn run(self) -> Result<()> {
+        let mut reader = Some(self.archive.reader()?);
+        loop {
+            let run = self.queue.lock().expect("no worker panics while it holds the queue").pop_front();
+            let Some(run) = run else { return Ok(()) };
+            reader = Some(self.load_run(run, reader.take().expect("put back after every run")).await?);
+        }
+    }
+
+    /// Loads members of one table in one COPY; the next member is read and decompressed while
+    /// the server takes the present one.
+    async fn load_run(&self, run: Vec<Member>, reader: MemberReader) -> Result<MemberReader> {
+        /// Bytes per protocol message.
+        const MESSAGE: usize = 128 << 10;
+        let manifest = self.archive.manifest();
+        let table = &manifest.census.tables[run[0].table.expect("data members have a table")];
+        let context = format!("loading {}", table.name);
+        let statement = copy_in_statement(&table.name, table.columns.iter().map(|column| column.name.as_str()));
+        let mut sink = pin!(self.session.copy_in(&context, &statement).await?);
+        let expected: u64 = run.iter().filter_map(|member| member.rows).sum();
+        let mut members = run.into_iter();
+        let first = members.next().expect("a run has a member");
+        let mut reading = self.read(reader, first);
+        let reader = loop {
+            let (reader, rows) = reading.await.map_err(|_| Error::WorkerDied { what: "decompressing".into() })??;
+            let mut reader = Some(reader);
+            let next = members.next().map(|member| self.read(reader.take().expect("just received"), member));
+            let mut rest = rows;
+            while !rest.is_empty() {
+                let message = rest.split_to(rest.len().min(MESSAGE));
+                let bytes = message.len() as u64;
+                sink.feed(message).await.map_err(|error| Error::query(&context, error))?;
+                self.progress.advance(Work { bytes, rows: 0 });
+            }
+            match next {
+                Some(next) => reading = next,
+                None => break reader.expect("no further read was started"),
+            }
+        };
+        let loaded = sink.finish().await.map_err(|error| Error::query(&context, error))?;
+        // Rows diverted by a trigger or rule would not be counted; there are none at this stage.
+        if loaded != expected {
+            return Err(Error::damaged(format!("the server took {loaded} of {expected} rows of {}", table.name)));
+        }
+        self.progress.advance(Work { bytes: 0, rows: loaded });
+        Ok(reader)
+    }
+
+    fn read(&self, mut reader: MemberReader, member: Member) -> Reading {
+        let archive = self.archive.clone();
+        tokio::task::spawn_blocking(move || {
+            let table = &archive.manifest().census.tables[member.table.expect("data members have a table")];
+            let (raw, rows) = reader.read_rows(&member, table)?;
+            Ok((reader, Bytes::from(raw).slice(rows)))
+        })
+    }
+}

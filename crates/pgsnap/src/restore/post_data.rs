@@ -1,0 +1,312 @@
+//! Everything that comes after the rows, in an order that keeps all sessions busy and changes nothing
+//! about the result.
+//!
+//! `pg_dump` prints statements in dependency order. Consecutive index builds (and keys, which
+//! are built as unique indexes first and become keys afterwards) run side by side; foreign
+//! keys are added `NOT VALID`, which is instant, and validated side by side; everything else runs alone, in order.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use tokio::task::JoinSet;
+
+use crate::database::Database;
+use crate::error::{Error, Result};
+use crate::manifest::Manifest;
+use crate::name::TableName;
+use crate::progress::{Phase, Progress, Work};
+use crate::session::Session;
+use crate::sql;
+
+/// One step of the post-data section.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Runs alone.
+    Alone(String),
+    /// Runs beside its neighbours: statements, and the size of the table, to begin with the longest.
+    Beside { statement: String, weight: u64 },
+}
+
+/// Cuts the section into steps.
+pub(crate) fn plan(text: &str, manifest: &Manifest, only: Option<&[TableName]>) -> Vec<Step> {
+    let mut planner = Planner {
+        sizes: manifest.census.tables.iter().filter(|table| !table.with_partitions).map(|table| (table.name.quoted(), table.bytes)).collect(),
+        settings: String::new(),
+        steps: Vec::new(),
+        keys: Vec::new(),
+        foreign_keys: Vec::new(),
+    };
+    let wanted: Option<Vec<String>> = only.map(|tables| tables.iter().map(TableName::quoted).collect());
+    for statement in sql::statements(text) {
+        if wanted.as_ref().is_none_or(|wanted| belongs_to(&statement, wanted)) {
+            planner.take(statement);
+        }
+    }
+    planner.finish()
+}
+
+/// Whether a statement builds an index or key of one of these tables. A restore of single tables
+/// leaves everything else out: foreign keys and views may need what is not there.
+fn belongs_to(statement: &str, tables: &[String]) -> bool {
+    statement.starts_with("SET ")
+        || Constraint::parse(statement).is_some_and(|constraint| constraint.is_key() && tables.contains(&canonical(constraint.table)))
+        || index_table(statement).is_some_and(|table| tables.contains(&canonical(table)))
+}
+
+struct Planner {
+    /// Bytes of each plain table, by its quoted name.
+    sizes: HashMap<String, u64>,
+    /// Session settings that `pg_dump` toggles between statements; every session must have them.
+    settings: String,
+    steps: Vec<Step>,
+    /// `ADD CONSTRAINT … USING INDEX` statements waiting for their indexes.
+    keys: Vec<String>,
+    foreign_keys: Vec<(String, String, u64)>,
+}
+
+impl Planner {
+    fn take(&mut self, statement: String) {
+        if statement.starts_with("SET ") {
+            // The last value of a setting is the one that counts; there are only two of them.
+            self.settings.push_str(&statement);
+            return;
+        }
+        if let Some(table) = index_table(&statement) {
+            let weight = self.sizes.get(&canonical(table)).copied().unwrap_or(0);
+            self.end_foreign_keys();
+            return self.beside(statement, weight);
+        }
+        if let Some(constraint) = Constraint::parse(&statement)
+            && let Some(&weight) = self.sizes.get(&canonical(constraint.table))
+        {
+            if let Some((index, key)) = constraint.using_index() {
+                self.end_foreign_keys();
+                self.keys.push(self.with_settings(&key));
+                return self.beside(index, weight);
+            }
+            if let Some((add, validate)) = constraint.not_valid() {
+                self.end_keys();
+                self.foreign_keys.push((add, validate, weight));
+                return;
+            }
+        }
+        self.end_keys();
+        self.end_foreign_keys();
+        self.steps.push(Step::Alone(self.with_settings(&statement)));
+    }
+
+    fn beside(&mut self, statement: String, weight: u64) {
+        self.steps.push(Step::Beside { statement: self.with_settings(&statement), weight });
+    }
+
+    fn with_settings(&self, statement: &str) -> String {
+        format!("{}{statement}", self.settings)
+    }
+
+    /// Keys take an exclusive lock, but only for an instant once their index exists.
+    fn end_keys(&mut self) {
+        self.steps.extend(self.keys.drain(..).map(Step::Alone));
+    }
+
+    fn end_foreign_keys(&mut self) {
+        let pending = std::mem::take(&mut self.foreign_keys);
+        self.steps.extend(pending.iter().map(|(add, _, _)| Step::Alone(add.clone())));
+        self.steps.extend(pending.into_iter().map(|(_, validate, weight)| Step::Beside { statement: validate, weight }));
+    }
+
+    fn finish(mut self) -> Vec<Step> {
+        self.end_keys();
+        self.end_foreign_keys();
+        self.steps
+    }
+}
+
+/// The table an index statement is about: `CREATE [UNIQUE] INDEX name ON table USING …`. An index
+/// `ON ONLY` a partitioned table is only a frame; it keeps its place in the order.
+fn index_table(statement: &str) -> Option<&str> {
+    let rest = statement.strip_prefix("CREATE INDEX ").or_else(|| statement.strip_prefix("CREATE UNIQUE INDEX "))?;
+    let rest = rest[identifier_length(rest)?..].strip_prefix(" ON ")?;
+    let length = qualified_length(rest)?;
+    rest[length..].starts_with(" USING ").then(|| &rest[..length])
+}
+
+/// `ALTER TABLE ONLY table ADD CONSTRAINT name definition;`
+struct Constraint<'a> {
+    table: &'a str,
+    name: &'a str,
+    definition: &'a str,
+}
+
+impl<'a> Constraint<'a> {
+    fn parse(statement: &'a str) -> Option<Self> {
+        let rest = statement.strip_prefix("ALTER TABLE ONLY ")?;
+        let length = qualified_length(rest)?;
+        let (table, rest) = rest.split_at(length);
+        let rest = rest.trim_start().strip_prefix("ADD CONSTRAINT ")?;
+        let length = identifier_length(rest)?;
+        let (name, definition) = rest.split_at(length);
+        Some(Self { table, name, definition: definition.trim_start().strip_suffix(';')? })
+    }
+
+    fn is_key(&self) -> bool {
+        ["PRIMARY KEY ", "UNIQUE ", "EXCLUDE "].iter().any(|kind| self.definition.starts_with(kind))
+    }
+
+    /// Splits a plain key into a unique index, which needs no exclusive lock, and the key on it. The
+    /// result prints the same. Deferrable keys and others of unusual form stay whole.
+    fn using_index(&self) -> Option<(String, String)> {
+        let (kind, columns) = ["PRIMARY KEY", "UNIQUE"]
+            .iter()
+            .find_map(|kind| Some((*kind, self.definition.strip_prefix(kind)?.strip_prefix(' ')?)))?;
+        let plain = columns.starts_with('(') && columns.ends_with(')') && columns.matches('(').count() == 1 && !columns.contains("WITHOUT OVERLAPS");
+        if !plain {
+            return None;
+        }
+        let Self { table, name, .. } = self;
+        Some((
+            format!("CREATE UNIQUE INDEX {name} ON {table} USING btree {columns};"),
+            format!("ALTER TABLE ONLY {table} ADD CONSTRAINT {name} {kind} USING INDEX {name};"),
+        ))
+    }
+
+    /// Splits a foreign key into its addition and its validation.
+    fn not_valid(&self) -> Option<(String, String)> {
+        if !self.definition.starts_with("FOREIGN KEY ") || self.definition.ends_with(" NOT VALID") || self.definition.ends_with("NOT ENFORCED") {
+            return None;
+        }
+        let Self { table, name, definition } = self;
+        Some((
+            format!("ALTER TABLE ONLY {table} ADD CONSTRAINT {name} {definition} NOT VALID;"),
+            format!("ALTER TABLE ONLY {table} VALIDATE CONSTRAINT {name};"),
+        ))
+    }
+}
+
+/// The length of an identifier, quoted or not, at the start of a text.
+fn identifier_length(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    if bytes.first() != Some(&b'"') {
+        let length = bytes.iter().position(|&byte| !(byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80)).unwrap_or(bytes.len());
+        return (length > 0).then_some(length);
+    }
+    let mut at = 1;
+    loop {
+        at += memchr::memchr(b'"', &bytes[at..])? + 1;
+        if bytes.get(at) != Some(&b'"') {
+            return Some(at);
+        }
+        at += 1;
+    }
+}
+
+/// The length of `schema.name` at the start of a text.
+fn qualified_length(text: &str) -> Option<usize> {
+    let schema = identifier_length(text)?;
+    let name = identifier_length(text[schema..].strip_prefix('.')?)?;
+    Some(schema + 1 + name)
+}
+
+/// A name as `pg_dump` prints it, in the form this crate quotes it.
+fn canonical(name: &str) -> String {
+    name.parse::<TableName>().map_or_else(|_| name.to_owned(), |name| name.quoted())
+}
+
+/// Runs the steps.
+pub(crate) async fn run(session: &Session, database: &Database, steps: Vec<Step>, jobs: usize, progress: &Arc<dyn Progress>) -> Result<()> {
+    progress.begin(Phase::Index, Work { bytes: 0, rows: steps.len() as u64 });
+    let done = Work { bytes: 0, rows: 1 };
+    let mut beside: Vec<(u64, String)> = Vec::new();
+    for step in steps {
+        match step {
+            Step::Beside { statement, weight } => beside.push((weight, statement)),
+            Step::Alone(statement) => {
+                run_beside(session, database, std::mem::take(&mut beside), jobs, progress).await?;
+                session.execute(&describe(&statement), &statement).await?;
+                progress.advance(done);
+            }
+        }
+    }
+    run_beside(session, database, beside, jobs, progress).await
+}
+
+/// Memory for one index build, so that the usual sizes sort without touching the disk. The server's
+/// own setting stays where it is higher.
+const INDEX_SETTINGS: &str = "
+    SET synchronous_commit = off;
+    SELECT pg_catalog.set_config('maintenance_work_mem', '256MB', false)
+     WHERE pg_catalog.pg_size_bytes(pg_catalog.current_setting('maintenance_work_mem')) < pg_catalog.pg_size_bytes('256MB')";
+
+async fn run_beside(session: &Session, database: &Database, mut statements: Vec<(u64, String)>, jobs: usize, progress: &Arc<dyn Progress>) -> Result<()> {
+    const DONE: Work = Work { bytes: 0, rows: 1 };
+    statements.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
+    let jobs = jobs.min(statements.len());
+    if jobs <= 1 {
+        for (_, statement) in statements {
+            session.execute(&describe(&statement), &statement).await?;
+            progress.advance(DONE);
+        }
+        return Ok(());
+    }
+    let queue = Arc::new(Mutex::new(VecDeque::from(statements)));
+    let mut workers: JoinSet<Result<()>> = JoinSet::new();
+    for _ in 0..jobs {
+        let worker = Session::open(database, "restore").await?;
+        worker.execute("the session settings", INDEX_SETTINGS).await?;
+        let (queue, progress) = (Arc::clone(&queue), Arc::clone(progress));
+        workers.spawn(async move {
+            loop {
+                let next = queue.lock().expect("no worker panics while it holds the queue").pop_front();
+                let Some((_, statement)) = next else { return Ok(()) };
+                worker.execute(&describe(&statement), &statement).await?;
+                progress.advance(DONE);
+            }
+        });
+    }
+    while let Some(ended) = workers.join_next().await {
+        ended.map_err(|error| Error::WorkerDied { what: format!("building indexes ({error})") })??;
+    }
+    Ok(())
+}
+
+fn describe(statement: &str) -> String {
+    let line: String = statement.lines().next().unwrap_or_default().chars().take(100).collect();
+    format!("`{line}`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_of_indexes_are_found() {
+        assert_eq!(index_table("CREATE INDEX a ON public.t USING gin (x);"), Some("public.t"));
+        assert_eq!(index_table("CREATE UNIQUE INDEX \"A b\" ON \"S\".\"t \"\"x\" USING btree (x);"), Some("\"S\".\"t \"\"x\""));
+        assert_eq!(index_table("CREATE INDEX a ON ONLY public.t USING btree (x);"), None);
+    }
+
+    #[test]
+    fn a_plain_key_becomes_an_index_and_a_key_on_it() {
+        let statement = "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT t_pkey PRIMARY KEY (id, \"other\");";
+        let (index, key) = Constraint::parse(statement).unwrap().using_index().unwrap();
+        assert_eq!(index, "CREATE UNIQUE INDEX t_pkey ON public.t USING btree (id, \"other\");");
+        assert_eq!(key, "ALTER TABLE ONLY public.t ADD CONSTRAINT t_pkey PRIMARY KEY USING INDEX t_pkey;");
+    }
+
+    #[test]
+    fn unusual_keys_stay_whole() {
+        for definition in ["UNIQUE (a) DEFERRABLE", "UNIQUE NULLS NOT DISTINCT (a)", "PRIMARY KEY (a) INCLUDE (b)", "EXCLUDE USING gist (a WITH &&)", "UNIQUE (a) WITH (fillfactor='70')"] {
+            let statement = format!("ALTER TABLE ONLY public.t\n    ADD CONSTRAINT c {definition};");
+            assert!(Constraint::parse(&statement).unwrap().using_index().is_none(), "{definition}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_key_is_validated_apart() {
+        let statement = "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES public.u(id) DEFERRABLE;";
+        let (add, validate) = Constraint::parse(statement).unwrap().not_valid().unwrap();
+        assert!(add.ends_with("DEFERRABLE NOT VALID;"), "{add}");
+        assert_eq!(validate, "ALTER TABLE ONLY public.t VALIDATE CONSTRAINT f;");
+        let unvalidated = statement.replace(';', " NOT VALID;");
+        assert!(Constraint::parse(&unvalidated).unwrap().not_valid().is_none());
+    }
+}

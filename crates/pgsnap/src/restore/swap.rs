@@ -1,0 +1,120 @@
+//! Names of databases on their way, and the moment they change.
+
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::name::{quote_identifier, quote_literal};
+use crate::restore::target::{Target, TargetState};
+
+/// PostgreSQL cuts longer names off (`NAMEDATALEN - 1`).
+const MAX_NAME: usize = 63;
+
+/// The name a database is built under.
+pub(crate) fn restoring_name(name: &str, id: &str) -> String {
+    suffixed(name, "__restoring_", id)
+}
+
+/// The name the database that was there before is kept under.
+pub(crate) fn kept_name(name: &str, id: &str) -> String {
+    suffixed(name, "__before_", id)
+}
+
+fn suffixed(name: &str, infix: &str, id: &str) -> String {
+    format!("{}{infix}{id}", shortened(name, MAX_NAME - infix.len() - id.len()))
+}
+
+fn shortened(name: &str, length: usize) -> &str {
+    let mut end = name.len().min(length);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    &name[..end]
+}
+
+/// Length of an identifier made by [`Target::connect`]: a time and four random digits.
+const ID_LENGTH: usize = 18;
+
+/// A regular expression for what restores of this name may leave behind.
+pub(crate) fn leftover_pattern(name: &str) -> String {
+    let infix = "__restoring_";
+    let stem = shortened(name, MAX_NAME - infix.len() - ID_LENGTH);
+    let escaped: String = stem.chars().flat_map(|c| if c.is_alphanumeric() || c == '_' { vec![c] } else { vec!['\\', c] }).collect();
+    format!("^{escaped}{infix}[0-9]{{14}}[0-9a-f]{{4}}$")
+}
+
+impl Target {
+    /// Renames the restored database into place and keeps the old one, in one transaction. Returns
+    /// the old one's new name.
+    pub(crate) async fn swap(&self, restoring: &str, timeout: Duration) -> Result<Option<String>> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            match self.try_swap(restoring).await {
+                // 55006: object in use. Our own workers may still be leaving.
+                Err(error) if error.sqlstate() == Some("55006") && Instant::now() < deadline => {
+                    let _ = self.session.execute("the end of the attempt", "ROLLBACK").await;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Err(error) => {
+                    let _ = self.session.execute("the end of the attempt", "ROLLBACK").await;
+                    return Err(explain(error, &self.name));
+                }
+                Ok(kept) => return Ok(kept),
+            }
+        }
+    }
+
+    async fn try_swap(&self, restoring: &str) -> Result<Option<String>> {
+        const EXISTS: &str = "SELECT FROM pg_catalog.pg_database WHERE datname = $1";
+        let exists = !self.session.rows("looking for the database", EXISTS, &[&self.name]).await?.is_empty();
+        let kept = exists.then(|| kept_name(&self.name, self.id()));
+        let mut sql = String::from("BEGIN;\n");
+        if let Some(kept) = &kept {
+            sql.push_str(&format!("ALTER DATABASE {} RENAME TO {};\n", quote_identifier(&self.name), quote_identifier(kept)));
+        }
+        sql.push_str(&format!("ALTER DATABASE {} RENAME TO {};\nCOMMIT;", quote_identifier(restoring), quote_identifier(&self.name)));
+        self.session.execute("the swap of the databases", &sql).await?;
+        Ok(kept)
+    }
+}
+
+fn explain(error: Error, name: &str) -> Error {
+    if error.sqlstate() != Some("55006") {
+        return error;
+    }
+    Error::Preflight {
+        problems: vec![format!("sessions stayed connected to database {name}, so it could not be renamed; it is unchanged")],
+        remedies: vec!["stop the service that uses it, or restore under another name with --database".into()],
+    }
+}
+
+/// What is at the wanted name decides whether something is kept.
+impl TargetState {
+    /// Whether a database of the wanted name exists.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        *self != Self::Absent
+    }
+}
+
+/// The comment that tells a person what an unfinished database is.
+pub(crate) fn comment_statement(database: &str, text: &str) -> String {
+    format!("COMMENT ON DATABASE {} IS {}", quote_identifier(database), quote_literal(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_never_exceed_what_postgresql_keeps() {
+        let long = "ä".repeat(40);
+        let name = restoring_name(&long, "20261121120000abcd");
+        assert!(name.len() <= MAX_NAME);
+        assert!(name.ends_with("__restoring_20261121120000abcd"));
+    }
+
+    #[test]
+    fn only_our_own_left_overs_match() {
+        assert_eq!(leftover_pattern("state-hub"), "^state\\-hub__restoring_[0-9]{14}[0-9a-f]{4}$");
+    }
+}

@@ -1,0 +1,239 @@
+//! Reading every row of a snapshot with several sessions: shared by dump and census.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::task::JoinSet;
+
+use crate::catalog::Table;
+use crate::census::TableCensus;
+use crate::digest::{Key, Tally};
+use crate::error::{Error, Result};
+use crate::progress::{Progress, Work};
+use crate::session::Session;
+use crate::snapshot::{Snapshot, lock_statement};
+
+/// Pages of 8 KiB per piece of a big table: 64 MiB.
+const PAGES_PER_PIECE: u64 = 8192;
+const PAGE: u64 = 8192;
+
+/// One COPY to run.
+struct Piece {
+    table: usize,
+    part: usize,
+    /// Pages `[from, to)`; `None` reads the whole part.
+    pages: Option<(u64, Option<u64>)>,
+}
+
+/// What becomes of the rows besides being counted and digested.
+///
+/// There are two: the dump compresses them, the census does nothing with them.
+pub(crate) trait RowSink: Send + 'static {
+    /// Takes whole rows of one table, in the order they were read.
+    fn rows(&mut self, table: usize, rows: Bytes) -> impl Future<Output = Result<()>> + Send;
+    /// The rows given so far are complete; whatever is buffered must leave.
+    fn end_of_piece(&mut self, table: usize) -> impl Future<Output = Result<()>> + Send;
+    /// No more rows will come.
+    fn finish(self) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// Lets rows pass.
+pub(crate) struct Discard;
+
+impl RowSink for Discard {
+    async fn rows(&mut self, _table: usize, _rows: Bytes) -> Result<()> {
+        Ok(())
+    }
+    async fn end_of_piece(&mut self, _table: usize) -> Result<()> {
+        Ok(())
+    }
+    async fn finish(self) -> Result<()> {
+        Ok(())
+    }
+}
+
+struct Shared {
+    tables: Vec<Table>,
+    queue: Mutex<VecDeque<Piece>>,
+    tallies: Vec<Mutex<Option<Tally>>>,
+    lock_per_piece: bool,
+    progress: Arc<dyn Progress>,
+}
+
+/// Reads all rows of all tables with `jobs` sessions. Every session's failure fails the scan.
+pub(crate) async fn scan<S: RowSink>(
+    snapshot: &Snapshot,
+    jobs: usize,
+    purpose: &str,
+    progress: &Arc<dyn Progress>,
+    mut sink: impl FnMut() -> S,
+) -> Result<Vec<TableCensus>> {
+    let shared = Arc::new(Shared {
+        queue: Mutex::new(pieces(&snapshot.tables)),
+        tallies: snapshot.tables.iter().map(|_| Mutex::new(None)).collect(),
+        tables: snapshot.tables.clone(),
+        lock_per_piece: !snapshot.locks_eagerly(),
+        progress: Arc::clone(progress),
+    });
+    let mut workers = JoinSet::new();
+    for _ in 0..jobs.max(1) {
+        let session = snapshot.worker(purpose).await?;
+        workers.spawn(work(session, Arc::clone(&shared), sink()));
+    }
+    // Dropping the set aborts the workers that are left, so the first failure ends the scan.
+    while let Some(ended) = workers.join_next().await {
+        ended.map_err(|error| Error::WorkerDied { what: format!("reading rows ({error})") })??;
+    }
+    let shared = Arc::into_inner(shared).expect("all workers have ended");
+    Ok(shared.tables.iter().zip(shared.tallies).map(|(table, tally)| table_census(table, tally)).collect())
+}
+
+/// Big tables first, in pieces of consecutive pages, so that the last minutes are not one
+/// worker's.
+fn pieces(tables: &[Table]) -> VecDeque<Piece> {
+    let mut pieces: Vec<(i64, Piece)> = Vec::new();
+    for (index, table) in tables.iter().enumerate() {
+        for (part_index, part) in table.parts.iter().enumerate() {
+            let pages = u64::try_from(part.size).unwrap_or(0) / PAGE;
+            let splittable = part.heap && table.filter.is_none() && !table.columns.is_empty();
+            if !splittable || pages <= PAGES_PER_PIECE * 3 / 2 {
+                pieces.push((part.total_size, Piece { table: index, part: part_index, pages: None }));
+                continue;
+            }
+            let count = pages.div_ceil(PAGES_PER_PIECE);
+            for piece in 0..count {
+                // The last range is open: the table may have grown since it was measured.
+                let to = (piece + 1 < count).then(|| (piece + 1) * PAGES_PER_PIECE);
+                let range = Some((piece * PAGES_PER_PIECE, to));
+                pieces.push((part.total_size, Piece { table: index, part: part_index, pages: range }));
+            }
+        }
+    }
+    pieces.sort_by_key(|(size, _)| std::cmp::Reverse(*size));
+    pieces.into_iter().map(|(_, piece)| piece).collect()
+}
+
+async fn work<S: RowSink>(session: Session, shared: Arc<Shared>, mut sink: S) -> Result<()> {
+    loop {
+        let piece = shared.queue.lock().expect("no worker panics while it holds the queue").pop_front();
+        let Some(piece) = piece else { break };
+        read_piece(&session, &shared, &piece, &mut sink).await?;
+    }
+    sink.finish().await?;
+    // A COPY stream ends before its final message is read; asking once more proves that no
+    // error followed it.
+    session.execute("the end of a worker's snapshot", "COMMIT").await
+}
+
+/// Rows are handed on in portions of about this size, to keep the cost per row low.
+const PORTION: usize = 64 << 10;
+
+async fn read_piece<S: RowSink>(session: &Session, shared: &Shared, piece: &Piece, sink: &mut S) -> Result<()> {
+    let table = &shared.tables[piece.table];
+    let part = &table.parts[piece.part];
+    let context = format!("reading {}", part.name);
+    if shared.lock_per_piece {
+        session.execute(&format!("locking {}", part.name), &lock_statement(&part.name)).await?;
+    }
+    let mut stream = pin!(session.copy_out(&context, &table.copy_out(part, piece.pages)).await?);
+    let mut tally = Tally::new(table.digest_key());
+    let mut portion: Vec<u8> = Vec::with_capacity(PORTION + (PORTION >> 2));
+    loop {
+        let message = stream.next().await.transpose().map_err(|error| Error::query(&context, error))?;
+        let ended = message.is_none();
+        if let Some(bytes) = &message {
+            portion.extend_from_slice(bytes);
+        }
+        // The server sends whole rows per message today, but the protocol does not promise it.
+        let at_row_end = portion.last() == Some(&b'\n');
+        if ended || (portion.len() >= PORTION && at_row_end) {
+            if !portion.is_empty() && !at_row_end {
+                return Err(Error::Damaged { what: format!("the server ended {} inside a row", part.name) });
+            }
+            let before = tally.rows;
+            tally.add_lines(&portion);
+            shared.progress.advance(Work { bytes: portion.len() as u64, rows: tally.rows - before });
+            let full = std::mem::replace(&mut portion, Vec::with_capacity(PORTION + (PORTION >> 2)));
+            sink.rows(piece.table, Bytes::from(full)).await?;
+        }
+        if ended {
+            break;
+        }
+    }
+    sink.end_of_piece(piece.table).await?;
+    let mut slot = shared.tallies[piece.table].lock().expect("no worker panics while it holds a tally");
+    match slot.as_mut() {
+        Some(total) => total.merge(&tally),
+        None => *slot = Some(tally),
+    }
+    Ok(())
+}
+
+impl Table {
+    fn digest_key(&self) -> Key {
+        let columns: Vec<String> = self.columns.iter().map(|column| column.name.clone()).collect();
+        Key::new(&columns, &self.key)
+    }
+}
+
+fn table_census(table: &Table, tally: Mutex<Option<Tally>>) -> TableCensus {
+    let tally = tally.into_inner().expect("all workers have ended").unwrap_or_else(|| Tally::new(Key::WholeRow));
+    TableCensus {
+        name: table.name.clone(),
+        columns: table.columns.clone(),
+        key: table.key.clone(),
+        rows: tally.rows,
+        bytes: tally.bytes,
+        digest: tally.digest,
+        buckets: tally.buckets(),
+        with_partitions: table.with_partitions,
+        filter: table.filter.clone(),
+    }
+}
+
+/// About how much a scan will read, for progress.
+pub(crate) fn expected(tables: &[Table]) -> Work {
+    let bytes = tables.iter().flat_map(|table| &table.parts).map(|part| u64::try_from(part.total_size).unwrap_or(0)).sum();
+    Work { bytes, rows: 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Part;
+    use crate::census::Column;
+    use crate::name::TableName;
+
+    fn table(size_in_pages: u64, heap: bool) -> Table {
+        let name = TableName::new("public", "t");
+        let size = (size_in_pages * PAGE) as i64;
+        Table {
+            name: name.clone(),
+            columns: vec![Column { name: "id".into(), r#type: "integer".into() }],
+            key: vec!["id".into()],
+            filter: None,
+            with_partitions: false,
+            parts: vec![Part { oid: 1, name, size, total_size: size, heap }],
+        }
+    }
+
+    #[test]
+    fn a_big_table_is_read_in_pieces_that_leave_no_page_out() {
+        let pieces: Vec<_> = pieces(&[table(PAGES_PER_PIECE * 3 + 1, true)]).into_iter().map(|piece| piece.pages.unwrap()).collect();
+        assert_eq!(pieces.len(), 4);
+        assert_eq!(pieces[0].0, 0);
+        for pair in pieces.windows(2) {
+            assert_eq!(pair[0].1, Some(pair[1].0));
+        }
+        assert_eq!(pieces[3].1, None, "the last piece is open: the table may have grown");
+    }
+
+    #[test]
+    fn other_access_methods_and_small_tables_are_read_whole() {
+        assert!(pieces(&[table(PAGES_PER_PIECE * 3, false)])[0].pages.is_none());
+        assert!(pieces(&[table(10, true)])[0].pages.is_none());
+    }
+}

@@ -1,0 +1,144 @@
+//! One connection with the settings every row must be read and written under.
+
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, CopyInSink, CopyOutStream, NoTls, Row, RowStream};
+
+use crate::database::Database;
+use crate::error::{Error, Result};
+
+/// Settings under which text is read and written. The first block is what `pg_dump` sets
+/// (`setup_connection` in `src/bin/pg_dump/pg_dump.c`); the second keeps defaults of a
+/// role or database from leaking into the text of a row.
+const SETTINGS: &str = "
+    SET standard_conforming_strings = on;
+    SET DateStyle = 'ISO, YMD';
+    SET IntervalStyle = 'postgres';
+    SET extra_float_digits = 3;
+    SET synchronize_seqscans = off;
+    SET statement_timeout = 0;
+    SET lock_timeout = 0;
+    SET idle_in_transaction_session_timeout = 0;
+    SET row_security = off;
+
+    SET bytea_output = 'hex';
+    SET xmlbinary = 'base64';
+    SET xmloption = 'content';
+    SET lc_monetary = 'C';
+    SET TimeZone = 'UTC';
+    SET client_min_messages = 'warning';
+    SET check_function_bodies = off;
+    SET jit = off;
+    SET max_parallel_workers_per_gather = 0;
+    SELECT pg_catalog.set_config('search_path', '', false);
+    SELECT pg_catalog.set_config(name, '0', false)
+      FROM pg_catalog.pg_settings WHERE name = 'transaction_timeout';
+    SELECT pg_catalog.set_config(name, 'view, foreign-table', false)
+      FROM pg_catalog.pg_settings WHERE name = 'restrict_nonsystem_relation_kind';
+";
+
+/// A connection whose driver task ends with it: dropping a session in the middle of a COPY closes
+/// the socket instead of draining the rest of the table.
+pub(crate) struct Session {
+    client: Client,
+    driver: JoinHandle<()>,
+}
+
+impl Session {
+    /// Connects and applies the fixed settings. `purpose` shows in `pg_stat_activity`.
+    pub(crate) async fn open(database: &Database, purpose: &str) -> Result<Self> {
+        let target = database.to_string();
+        let name = format!("pgsnap {purpose}");
+        let (client, connection) = database.config(&name).connect(NoTls).await.map_err(|source| {
+            if source.as_db_error().is_some() {
+                Error::query(format!("the connection to {target}"), source)
+            } else {
+                Error::Connect { target, source }
+            }
+        })?;
+        let driver = tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "the connection ended");
+            }
+        });
+        let session = Self { client, driver };
+        session.execute("the session settings", SETTINGS).await?;
+        // SQL_ASCII means "bytes of unknown encoding": they must pass unconverted.
+        session
+            .execute(
+                "the client encoding",
+                "SELECT pg_catalog.set_config('client_encoding', 'SQL_ASCII', false)
+                   WHERE pg_catalog.current_setting('server_encoding') = 'SQL_ASCII'",
+            )
+            .await?;
+        Ok(session)
+    }
+
+    /// Runs one or more statements that return nothing of interest.
+    pub(crate) async fn execute(&self, context: &str, sql: &str) -> Result<()> {
+        self.client.batch_execute(sql).await.map_err(|error| Error::query(context, error))
+    }
+
+    pub(crate) async fn rows(&self, context: &str, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
+        self.client.query(sql, parameters).await.map_err(|error| Error::query(context, error))
+    }
+
+    pub(crate) async fn row(&self, context: &str, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row> {
+        self.client.query_one(sql, parameters).await.map_err(|error| Error::query(context, error))
+    }
+
+    /// Rows as they arrive, for results that do not fit in memory.
+    pub(crate) async fn stream(&self, context: &str, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<RowStream> {
+        self.client.query_raw(sql, parameters.iter().copied()).await.map_err(|error| Error::query(context, error))
+    }
+
+    pub(crate) async fn copy_out(&self, context: &str, sql: &str) -> Result<CopyOutStream> {
+        self.client.copy_out(sql).await.map_err(|error| Error::query(context, error))
+    }
+
+    pub(crate) async fn copy_in(&self, context: &str, sql: &str) -> Result<CopyInSink<Bytes>> {
+        self.client.copy_in(sql).await.map_err(|error| Error::query(context, error))
+    }
+
+    /// The first column of the first row, as text. For the user's own checks.
+    pub(crate) async fn scalar(&self, context: &str, sql: &str) -> Result<Option<String>> {
+        let messages = self.client.simple_query(sql).await.map_err(|error| Error::query(context, error))?;
+        Ok(messages.iter().find_map(|message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        }))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// Runs one query against a database and returns the first column of its first row as text.
+///
+/// `None` means no row, or NULL. The session has the fixed settings of this crate except that
+/// `search_path` is `"$user", public`, and it is read-only: this is meant for checks.
+///
+/// # Errors
+/// Connection errors and whatever the server answers.
+pub async fn query_scalar(database: &Database, sql: &str) -> Result<Option<String>> {
+    let session = Session::open(database, "check").await?;
+    session
+        .execute("the session settings", "SET search_path = \"$user\", public; SET default_transaction_read_only = on")
+        .await?;
+    session.scalar("a check", sql).await
+}
+
+/// Runs statements (simple query protocol, so several may be separated by semicolons) in one
+/// session with the server's default settings.
+///
+/// # Errors
+/// Connection errors and whatever the server answers.
+pub async fn execute(database: &Database, sql: &str) -> Result<()> {
+    let session = Session::open(database, "execute").await?;
+    session.execute("the session settings", "RESET ALL").await?;
+    session.execute("the statements", sql).await
+}

@@ -1,0 +1,90 @@
+//! Differences are found, named and localised.
+
+use pgsnap::{Census, CensusOptions, Database, Difference, RowChange, RowSource, TableName, compare, differing_rows};
+
+use crate::server::{Server, quiet};
+
+const ROWS: &str = "CREATE TABLE t (id int PRIMARY KEY, title text, state text); INSERT INTO t SELECT n, 'title ' || n, 'open' FROM generate_series(1, 30000) n;
+    CREATE TABLE keyless (v text); INSERT INTO keyless VALUES ('x'), ('x'), ('y'); CREATE SEQUENCE s";
+
+async fn census(database: &Database) -> Census {
+    pgsnap::census(database, &CensusOptions::default(), &quiet()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_changed_row_among_many_is_named() {
+    let server = Server::start().await;
+    let a = server.with_sql("a", ROWS).await;
+    let (archive, manifest) = server.dump(&a).await;
+    pgsnap::execute(&a, "UPDATE t SET state = 'done' WHERE id = 12345; DELETE FROM t WHERE id = 7; INSERT INTO t VALUES (99999, 'new', 'open')").await.unwrap();
+    let now = census(&a).await;
+    let comparison = compare(&manifest.census, &now);
+    let [Difference::Content { table, differing_buckets, buckets }] = comparison.differences.as_slice() else {
+        panic!("{:?}", comparison.differences)
+    };
+    assert_eq!(table.name, "t");
+    assert!(*differing_buckets <= 3 && *buckets == 8, "{differing_buckets} of {buckets}");
+
+    let (before, after) = (manifest.census.table(table).unwrap(), now.table(table).unwrap());
+    let (in_archive, in_database) = (RowSource::Archive(archive), RowSource::Database(a));
+    let mut rows = differing_rows((&in_archive, before), (&in_database, after), 10).await.unwrap();
+    rows.sort_by(|x, y| x.key.cmp(&y.key));
+    let told: Vec<_> = rows.iter().map(|row| (row.key[0].as_str(), row.change, row.columns.clone())).collect();
+    assert_eq!(
+        told,
+        [
+            ("id=12345", RowChange::Changed, vec!["state".to_owned()]),
+            ("id=7", RowChange::OnlyA, vec![]),
+            ("id=99999", RowChange::OnlyB, vec![])
+        ]
+    );
+    assert_eq!(differing_rows((&in_archive, before), (&in_database, after), 1).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn duplicates_sequences_and_schema_are_compared() {
+    let server = Server::start().await;
+    let a = census(&server.with_sql("a", ROWS).await).await;
+    let database = server.with_sql("b", ROWS).await;
+    assert!(compare(&a, &census(&database).await).is_equal());
+    pgsnap::execute(&database, "INSERT INTO keyless VALUES ('x'); DELETE FROM keyless WHERE v = 'y'; SELECT nextval('s'); CREATE INDEX extra ON t (title)").await.unwrap();
+    let told: Vec<String> = compare(&a, &census(&database).await).differences.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "table \"public\".\"keyless\" has the same number of rows, but other rows (in 1 of 1 key ranges)",
+            "sequence \"public\".\"s\" is 1 (not called yet) in A and 1 in B",
+            "the schema differs (only in A: nothing; only in B: CREATE INDEX extra ON public.t USING btree (title);)"
+        ]
+    );
+}
+
+/// After `ALTER TABLE parent ADD COLUMN` a child has its columns in another order than after a restore.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_order_of_columns_is_no_difference() {
+    let server = Server::start().await;
+    let a = server.with_sql("a", "CREATE TABLE t (x int, y text); INSERT INTO t VALUES (1, 'one'), (2, 'two')").await;
+    let b = server.with_sql("b", "CREATE TABLE t (y text, x int); INSERT INTO t VALUES ('two', 2), ('one', 1)").await;
+    let mut options = CensusOptions::default();
+    options.schema = false;
+    let first = pgsnap::census(&a, &options, &quiet()).await.unwrap();
+    options.columns_like = Some(first.clone());
+    let second = pgsnap::census(&b, &options, &quiet()).await.unwrap();
+    let comparison = compare(&first, &second);
+    assert!(comparison.is_equal(), "{:?}", comparison.differences);
+    assert_eq!(second.table(&TableName::new("public", "t")).unwrap().rows, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_alone_find_missing_rows_only() {
+    let server = Server::start().await;
+    let database = server.with_sql("a", ROWS).await;
+    let mut options = CensusOptions::default();
+    (options.content, options.schema) = (false, false);
+    let before = pgsnap::census(&database, &options, &quiet()).await.unwrap();
+    assert_eq!(before.rows(), 30_003);
+    pgsnap::execute(&database, "UPDATE t SET title = 'x' WHERE id = 1").await.unwrap();
+    assert!(compare(&before, &pgsnap::census(&database, &options, &quiet()).await.unwrap()).is_equal());
+    pgsnap::execute(&database, "DELETE FROM t WHERE id = 1").await.unwrap();
+    assert_eq!(compare(&before, &pgsnap::census(&database, &options, &quiet()).await.unwrap()).differences.len(), 1);
+}

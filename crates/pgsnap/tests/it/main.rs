@@ -1,0 +1,12 @@
+//! Tests against real PostgreSQL servers. They need a server and its client programs installed
+//! (`cargo xtask test` sees to that).
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod server;
+
+mod damage;
+mod diff;
+mod fidelity;
+mod races;
+mod restoring;

@@ -1,0 +1,185 @@
+//! What happens at the same time: writers, migrations, and the end of servers and connections.
+
+use std::time::Duration;
+
+use pgsnap::{Database, DumpOptions, Error, RestoreOptions};
+use testkit::{Fault, FaultProxy, Side, Upstream};
+
+use crate::server::{Server, quiet, small_blocks};
+
+fn short_lock_timeout() -> DumpOptions {
+    let mut options = small_blocks();
+    options.lock_timeout = Duration::from_millis(300);
+    options
+}
+
+/// A TRUNCATE or rewriting ALTER that commits while the dump waits for its locks must not leave
+/// the table empty in the dump, as it does with `pg_dump`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_truncate_and_an_alter_that_race_the_dump_lose_no_row() {
+    let server = Server::start().await;
+    let source = server.with_sql("hub", "CREATE TABLE t AS SELECT n AS id FROM generate_series(1, 1000) n; CREATE TABLE u AS SELECT 1 AS id").await;
+    let mut migration = server.client("hub").await;
+    let transaction = migration.transaction().await.unwrap();
+    transaction.batch_execute("TRUNCATE t; INSERT INTO t VALUES (1), (2); ALTER TABLE u ALTER id TYPE bigint").await.unwrap();
+    let options = small_blocks();
+    let file = std::fs::File::create(server.file("hub.sql.gz")).unwrap();
+    let (progress, source) = (quiet(), source.clone());
+    let dump = tokio::spawn(async move { pgsnap::dump(&source, file, &options, &progress).await });
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    transaction.commit().await.unwrap();
+    let (_, manifest) = dump.await.unwrap().unwrap();
+    let rows: Vec<u64> = manifest.census.tables.iter().map(|table| table.rows).collect();
+    assert_eq!(rows, [2, 1]);
+    assert_eq!(manifest.census.tables[1].columns[0].r#type, "bigint");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_is_never_released_ends_the_dump_with_a_reason() {
+    let server = Server::start().await;
+    let source = server.with_sql("hub", "CREATE TABLE t ()").await;
+    let mut other = server.client("hub").await;
+    let transaction = other.transaction().await.unwrap();
+    transaction.batch_execute("LOCK TABLE t").await.unwrap();
+    let error = pgsnap::dump(&source, Vec::new(), &short_lock_timeout(), &quiet()).await.unwrap_err();
+    assert_eq!(error.sqlstate(), Some("55P03"), "{error}");
+    assert!(error.is_retryable());
+    transaction.rollback().await.unwrap();
+    pgsnap::dump(&source, Vec::new(), &short_lock_timeout(), &quiet()).await.unwrap();
+}
+
+/// Every copy is one single point in time: the sample hub's invariants hold in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_under_write_load_is_one_point_in_time() {
+    let server = Server::start().await;
+    let source = server.create("hub").await;
+    testkit::load_hub(&server.client("hub").await, 0.05).await.unwrap();
+    let writer = server.client("hub").await;
+    let writing = tokio::spawn(async move {
+        loop {
+            writer.batch_execute(testkit::HUB_WRITER).await.unwrap();
+        }
+    });
+    let events = "SELECT count(*) FROM progress_events";
+    for round in 0..3 {
+        let before = pgsnap::query_scalar(&source, events).await.unwrap();
+        let (archive, _) = server.dump(&source).await;
+        let after = pgsnap::query_scalar(&source, events).await.unwrap();
+        assert_ne!(before, after, "the writer must have written during the dump");
+        let copy = server.scratch.database(&format!("copy{round}"));
+        pgsnap::restore(&archive, &copy, &RestoreOptions::default(), &quiet()).await.unwrap();
+        let holds = pgsnap::query_scalar(&copy, testkit::HUB_CHECK).await.unwrap();
+        assert_eq!(holds.as_deref(), Some("t"));
+    }
+    writing.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_hidden_by_row_security_fail_the_dump() {
+    let server = Server::with_tcp().await;
+    server.with_sql("hub", "CREATE ROLE reader LOGIN PASSWORD 'r'; CREATE TABLE t AS SELECT 1 AS id; ALTER TABLE t ENABLE ROW LEVEL SECURITY; GRANT SELECT ON t TO reader; CREATE TABLE secret ()").await;
+    let reader = Database::from_url(&format!("postgresql://reader:r@127.0.0.1:{}/hub", server.scratch.port())).unwrap();
+    let error = pgsnap::dump(&reader, Vec::new(), &small_blocks(), &quiet()).await.unwrap_err();
+    assert_eq!(error.to_string(), "this role may not read \"public\".\"secret\"");
+    pgsnap::execute(&server.scratch.database("hub"), "GRANT SELECT ON secret TO reader").await.unwrap();
+    let error = pgsnap::dump(&reader, Vec::new(), &small_blocks(), &quiet()).await.unwrap_err();
+    assert!(matches!(error, Error::RowSecurity { .. }), "{error}");
+    pgsnap::execute(&server.scratch.database("hub"), "ALTER ROLE reader BYPASSRLS").await.unwrap();
+    let (_, manifest) = pgsnap::dump(&reader, Vec::new(), &small_blocks(), &quiet()).await.unwrap();
+    assert_eq!(manifest.census.rows(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_killed_in_mid_dump_fails_the_dump() {
+    let server = Server::start().await;
+    let source = server.with_sql("hub", BIG).await;
+    let file = std::fs::File::create(server.file("hub.sql.gz")).unwrap();
+    let dump = tokio::spawn(async move { pgsnap::dump(&source, file, &small_blocks(), &quiet()).await });
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    server.scratch.kill().unwrap();
+    let error = dump.await.unwrap().unwrap_err();
+    assert!(!error.to_string().is_empty());
+    let error = pgsnap::Archive::open(server.file("hub.sql.gz")).err().expect("a short archive is no archive");
+    assert!(matches!(error, Error::NotAnArchive { .. }), "{error}");
+}
+
+const BIG: &str = "CREATE TABLE big (id int PRIMARY KEY, v text); INSERT INTO big SELECT n, repeat(md5(n::text), 20) FROM generate_series(1, 150000) n";
+
+/// The database through a proxy that can break connections.
+async fn proxied(server: &Server, name: &str) -> (FaultProxy, Database) {
+    let upstream = Upstream::Tcp(([127, 0, 0, 1], server.scratch.port()).into());
+    let proxy = FaultProxy::start(upstream).await.unwrap();
+    let database = server.scratch.tcp_database(name).unwrap().through("127.0.0.1", proxy.address().port());
+    (proxy, database)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_workers_connection_cut_in_mid_dump_fails_the_dump() {
+    let server = Server::with_tcp().await;
+    server.with_sql("hub", BIG).await;
+    let (proxy, source) = proxied(&server, "hub").await;
+    // The first to carry a megabyte is a worker.
+    proxy.inject(Fault::cut(Side::Server, 1 << 20));
+    let error = pgsnap::dump(&source, Vec::new(), &small_blocks(), &quiet()).await.unwrap_err();
+    assert!(matches!(error, Error::ConnectionLost { .. }), "{error:?}");
+    assert!(error.is_retryable());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_workers_connection_cut_in_mid_restore_leaves_no_database() {
+    let server = Server::with_tcp().await;
+    let source = server.with_sql("hub", BIG).await;
+    let (archive, _) = server.dump(&source).await;
+    let (proxy, target) = proxied(&server, "copy").await;
+    proxy.inject(Fault::cut(Side::Client, 1 << 20));
+    let error = pgsnap::restore(&archive, &target, &RestoreOptions::default(), &quiet()).await.unwrap_err();
+    assert!(matches!(error, Error::ConnectionLost { .. }), "{error:?}");
+    let names = pgsnap::query_scalar(&server.scratch.database("postgres"), "SELECT string_agg(datname, ' ' ORDER BY 1) FROM pg_database WHERE datname ~ '^(hub|copy)'").await.unwrap();
+    assert_eq!(names.as_deref(), Some("hub"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_restores_of_one_name_do_not_meet() {
+    let server = Server::start().await;
+    let source = server.with_sql("hub", BIG).await;
+    let (archive, _) = server.dump(&source).await;
+    let target = server.scratch.database("copy");
+    let (options, progress) = (RestoreOptions::default(), quiet());
+    let (one, two) = tokio::join!(
+        pgsnap::restore(&archive, &target, &options, &progress),
+        pgsnap::restore(&archive, &target, &options, &progress)
+    );
+    let errors: Vec<Error> = [one.err(), two.err()].into_iter().flatten().collect();
+    assert_eq!(errors.len(), 1);
+    assert!(matches!(errors[0], Error::RestoreRunning { .. }), "{:?}", errors[0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connection_problems_are_told_apart() {
+    let server = Server::with_tcp().await;
+    let port = server.scratch.port();
+    let refused = Database::from_url("postgresql://postgres@127.0.0.1:1/hub").unwrap();
+    let error = pgsnap::dump(&refused, Vec::new(), &small_blocks(), &quiet()).await.unwrap_err();
+    assert!(matches!(error, Error::Connect { .. }), "{error:?}");
+    let wrong = Database::from_url(&format!("postgresql://postgres:wrong@127.0.0.1:{port}/postgres")).unwrap();
+    let error = pgsnap::dump(&wrong, Vec::new(), &small_blocks(), &quiet()).await.unwrap_err();
+    assert_eq!(error.sqlstate(), Some("28P01"));
+    assert!(error.hint().unwrap().contains("passfile"));
+    let missing = server.scratch.database("nothing");
+    let error = pgsnap::dump(&missing, Vec::new(), &small_blocks(), &quiet()).await.unwrap_err();
+    assert_eq!(error.sqlstate(), Some("3D000"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_the_error_that_is_told() {
+    let Some(disk) = testkit::Tmpfs::mount(1 << 20) else {
+        eprintln!("skipped: mounting a small file system needs root");
+        return;
+    };
+    let server = Server::start().await;
+    let source = server.with_sql("hub", BIG).await;
+    let file = std::fs::File::create(disk.path().join("hub.sql.gz")).unwrap();
+    let error = pgsnap::dump(&source, file, &small_blocks(), &quiet()).await.unwrap_err();
+    let Error::Write { source } = error else { panic!("{error:?}") };
+    assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
+}

@@ -1,0 +1,128 @@
+//! A scratch server per test, and the steps every test needs.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use pgsnap::{Archive, Database, DumpOptions, Manifest, NoProgress, Progress, ScratchOptions, ScratchServer};
+use tokio_postgres::{Client, NoTls};
+
+pub(crate) struct Server {
+    pub(crate) scratch: ScratchServer,
+    pub(crate) files: tempfile::TempDir,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(ScratchOptions::default()).await
+    }
+
+    pub(crate) async fn with_tcp() -> Self {
+        let mut options = ScratchOptions::default();
+        options.tcp = true;
+        Self::start_with(options).await
+    }
+
+    async fn start_with(options: ScratchOptions) -> Self {
+        let scratch = ScratchServer::start(&options).await.unwrap();
+        Self { scratch, files: tempfile::tempdir().unwrap() }
+    }
+
+    /// An empty database.
+    pub(crate) async fn create(&self, name: &str) -> Database {
+        pgsnap::execute(&self.scratch.database("postgres"), &format!("CREATE DATABASE \"{name}\" TEMPLATE template0"))
+            .await
+            .unwrap();
+        self.scratch.database(name)
+    }
+
+    /// A database with the result of some statements.
+    pub(crate) async fn with_sql(&self, name: &str, sql: &str) -> Database {
+        let database = self.create(name).await;
+        pgsnap::execute(&database, sql).await.unwrap();
+        database
+    }
+
+    pub(crate) async fn zoo(&self, name: &str) -> Database {
+        let database = self.create(name).await;
+        testkit::load_zoo(&self.client(name).await).await.unwrap();
+        database
+    }
+
+    /// A plain client, as some application would have.
+    pub(crate) async fn client(&self, name: &str) -> Client {
+        let parameters = format!(
+            "host={} port={} user=postgres dbname={name}",
+            self.scratch.directory().display(),
+            self.scratch.port()
+        );
+        let (client, connection) = tokio_postgres::connect(&parameters, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.files.path().join(name)
+    }
+
+    /// Dumps into a file and opens it.
+    pub(crate) async fn dump(&self, database: &Database) -> (Archive, Manifest) {
+        self.dump_with(database, &small_blocks()).await
+    }
+
+    pub(crate) async fn dump_with(&self, database: &Database, options: &DumpOptions) -> (Archive, Manifest) {
+        let path = self.file(&format!("{}.sql.gz", database.name()));
+        let file = std::fs::File::create(&path).unwrap();
+        let (_, manifest) = pgsnap::dump(database, file, options, &quiet()).await.unwrap();
+        (Archive::open(path).unwrap(), manifest)
+    }
+
+    /// What an operator without this tool does: `gunzip | psql`.
+    pub(crate) fn psql_file(&self, path: &Path, database: &str, variables: &[&str]) -> std::process::Output {
+        let mut gunzip = Command::new("gunzip").arg("-c").arg(path).stdout(Stdio::piped()).spawn().unwrap();
+        let mut psql = self.libpq("psql", database);
+        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1"]);
+        for variable in variables {
+            psql.args(["-v", variable]);
+        }
+        let output = psql.stdin(gunzip.stdout.take().unwrap()).stdout(Stdio::null()).output().unwrap();
+        // The command still holds the pipe; gunzip would wait for a reader that is gone.
+        drop(psql);
+        gunzip.wait().unwrap();
+        output
+    }
+
+    /// The whole database as `pg_dump` prints it, without what changes at every call.
+    pub(crate) fn pg_dump(&self, database: &str, arguments: &[&str]) -> String {
+        let output = self.libpq("pg_dump", database).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.lines().filter(|line| !line.starts_with("\\restrict ") && !line.starts_with("\\unrestrict ")).flat_map(|line| [line, "\n"]).collect()
+    }
+
+    fn libpq(&self, program: &str, database: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env("PGHOST", self.scratch.directory()).env("PGPORT", self.scratch.port().to_string());
+        command.env("PGUSER", "postgres").env("PGDATABASE", database).env("PGOPTIONS", "-c bytea_output=hex -c TimeZone=UTC -c lc_monetary=C");
+        command
+    }
+}
+
+pub(crate) fn quiet() -> Arc<dyn Progress> {
+    Arc::new(NoProgress)
+}
+
+/// Blocks so small that even the test data makes many members.
+pub(crate) fn small_blocks() -> DumpOptions {
+    let mut options = DumpOptions::default();
+    options.block_size = 64 << 10;
+    options
+}
+
+/// Fails with the first differing line instead of two megabytes of text.
+pub(crate) fn assert_same_text(expected: &str, found: &str) {
+    for (number, (a, b)) in expected.lines().zip(found.lines()).enumerate() {
+        assert!(a == b, "line {}:\n  expected: {a:.300}\n  found:    {b:.300}", number + 1);
+    }
+    assert_eq!(expected.lines().count(), found.lines().count(), "one text is longer");
+}

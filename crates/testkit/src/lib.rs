@@ -1,0 +1,47 @@
+//! Test support for the workspace: sample databases and fault injectors. Never published.
+//!
+//! - **Samples.** [`load_zoo`] fills a database with one of every kind of object and every data type, each with its
+//!   edges: what survives the zoo survives a real schema. [`load_hub`] fills one with the data of a service at any
+//!   size, with [`HUB_WRITER`] to keep writing and [`HUB_CHECK`] to find copies torn by it.
+//! - **Network faults.** [`FaultProxy`] stands between a client and a server and cuts, freezes or refuses
+//!   connections at the exact byte.
+//! - **Full disks.** [`Tmpfs`] is a file system that is as small as the test wants.
+//!
+//! Every fault is exact and counted, so a test can assert that it hit, not only that something failed:
+//!
+//! ```
+//! use testkit::{Fault, FaultProxy, Side, Upstream};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! // A server that greets.
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! let upstream = Upstream::Tcp(listener.local_addr()?);
+//! tokio::spawn(async move {
+//!     while let Ok((mut stream, _)) = listener.accept().await {
+//!         let _ = stream.write_all(b"hello, world").await;
+//!     }
+//! });
+//!
+//! let proxy = FaultProxy::start(upstream).await?;
+//! proxy.inject(Fault::cut(Side::Server, 5));
+//!
+//! let mut received = Vec::new();
+//! let mut client = tokio::net::TcpStream::connect(proxy.address()).await?;
+//! client.read_to_end(&mut received).await?;
+//! assert_eq!(received, b"hello");
+//! assert_eq!(proxy.fired(), 1);
+//! # Ok(())
+//! # }
+//! ```
+
+mod proxy;
+mod sample;
+mod tmpfs;
+
+pub use proxy::{Fault, FaultProxy, Side, Upstream};
+pub use sample::{
+    ENUM_HASH, HOSTILE_DEFAULTS, HUB, HUB_CHECK, HUB_WRITER, ZOO, ZOO_ROLES, load_hub, load_zoo,
+};
+pub use tmpfs::Tmpfs;

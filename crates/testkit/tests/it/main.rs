@@ -1,0 +1,5 @@
+//! Tests of the test support itself.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod proxy;
+mod tmpfs;

@@ -1,0 +1,106 @@
+//! `cargo xtask ci`: everything that a change has to pass, and how long each part took.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use xshell::{Shell, cmd};
+
+use crate::{project, tidy};
+
+type Part = fn(&Shell) -> anyhow::Result<ExitCode>;
+
+const PARTS: [(&str, Part); 7] = [
+    ("format", format),
+    ("clippy", clippy),
+    ("tidy", |_| tidy::run()),
+    ("documentation", documentation),
+    ("packages", packages),
+    ("dependencies", dependencies),
+    ("tests", tests),
+];
+
+/// Runs all parts, also after one failed, so that one run tells everything.
+pub(crate) fn run() -> anyhow::Result<ExitCode> {
+    let shell = project::shell()?;
+    let mut results = Vec::new();
+    for (name, part) in PARTS {
+        println!("\n== {name}");
+        let begin = Instant::now();
+        let passed = part(&shell).map_or_else(
+            |error| {
+                println!("error: {error:#}");
+                false
+            },
+            |code| code == ExitCode::SUCCESS,
+        );
+        results.push((name, passed, begin.elapsed()));
+    }
+    report(&results);
+    let passed = results.iter().all(|(_, passed, _)| *passed);
+    Ok(if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn report(results: &[(&str, bool, Duration)]) {
+    println!("\n== summary");
+    for (name, passed, duration) in results {
+        let verdict = if *passed { "passed" } else { "FAILED" };
+        println!("{name:<14} {verdict} {:>8.1} s", duration.as_secs_f64());
+    }
+    let total: Duration = results.iter().map(|(_, _, duration)| duration).sum();
+    println!("{:<14} {:>15.1} s", "total", total.as_secs_f64());
+}
+
+fn format(shell: &Shell) -> anyhow::Result<ExitCode> {
+    let cargo = project::cargo();
+    project::run(cmd!(shell, "{cargo} fmt --all --check"))
+}
+
+fn clippy(shell: &Shell) -> anyhow::Result<ExitCode> {
+    let cargo = project::cargo();
+    project::run(cmd!(
+        shell,
+        "{cargo} clippy --locked --workspace --all-targets -- -D warnings"
+    ))
+}
+
+fn documentation(shell: &Shell) -> anyhow::Result<ExitCode> {
+    let cargo = project::cargo();
+    let command = cmd!(shell, "{cargo} doc --locked --no-deps --workspace");
+    project::run(command.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// Packs the libraries as if to publish them; the parts before have built what is in them.
+fn packages(shell: &Shell) -> anyhow::Result<ExitCode> {
+    let cargo = project::cargo();
+    let libraries = tidy::LIBRARIES
+        .iter()
+        .flat_map(|library| ["--package", library]);
+    project::run(cmd!(
+        shell,
+        "{cargo} package --offline --no-verify --allow-dirty --quiet {libraries...}"
+    ))
+}
+
+fn dependencies(shell: &Shell) -> anyhow::Result<ExitCode> {
+    let cargo = project::cargo();
+    let installed = cmd!(shell, "{cargo} deny --version")
+        .quiet()
+        .ignore_stderr()
+        .read()
+        .is_ok();
+    if !installed {
+        println!("not checked: cargo-deny is not installed here");
+        return Ok(ExitCode::SUCCESS);
+    }
+    project::run(cmd!(shell, "{cargo} deny check bans licenses sources"))
+}
+
+/// The command of the README, as a reader would type it.
+fn tests(shell: &Shell) -> anyhow::Result<ExitCode> {
+    let cargo = project::cargo();
+    project::run(cmd!(shell, "{cargo} xtask test"))
+}

@@ -1,0 +1,54 @@
+//! `cargo xtask`: the project's own commands, one module each.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "these commands talk to a developer"
+)]
+
+mod ci;
+mod demo;
+mod project;
+mod setup;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", about = "The project's own commands")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Back up, drill, restore and compare a sample service on this machine
+    Demo(demo::Args),
+    /// Run all tests
+    Test(test::Args),
+    /// Install what the demo and the tests need: PostgreSQL, age, an SSH server
+    Setup,
+    /// Check the rules that the compiler and clippy cannot
+    Tidy,
+    /// Run everything that a change has to pass
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
+        Task::Demo(args) => demo::run(args),
+        Task::Test(args) => test::run(args),
+        Task::Setup => setup::run(),
+        Task::Tidy => tidy::run(),
+        Task::Ci => ci::run(),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        // As hubctl: 3 means that something needed could not be asked or is not there.
+        ExitCode::from(if error.is::<setup::Missing>() { 3 } else { 1 })
+    })
+}

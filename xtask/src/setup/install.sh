@@ -1,0 +1,36 @@
+# Installs the packages given as arguments with apt. Runs as root, and asks nothing.
+# It starts no service and creates no database cluster, and leaves no trace of having seen to that.
+set -eu
+export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
+
+# Maintainer scripts ask this program before they start a service.
+policy=/usr/sbin/policy-rc.d
+mark='# Written by cargo xtask setup.'
+# postgresql-common reads this directory before it creates a cluster.
+cluster=/etc/postgresql-common/createcluster.d/xtask-setup.conf
+
+clean() {
+  # Also after a run that was killed: the mark tells our file from the machine's own.
+  if grep -qsF "$mark" "$policy"; then rm -f "$policy"; fi
+  rm -f "$cluster"
+}
+trap clean EXIT
+trap 'exit 130' INT TERM HUP
+
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\n%s\nexit 101\n' "$mark" > "$policy"
+  chmod 755 "$policy"
+fi
+mkdir -p "${cluster%/*}"
+echo 'create_main_cluster = false' > "$cluster"
+
+apt() {
+  apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 --quiet=2 "$@" >&2
+}
+apt update
+apt install --yes --no-install-recommends "$@"
+
+# The tests start a server of their own; the machine's must not come up at the next boot because of them.
+case " $* " in
+  *" openssh-server "*) systemctl --root=/ --quiet disable ssh.service ssh.socket >&2 || true ;;
+esac
