@@ -6,6 +6,7 @@
     reason = "these commands talk to a developer"
 )]
 
+mod bench;
 mod ci;
 mod demo;
 mod project;
@@ -30,6 +31,8 @@ enum Task {
     Demo(demo::Args),
     /// Run all tests
     Test(test::Args),
+    /// Measure against the pipelines hubctl replaces
+    Bench(bench::Args),
     /// Install what the demo and the tests need: PostgreSQL, age, an SSH server
     Setup,
     /// Check the rules that the compiler and clippy cannot
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Demo(args) => demo::run(args),
         Task::Test(args) => test::run(args),
+        Task::Bench(args) => bench::run(args),
         Task::Setup => setup::run(),
         Task::Tidy => tidy::run(),
         Task::Ci => ci::run(),

@@ -24,23 +24,36 @@ pub(crate) struct Act {
 
 impl Act {
     /// Opens the journal before anything is done: what cannot be recorded is not begun.
-    pub(crate) fn begin(settings: &Settings, printer: &Printer, kind: &'static str, subject: impl Into<String>) -> anyhow::Result<Self> {
+    pub(crate) fn begin(
+        settings: &Settings,
+        printer: &Printer,
+        kind: &'static str,
+        subject: impl Into<String>,
+    ) -> anyhow::Result<Self> {
         let path = &settings.journal.value;
-        let journal = Journal::open(path).with_context(|| format!("cannot open the journal {}", path.display()))?;
-        Ok(Self { journal, printer: printer.clone(), kind, subject: subject.into(), begun: Instant::now(), ended: false })
-    }
-
-    /// What it is done to, once that is known better than at the beginning.
-    pub(crate) fn set_subject(&mut self, subject: impl Into<String>) {
-        self.subject = subject.into();
+        let journal = Journal::open(path)
+            .with_context(|| format!("cannot open the journal {}", path.display()))?;
+        Ok(Self {
+            journal,
+            printer: printer.clone(),
+            kind,
+            subject: subject.into(),
+            begun: Instant::now(),
+            ended: false,
+        })
     }
 
     /// Records the success of `result` with the evidence, or its error; and gives it back.
-    pub(crate) fn end<T>(self, result: anyhow::Result<T>, evidence: impl FnOnce(&T) -> Value) -> anyhow::Result<T> {
+    pub(crate) fn end<T>(
+        self,
+        result: anyhow::Result<T>,
+        evidence: impl FnOnce(&T) -> Value,
+    ) -> anyhow::Result<T> {
         match result {
             Ok(value) => {
                 let evidence = evidence(&value);
-                self.finish(Outcome::Done, evidence).context("it was done, but could not be recorded in the journal")?;
+                self.finish(Outcome::Done, evidence)
+                    .context("it was done, but could not be recorded in the journal")?;
                 Ok(value)
             }
             Err(error) => {
@@ -48,7 +61,9 @@ impl Act {
                 let evidence = json!({ "error": failure.message, "causes": failure.causes, "exit_code": failure.exit.code() });
                 let printer = self.printer.clone();
                 if let Err(unrecorded) = self.finish(Outcome::Failed, evidence) {
-                    printer.warn(format_args!("the failure could not be recorded in the journal: {unrecorded}"));
+                    printer.warn(format_args!(
+                        "the failure could not be recorded in the journal: {unrecorded}"
+                    ));
                 }
                 Err(error)
             }
@@ -58,7 +73,8 @@ impl Act {
     /// Records an answer: yes is `done`, no is `failed`.
     pub(crate) fn answer(self, yes: bool, evidence: Value) -> anyhow::Result<()> {
         let outcome = if yes { Outcome::Done } else { Outcome::Failed };
-        self.finish(outcome, evidence).context("the result could not be recorded in the journal")
+        self.finish(outcome, evidence)
+            .context("the result could not be recorded in the journal")
     }
 
     fn finish(mut self, outcome: Outcome, evidence: Value) -> anyhow::Result<()> {
@@ -71,10 +87,14 @@ impl Act {
             let seconds = (self.begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
             members.insert("seconds".to_owned(), json!(seconds));
         }
-        let new = NewRecord::new(SystemTime::now(), self.kind, outcome, &self.subject).with_host(host()).with_evidence(evidence);
+        let new = NewRecord::new(SystemTime::now(), self.kind, outcome, &self.subject)
+            .with_host(host())
+            .with_evidence(evidence);
         if let Some(torn) = self.journal.append(new)?.torn {
             let (bytes, path) = (torn.bytes, torn.path.display());
-            self.printer.warn(format_args!("the journal ended in {bytes} bytes of a crashed run; they were moved to {path}"));
+            self.printer.warn(format_args!(
+                "the journal ended in {bytes} bytes of a crashed run; they were moved to {path}"
+            ));
         }
         Ok(())
     }
@@ -91,5 +111,8 @@ impl Drop for Act {
 
 /// The name of this machine.
 pub(crate) fn host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
 }

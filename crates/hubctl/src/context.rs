@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pgsnap::Progress;
 
@@ -16,6 +17,31 @@ pub(crate) struct Context {
     pub(crate) face: Face,
     /// `--config`, or what `HUBCTL_CONFIG` says.
     pub(crate) config: Option<PathBuf>,
+    pub(crate) hold: Arc<Hold>,
+}
+
+/// Lets a command wait for Ctrl-C as its good end, where the signal would otherwise drop it in the middle.
+#[derive(Debug, Default)]
+pub(crate) struct Hold {
+    waiting: AtomicBool,
+    released: tokio::sync::Notify,
+}
+
+impl Hold {
+    /// Waits for the next signal.
+    pub(crate) async fn wait(&self) {
+        self.waiting.store(true, Ordering::SeqCst);
+        self.released.notified().await;
+    }
+
+    /// Passes a signal to whoever waits for it; false if nobody does.
+    pub(crate) fn release(&self) -> bool {
+        let waited = self.waiting.swap(false, Ordering::SeqCst);
+        if waited {
+            self.released.notify_one();
+        }
+        waited
+    }
 }
 
 impl Context {
@@ -31,5 +57,7 @@ impl Context {
 
 /// Runs blocking work beside the runtime's own threads; a panic there is one here.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.expect("blocking work is never cancelled while it is awaited")
+    tokio::task::spawn_blocking(work)
+        .await
+        .expect("blocking work is never cancelled while it is awaited")
 }

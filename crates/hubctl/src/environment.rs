@@ -47,6 +47,8 @@ pub(crate) fn state_home() -> Option<PathBuf> {
 
 /// The XDG specification has relative paths in its variables ignored.
 fn base(variable: &str, below_home: &str) -> Option<PathBuf> {
-    let set = get(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    let set = get(variable)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
     set.or_else(|| Some(home()?.join(below_home)))
 }

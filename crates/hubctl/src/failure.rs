@@ -20,17 +20,29 @@ pub(crate) struct Refusal {
 impl Refusal {
     /// Arguments or configuration that make no sense.
     pub(crate) fn usage(fact: impl Into<String>) -> Self {
-        Self { fact: fact.into(), hint: None, exit: Exit::Usage }
+        Self {
+            fact: fact.into(),
+            hint: None,
+            exit: Exit::Usage,
+        }
     }
 
     /// The question was asked, and the answer is no.
     pub(crate) fn no(fact: impl Into<String>) -> Self {
-        Self { fact: fact.into(), hint: None, exit: Exit::No }
+        Self {
+            fact: fact.into(),
+            hint: None,
+            exit: Exit::No,
+        }
     }
 
     /// The question could not be asked.
     pub(crate) fn could_not_ask(fact: impl Into<String>) -> Self {
-        Self { fact: fact.into(), hint: None, exit: Exit::CouldNotAsk }
+        Self {
+            fact: fact.into(),
+            hint: None,
+            exit: Exit::CouldNotAsk,
+        }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -111,7 +123,9 @@ fn hint_of(cause: Cause<'_>) -> Option<String> {
         return refusal.hint.clone();
     }
     if let Some(error) = cause.downcast_ref::<pgsnap::Error>() {
-        return sealed_cause(error).and_then(backup::Error::hint).or_else(|| error.hint());
+        return sealed_cause(error)
+            .and_then(backup::Error::hint)
+            .or_else(|| error.hint());
     }
     if let Some(error) = cause.downcast_ref::<backup::Error>() {
         return error.hint();
@@ -119,7 +133,9 @@ fn hint_of(cause: Cause<'_>) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<gates::Error>() {
         return error.hint();
     }
-    let full = cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::StorageFull);
+    let full = cause
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::StorageFull);
     full.then(|| "make room on this file system; nothing unfinished was published".to_owned())
 }
 
@@ -141,7 +157,9 @@ fn of_pgsnap(error: &pgsnap::Error) -> Exit {
 /// The vault's error inside an error of reading the archive: the archive was sealed.
 fn sealed_cause(error: &pgsnap::Error) -> Option<&backup::Error> {
     match error {
-        pgsnap::Error::Read { source } | pgsnap::Error::Write { source } => source.get_ref()?.downcast_ref(),
+        pgsnap::Error::Read { source } | pgsnap::Error::Write { source } => {
+            source.get_ref()?.downcast_ref()
+        }
         _ => None,
     }
 }
@@ -179,7 +197,9 @@ fn of_backup(error: &backup::Error) -> Exit {
 
 fn of_gates(error: &gates::Error) -> Exit {
     match error {
-        gates::Error::Damaged { .. } | gates::Error::Truncated { .. } | gates::Error::Rewritten { .. } => Exit::No,
+        gates::Error::Damaged { .. }
+        | gates::Error::Truncated { .. }
+        | gates::Error::Rewritten { .. } => Exit::No,
         gates::Error::Missing { .. } | gates::Error::Malformed { .. } => Exit::Usage,
         _ => Exit::CouldNotAsk,
     }
@@ -192,7 +212,9 @@ mod tests {
 
     #[test]
     fn a_cause_that_is_already_said_is_not_repeated() {
-        let error = anyhow::anyhow!("connection refused").context("cannot ask: connection refused").context("no answer");
+        let error = anyhow::anyhow!("connection refused")
+            .context("cannot ask: connection refused")
+            .context("no answer");
         insta::assert_snapshot!(Failure::of(&error), @r"
         error: no answer
           caused by: cannot ask: connection refused
@@ -213,7 +235,10 @@ mod tests {
 
     #[test]
     fn the_vaults_error_inside_an_archive_error_decides() {
-        let damaged = backup::Error::Damaged { path: "x.age".into(), offset: 65536 };
+        let damaged = backup::Error::Damaged {
+            path: "x.age".into(),
+            offset: 65536,
+        };
         let source = io::Error::new(io::ErrorKind::InvalidData, damaged);
         let failure = Failure::of(&anyhow::Error::from(pgsnap::Error::Read { source }));
         insta::assert_snapshot!(failure, @r"
@@ -226,9 +251,13 @@ mod tests {
 
     #[test]
     fn context_does_not_hide_the_exit_code() {
-        let answer: Result<(), _> = Err(Refusal::no("the drill failed").hint("look at the journal"));
+        let answer: Result<(), _> =
+            Err(Refusal::no("the drill failed").hint("look at the journal"));
         let error = answer.context("drill").unwrap_err();
         assert_eq!(Failure::of(&error).exit, Exit::No);
-        assert_eq!(Failure::of(&error).hint.as_deref(), Some("look at the journal"));
+        assert_eq!(
+            Failure::of(&error).hint.as_deref(),
+            Some("look at the journal")
+        );
     }
 }

@@ -23,7 +23,11 @@ pub(crate) fn start(verbose: u8, printer: &Printer) {
     });
     let writer = Lines(printer.clone());
     // The demo and tests run several commands in one process.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(writer).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(writer)
+        .try_init();
 }
 
 /// Writes whole lines through the printer, so that they do not tear progress bars.
@@ -33,7 +37,10 @@ impl<'a> MakeWriter<'a> for Lines {
     type Writer = Line<'a>;
 
     fn make_writer(&'a self) -> Line<'a> {
-        Line { printer: &self.0, text: Vec::new() }
+        Line {
+            printer: &self.0,
+            text: Vec::new(),
+        }
     }
 }
 
@@ -55,6 +62,7 @@ impl Write for Line<'_> {
 
 impl Drop for Line<'_> {
     fn drop(&mut self) {
-        self.printer.talk(String::from_utf8_lossy(&self.text).trim_end());
+        self.printer
+            .talk(String::from_utf8_lossy(&self.text).trim_end());
     }
 }

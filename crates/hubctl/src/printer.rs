@@ -54,11 +54,20 @@ struct Document<'a, T> {
 
 impl Printer {
     pub(crate) fn new(format: Format, loudness: Loudness) -> Self {
-        Self { format, loudness, muted: false, bars: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()) }
+        Self {
+            format,
+            loudness,
+            muted: false,
+            bars: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()),
+        }
     }
 
     pub(crate) fn muted(&self) -> Self {
-        Self { muted: true, format: Format::Text, ..self.clone() }
+        Self {
+            muted: true,
+            format: Format::Text,
+            ..self.clone()
+        }
     }
 
     pub(crate) fn format(&self) -> Format {
@@ -74,7 +83,12 @@ impl Printer {
     }
 
     /// The result of a command: a document where JSON is wanted, else what `text` makes.
-    pub(crate) fn result<T: Serialize>(&self, schema: &str, body: &T, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+    pub(crate) fn result<T: Serialize>(
+        &self,
+        schema: &str,
+        body: &T,
+        text: impl FnOnce() -> String,
+    ) -> anyhow::Result<()> {
         match self.format {
             Format::Text => self.data(&text()),
             Format::Json => self.data(&document(schema, body)?),
@@ -123,9 +137,14 @@ impl Printer {
         if let Some(hint) = &failure.hint {
             self.hint(hint);
         }
-        if self.format == Format::Json
-            && let Ok(text) = document("hubctl.error.v1", failure)
-        {
+        if self.format == Format::Json {
+            self.failure_document(failure);
+        }
+    }
+
+    /// The failure as JSON on stdout.
+    pub(crate) fn failure_document(&self, failure: &Failure) {
+        if let Ok(text) = document("hubctl.error.v1", failure) {
             // Whoever closed stdout does not want to know.
             let _ = self.data(&text);
         }
@@ -146,8 +165,14 @@ fn document<T: Serialize>(schema: &str, body: &T) -> anyhow::Result<String> {
 /// An aligned table without lines; columns whose header begins with `>` are aligned to the right.
 pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header.iter().map(|title| title.trim_start_matches('>').to_uppercase()));
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(
+        header
+            .iter()
+            .map(|title| title.trim_start_matches('>').to_uppercase()),
+    );
     for row in rows {
         table.add_row(row.iter().map(|cell| cell.replace(['\n', '\r'], " ")));
     }
@@ -176,7 +201,10 @@ mod tests {
 
     #[test]
     fn tables_are_aligned_and_hold_one_line_per_row() {
-        let rows = [vec!["a".to_owned(), "12".to_owned()], vec!["long\nname".to_owned(), "3".to_owned()]];
+        let rows = [
+            vec!["a".to_owned(), "12".to_owned()],
+            vec!["long\nname".to_owned(), "3".to_owned()],
+        ];
         insta::assert_snapshot!(table(&["name", ">rows"], rows), @r"
         NAME       ROWS
         a            12

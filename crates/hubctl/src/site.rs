@@ -27,17 +27,26 @@ impl Site {
     /// Finds the site of this name, or takes the word as a URL.
     pub(crate) async fn resolve(settings: &Settings, word: &str) -> anyhow::Result<Self> {
         if let Some(site) = settings.sites.get(word) {
-            return Self::open(word, settings, &settings.overriding(site), "the configuration").await;
+            return Self::open(
+                word,
+                settings,
+                &settings.overriding(site),
+                "in the configuration",
+            )
+            .await;
         }
         if is_url(word) {
             let site = settings.overriding(&SiteSettings::of_url(word));
-            return Self::open("", settings, &site, "the command line").await;
+            return Self::open("", settings, &site, "on the command line").await;
         }
         Err(unknown(settings, word).into())
     }
 
     /// The named one, or the only one there is.
-    pub(crate) async fn resolve_or_only(settings: &Settings, word: Option<&str>) -> anyhow::Result<Self> {
+    pub(crate) async fn resolve_or_only(
+        settings: &Settings,
+        word: Option<&str>,
+    ) -> anyhow::Result<Self> {
         if let Some(word) = word {
             return Self::resolve(settings, word).await;
         }
@@ -51,7 +60,12 @@ impl Site {
         }
     }
 
-    async fn open(label: &str, settings: &Settings, site: &SiteSettings, place: &str) -> anyhow::Result<Self> {
+    async fn open(
+        label: &str,
+        settings: &Settings,
+        site: &SiteSettings,
+        place: &str,
+    ) -> anyhow::Result<Self> {
         let url = &site.database.value;
         refuse_password(url, place)?;
         let database = Database::from_url(url)?;
@@ -59,7 +73,11 @@ impl Site {
             Some(password) => database.with_password(password),
             None => database,
         };
-        let label = if label.is_empty() { database.to_string() } else { label.to_owned() };
+        let label = if label.is_empty() {
+            database.to_string()
+        } else {
+            label.to_owned()
+        };
         Ok(Self { label, database })
     }
 }
@@ -68,8 +86,11 @@ impl Site {
 pub(crate) fn refuse_password(url: &str, place: &str) -> anyhow::Result<()> {
     let in_authority = Url::parse(url).is_ok_and(|url| url.password().is_some());
     // Also where it does not parse, and as a parameter.
-    if in_authority || url.to_ascii_lowercase().contains("password=") || Database::from_url(url).is_ok_and(|d| d.has_password()) {
-        return Err(Refusal::usage(format!("a connection URL in {place} holds a password"))
+    if in_authority
+        || url.to_ascii_lowercase().contains("password=")
+        || Database::from_url(url).is_ok_and(|d| d.has_password())
+    {
+        return Err(Refusal::usage(format!("a connection URL {place} holds a password"))
             .hint("leave it out of the URL, change it if others could see it, and give it by password_file, password_command, PGPASSWORD or ~/.pgpass")
             .into());
     }
@@ -84,7 +105,10 @@ fn known(settings: &Settings) -> String {
     if settings.sites.is_empty() {
         return "no site is configured; give a connection URL".to_owned();
     }
-    format!("the configured sites are {}", human::quoted(settings.sites.keys().map(String::as_str)))
+    format!(
+        "the configured sites are {}",
+        human::quoted(settings.sites.keys().map(String::as_str))
+    )
 }
 
 #[cfg(test)]
@@ -99,11 +123,14 @@ mod tests {
             "host=127.0.0.1 user=hub password=secret",
             "postgresql://hub:secret@[broken/state_hub?password=x",
         ] {
-            let error = refuse_password(url, "the test").unwrap_err();
+            let error = refuse_password(url, "of the test").unwrap_err();
             assert!(!format!("{error:#}").contains("secret"), "{error:#}");
         }
-        for url in ["postgresql://hub@127.0.0.1/state_hub", "postgresql:///state_hub?host=/run/postgresql&user=hub"] {
-            refuse_password(url, "the test").unwrap();
+        for url in [
+            "postgresql://hub@127.0.0.1/state_hub",
+            "postgresql:///state_hub?host=/run/postgresql&user=hub",
+        ] {
+            refuse_password(url, "of the test").unwrap();
         }
     }
 }

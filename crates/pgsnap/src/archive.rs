@@ -91,7 +91,10 @@ impl Archive {
         let source: Arc<dyn OpenArchive> = Arc::new(source);
         let mut reader = source.open().map_err(read_error)?;
         let manifest = read_manifest(&mut *reader)?;
-        Ok(Self { source, manifest: Arc::new(manifest) })
+        Ok(Self {
+            source,
+            manifest: Arc::new(manifest),
+        })
     }
 
     /// The manifest.
@@ -102,7 +105,11 @@ impl Archive {
 
     /// A reader of members, independent of all others.
     pub(crate) fn reader(&self) -> Result<MemberReader> {
-        Ok(MemberReader { reader: self.source.open().map_err(read_error)?, decompressor: MemberDecompressor::new(), position: None })
+        Ok(MemberReader {
+            reader: self.source.open().map_err(read_error)?,
+            decompressor: MemberDecompressor::new(),
+            position: None,
+        })
     }
 
     /// The text of all members of one kind, one after the other.
@@ -127,10 +134,15 @@ impl Archive {
 
     /// The position of a table in the census.
     pub(crate) fn table_index(&self, name: &TableName) -> Result<usize> {
-        self.manifest.census.tables.iter().position(|table| &table.name == name).ok_or_else(|| Error::NoSuchTable {
-            name: name.to_string(),
-            place: "this archive".into(),
-        })
+        self.manifest
+            .census
+            .tables
+            .iter()
+            .position(|table| &table.name == name)
+            .ok_or_else(|| Error::NoSuchTable {
+                name: name.to_string(),
+                place: "this archive".into(),
+            })
     }
 }
 
@@ -146,12 +158,18 @@ impl MemberReader {
     /// The decompressed bytes of a member, checked against its CRC and, where it has one, its hash.
     pub(crate) fn read(&mut self, member: &Member) -> Result<Vec<u8>> {
         if self.position != Some(member.offset) {
-            self.reader.seek(SeekFrom::Start(member.offset)).map_err(read_error)?;
+            self.reader
+                .seek(SeekFrom::Start(member.offset))
+                .map_err(read_error)?;
         }
         self.position = None;
-        let length = usize::try_from(member.length).map_err(|_| Error::damaged("a member is too large"))?;
+        let length =
+            usize::try_from(member.length).map_err(|_| Error::damaged("a member is too large"))?;
         let mut compressed = Vec::new();
-        let got = (&mut self.reader).take(member.length).read_to_end(&mut compressed).map_err(read_error)?;
+        let got = (&mut self.reader)
+            .take(member.length)
+            .read_to_end(&mut compressed)
+            .map_err(read_error)?;
         if got != length {
             return Err(Error::damaged("the archive ends inside a member"));
         }
@@ -160,38 +178,61 @@ impl MemberReader {
         if let Some(hash) = member.hash
             && hash != Digest::of(&raw)
         {
-            return Err(Error::damaged(format!("a {:?} member does not have the hash the manifest promises", member.kind)));
+            return Err(Error::damaged(format!(
+                "a {:?} member does not have the hash the manifest promises",
+                member.kind
+            )));
         }
         Ok(raw)
     }
 
     /// The rows of a data member: what lies between its COPY statement and its terminator.
-    pub(crate) fn read_rows(&mut self, member: &Member, table: &TableCensus) -> Result<(Vec<u8>, std::ops::Range<usize>)> {
+    pub(crate) fn read_rows(
+        &mut self,
+        member: &Member,
+        table: &TableCensus,
+    ) -> Result<(Vec<u8>, std::ops::Range<usize>)> {
         let raw = self.read(member)?;
-        let statement = copy_in_statement(&table.name, table.columns.iter().map(|column| column.name.as_str()));
+        let statement = copy_in_statement(
+            &table.name,
+            table.columns.iter().map(|column| column.name.as_str()),
+        );
         let start = statement.len() + COPY_BEGIN.len();
         let framed = raw.starts_with(statement.as_bytes())
             && raw[statement.len()..].starts_with(COPY_BEGIN.as_bytes())
             && raw.ends_with(COPY_END.as_bytes())
             && raw.len() >= start + COPY_END.len();
         if !framed {
-            return Err(Error::damaged(format!("a data member does not hold rows of {}", table.name)));
+            return Err(Error::damaged(format!(
+                "a data member does not hold rows of {}",
+                table.name
+            )));
         }
         let end = raw.len() - COPY_END.len();
         let rows = &raw[start..end];
         // A terminator inside the rows would end psql's COPY early and run the rest as SQL.
         if rows.starts_with(b"\\.\n") || memchr::memmem::find(rows, b"\n\\.\n").is_some() {
-            return Err(Error::damaged(format!("rows of {} hold an end-of-data marker", table.name)));
+            return Err(Error::damaged(format!(
+                "rows of {} hold an end-of-data marker",
+                table.name
+            )));
         }
         Ok((raw, start..end))
     }
 }
 
 /// The statement a data member begins with, up to and including `FROM stdin`.
-pub(crate) fn copy_in_statement<'a>(table: &TableName, columns: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn copy_in_statement<'a>(
+    table: &TableName,
+    columns: impl Iterator<Item = &'a str>,
+) -> String {
     let columns = columns.map(quote_identifier).collect::<Vec<_>>().join(", ");
     // A table without columns has no list: `()` would be a syntax error.
-    let list = if columns.is_empty() { String::new() } else { format!(" ({columns})") };
+    let list = if columns.is_empty() {
+        String::new()
+    } else {
+        format!(" ({columns})")
+    };
     format!("COPY {}{list} FROM stdin", table.quoted())
 }
 
@@ -207,18 +248,26 @@ fn read_manifest(reader: &mut dyn ReadSeek) -> Result<Manifest> {
     let (offset, end, hash) = read_pointer(reader, length)?;
     reader.seek(SeekFrom::Start(offset)).map_err(read_error)?;
     let mut compressed = Vec::new();
-    reader.take(end - offset).read_to_end(&mut compressed).map_err(read_error)?;
+    reader
+        .take(end - offset)
+        .read_to_end(&mut compressed)
+        .map_err(read_error)?;
     if Digest::of(&compressed) != hash {
-        return Err(Error::damaged("the manifest does not have the hash its pointer promises"));
+        return Err(Error::damaged(
+            "the manifest does not have the hash its pointer promises",
+        ));
     }
     let mut text = String::new();
     MultiGzDecoder::new(&compressed[..])
         .take(MAX_MANIFEST)
         .read_to_string(&mut text)
         .map_err(|error| Error::damaged(format!("the manifest cannot be decompressed: {error}")))?;
-    let json: String = text.lines().filter_map(|line| line.strip_prefix(MANIFEST_LINE)).collect();
-    let manifest: Manifest =
-        serde_json::from_str(&json).map_err(|error| Error::damaged(format!("the manifest cannot be parsed: {error}")))?;
+    let json: String = text
+        .lines()
+        .filter_map(|line| line.strip_prefix(MANIFEST_LINE))
+        .collect();
+    let manifest: Manifest = serde_json::from_str(&json)
+        .map_err(|error| Error::damaged(format!("the manifest cannot be parsed: {error}")))?;
     check(&manifest, offset)?;
     Ok(manifest)
 }
@@ -226,9 +275,15 @@ fn read_manifest(reader: &mut dyn ReadSeek) -> Result<Manifest> {
 /// Reads the last member; returns where the manifest begins and ends, and its hash.
 fn read_pointer(reader: &mut dyn ReadSeek, length: u64) -> Result<(u64, u64, Digest)> {
     let size = pointer_payload(0, 0, Digest::default()).len() + STORED_OVERHEAD;
-    let not_an_archive = |reason: &str| Error::NotAnArchive { reason: reason.to_owned() };
+    let not_an_archive = |reason: &str| Error::NotAnArchive {
+        reason: reason.to_owned(),
+    };
     let Some(start) = length.checked_sub(size as u64) else {
-        return Err(not_an_archive(if length == 0 { "the file is empty" } else { "the file is too short" }));
+        return Err(not_an_archive(if length == 0 {
+            "the file is empty"
+        } else {
+            "the file is too short"
+        }));
     };
     reader.seek(SeekFrom::Start(start)).map_err(read_error)?;
     let mut member = vec![0; size];
@@ -237,21 +292,30 @@ fn read_pointer(reader: &mut dyn ReadSeek, length: u64) -> Result<(u64, u64, Dig
     if !member.starts_with(&[0x1f, 0x8b]) || !payload.starts_with(b"-- pgsnap/") {
         return Err(not_an_archive("it does not end in a pointer to a manifest"));
     }
-    let text = std::str::from_utf8(payload).map_err(|_| Error::damaged("the pointer is not text"))?;
+    let text =
+        std::str::from_utf8(payload).map_err(|_| Error::damaged("the pointer is not text"))?;
     let words: Vec<&str> = text.split_whitespace().collect();
     if words.get(1) != Some(&FORMAT) {
-        return Err(Error::UnsupportedFormat { found: words.get(1).unwrap_or(&"").to_string() });
+        return Err(Error::UnsupportedFormat {
+            found: words.get(1).unwrap_or(&"").to_string(),
+        });
     }
-    let number = |index: usize, key: &str| -> Option<u64> { words.get(index)?.strip_prefix(key)?.parse().ok() };
+    let number = |index: usize, key: &str| -> Option<u64> {
+        words.get(index)?.strip_prefix(key)?.parse().ok()
+    };
     let hash = words
         .get(5)
         .and_then(|word| word.strip_prefix("xxh3="))
         .and_then(|hex| serde_json::from_value(serde_json::Value::String(hex.to_owned())).ok());
-    let (Some(offset), Some(extent), Some(hash)) = (number(3, "offset="), number(4, "length="), hash) else {
+    let (Some(offset), Some(extent), Some(hash)) =
+        (number(3, "offset="), number(4, "length="), hash)
+    else {
         return Err(Error::damaged("the pointer to the manifest is malformed"));
     };
     if offset.checked_add(extent) != Some(start) || pointer_member(offset, extent, hash) != member {
-        return Err(Error::damaged("the pointer to the manifest is inconsistent"));
+        return Err(Error::damaged(
+            "the pointer to the manifest is inconsistent",
+        ));
     }
     Ok((offset, start, hash))
 }
@@ -260,7 +324,9 @@ fn read_pointer(reader: &mut dyn ReadSeek, length: u64) -> Result<(u64, u64, Dig
 /// to the manifest, data members name a table, and counts add up.
 fn check(manifest: &Manifest, end: u64) -> Result<()> {
     if manifest.format != FORMAT {
-        return Err(Error::UnsupportedFormat { found: manifest.format.clone() });
+        return Err(Error::UnsupportedFormat {
+            found: manifest.format.clone(),
+        });
     }
     let mut position = 0u64;
     let mut rows = vec![0u64; manifest.census.tables.len()];
@@ -268,7 +334,9 @@ fn check(manifest: &Manifest, end: u64) -> Result<()> {
         if member.offset != position {
             return Err(Error::damaged("the members leave a gap or overlap"));
         }
-        position = position.checked_add(member.length).ok_or_else(|| Error::damaged("a member is too long"))?;
+        position = position
+            .checked_add(member.length)
+            .ok_or_else(|| Error::damaged("a member is too long"))?;
         match (member.kind, member.table, member.rows, member.hash) {
             (MemberKind::Data, Some(table), Some(count), _) if table < rows.len() => {
                 rows[table] = rows[table].saturating_add(count);
@@ -279,14 +347,22 @@ fn check(manifest: &Manifest, end: u64) -> Result<()> {
         }
     }
     if position != end {
-        return Err(Error::damaged("the members do not end where the manifest begins"));
+        return Err(Error::damaged(
+            "the members do not end where the manifest begins",
+        ));
     }
     for (table, rows) in manifest.census.tables.iter().zip(rows) {
         if table.rows != rows {
-            return Err(Error::damaged(format!("{} has {} rows by census and {rows} by its members", table.name, table.rows)));
+            return Err(Error::damaged(format!(
+                "{} has {} rows by census and {rows} by its members",
+                table.name, table.rows
+            )));
         }
         if !table.buckets.is_well_formed() {
-            return Err(Error::damaged(format!("the buckets of {} are malformed", table.name)));
+            return Err(Error::damaged(format!(
+                "the buckets of {} are malformed",
+                table.name
+            )));
         }
     }
     Ok(())

@@ -96,39 +96,71 @@ impl Relations {
     /// # Errors
     /// [`Error::RowSecurity`] and [`Error::NotReadable`] name every table concerned at once.
     pub(crate) async fn read(session: &Session) -> Result<Self> {
-        let rows = session.rows("reading the list of tables", RELATIONS, &[]).await?;
+        let rows = session
+            .rows("reading the list of tables", RELATIONS, &[])
+            .await?;
         let mut lockable = Vec::new();
         let mut hidden = Vec::new();
         let mut unreadable = Vec::new();
         for row in &rows {
-            let name = TableName::new(row.get::<_, String>("nspname"), row.get::<_, String>("relname"));
+            let name = TableName::new(
+                row.get::<_, String>("nspname"),
+                row.get::<_, String>("relname"),
+            );
             if row.get("hidden") {
                 hidden.push(name.to_string());
             }
             if !row.get::<_, bool>("readable") {
                 unreadable.push(name.to_string());
             }
-            lockable.push(Lockable { oid: row.get("oid"), name, filenode: row.get("relfilenode") });
+            lockable.push(Lockable {
+                oid: row.get("oid"),
+                name,
+                filenode: row.get("relfilenode"),
+            });
         }
         if !unreadable.is_empty() {
-            return Err(Error::NotReadable { objects: unreadable });
+            return Err(Error::NotReadable {
+                objects: unreadable,
+            });
         }
         if !hidden.is_empty() {
             return Err(Error::RowSecurity { tables: hidden });
         }
-        Ok(Self { lockable, tables: tables(&rows) })
+        Ok(Self {
+            lockable,
+            tables: tables(&rows),
+        })
     }
 
     /// Asks for the size of every part. Relations must be locked, or they may be gone.
     pub(crate) async fn measure(&mut self, session: &Session) -> Result<()> {
         const SIZES: &str = "SELECT o, pg_catalog.pg_relation_size(o), pg_catalog.pg_table_size(o) FROM pg_catalog.unnest($1::oid[]) AS u(o)";
-        let oids: Vec<u32> = self.tables.iter().flat_map(|table| table.parts.iter().map(|part| part.oid)).collect();
-        let rows = session.rows("measuring the tables", SIZES, &[&oids]).await?;
+        let oids: Vec<u32> = self
+            .tables
+            .iter()
+            .flat_map(|table| table.parts.iter().map(|part| part.oid))
+            .collect();
+        let rows = session
+            .rows("measuring the tables", SIZES, &[&oids])
+            .await?;
         let sizes: std::collections::HashMap<u32, (i64, i64)> = rows
             .iter()
-            .map(|row| (row.get(0), (row.get::<_, Option<i64>>(1).unwrap_or(0), row.get::<_, Option<i64>>(2).unwrap_or(0))))
+            .map(|row| {
+                (
+                    row.get(0),
+                    (
+                        row.get::<_, Option<i64>>(1).unwrap_or(0),
+                        row.get::<_, Option<i64>>(2).unwrap_or(0),
+                    ),
+                )
+            })
             .collect();
-        for part in self.tables.iter_mut().flat_map(|table| table.parts.iter_mut()) {
+        for part in self
+            .tables
+            .iter_mut()
+            .flat_map(|table| table.parts.iter_mut())
+        {
             (part.size, part.total_size) = sizes.get(&part.oid).copied().unwrap_or((0, 0));
         }
         Ok(())
@@ -136,14 +168,31 @@ impl Relations {
 }
 
 fn tables(rows: &[tokio_postgres::Row]) -> Vec<Table> {
-    let name_of = |row: &tokio_postgres::Row| TableName::new(row.get::<_, String>("nspname"), row.get::<_, String>("relname"));
-    let part_of = |row: &tokio_postgres::Row| Part { oid: row.get("oid"), name: name_of(row), size: 0, total_size: 0, heap: row.get("heap") };
+    let name_of = |row: &tokio_postgres::Row| {
+        TableName::new(
+            row.get::<_, String>("nspname"),
+            row.get::<_, String>("relname"),
+        )
+    };
+    let part_of = |row: &tokio_postgres::Row| Part {
+        oid: row.get("oid"),
+        name: name_of(row),
+        size: 0,
+        total_size: 0,
+        heap: row.get("heap"),
+    };
     let mut tables = Vec::new();
     for row in rows {
         let oid: u32 = row.get("oid");
         let is_leaf = row.get::<_, String>("relkind") == "r";
-        let through: Vec<Part> =
-            rows.iter().filter(|leaf| leaf.get::<_, Option<u32>>("load_root") == Some(oid) && leaf.get::<_, String>("relkind") == "r").map(part_of).collect();
+        let through: Vec<Part> = rows
+            .iter()
+            .filter(|leaf| {
+                leaf.get::<_, Option<u32>>("load_root") == Some(oid)
+                    && leaf.get::<_, String>("relkind") == "r"
+            })
+            .map(part_of)
+            .collect();
         let parts = match (is_leaf, row.get::<_, Option<u32>>("load_root")) {
             (true, None) => vec![part_of(row)],
             (false, _) if !through.is_empty() => through,
@@ -154,9 +203,15 @@ fn tables(rows: &[tokio_postgres::Row]) -> Vec<Table> {
         let columns: Vec<String> = row.get("columns");
         tables.push(Table {
             name: name_of(row),
-            columns: columns.into_iter().zip(types).map(|(name, r#type)| Column { name, r#type }).collect(),
+            columns: columns
+                .into_iter()
+                .zip(types)
+                .map(|(name, r#type)| Column { name, r#type })
+                .collect(),
             key: row.get("key"),
-            filter: row.get::<_, Option<String>>("condition").filter(|condition| !condition.trim().is_empty()),
+            filter: row
+                .get::<_, Option<String>>("condition")
+                .filter(|condition| !condition.trim().is_empty()),
             with_partitions: !is_leaf,
             parts,
         });
@@ -168,15 +223,26 @@ fn tables(rows: &[tokio_postgres::Row]) -> Vec<Table> {
 impl Table {
     /// The statement that reads one part, whole or in a range of pages `[from, to)`.
     pub(crate) fn copy_out(&self, part: &Part, pages: Option<(u64, Option<u64>)>) -> String {
-        let columns = self.columns.iter().map(|column| quote_identifier(&column.name)).collect::<Vec<_>>().join(", ");
+        let columns = self
+            .columns
+            .iter()
+            .map(|column| quote_identifier(&column.name))
+            .collect::<Vec<_>>()
+            .join(", ");
         let name = part.name.quoted();
         match (pages, &self.filter) {
             (Some((from, to)), _) => {
-                let upper = to.map(|to| format!(" AND ctid < '({to},0)'::pg_catalog.tid")).unwrap_or_default();
-                format!("COPY (SELECT {columns} FROM ONLY {name} WHERE ctid >= '({from},0)'::pg_catalog.tid{upper}) TO STDOUT")
+                let upper = to
+                    .map(|to| format!(" AND ctid < '({to},0)'::pg_catalog.tid"))
+                    .unwrap_or_default();
+                format!(
+                    "COPY (SELECT {columns} FROM ONLY {name} WHERE ctid >= '({from},0)'::pg_catalog.tid{upper}) TO STDOUT"
+                )
             }
             // The condition is stored with its WHERE and is appended as it is, as pg_dump does.
-            (None, Some(filter)) => format!("COPY (SELECT {columns} FROM ONLY {name} {filter}) TO STDOUT"),
+            (None, Some(filter)) => {
+                format!("COPY (SELECT {columns} FROM ONLY {name} {filter}) TO STDOUT")
+            }
             (None, None) if columns.is_empty() => format!("COPY {name} TO STDOUT"),
             (None, None) => format!("COPY {name} ({columns}) TO STDOUT"),
         }
@@ -189,9 +255,19 @@ impl Table {
 }
 
 /// Counts the rows of a table as an archive counts them.
-pub(crate) fn count_statement(name: &TableName, with_partitions: bool, filter: Option<&str>) -> String {
+pub(crate) fn count_statement(
+    name: &TableName,
+    with_partitions: bool,
+    filter: Option<&str>,
+) -> String {
     let only = if with_partitions { "" } else { "ONLY " };
-    format!("SELECT pg_catalog.count(*) FROM {only}{} {}", name.quoted(), filter.unwrap_or_default()).trim_end().to_owned()
+    format!(
+        "SELECT pg_catalog.count(*) FROM {only}{} {}",
+        name.quoted(),
+        filter.unwrap_or_default()
+    )
+    .trim_end()
+    .to_owned()
 }
 
 /// The current state of every sequence that is dumped. Sequences are not transactional: read
@@ -207,24 +283,44 @@ pub(crate) async fn sequences(session: &Session) -> Result<Vec<SequenceState>> {
                 OR EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE c.oid = ANY (e.extconfig)))
          ORDER BY n.nspname, c.relname";
     const BATCH: usize = 200;
-    let rows = session.rows("reading the list of sequences", LIST, &[]).await?;
-    let names: Vec<TableName> = rows.iter().map(|row| TableName::new(row.get::<_, String>(0), row.get::<_, String>(1))).collect();
-    let unreadable: Vec<String> =
-        rows.iter().zip(&names).filter(|(row, _)| !row.get::<_, bool>(2)).map(|(_, name)| name.to_string()).collect();
+    let rows = session
+        .rows("reading the list of sequences", LIST, &[])
+        .await?;
+    let names: Vec<TableName> = rows
+        .iter()
+        .map(|row| TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)))
+        .collect();
+    let unreadable: Vec<String> = rows
+        .iter()
+        .zip(&names)
+        .filter(|(row, _)| !row.get::<_, bool>(2))
+        .map(|(_, name)| name.to_string())
+        .collect();
     if !unreadable.is_empty() {
-        return Err(Error::NotReadable { objects: unreadable });
+        return Err(Error::NotReadable {
+            objects: unreadable,
+        });
     }
     let mut states = Vec::with_capacity(names.len());
     for batch in names.chunks(BATCH) {
         let query = batch
             .iter()
             .enumerate()
-            .map(|(index, name)| format!("SELECT {index}, last_value, is_called FROM {}", name.quoted()))
+            .map(|(index, name)| {
+                format!(
+                    "SELECT {index}, last_value, is_called FROM {}",
+                    name.quoted()
+                )
+            })
             .collect::<Vec<_>>()
             .join(" UNION ALL ");
         for row in session.rows("reading the sequences", &query, &[]).await? {
             let index = usize::try_from(row.get::<_, i32>(0)).expect("the index was ours");
-            states.push(SequenceState { name: batch[index].clone(), last_value: row.get(1), is_called: row.get(2) });
+            states.push(SequenceState {
+                name: batch[index].clone(),
+                last_value: row.get(1),
+                is_called: row.get(2),
+            });
         }
     }
     states.sort_by(|a, b| a.name.cmp(&b.name));
@@ -233,14 +329,26 @@ pub(crate) async fn sequences(session: &Session) -> Result<Vec<SequenceState>> {
 
 /// The `setval` call that restores a sequence.
 pub(crate) fn setval(state: &SequenceState) -> String {
-    format!("SELECT pg_catalog.setval({}, {}, {});\n", quote_literal(&state.name.quoted()), state.last_value, state.is_called)
+    format!(
+        "SELECT pg_catalog.setval({}, {}, {});\n",
+        quote_literal(&state.name.quoted()),
+        state.last_value,
+        state.is_called
+    )
 }
 
 /// Installed extensions.
 pub(crate) async fn extensions(session: &Session) -> Result<Vec<Extension>> {
-    const QUERY: &str = "SELECT extname, extversion FROM pg_catalog.pg_extension ORDER BY extname COLLATE \"C\"";
+    const QUERY: &str =
+        "SELECT extname, extversion FROM pg_catalog.pg_extension ORDER BY extname COLLATE \"C\"";
     let rows = session.rows("reading the extensions", QUERY, &[]).await?;
-    Ok(rows.iter().map(|row| Extension { name: row.get(0), version: row.get(1) }).collect())
+    Ok(rows
+        .iter()
+        .map(|row| Extension {
+            name: row.get(0),
+            version: row.get(1),
+        })
+        .collect())
 }
 
 /// The server and database a session is connected to.
@@ -280,11 +388,15 @@ impl Facts {
                    CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()::text
                         ELSE pg_catalog.pg_current_wal_insert_lsn()::text END
               FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
-        let row = session.row("reading the server's version", QUERY, &[]).await?;
+        let row = session
+            .row("reading the server's version", QUERY, &[])
+            .await?;
         let version = u32::try_from(row.get::<_, i32>(1)).unwrap_or(0);
         let server_version: String = row.get(0);
         if version < OLDEST_SERVER {
-            return Err(Error::ServerTooOld { version: server_version });
+            return Err(Error::ServerTooOld {
+                version: server_version,
+            });
         }
         let provider = match row.get::<_, Option<String>>(8).as_deref() {
             Some("i") => "icu",
@@ -321,13 +433,24 @@ impl Facts {
 
 /// `pg_control_system` may be withheld from ordinary roles; the identity is then unknown.
 async fn system_identifier(session: &Session) -> Option<String> {
-    const ALLOWED: &str = "SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')";
+    const ALLOWED: &str =
+        "SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')";
     const QUERY: &str = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()";
-    let allowed: bool = session.row("asking for the server's identity", ALLOWED, &[]).await.ok()?.get(0);
+    let allowed: bool = session
+        .row("asking for the server's identity", ALLOWED, &[])
+        .await
+        .ok()?
+        .get(0);
     if !allowed {
         return None;
     }
-    Some(session.row("asking for the server's identity", QUERY, &[]).await.ok()?.get(0))
+    Some(
+        session
+            .row("asking for the server's identity", QUERY, &[])
+            .await
+            .ok()?
+            .get(0),
+    )
 }
 
 /// Roles that own something or hold a privilege in this database. Dependencies on the bootstrap

@@ -149,23 +149,40 @@ pub fn compare(a: &Census, b: &Census) -> Comparison {
     let mut differences = compare_tables(a, b, content);
     let mut notes = Vec::new();
     compare_sequences(a, b, &mut differences);
-    if content && a.large_objects != b.large_objects || a.large_objects.count != b.large_objects.count {
-        differences.push(Difference::LargeObjects { a: a.large_objects.count, b: b.large_objects.count });
+    if content && a.large_objects != b.large_objects
+        || a.large_objects.count != b.large_objects.count
+    {
+        differences.push(Difference::LargeObjects {
+            a: a.large_objects.count,
+            b: b.large_objects.count,
+        });
     }
     compare_extensions(a, b, &mut differences);
     compare_schema(a, b, &mut differences, &mut notes);
     if a.locale != b.locale {
-        notes.push(Note::Collation { a: a.locale.clone(), b: b.locale.clone() });
+        notes.push(Note::Collation {
+            a: a.locale.clone(),
+            b: b.locale.clone(),
+        });
     }
     if !content {
         notes.push(Note::CountsOnly);
     }
-    Comparison { differences, notes, tables: a.tables.len(), rows: a.rows() }
+    Comparison {
+        differences,
+        notes,
+        tables: a.tables.len(),
+        rows: a.rows(),
+    }
 }
 
 fn compare_tables(a: &Census, b: &Census, content: bool) -> Vec<Difference> {
     let index = |census: &Census| -> BTreeMap<TableName, TableCensus> {
-        census.tables.iter().map(|table| (table.name.clone(), table.clone())).collect()
+        census
+            .tables
+            .iter()
+            .map(|table| (table.name.clone(), table.clone()))
+            .collect()
     };
     let (tables_a, tables_b) = (index(a), index(b));
     let names: BTreeSet<&TableName> = tables_a.keys().chain(tables_b.keys()).collect();
@@ -174,10 +191,18 @@ fn compare_tables(a: &Census, b: &Census, content: bool) -> Vec<Difference> {
         match (tables_a.get(name), tables_b.get(name)) {
             (Some(a), Some(b)) => compare_table(a, b, content, &mut differences),
             (Some(only), None) => {
-                differences.push(Difference::TableMissing { table: name.clone(), missing_in: Side::B, rows: only.rows });
+                differences.push(Difference::TableMissing {
+                    table: name.clone(),
+                    missing_in: Side::B,
+                    rows: only.rows,
+                });
             }
             (None, Some(only)) => {
-                differences.push(Difference::TableMissing { table: name.clone(), missing_in: Side::A, rows: only.rows });
+                differences.push(Difference::TableMissing {
+                    table: name.clone(),
+                    missing_in: Side::A,
+                    rows: only.rows,
+                });
             }
             (None, None) => {}
         }
@@ -185,29 +210,58 @@ fn compare_tables(a: &Census, b: &Census, content: bool) -> Vec<Difference> {
     differences
 }
 
-fn compare_table(a: &TableCensus, b: &TableCensus, content: bool, differences: &mut Vec<Difference>) {
+fn compare_table(
+    a: &TableCensus,
+    b: &TableCensus,
+    content: bool,
+    differences: &mut Vec<Difference>,
+) {
     let table = a.name.clone();
     let columns = |census: &TableCensus| -> BTreeSet<String> {
-        census.columns.iter().map(|column| format!("{} {}", column.name, column.r#type)).collect()
+        census
+            .columns
+            .iter()
+            .map(|column| format!("{} {}", column.name, column.r#type))
+            .collect()
     };
     let (columns_a, columns_b) = (columns(a), columns(b));
     if columns_a != columns_b {
         let only = |x: &BTreeSet<String>, y: &BTreeSet<String>| x.difference(y).cloned().collect();
         let (only_a, only_b) = (only(&columns_a, &columns_b), only(&columns_b, &columns_a));
-        differences.push(Difference::Columns { table: table.clone(), only_a, only_b });
+        differences.push(Difference::Columns {
+            table: table.clone(),
+            only_a,
+            only_b,
+        });
     }
     if a.rows != b.rows {
-        differences.push(Difference::Rows { table, a: a.rows, b: b.rows });
+        differences.push(Difference::Rows {
+            table,
+            a: a.rows,
+            b: b.rows,
+        });
     } else if content && columns_a == columns_b && (a.digest, a.bytes) != (b.digest, b.bytes) {
         // With the same key on both sides a row's bucket is the same on both sides.
-        let (buckets, differing) = if a.key == b.key { a.buckets.differing(&b.buckets) } else { (1, vec![0]) };
-        differences.push(Difference::Content { table, differing_buckets: differing.len(), buckets });
+        let (buckets, differing) = if a.key == b.key {
+            a.buckets.differing(&b.buckets)
+        } else {
+            (1, vec![0])
+        };
+        differences.push(Difference::Content {
+            table,
+            differing_buckets: differing.len(),
+            buckets,
+        });
     }
 }
 
 fn compare_sequences(a: &Census, b: &Census, differences: &mut Vec<Difference>) {
     let index = |census: &Census| -> BTreeMap<TableName, (i64, bool)> {
-        census.sequences.iter().map(|state| (state.name.clone(), (state.last_value, state.is_called))).collect()
+        census
+            .sequences
+            .iter()
+            .map(|state| (state.name.clone(), (state.last_value, state.is_called)))
+            .collect()
     };
     for (sequence, a, b) in zipped(&index(a), &index(b)) {
         differences.push(Difference::Sequence { sequence, a, b });
@@ -216,7 +270,11 @@ fn compare_sequences(a: &Census, b: &Census, differences: &mut Vec<Difference>) 
 
 fn compare_extensions(a: &Census, b: &Census, differences: &mut Vec<Difference>) {
     let index = |census: &Census| -> BTreeMap<String, String> {
-        census.extensions.iter().map(|extension| (extension.name.clone(), extension.version.clone())).collect()
+        census
+            .extensions
+            .iter()
+            .map(|extension| (extension.name.clone(), extension.version.clone()))
+            .collect()
     };
     for (name, a, b) in zipped(&index(a), &index(b)) {
         differences.push(Difference::Extension { name, a, b });
@@ -224,7 +282,10 @@ fn compare_extensions(a: &Census, b: &Census, differences: &mut Vec<Difference>)
 }
 
 /// The keys whose values differ, with both values.
-fn zipped<K: Ord + Clone, V: PartialEq + Clone>(a: &BTreeMap<K, V>, b: &BTreeMap<K, V>) -> Vec<(K, Option<V>, Option<V>)> {
+fn zipped<K: Ord + Clone, V: PartialEq + Clone>(
+    a: &BTreeMap<K, V>,
+    b: &BTreeMap<K, V>,
+) -> Vec<(K, Option<V>, Option<V>)> {
     let keys: BTreeSet<&K> = a.keys().chain(b.keys()).collect();
     keys.into_iter()
         .filter(|key| a.get(key) != b.get(key))
@@ -232,43 +293,86 @@ fn zipped<K: Ord + Clone, V: PartialEq + Clone>(a: &BTreeMap<K, V>, b: &BTreeMap
         .collect()
 }
 
-fn compare_schema(a: &Census, b: &Census, differences: &mut Vec<Difference>, notes: &mut Vec<Note>) {
+fn compare_schema(
+    a: &Census,
+    b: &Census,
+    differences: &mut Vec<Difference>,
+    notes: &mut Vec<Note>,
+) {
     let mut not_comparable = |reason: String| notes.push(Note::SchemaNotComparable { reason });
     let (Some(a), Some(b)) = (&a.schema, &b.schema) else {
         return not_comparable("one side has no schema fingerprint".into());
     };
     if a.server_major != b.server_major {
-        return not_comparable(format!("the servers are of versions {} and {}", a.server_major, b.server_major));
+        return not_comparable(format!(
+            "the servers are of versions {} and {}",
+            a.server_major, b.server_major
+        ));
     }
     let major = |version: &str| version.split('.').next().map(str::to_owned);
     if major(&a.pg_dump) != major(&b.pg_dump) {
-        return not_comparable(format!("they were printed by pg_dump {} and {}", a.pg_dump, b.pg_dump));
+        return not_comparable(format!(
+            "they were printed by pg_dump {} and {}",
+            a.pg_dump, b.pg_dump
+        ));
     }
     if a.digest != b.digest {
         let known = !a.statements.is_empty() && !b.statements.is_empty();
         let only = |x: &[String], y: &[String]| -> Vec<String> {
             let others: BTreeSet<&String> = y.iter().collect();
-            x.iter().filter(|statement| known && !others.contains(statement)).map(|statement| first_line(statement)).collect()
+            x.iter()
+                .filter(|statement| known && !others.contains(statement))
+                .map(|statement| first_line(statement))
+                .collect()
         };
-        let (only_a, only_b) = (only(&a.statements, &b.statements), only(&b.statements, &a.statements));
+        let (only_a, only_b) = (
+            only(&a.statements, &b.statements),
+            only(&b.statements, &a.statements),
+        );
         differences.push(Difference::Schema { only_a, only_b });
     }
 }
 
 fn first_line(statement: &str) -> String {
-    statement.lines().next().unwrap_or_default().chars().take(120).collect()
+    statement
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(120)
+        .collect()
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TableMissing { table, missing_in, rows } => write!(f, "table {table} ({rows} rows) is missing in {missing_in}"),
+            Self::TableMissing {
+                table,
+                missing_in,
+                rows,
+            } => write!(f, "table {table} ({rows} rows) is missing in {missing_in}"),
             Self::Rows { table, a, b } => write!(f, "table {table} has {a} rows in A and {b} in B"),
-            Self::Content { table, differing_buckets, buckets } => {
-                write!(f, "table {table} has the same number of rows, but other rows (in {differing_buckets} of {buckets} key ranges)")
+            Self::Content {
+                table,
+                differing_buckets,
+                buckets,
+            } => {
+                write!(
+                    f,
+                    "table {table} has the same number of rows, but other rows (in {differing_buckets} of {buckets} key ranges)"
+                )
             }
-            Self::Columns { table, only_a, only_b } => {
-                write!(f, "table {table} has other columns (only in A: {}; only in B: {})", list(only_a), list(only_b))
+            Self::Columns {
+                table,
+                only_a,
+                only_b,
+            } => {
+                write!(
+                    f,
+                    "table {table} has other columns (only in A: {}; only in B: {})",
+                    list(only_a),
+                    list(only_b)
+                )
             }
             Self::Sequence { sequence, a, b } => {
                 let show = |state: &Option<(i64, bool)>| match state {
@@ -276,16 +380,36 @@ impl fmt::Display for Difference {
                     Some((value, false)) => format!("{value} (not called yet)"),
                     None => "missing".into(),
                 };
-                write!(f, "sequence {sequence} is {} in A and {} in B", show(a), show(b))
+                write!(
+                    f,
+                    "sequence {sequence} is {} in A and {} in B",
+                    show(a),
+                    show(b)
+                )
             }
-            Self::LargeObjects { a, b } if a == b => write!(f, "the {a} large objects have other contents"),
-            Self::LargeObjects { a, b } => write!(f, "there are {a} large objects in A and {b} in B"),
+            Self::LargeObjects { a, b } if a == b => {
+                write!(f, "the {a} large objects have other contents")
+            }
+            Self::LargeObjects { a, b } => {
+                write!(f, "there are {a} large objects in A and {b} in B")
+            }
             Self::Extension { name, a, b } => {
-                let show = |version: &Option<String>| version.clone().unwrap_or_else(|| "missing".into());
-                write!(f, "extension {name} is {} in A and {} in B", show(a), show(b))
+                let show =
+                    |version: &Option<String>| version.clone().unwrap_or_else(|| "missing".into());
+                write!(
+                    f,
+                    "extension {name} is {} in A and {} in B",
+                    show(a),
+                    show(b)
+                )
             }
             Self::Schema { only_a, only_b } => {
-                write!(f, "the schema differs (only in A: {}; only in B: {})", list(only_a), list(only_b))
+                write!(
+                    f,
+                    "the schema differs (only in A: {}; only in B: {})",
+                    list(only_a),
+                    list(only_b)
+                )
             }
         }
     }
@@ -303,16 +427,31 @@ fn list(items: &[String]) -> String {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Collation { a, b } => write!(f, "the collations differ: {} and {}", describe(a), describe(b)),
-            Self::SchemaNotComparable { reason } => write!(f, "the schemas were not compared: {reason}"),
+            Self::Collation { a, b } => write!(
+                f,
+                "the collations differ: {} and {}",
+                describe(a),
+                describe(b)
+            ),
+            Self::SchemaNotComparable { reason } => {
+                write!(f, "the schemas were not compared: {reason}")
+            }
             Self::CountsOnly => f.write_str("only counts were compared, not contents"),
         }
     }
 }
 
 fn describe(locale: &Locale) -> String {
-    let version = locale.version.as_ref().map(|version| format!(" version {version}")).unwrap_or_default();
-    format!("{} {}{version}", locale.provider, locale.locale.as_ref().unwrap_or(&locale.collate))
+    let version = locale
+        .version
+        .as_ref()
+        .map(|version| format!(" version {version}"))
+        .unwrap_or_default();
+    format!(
+        "{} {}{version}",
+        locale.provider,
+        locale.locale.as_ref().unwrap_or(&locale.collate)
+    )
 }
 
 #[cfg(test)]
@@ -324,7 +463,10 @@ mod tests {
     fn table(name: &str, rows: u64, content: &str) -> TableCensus {
         TableCensus {
             name: TableName::new("public", name),
-            columns: vec![Column { name: "id".into(), r#type: "integer".into() }],
+            columns: vec![Column {
+                name: "id".into(),
+                r#type: "integer".into(),
+            }],
             key: vec!["id".into()],
             rows,
             bytes: rows * 2,
@@ -338,9 +480,16 @@ mod tests {
     fn census(tables: Vec<TableCensus>) -> Census {
         Census {
             tables,
-            sequences: vec![SequenceState { name: TableName::new("public", "s"), last_value: 5, is_called: true }],
+            sequences: vec![SequenceState {
+                name: TableName::new("public", "s"),
+                last_value: 5,
+                is_called: true,
+            }],
             large_objects: crate::census::LargeObjects::default(),
-            extensions: vec![Extension { name: "citext".into(), version: "1.6".into() }],
+            extensions: vec![Extension {
+                name: "citext".into(),
+                version: "1.6".into(),
+            }],
             locale: Locale::default(),
             schema: Some(SchemaFingerprint {
                 digest: "x".into(),
@@ -361,15 +510,28 @@ mod tests {
 
     #[test]
     fn each_kind_of_difference_is_found() {
-        let a = census(vec![table("a", 1, "x"), table("b", 2, "x"), table("c", 3, "x"), table("d", 1, "x")]);
-        let mut b = census(vec![table("b", 3, "y"), table("c", 3, "y"), table("d", 1, "x")]);
+        let a = census(vec![
+            table("a", 1, "x"),
+            table("b", 2, "x"),
+            table("c", 3, "x"),
+            table("d", 1, "x"),
+        ]);
+        let mut b = census(vec![
+            table("b", 3, "y"),
+            table("c", 3, "y"),
+            table("d", 1, "x"),
+        ]);
         b.tables[2].columns[0].r#type = "bigint".into();
         b.sequences[0].last_value = 4;
         b.extensions.clear();
         b.large_objects.count = 1;
         b.schema.as_mut().unwrap().digest = "y".into();
         b.schema.as_mut().unwrap().statements = vec!["CREATE TABLE b ();".into()];
-        let text: Vec<String> = compare(&a, &b).differences.iter().map(ToString::to_string).collect();
+        let text: Vec<String> = compare(&a, &b)
+            .differences
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         insta::assert_snapshot!(text.join("\n"), @r#"
         table "public"."a" (1 rows) is missing in B
         table "public"."b" has 2 rows in A and 3 in B

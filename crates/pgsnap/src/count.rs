@@ -57,7 +57,11 @@ impl Default for CensusOptions {
 ///
 /// # Errors
 /// As for [`dump`](crate::dump): a table that cannot be read whole fails the census.
-pub async fn census(database: &Database, options: &CensusOptions, progress: &Arc<dyn Progress>) -> Result<Census> {
+pub async fn census(
+    database: &Database,
+    options: &CensusOptions,
+    progress: &Arc<dyn Progress>,
+) -> Result<Census> {
     progress.begin(Phase::Snapshot, Work::default());
     let mut snapshot = Snapshot::take(database, "census", options.lock_timeout).await?;
     if let Some(wanted) = &options.tables {
@@ -110,8 +114,14 @@ async fn fingerprint(
 }
 
 fn select(tables: &mut Vec<Table>, wanted: &[TableName], database: &Database) -> Result<()> {
-    if let Some(missing) = wanted.iter().find(|name| !tables.iter().any(|table| &table.name == *name)) {
-        return Err(Error::NoSuchTable { name: missing.to_string(), place: database.to_string() });
+    if let Some(missing) = wanted
+        .iter()
+        .find(|name| !tables.iter().any(|table| &table.name == *name))
+    {
+        return Err(Error::NoSuchTable {
+            name: missing.to_string(),
+            place: database.to_string(),
+        });
     }
     tables.retain(|table| wanted.contains(&table.name));
     Ok(())
@@ -119,9 +129,16 @@ fn select(tables: &mut Vec<Table>, wanted: &[TableName], database: &Database) ->
 
 fn align_columns(tables: &mut [Table], like: &Census) {
     for table in tables {
-        let Some(model) = like.table(&table.name) else { continue };
+        let Some(model) = like.table(&table.name) else {
+            continue;
+        };
         let position = |name: &str| model.columns.iter().position(|column| column.name == name);
-        if table.columns.len() == model.columns.len() && table.columns.iter().all(|column| position(&column.name).is_some()) {
+        if table.columns.len() == model.columns.len()
+            && table
+                .columns
+                .iter()
+                .all(|column| position(&column.name).is_some())
+        {
             table.columns.sort_by_key(|column| position(&column.name));
         }
     }
@@ -130,7 +147,10 @@ fn align_columns(tables: &mut [Table], like: &Census) {
 async fn counts(snapshot: &Snapshot, progress: &Arc<dyn Progress>) -> Result<Vec<TableCensus>> {
     let mut counted = Vec::new();
     for table in &snapshot.tables {
-        let row = snapshot.leader.row(&format!("counting {}", table.name), &table.count(), &[]).await?;
+        let row = snapshot
+            .leader
+            .row(&format!("counting {}", table.name), &table.count(), &[])
+            .await?;
         let rows = u64::try_from(row.get::<_, i64>(0)).unwrap_or(0);
         progress.advance(Work { bytes: 0, rows });
         counted.push(TableCensus {

@@ -35,12 +35,15 @@ impl Database {
         let mut config = parse(url)?;
         let password = match config.get_password() {
             Some(bytes) => Some(SecretString::from(
-                String::from_utf8(bytes.to_vec()).map_err(|_| invalid("the password is not UTF-8"))?,
+                String::from_utf8(bytes.to_vec())
+                    .map_err(|_| invalid("the password is not UTF-8"))?,
             )),
             None => None,
         };
         if config.get_hosts().len() + config.get_hostaddrs().len() > 1 {
-            return Err(invalid("name exactly one host: a backup must know which server it came from"));
+            return Err(invalid(
+                "name exactly one host: a backup must know which server it came from",
+            ));
         }
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             if Path::new(DEFAULT_SOCKET_DIRECTORY).is_dir() {
@@ -88,17 +91,27 @@ impl Database {
     #[must_use]
     pub fn through(&self, host: &str, port: u16) -> Self {
         let mut config = Config::new();
-        config.host(host).port(port).user(self.user()).dbname(self.name()).ssl_mode(self.config.get_ssl_mode());
+        config
+            .host(host)
+            .port(port)
+            .user(self.user())
+            .dbname(self.name())
+            .ssl_mode(self.config.get_ssl_mode());
         if let Some(timeout) = self.config.get_connect_timeout() {
             config.connect_timeout(*timeout);
         }
-        Self { config, password: self.password.clone() }
+        Self {
+            config,
+            password: self.password.clone(),
+        }
     }
 
     /// The name of the database.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.config.get_dbname().expect("from_url always sets a name")
+        self.config
+            .get_dbname()
+            .expect("from_url always sets a name")
     }
 
     /// The role to connect as.
@@ -110,7 +123,10 @@ impl Database {
     /// Host name, address or socket directory.
     #[must_use]
     pub fn host(&self) -> String {
-        match (self.config.get_hosts().first(), self.config.get_hostaddrs().first()) {
+        match (
+            self.config.get_hosts().first(),
+            self.config.get_hostaddrs().first(),
+        ) {
             (Some(Host::Tcp(name)), _) => name.clone(),
             (Some(Host::Unix(path)), _) => path.display().to_string(),
             (None, Some(address)) => address.to_string(),
@@ -193,13 +209,22 @@ fn parse(url: &str) -> Result<Config> {
 }
 
 fn invalid(reason: &str) -> Error {
-    Error::InvalidUrl { reason: reason.to_owned() }
+    Error::InvalidUrl {
+        reason: reason.to_owned(),
+    }
 }
 
 /// Prints `host:port/name`, never a password.
 impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}:{}/{}", self.user(), self.host(), self.port(), self.name())
+        write!(
+            f,
+            "{}@{}:{}/{}",
+            self.user(),
+            self.host(),
+            self.port(),
+            self.name()
+        )
     }
 }
 
@@ -232,21 +257,32 @@ mod tests {
     #[test]
     fn a_bad_url_does_not_repeat_itself_in_the_error() {
         let error = Database::from_url("postgresql://hub:s3cret@db:notaport/hub").unwrap_err();
-        assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
+        assert!(
+            !format!("{error} {error:?}").contains("s3cret"),
+            "{error:?}"
+        );
     }
 
     #[test]
     fn a_socket_directory_may_be_the_host() {
-        let database = Database::from_url("postgresql://hub@/hub?host=/tmp/sockets&port=5544").unwrap();
-        assert_eq!((database.host().as_str(), database.port()), ("/tmp/sockets", 5544));
-        assert_eq!(database.with_name("other").to_string(), "hub@/tmp/sockets:5544/other");
+        let database =
+            Database::from_url("postgresql://hub@/hub?host=/tmp/sockets&port=5544").unwrap();
+        assert_eq!(
+            (database.host().as_str(), database.port()),
+            ("/tmp/sockets", 5544)
+        );
+        assert_eq!(
+            database.with_name("other").to_string(),
+            "hub@/tmp/sockets:5544/other"
+        );
     }
 
     #[test]
     fn several_hosts_and_unsupported_tls_are_refused() {
         assert!(Database::from_url("postgresql://hub@a,b/hub").is_err());
         for mode in ["require", "verify-full"] {
-            let error = Database::from_url(&format!("postgresql://hub@a/hub?sslmode={mode}")).unwrap_err();
+            let error =
+                Database::from_url(&format!("postgresql://hub@a/hub?sslmode={mode}")).unwrap_err();
             assert!(error.to_string().contains("TLS"), "{error}");
         }
     }

@@ -29,9 +29,20 @@ const TRAILER: &str = "-- PostgreSQL database dump complete";
 
 impl Ddl {
     /// Asks `pg_dump` for the DDL, under `snapshot` where one is given.
-    pub(crate) async fn read(database: &Database, tool: &PgDump, snapshot: Option<&str>, lock_timeout: Duration) -> Result<Self> {
+    pub(crate) async fn read(
+        database: &Database,
+        tool: &PgDump,
+        snapshot: Option<&str>,
+        lock_timeout: Duration,
+    ) -> Result<Self> {
         let mut command = libpq_command(&tool.program("pg_dump"), database);
-        command.args(["--format=custom", "--compress=0", "--section=pre-data", "--section=post-data", "--no-password"]);
+        command.args([
+            "--format=custom",
+            "--compress=0",
+            "--section=pre-data",
+            "--section=post-data",
+            "--no-password",
+        ]);
         command.arg(format!("--lock-wait-timeout={}", lock_timeout.as_millis()));
         if let Some(id) = snapshot {
             command.arg(format!("--snapshot={id}"));
@@ -40,7 +51,10 @@ impl Ddl {
         let pre_data = list(tool, &archive, "pre-data").await?;
         let (before, privileges) = split(&pre_data);
         let after = privileges + &list(tool, &archive, "post-data").await?;
-        Ok(Self { pre_data: print(tool, &archive, &before).await?, post_data: print(tool, &archive, &after).await? })
+        Ok(Self {
+            pre_data: print(tool, &archive, &before).await?,
+            post_data: print(tool, &archive, &after).await?,
+        })
     }
 
     /// The fingerprint of the schema.
@@ -61,17 +75,26 @@ impl Ddl {
     }
 }
 
-/// Statements that describe objects; session settings are left out.
+/// Statements that describe objects; the toggled settings are left out.
 pub(crate) fn significant(statements: Vec<String>) -> Vec<String> {
-    statements.into_iter().filter(|statement| !statement.starts_with("SET ")).collect()
+    statements
+        .into_iter()
+        .filter(|statement| !sql::is_default_setting(statement))
+        .collect()
 }
 
 fn lock_hint(error: Error) -> Error {
     match error {
-        Error::ToolFailed { tool, status, stderr } if stderr.contains("lock timeout") => Error::ToolFailed {
+        Error::ToolFailed {
             tool,
             status,
-            stderr: format!("{stderr} (somebody waits for an exclusive lock; try again when that is done)"),
+            stderr,
+        } if stderr.contains("lock timeout") => Error::ToolFailed {
+            tool,
+            status,
+            stderr: format!(
+                "{stderr} (somebody waits for an exclusive lock; try again when that is done)"
+            ),
         },
         other => other,
     }
@@ -81,14 +104,21 @@ async fn list(tool: &PgDump, archive: &[u8], section: &str) -> Result<String> {
     let mut command = Command::new(tool.program("pg_restore"));
     command.args(["--list", "--section", section]);
     let text = output(command, archive).await?;
-    let text = String::from_utf8(text).map_err(|_| Error::UnexpectedDdl { what: "the list of entries is not UTF-8".into() })?;
-    Ok(text.lines().filter(|line| entry_kind(line).is_some()).flat_map(|line| [line, "\n"]).collect())
+    let text = String::from_utf8(text).map_err(|_| Error::UnexpectedDdl {
+        what: "the list of entries is not UTF-8".into(),
+    })?;
+    Ok(text
+        .lines()
+        .filter(|line| entry_kind(line).is_some())
+        .flat_map(|line| [line, "\n"])
+        .collect())
 }
 
 /// Takes the privileges out of the entries of the pre-data section: what stays, and the privileges.
 fn split(list: &str) -> (String, String) {
     let is_privilege = |line: &&str| entry_kind(line).is_some_and(|kind| kind.starts_with("ACL "));
-    let (privileges, before): (Vec<&str>, Vec<&str>) = list.split_inclusive('\n').partition(is_privilege);
+    let (privileges, before): (Vec<&str>, Vec<&str>) =
+        list.split_inclusive('\n').partition(is_privilege);
     (before.concat(), privileges.concat())
 }
 
@@ -110,20 +140,34 @@ async fn print(tool: &PgDump, archive: &[u8], entries: &str) -> Result<String> {
     }
     let list = ListFile::new(entries)?;
     let mut command = Command::new(tool.program("pg_restore"));
-    command.arg("--use-list").arg(&list.path).args(["--file", "-"]);
+    command
+        .arg("--use-list")
+        .arg(&list.path)
+        .args(["--file", "-"]);
     let text = output(command, archive).await?;
-    let text = String::from_utf8(text).map_err(|_| Error::UnexpectedDdl { what: "it is not UTF-8".into() })?;
+    let text = String::from_utf8(text).map_err(|_| Error::UnexpectedDdl {
+        what: "it is not UTF-8".into(),
+    })?;
     strip(&text)
 }
 
 fn strip(text: &str) -> Result<String> {
-    let unexpected = |what: &str| Error::UnexpectedDdl { what: what.to_owned() };
-    let start = text.find(PREAMBLE_END).ok_or_else(|| unexpected("the preamble has no row_security setting"))? + PREAMBLE_END.len();
-    let end = text.rfind(TRAILER).ok_or_else(|| unexpected("the trailer is missing"))?;
+    let unexpected = |what: &str| Error::UnexpectedDdl {
+        what: what.to_owned(),
+    };
+    let start = text
+        .find(PREAMBLE_END)
+        .ok_or_else(|| unexpected("the preamble has no row_security setting"))?
+        + PREAMBLE_END.len();
+    let end = text
+        .rfind(TRAILER)
+        .ok_or_else(|| unexpected("the trailer is missing"))?;
     if end < start {
         return Err(unexpected("the trailer comes before the preamble"));
     }
-    let body = text[start..end].trim_end_matches(['-', '\n']).trim_matches('\n');
+    let body = text[start..end]
+        .trim_end_matches(['-', '\n'])
+        .trim_matches('\n');
     Ok(format!("\n{body}\n\n"))
 }
 
@@ -143,10 +187,21 @@ impl ListFile {
 
         let descriptor = rustix::fs::memfd_create("pgsnap-list", rustix::fs::MemfdFlags::CLOEXEC)
             .map_err(|error| Error::file("a file in memory", error.into()))?;
-        let mut memory = fs_err::File::from_parts(std::fs::File::from(descriptor), "a file in memory");
-        memory.write_all(text.as_bytes()).map_err(|error| Error::file("a file in memory", error))?;
-        let path = format!("/proc/{}/fd/{}", std::process::id(), memory.file().as_raw_fd()).into();
-        Ok(Self { path, _memory: memory })
+        let mut memory =
+            fs_err::File::from_parts(std::fs::File::from(descriptor), "a file in memory");
+        memory
+            .write_all(text.as_bytes())
+            .map_err(|error| Error::file("a file in memory", error))?;
+        let path = format!(
+            "/proc/{}/fd/{}",
+            std::process::id(),
+            memory.file().as_raw_fd()
+        )
+        .into();
+        Ok(Self {
+            path,
+            _memory: memory,
+        })
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -154,7 +209,10 @@ impl ListFile {
         let error = |error| Error::file("a temporary file", error);
         let mut file = tempfile::NamedTempFile::new().map_err(error)?;
         file.write_all(text.as_bytes()).map_err(error)?;
-        Ok(Self { path: file.path().to_owned(), _file: file })
+        Ok(Self {
+            path: file.path().to_owned(),
+            _file: file,
+        })
     }
 }
 

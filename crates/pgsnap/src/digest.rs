@@ -55,7 +55,9 @@ impl<'de> Deserialize<'de> for Digest {
         if text.len() != 32 {
             return Err(de::Error::custom("a digest has 32 hexadecimal digits"));
         }
-        u128::from_str_radix(&text, 16).map(Self).map_err(de::Error::custom)
+        u128::from_str_radix(&text, 16)
+            .map(Self)
+            .map_err(de::Error::custom)
     }
 }
 
@@ -132,8 +134,10 @@ pub(crate) enum Key {
 impl Key {
     /// The key columns' positions in the column list.
     pub(crate) fn new(columns: &[String], key: &[String]) -> Self {
-        let positions: Option<Vec<usize>> =
-            key.iter().map(|name| columns.iter().position(|column| column == name)).collect();
+        let positions: Option<Vec<usize>> = key
+            .iter()
+            .map(|name| columns.iter().position(|column| column == name))
+            .collect();
         match positions {
             Some(positions) if !positions.is_empty() => {
                 if positions.iter().copied().eq(0..positions.len()) {
@@ -187,7 +191,14 @@ pub(crate) struct Tally {
 
 impl Tally {
     pub(crate) fn new(key: Key) -> Self {
-        Self { rows: 0, bytes: 0, digest: Digest::default(), key, buckets: Vec::new(), scratch: Vec::new() }
+        Self {
+            rows: 0,
+            bytes: 0,
+            digest: Digest::default(),
+            key,
+            buckets: Vec::new(),
+            scratch: Vec::new(),
+        }
     }
 
     /// Adds every row of `lines`, which consists of whole lines.
@@ -232,7 +243,9 @@ impl Tally {
 
     /// The bucket vector, folded to the size the row count deserves.
     pub(crate) fn buckets(&self) -> Buckets {
-        let wanted = (self.rows / ROWS_PER_BUCKET).next_power_of_two().min(MAX_BUCKETS as u64) as usize;
+        let wanted = (self.rows / ROWS_PER_BUCKET)
+            .next_power_of_two()
+            .min(MAX_BUCKETS as u64) as usize;
         if wanted < 2 || self.buckets.is_empty() {
             return Buckets::default();
         }
@@ -292,7 +305,9 @@ mod tests {
     #[test]
     fn tables_of_different_size_stay_comparable() {
         let rows: Vec<String> = (0..40_000).map(|i| format!("{i}\tv")).collect();
-        let (modulus, differing) = tally(&rows).buckets().differing(&tally(&rows[..16_000]).buckets());
+        let (modulus, differing) = tally(&rows)
+            .buckets()
+            .differing(&tally(&rows[..16_000]).buckets());
         assert_eq!(modulus, 4);
         assert_eq!(differing, [0, 1, 2, 3]);
     }

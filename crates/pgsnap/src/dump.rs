@@ -33,7 +33,7 @@ pub struct DumpOptions {
     pub jobs: usize,
     /// Bytes of row text per member before compression. Default: 2 MiB.
     pub block_size: usize,
-    /// libdeflate's level, 1 to 12. Default: 3, measured in `docs/benchmarks.md`.
+    /// libdeflate's level, 1 to 12. Default: 4, measured in `docs/benchmarks.md`.
     pub level: u8,
     /// How long to wait for a lock on the tables. Default: 30 s.
     pub lock_timeout: Duration,
@@ -46,7 +46,7 @@ impl Default for DumpOptions {
         Self {
             jobs: default_jobs(),
             block_size: 2 << 20,
-            level: 3,
+            level: 4,
             lock_timeout: Duration::from_secs(30),
             bin_directories: Vec::new(),
         }
@@ -77,13 +77,20 @@ pub async fn dump<W: Write + Send + 'static>(
     let writing = tokio::task::spawn_blocking(move || write_members(writer, received));
     let dumped = dump_members(source, &members, options, progress).await;
     drop(members);
-    let written = writing.await.map_err(|_| Error::WorkerDied { what: "writing the archive".into() })?;
+    let written = writing.await.map_err(|_| Error::WorkerDied {
+        what: "writing the archive".into(),
+    })?;
     // When the disk is full every sender fails too: the disk is the news.
     let (writer, index) = written.map_err(|source| Error::Write { source })?;
-    let manifest = Manifest { members: index, ..dumped? };
+    let manifest = Manifest {
+        members: index,
+        ..dumped?
+    };
     tokio::task::spawn_blocking(move || write_manifest(writer, manifest))
         .await
-        .map_err(|_| Error::WorkerDied { what: "writing the manifest".into() })?
+        .map_err(|_| Error::WorkerDied {
+            what: "writing the manifest".into(),
+        })?
         .map_err(|source| Error::Write { source })
 }
 
@@ -97,24 +104,49 @@ struct Packed {
     bytes: Vec<u8>,
 }
 
-fn write_members<W: Write>(mut writer: W, mut received: mpsc::Receiver<Packed>) -> io::Result<(W, Vec<Member>)> {
+fn write_members<W: Write>(
+    mut writer: W,
+    mut received: mpsc::Receiver<Packed>,
+) -> io::Result<(W, Vec<Member>)> {
     let mut index = Vec::new();
     let mut offset = 0;
     while let Some(packed) = received.blocking_recv() {
         writer.write_all(&packed.bytes)?;
         let length = packed.bytes.len() as u64;
-        let Packed { kind, table, rows, raw, hash, .. } = packed;
-        index.push(Member { kind, offset, length, raw, hash, table, rows });
+        let Packed {
+            kind,
+            table,
+            rows,
+            raw,
+            hash,
+            ..
+        } = packed;
+        index.push(Member {
+            kind,
+            offset,
+            length,
+            raw,
+            hash,
+            table,
+            rows,
+        });
         offset += length;
     }
     Ok((writer, index))
 }
 
 fn write_manifest<W: Write>(mut writer: W, manifest: Manifest) -> io::Result<(W, Manifest)> {
-    let offset = manifest.members.last().map_or(0, |member| member.offset + member.length);
+    let offset = manifest
+        .members
+        .last()
+        .map_or(0, |member| member.offset + member.length);
     let member = MemberCompressor::new(6).compress(manifest_text(&manifest).as_bytes());
     writer.write_all(&member)?;
-    writer.write_all(&pointer_member(offset, member.len() as u64, Digest::of(&member)))?;
+    writer.write_all(&pointer_member(
+        offset,
+        member.len() as u64,
+        Digest::of(&member),
+    ))?;
     Ok((writer, manifest))
 }
 
@@ -140,17 +172,33 @@ async fn dump_members(
         snapshot
             .tables
             .iter()
-            .map(|table| copy_in_statement(&table.name, table.columns.iter().map(|column| column.name.as_str())) + COPY_BEGIN)
+            .map(|table| {
+                copy_in_statement(
+                    &table.name,
+                    table.columns.iter().map(|column| column.name.as_str()),
+                ) + COPY_BEGIN
+            })
             .collect(),
     );
     let packer = || Packer::new(Arc::clone(&heads), members.clone(), options);
     let tables = scan(&snapshot, options.jobs, "dump", progress, packer).await?;
 
-    let (large_objects, privileges) = dump_large_objects(&snapshot, &tool, members, options).await?;
+    let (large_objects, privileges) =
+        dump_large_objects(&snapshot, &tool, members, options).await?;
     let sequences = catalog::sequences(&snapshot.leader).await?;
-    send_text(members, MemberKind::Sequences, sequences.iter().map(catalog::setval).collect()).await?;
+    send_text(
+        members,
+        MemberKind::Sequences,
+        sequences.iter().map(catalog::setval).collect(),
+    )
+    .await?;
     send_text(members, MemberKind::Check, script::check_block(&tables)).await?;
-    send_text(members, MemberKind::PostData, ddl.post_data.clone() + &privileges).await?;
+    send_text(
+        members,
+        MemberKind::PostData,
+        ddl.post_data.clone() + &privileges,
+    )
+    .await?;
     send_text(members, MemberKind::Epilogue, script::epilogue().to_owned()).await?;
 
     let census = Census {
@@ -206,10 +254,19 @@ async fn dump_large_objects(
     const DEFINITIONS_MOVED: u32 = 17;
     let mut privileges = String::new();
     if tool.major >= DEFINITIONS_MOVED {
-        send_text(members, MemberKind::LargeObjects, large_object::definitions(&snapshot.leader).await?).await?;
+        send_text(
+            members,
+            MemberKind::LargeObjects,
+            large_object::definitions(&snapshot.leader).await?,
+        )
+        .await?;
         privileges = large_object::privileges(&snapshot.leader).await?;
     }
-    let mut writer = LargeObjectWriter { members: members.clone(), block: String::new(), block_size: options.block_size };
+    let mut writer = LargeObjectWriter {
+        members: members.clone(),
+        block: String::new(),
+        block_size: options.block_size,
+    };
     let found = large_object::read(&snapshot.leader, &mut writer).await?;
     writer.flush().await?;
     Ok((found, privileges))
@@ -223,16 +280,26 @@ struct LargeObjectWriter {
 
 impl LargeObjectWriter {
     async fn flush(&mut self) -> Result<()> {
-        send_text(&self.members, MemberKind::LargeObjects, std::mem::take(&mut self.block)).await
+        send_text(
+            &self.members,
+            MemberKind::LargeObjects,
+            std::mem::take(&mut self.block),
+        )
+        .await
     }
 }
 
 impl PieceSink for LargeObjectWriter {
     async fn piece(&mut self, oid: u32, position: i64, bytes: &[u8]) -> Result<()> {
         if !bytes.is_empty() {
-            self.block.push_str(&large_object::put_statement(oid, position, bytes));
+            self.block
+                .push_str(&large_object::put_statement(oid, position, bytes));
         }
-        if self.block.len() >= self.block_size { self.flush().await } else { Ok(()) }
+        if self.block.len() >= self.block_size {
+            self.flush().await
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -246,14 +313,25 @@ async fn send_text(members: &mpsc::Sender<Packed>, kind: MemberKind, text: Strin
     let packing = tokio::task::spawn_blocking(move || {
         let bytes = MemberCompressor::new(LEVEL).compress(text.as_bytes());
         let hash = Some(Digest::of(text.as_bytes()));
-        let packed = Packed { kind, table: None, rows: None, raw: text.len() as u64, hash, bytes };
+        let packed = Packed {
+            kind,
+            table: None,
+            rows: None,
+            raw: text.len() as u64,
+            hash,
+            bytes,
+        };
         members.blocking_send(packed).map_err(|_| writer_gone())
     });
-    packing.await.map_err(|_| Error::WorkerDied { what: "compressing".into() })?
+    packing.await.map_err(|_| Error::WorkerDied {
+        what: "compressing".into(),
+    })?
 }
 
 fn writer_gone() -> Error {
-    Error::WorkerDied { what: "writing the archive".into() }
+    Error::WorkerDied {
+        what: "writing the archive".into(),
+    }
 }
 
 /// Gathers rows of one table into blocks and compresses them beside the reading.
@@ -271,13 +349,23 @@ struct Packer {
 impl Packer {
     fn new(heads: Arc<Vec<String>>, members: mpsc::Sender<Packed>, options: &DumpOptions) -> Self {
         let idle = Some((MemberCompressor::new(options.level), Vec::new()));
-        Self { heads, members, block_size: options.block_size, block: Vec::new(), rows: 0, idle, busy: None }
+        Self {
+            heads,
+            members,
+            block_size: options.block_size,
+            block: Vec::new(),
+            rows: 0,
+            idle,
+            busy: None,
+        }
     }
 
     /// Waits for the compression under way, if any.
     async fn settle(&mut self) -> Result<()> {
         if let Some(busy) = self.busy.take() {
-            let settled = busy.await.map_err(|_| Error::WorkerDied { what: "compressing".into() })?;
+            let settled = busy.await.map_err(|_| Error::WorkerDied {
+                what: "compressing".into(),
+            })?;
             self.idle = Some(settled?);
         }
         Ok(())
@@ -296,7 +384,14 @@ impl Packer {
             block.extend_from_slice(COPY_END.as_bytes());
             let bytes = compressor.compress(&block);
             let raw = block.len() as u64;
-            let packed = Packed { kind: MemberKind::Data, table: Some(table), rows: Some(rows), raw, hash: None, bytes };
+            let packed = Packed {
+                kind: MemberKind::Data,
+                table: Some(table),
+                rows: Some(rows),
+                raw,
+                hash: None,
+                bytes,
+            };
             members.blocking_send(packed).map_err(|_| writer_gone())?;
             block.clear();
             Ok((compressor, block))
@@ -312,7 +407,11 @@ impl RowSink for Packer {
         }
         self.block.extend_from_slice(&rows);
         self.rows += memchr::memchr_iter(b'\n', &rows).count() as u64;
-        if self.block.len() >= self.block_size { self.flush(table).await } else { Ok(()) }
+        if self.block.len() >= self.block_size {
+            self.flush(table).await
+        } else {
+            Ok(())
+        }
     }
 
     async fn end_of_piece(&mut self, table: usize) -> Result<()> {

@@ -119,7 +119,9 @@ pub enum Error {
         objects: Vec<String>,
     },
     /// The set of tables kept changing while the snapshot was being taken.
-    #[error("the tables kept changing while the snapshot was taken ({attempts} attempts): {detail}")]
+    #[error(
+        "the tables kept changing while the snapshot was taken ({attempts} attempts): {detail}"
+    )]
     SnapshotUnstable {
         /// How often it was tried.
         attempts: u32,
@@ -147,7 +149,10 @@ pub enum Error {
         reason: String,
     },
     /// The archive was written by a newer format version.
-    #[error("the archive has format {found}, this program reads {}", crate::manifest::FORMAT)]
+    #[error(
+        "the archive has format {found}, this program reads {}",
+        crate::manifest::FORMAT
+    )]
     UnsupportedFormat {
         /// The format the archive names.
         found: String,
@@ -243,7 +248,10 @@ impl Error {
             | Self::RestoreRunning { .. } => true,
             // Lock not available, admin shutdown, cannot connect now, too many connections.
             Self::Server { code, .. } => {
-                matches!(code.as_str(), "55P03" | "57P01" | "57P02" | "57P03" | "53300" | "40001" | "40P01")
+                matches!(
+                    code.as_str(),
+                    "55P03" | "57P01" | "57P02" | "57P03" | "53300" | "40001" | "40P01"
+                )
             }
             _ => false,
         }
@@ -296,7 +304,10 @@ impl Error {
                 detail: db.detail().map(str::to_owned),
                 server_hint: db.hint().map(str::to_owned),
             },
-            None => Self::ConnectionLost { context, source: error },
+            None => Self::ConnectionLost {
+                context,
+                source: error,
+            },
         }
     }
 
@@ -305,7 +316,10 @@ impl Error {
     }
 
     pub(crate) fn file(path: impl Into<PathBuf>, source: io::Error) -> Self {
-        Self::File { path: path.into(), source }
+        Self::File {
+            path: path.into(),
+            source,
+        }
     }
 
     /// The SQLSTATE, where the server answered with one.
@@ -319,21 +333,35 @@ impl Error {
 }
 
 fn is_damage(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData)
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
+    )
 }
 
 fn server_message(context: &str, message: &str, detail: Option<&str>, code: &str) -> String {
-    let detail = detail.map(|detail| format!(" ({detail})")).unwrap_or_default();
+    let detail = detail
+        .map(|detail| format!(" ({detail})"))
+        .unwrap_or_default();
     format!("the server refused {context}: {message}{detail} [SQLSTATE {code}]")
 }
 
 fn found_list(found: &[String]) -> String {
-    if found.is_empty() { String::new() } else { format!(" (found: {})", found.join(", ")) }
+    if found.is_empty() {
+        String::new()
+    } else {
+        format!(" (found: {})", found.join(", "))
+    }
 }
 
 fn summary(differences: &[Difference]) -> String {
     const SHOWN: usize = 5;
-    let mut text = differences.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let mut text = differences
+        .iter()
+        .take(SHOWN)
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ");
     if differences.len() > SHOWN {
         text.push_str(&format!("; and {} more", differences.len() - SHOWN));
     }
@@ -344,13 +372,17 @@ fn summary(differences: &[Difference]) -> String {
 /// PostgreSQL manual).
 fn sqlstate_hint(code: &str) -> Option<String> {
     let hint = match code {
-        "28P01" | "28000" => "check user and password (passfile, password_file or password_command)",
+        "28P01" | "28000" => {
+            "check user and password (passfile, password_file or password_command)"
+        }
         "3D000" => "the database does not exist on this server",
         "42501" => "the role lacks a privilege for this",
         "53100" => "the server's disk is full",
         "53200" => "the server ran out of shared memory: raise max_locks_per_transaction",
         "53300" => "the server has no free connection slot: lower --jobs",
-        "55P03" => "somebody holds or waits for an exclusive lock on a table; try again when it is done",
+        "55P03" => {
+            "somebody holds or waits for an exclusive lock on a table; try again when it is done"
+        }
         "57P01" | "57P02" | "57P03" => "the server is shutting down or starting up; try again",
         _ => return None,
     };
@@ -374,13 +406,20 @@ mod tests {
             error.to_string(),
             "the server refused reading the catalogue: permission denied (table t) [SQLSTATE 42501]"
         );
-        assert_eq!(error.hint().as_deref(), Some("the role lacks a privilege for this"));
+        assert_eq!(
+            error.hint().as_deref(),
+            Some("the role lacks a privilege for this")
+        );
     }
 
     #[test]
     fn damage_is_an_answer_and_a_broken_disk_is_not() {
-        let cut = Error::Read { source: io::ErrorKind::UnexpectedEof.into() };
-        let disk = Error::Read { source: io::Error::from_raw_os_error(5) };
+        let cut = Error::Read {
+            source: io::ErrorKind::UnexpectedEof.into(),
+        };
+        let disk = Error::Read {
+            source: io::Error::from_raw_os_error(5),
+        };
         assert_eq!(cut.class(), ErrorClass::No);
         assert_eq!(disk.class(), ErrorClass::CouldNotAsk);
     }

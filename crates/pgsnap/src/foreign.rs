@@ -18,7 +18,7 @@ use crate::count::{CensusOptions, census};
 use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::progress::{Phase, Progress, Work};
-use crate::restore::{RestoreOptions, Target, TargetState, restoring_name};
+use crate::restore::{RestoreOptions, Target, TargetState, analyze, restoring_name};
 use crate::tools::{PgDump, last_lines, libpq_command};
 
 /// What a restore of a plain dump did, and what it could not prove.
@@ -86,14 +86,26 @@ pub async fn restore_foreign(
                 }
             }
         };
-        let census_options = CensusOptions { jobs: options.jobs, bin_directories: options.bin_directories.clone(), ..CensusOptions::default() };
+        let census_options = CensusOptions {
+            jobs: options.jobs,
+            bin_directories: options.bin_directories.clone(),
+            ..CensusOptions::default()
+        };
         let census = census(&restoring, &census_options, progress).await?;
-        crate::session::execute(&restoring, "ANALYZE").await?;
+        analyze(&restoring, options.jobs, progress).await?;
         progress.begin(Phase::Swap, Work::default());
         let kept = server.swap(restoring.name(), options.swap_timeout).await?;
-        return Ok(ForeignRestored { database: target.name().to_owned(), kept, bytes, census, unproven: unproven() });
+        return Ok(ForeignRestored {
+            database: target.name().to_owned(),
+            kept,
+            bytes,
+            census,
+            unproven: unproven(),
+        });
     }
-    Err(Error::ForeignDump { what: "it refers to too many roles that do not exist".into() })
+    Err(Error::ForeignDump {
+        what: "it refers to too many roles that do not exist".into(),
+    })
 }
 
 fn unproven() -> Vec<String> {
@@ -105,9 +117,12 @@ fn unproven() -> Vec<String> {
 
 /// The role psql complained about, if that was the complaint.
 fn missing_role(error: &Error) -> Option<String> {
-    let Error::ForeignDump { what } = error else { return None };
+    let Error::ForeignDump { what } = error else {
+        return None;
+    };
     let rest = &what[what.find("role \"")? + 6..];
-    rest.find("\" does not exist").map(|end| rest[..end].to_owned())
+    rest.find("\" does not exist")
+        .map(|end| rest[..end].to_owned())
 }
 
 struct Psql {
@@ -118,21 +133,52 @@ struct Psql {
 
 impl Psql {
     async fn find(directories: &[PathBuf]) -> Result<Self> {
-        let newest = PgDump::installed(directories).await.into_iter().max_by_key(|tool| tool.major);
+        let newest = PgDump::installed(directories)
+            .await
+            .into_iter()
+            .max_by_key(|tool| tool.major);
         let program = newest.map_or_else(|| PathBuf::from("psql"), |tool| tool.program("psql"));
-        let output = Command::new(&program).arg("--version").stdin(Stdio::null()).output().await;
-        let output = output.map_err(|source| Error::ToolStart { tool: "psql".into(), source })?;
+        let output = Command::new(&program)
+            .arg("--version")
+            .stdin(Stdio::null())
+            .output()
+            .await;
+        let output = output.map_err(|source| Error::ToolStart {
+            tool: "psql".into(),
+            source,
+        })?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let version = text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit())).unwrap_or_default();
-        Ok(Self { program, restricts: knows_restrict(version) })
+        let version = text
+            .split_whitespace()
+            .find(|word| word.starts_with(|c: char| c.is_ascii_digit()))
+            .unwrap_or_default();
+        Ok(Self {
+            program,
+            restricts: knows_restrict(version),
+        })
     }
 
     /// Feeds the dump to psql and waits for it to end well. Returns the bytes fed.
-    async fn feed(&self, open: Arc<OpenDump>, database: &Database, progress: &Arc<dyn Progress>) -> Result<u64> {
+    async fn feed(
+        &self,
+        open: Arc<OpenDump>,
+        database: &Database,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<u64> {
         let mut command = libpq_command(&self.program, database);
-        command.args(["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction", "--no-password", "--file=-"]);
+        command.args([
+            "--no-psqlrc",
+            "--quiet",
+            "--set=ON_ERROR_STOP=1",
+            "--single-transaction",
+            "--no-password",
+            "--file=-",
+        ]);
         command.stdin(Stdio::piped()).stdout(Stdio::null());
-        let mut child = command.spawn().map_err(|source| Error::ToolStart { tool: "psql".into(), source })?;
+        let mut child = command.spawn().map_err(|source| Error::ToolStart {
+            tool: "psql".into(),
+            source,
+        })?;
         let mut stdin = child.stdin.take().expect("stdin is piped");
         let mut stderr = child.stderr.take().expect("stderr is piped");
         let complaints = tokio::spawn(async move {
@@ -151,19 +197,41 @@ impl Psql {
                 break;
             }
             bytes += portion.len() as u64;
-            progress.advance(Work { bytes: portion.len() as u64, rows: 0 });
+            progress.advance(Work {
+                bytes: portion.len() as u64,
+                rows: 0,
+            });
         }
         drop(stdin);
-        let status = child.wait().await.map_err(|source| Error::ToolStart { tool: "psql".into(), source })?;
+        let status = child.wait().await.map_err(|source| Error::ToolStart {
+            tool: "psql".into(),
+            source,
+        })?;
         let complaints = complaints.await.unwrap_or_default();
-        if status.success() { Ok(bytes) } else { Err(Error::ForeignDump { what: last_lines(&complaints) }) }
+        if status.success() {
+            Ok(bytes)
+        } else {
+            Err(Error::ForeignDump {
+                what: last_lines(&complaints),
+            })
+        }
     }
 }
 
 /// Whether a psql of this version has `\restrict`.
 fn knows_restrict(version: &str) -> bool {
-    let mut numbers = version.split('.').map(|part| part.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<u32>());
-    let (Some(Ok(major)), minor) = (numbers.next(), numbers.next().and_then(std::result::Result::ok)) else { return false };
+    let mut numbers = version.split('.').map(|part| {
+        part.chars()
+            .take_while(char::is_ascii_digit)
+            .collect::<String>()
+            .parse::<u32>()
+    });
+    let (Some(Ok(major)), minor) = (
+        numbers.next(),
+        numbers.next().and_then(std::result::Result::ok),
+    ) else {
+        return false;
+    };
     let minor = minor.unwrap_or(0);
     match major {
         13 => minor >= 22,
@@ -183,7 +251,11 @@ fn read_dump(open: &Arc<OpenDump>, restrict: bool, sender: &mpsc::Sender<Result<
     }
 }
 
-fn try_read_dump(open: &Arc<OpenDump>, restrict: bool, sender: &mpsc::Sender<Result<Bytes>>) -> Result<()> {
+fn try_read_dump(
+    open: &Arc<OpenDump>,
+    restrict: bool,
+    sender: &mpsc::Sender<Result<Bytes>>,
+) -> Result<()> {
     const PORTION: usize = 256 << 10;
     let mut reader = decompressed(open().map_err(read_error)?)?;
     let mut held: Vec<u8> = Vec::new();
@@ -191,7 +263,10 @@ fn try_read_dump(open: &Arc<OpenDump>, restrict: bool, sender: &mpsc::Sender<Res
     loop {
         let mut portion = std::mem::take(&mut held);
         let before = portion.len();
-        (&mut reader).take(PORTION as u64).read_to_end(&mut portion).map_err(read_error)?;
+        (&mut reader)
+            .take(PORTION as u64)
+            .read_to_end(&mut portion)
+            .map_err(read_error)?;
         let ended = portion.len() == before;
         if is_first {
             portion = check_head(portion, restrict)?;
@@ -199,7 +274,9 @@ fn try_read_dump(open: &Arc<OpenDump>, restrict: bool, sender: &mpsc::Sender<Res
         }
         if ended {
             if memchr::memmem::find(&portion, TRAILER).is_none() {
-                return Err(Error::ForeignDump { what: "it ends before its end: the last line of pg_dump is missing".into() });
+                return Err(Error::ForeignDump {
+                    what: "it ends before its end: the last line of pg_dump is missing".into(),
+                });
             }
             let _ = sender.blocking_send(Ok(Bytes::from(portion)));
             return Ok(());
@@ -213,13 +290,22 @@ fn try_read_dump(open: &Arc<OpenDump>, restrict: bool, sender: &mpsc::Sender<Res
 
 fn decompressed(mut reader: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {
     let mut magic = Vec::new();
-    (&mut reader).take(5).read_to_end(&mut magic).map_err(read_error)?;
+    (&mut reader)
+        .take(5)
+        .read_to_end(&mut magic)
+        .map_err(read_error)?;
     let gzipped = magic.starts_with(&[0x1f, 0x8b]);
     if magic == b"PGDMP" {
-        return Err(Error::ForeignDump { what: "it is in pg_dump's custom format; use pg_restore".into() });
+        return Err(Error::ForeignDump {
+            what: "it is in pg_dump's custom format; use pg_restore".into(),
+        });
     }
     let whole = Read::chain(io::Cursor::new(magic), reader);
-    Ok(if gzipped { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) })
+    Ok(if gzipped {
+        Box::new(MultiGzDecoder::new(whole))
+    } else {
+        Box::new(whole)
+    })
 }
 
 /// Makes sure the text is a dump, and protects psql from meta-commands in it where the dump does
@@ -228,13 +314,19 @@ fn check_head(text: Vec<u8>, restrict: bool) -> Result<Vec<u8>> {
     let head = &text[..text.len().min(4096)];
     let holds = |needle: &[u8]| memchr::memmem::find(head, needle).is_some();
     if !holds(b"-- PostgreSQL database dump") {
-        return Err(Error::ForeignDump { what: "it does not begin like a dump of pg_dump".into() });
+        return Err(Error::ForeignDump {
+            what: "it does not begin like a dump of pg_dump".into(),
+        });
     }
     if holds(b"\\restrict ") || !restrict {
         return Ok(text);
     }
     let key = blake3::hash(head).to_hex();
-    Ok([format!("\\restrict {}\n", &key.as_str()[..40]).as_bytes(), &text].concat())
+    Ok([
+        format!("\\restrict {}\n", &key.as_str()[..40]).as_bytes(),
+        &text,
+    ]
+    .concat())
 }
 
 #[cfg(test)]
@@ -243,14 +335,23 @@ mod tests {
 
     #[test]
     fn versions_with_restrict_are_known() {
-        for (version, expected) in [("15.18", true), ("15.13", false), ("16.2", false), ("18.0", true), ("19beta1", true), ("12.9", false)] {
+        for (version, expected) in [
+            ("15.18", true),
+            ("15.13", false),
+            ("16.2", false),
+            ("18.0", true),
+            ("19beta1", true),
+            ("12.9", false),
+        ] {
             assert_eq!(knows_restrict(version), expected, "{version}");
         }
     }
 
     #[test]
     fn the_missing_role_is_found_in_the_complaint() {
-        let error = Error::ForeignDump { what: "psql:<stdin>:42: ERROR:  role \"app owner\" does not exist".into() };
+        let error = Error::ForeignDump {
+            what: "psql:<stdin>:42: ERROR:  role \"app owner\" does not exist".into(),
+        };
         assert_eq!(missing_role(&error).as_deref(), Some("app owner"));
     }
 

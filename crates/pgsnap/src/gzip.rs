@@ -17,12 +17,17 @@ pub(crate) struct MemberCompressor {
 impl MemberCompressor {
     /// `level` is libdeflate's, 1 to 12; values outside are clamped.
     pub(crate) fn new(level: u8) -> Self {
-        let level = CompressionLvl::new(i32::from(level.clamp(1, 12))).expect("1 to 12 are levels of libdeflate");
-        Self { compressor: Compressor::new(level), buffer: Vec::new() }
+        let level = CompressionLvl::new(i32::from(level.clamp(1, 12)))
+            .expect("1 to 12 are levels of libdeflate");
+        Self {
+            compressor: Compressor::new(level),
+            buffer: Vec::new(),
+        }
     }
 
     pub(crate) fn compress(&mut self, block: &[u8]) -> Vec<u8> {
-        self.buffer.resize(self.compressor.gzip_compress_bound(block.len()), 0);
+        self.buffer
+            .resize(self.compressor.gzip_compress_bound(block.len()), 0);
         let length = self
             .compressor
             .gzip_compress(block, &mut self.buffer)
@@ -46,9 +51,12 @@ impl MemberDecompressor {
     pub(crate) fn decompress(&mut self, member: &[u8], raw: u64) -> Result<Vec<u8>> {
         // `raw` comes from the manifest; it must not make us allocate what the member cannot hold.
         if raw > (member.len() as u64).saturating_mul(MAX_EXPANSION) {
-            return Err(Error::damaged("a member claims more bytes than it can hold"));
+            return Err(Error::damaged(
+                "a member claims more bytes than it can hold",
+            ));
         }
-        let mut out = vec![0; usize::try_from(raw).map_err(|_| Error::damaged("a member is too large"))?];
+        let mut out =
+            vec![0; usize::try_from(raw).map_err(|_| Error::damaged("a member is too large"))?];
         let length = self
             .0
             .gzip_decompress(member, &mut out)
@@ -90,7 +98,9 @@ mod tests {
         file.extend(compressor.compress(b"second "));
         file.extend(stored_member(b"third"));
         let mut text = String::new();
-        flate2::read::MultiGzDecoder::new(&file[..]).read_to_string(&mut text).unwrap();
+        flate2::read::MultiGzDecoder::new(&file[..])
+            .read_to_string(&mut text)
+            .unwrap();
         assert_eq!(text, "first second third");
         assert_eq!(stored_member(b"third").len(), 5 + STORED_OVERHEAD);
     }
@@ -98,7 +108,9 @@ mod tests {
     #[test]
     fn a_member_cannot_make_the_reader_allocate_without_bound() {
         let member = MemberCompressor::new(1).compress(b"x");
-        let error = MemberDecompressor::new().decompress(&member, u64::MAX).unwrap_err();
+        let error = MemberDecompressor::new()
+            .decompress(&member, u64::MAX)
+            .unwrap_err();
         assert!(matches!(error, Error::Damaged { .. }));
     }
 

@@ -17,7 +17,12 @@ const PIECE: i64 = 1 << 20;
 /// Receives pieces of large objects.
 pub(crate) trait PieceSink: Send {
     /// One piece: the object, the position of the piece within it in bytes, and its bytes.
-    fn piece(&mut self, oid: u32, position: i64, bytes: &[u8]) -> impl Future<Output = Result<()>> + Send;
+    fn piece(
+        &mut self,
+        oid: u32,
+        position: i64,
+        bytes: &[u8],
+    ) -> impl Future<Output = Result<()>> + Send;
 }
 
 /// Only counts.
@@ -41,7 +46,11 @@ pub(crate) async fn read(session: &Session, sink: &mut impl PieceSink) -> Result
     let mut long = Vec::new();
     {
         let mut stream = pin!(session.stream(CONTEXT, FIRST, &[&length]).await?);
-        while let Some(row) = stream.try_next().await.map_err(|error| Error::query(CONTEXT, error))? {
+        while let Some(row) = stream
+            .try_next()
+            .await
+            .map_err(|error| Error::query(CONTEXT, error))?
+        {
             let (oid, bytes): (u32, &[u8]) = (row.get(0), row.get(1));
             found.count += 1;
             found.add(oid, 0, bytes);
@@ -54,7 +63,9 @@ pub(crate) async fn read(session: &Session, sink: &mut impl PieceSink) -> Result
     for oid in long {
         let mut position = PIECE;
         loop {
-            let row = session.row(CONTEXT, NEXT, &[&oid, &position, &length]).await?;
+            let row = session
+                .row(CONTEXT, NEXT, &[&oid, &position, &length])
+                .await?;
             let bytes: &[u8] = row.get(0);
             if bytes.is_empty() {
                 break;
@@ -80,7 +91,8 @@ impl LargeObjects {
 /// in any order and by any session.
 pub(crate) fn put_statement(oid: u32, position: i64, bytes: &[u8]) -> String {
     let mut sql = String::with_capacity(bytes.len() * 2 + 64);
-    write!(sql, "SELECT pg_catalog.lo_put({oid}, {position}, '\\x").expect("writing to a string cannot fail");
+    write!(sql, "SELECT pg_catalog.lo_put({oid}, {position}, '\\x")
+        .expect("writing to a string cannot fail");
     for byte in bytes {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         sql.push(char::from(HEX[usize::from(byte >> 4)]));
@@ -102,14 +114,25 @@ pub(crate) async fn definitions(session: &Session) -> Result<String> {
     for row in session.rows("reading large objects", QUERY, &[]).await? {
         let (oid, owner): (u32, String) = (row.get(0), row.get(1));
         sql.push_str(&format!("SELECT pg_catalog.lo_create('{oid}');\n"));
-        sql.push_str(&format!("ALTER LARGE OBJECT {oid} OWNER TO {};\n", quote_identifier(&owner)));
+        sql.push_str(&format!(
+            "ALTER LARGE OBJECT {oid} OWNER TO {};\n",
+            quote_identifier(&owner)
+        ));
         if let Some(comment) = row.get::<_, Option<String>>(2) {
-            sql.push_str(&format!("COMMENT ON LARGE OBJECT {oid} IS {};\n", quote_text(&comment)));
+            sql.push_str(&format!(
+                "COMMENT ON LARGE OBJECT {oid} IS {};\n",
+                quote_text(&comment)
+            ));
         }
         for label in row.get::<_, Vec<String>>(3) {
-            let (provider, label) = label.split_once('\n').expect("the query joins with a newline");
+            let (provider, label) = label
+                .split_once('\n')
+                .expect("the query joins with a newline");
             let provider = quote_identifier(provider);
-            sql.push_str(&format!("SECURITY LABEL FOR {provider} ON LARGE OBJECT {oid} IS {};\n", quote_text(label)));
+            sql.push_str(&format!(
+                "SECURITY LABEL FOR {provider} ON LARGE OBJECT {oid} IS {};\n",
+                quote_text(label)
+            ));
         }
     }
     Ok(sql)
@@ -125,14 +148,24 @@ pub(crate) async fn privileges(session: &Session) -> Result<String> {
          WHERE m.lomacl IS NOT NULL ORDER BY m.oid, a.is_grantable DESC";
     let mut sql = String::new();
     let mut last = None;
-    for row in session.rows("reading privileges on large objects", QUERY, &[]).await? {
+    for row in session
+        .rows("reading privileges on large objects", QUERY, &[])
+        .await?
+    {
         let (oid, owner): (u32, String) = (row.get(0), row.get(1));
         let on = format!("ON LARGE OBJECT {oid}");
         if last.replace(oid) != Some(oid) {
-            sql.push_str(&format!("REVOKE ALL {on} FROM PUBLIC;\nREVOKE ALL {on} FROM {};\n", quote_identifier(&owner)));
+            sql.push_str(&format!(
+                "REVOKE ALL {on} FROM PUBLIC;\nREVOKE ALL {on} FROM {};\n",
+                quote_identifier(&owner)
+            ));
         }
-        let Some(privilege) = row.get::<_, Option<String>>(2) else { continue };
-        let grantee = row.get::<_, Option<String>>(4).map_or("PUBLIC".to_owned(), |role| quote_identifier(&role));
+        let Some(privilege) = row.get::<_, Option<String>>(2) else {
+            continue;
+        };
+        let grantee = row
+            .get::<_, Option<String>>(4)
+            .map_or("PUBLIC".to_owned(), |role| quote_identifier(&role));
         let option = if row.get(3) { " WITH GRANT OPTION" } else { "" };
         let grantor: String = row.get(5);
         let grant = format!("GRANT {privilege} {on} TO {grantee}{option};\n");
@@ -140,7 +173,9 @@ pub(crate) async fn privileges(session: &Session) -> Result<String> {
             sql.push_str(&grant);
         } else {
             let role = quote_identifier(&grantor);
-            sql.push_str(&format!("SET SESSION AUTHORIZATION {role};\n{grant}RESET SESSION AUTHORIZATION;\n"));
+            sql.push_str(&format!(
+                "SET SESSION AUTHORIZATION {role};\n{grant}RESET SESSION AUTHORIZATION;\n"
+            ));
         }
     }
     Ok(sql)
@@ -148,7 +183,11 @@ pub(crate) async fn privileges(session: &Session) -> Result<String> {
 
 /// A literal that means the same whatever `standard_conforming_strings` says.
 fn quote_text(text: &str) -> String {
-    if text.contains('\\') { format!("E{}", quote_literal(&text.replace('\\', "\\\\"))) } else { quote_literal(text) }
+    if text.contains('\\') {
+        format!("E{}", quote_literal(&text.replace('\\', "\\\\")))
+    } else {
+        quote_literal(text)
+    }
 }
 
 #[cfg(test)]
@@ -157,7 +196,10 @@ mod tests {
 
     #[test]
     fn a_piece_is_written_in_hexadecimal() {
-        assert_eq!(put_statement(42, 1 << 20, &[0, 255]), "SELECT pg_catalog.lo_put(42, 1048576, '\\x00ff');\n");
+        assert_eq!(
+            put_statement(42, 1 << 20, &[0, 255]),
+            "SELECT pg_catalog.lo_put(42, 1048576, '\\x00ff');\n"
+        );
     }
 
     #[test]

@@ -94,7 +94,9 @@ mod tools;
 mod verify;
 
 pub use crate::archive::{Archive, OpenArchive, ReadSeek};
-pub use crate::census::{Census, Column, Extension, LargeObjects, Locale, SchemaFingerprint, SequenceState, TableCensus};
+pub use crate::census::{
+    Census, Column, Extension, LargeObjects, Locale, SchemaFingerprint, SequenceState, TableCensus,
+};
 pub use crate::compare::{Comparison, Difference, Note, Side, compare};
 pub use crate::count::{CensusOptions, census};
 pub use crate::database::Database;
@@ -105,7 +107,9 @@ pub use crate::foreign::{ForeignRestored, OpenDump, restore_foreign};
 pub use crate::manifest::{FORMAT, Manifest, Member, MemberKind, Source};
 pub use crate::name::TableName;
 pub use crate::progress::{NoProgress, Phase, Progress, Work};
-pub use crate::restore::{RestoreOptions, RestorePlan, Restored, TargetState, plan_restore, restore};
+pub use crate::restore::{
+    RestoreOptions, RestorePlan, Restored, TargetState, plan_restore, restore,
+};
 pub use crate::rows::{RowChange, RowDifference, RowSource, differing_rows};
 pub use crate::scratch::{ScratchOptions, ScratchServer};
 pub use crate::session::{execute, query_scalar};

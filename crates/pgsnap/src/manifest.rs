@@ -125,6 +125,8 @@ pub struct Member {
 impl Manifest {
     /// The members of one kind, in file order.
     pub fn members_of(&self, kind: MemberKind) -> impl Iterator<Item = &Member> {
-        self.members.iter().filter(move |member| member.kind == kind)
+        self.members
+            .iter()
+            .filter(move |member| member.kind == kind)
     }
 }

@@ -19,13 +19,20 @@ pub struct TableName {
 impl TableName {
     /// A name from its parts, both unquoted.
     pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { schema: schema.into(), name: name.into() }
+        Self {
+            schema: schema.into(),
+            name: name.into(),
+        }
     }
 
     /// The form for SQL: both parts quoted where PostgreSQL would quote them.
     #[must_use]
     pub fn quoted(&self) -> String {
-        format!("{}.{}", quote_identifier(&self.schema), quote_identifier(&self.name))
+        format!(
+            "{}.{}",
+            quote_identifier(&self.schema),
+            quote_identifier(&self.name)
+        )
     }
 }
 
@@ -43,11 +50,15 @@ impl FromStr for TableName {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let parts = split_identifier(text).filter(|parts| parts.iter().all(|part| !part.is_empty()));
+        let parts =
+            split_identifier(text).filter(|parts| parts.iter().all(|part| !part.is_empty()));
         match parts.as_deref() {
             Some([name]) => Ok(Self::new("public", name)),
             Some([schema, name]) => Ok(Self::new(schema, name)),
-            _ => Err(Error::NoSuchTable { name: text.to_owned(), place: "any database: not a table name".into() }),
+            _ => Err(Error::NoSuchTable {
+                name: text.to_owned(),
+                place: "any database: not a table name".into(),
+            }),
         }
     }
 }
@@ -90,9 +101,18 @@ mod tests {
 
     #[test]
     fn names_are_read_as_postgresql_reads_them() {
-        assert_eq!("Topics".parse::<TableName>().unwrap(), TableName::new("public", "topics"));
-        assert_eq!("a.B".parse::<TableName>().unwrap(), TableName::new("a", "b"));
-        assert_eq!(r#""A ""x"""."b.c""#.parse::<TableName>().unwrap(), TableName::new("A \"x\"", "b.c"));
+        assert_eq!(
+            "Topics".parse::<TableName>().unwrap(),
+            TableName::new("public", "topics")
+        );
+        assert_eq!(
+            "a.B".parse::<TableName>().unwrap(),
+            TableName::new("a", "b")
+        );
+        assert_eq!(
+            r#""A ""x"""."b.c""#.parse::<TableName>().unwrap(),
+            TableName::new("A \"x\"", "b.c")
+        );
         assert!("a.b.c".parse::<TableName>().is_err());
         assert!("\"open".parse::<TableName>().is_err());
         assert!("".parse::<TableName>().is_err());

@@ -89,7 +89,11 @@ pub struct Restored {
 ///
 /// # Errors
 /// Connection errors. Obstacles are not errors here: see [`RestorePlan::problems`].
-pub async fn plan_restore(archive: &Archive, target: &Database, options: &RestoreOptions) -> Result<RestorePlan> {
+pub async fn plan_restore(
+    archive: &Archive,
+    target: &Database,
+    options: &RestoreOptions,
+) -> Result<RestorePlan> {
     let target = Target::connect(target).await?;
     target.plan(archive.manifest(), options).await
 }
@@ -134,7 +138,13 @@ pub async fn restore(
             return Err(error);
         }
     };
-    settings::apply(&server, restoring.name(), manifest, options.tables.is_none()).await?;
+    settings::apply(
+        &server,
+        restoring.name(),
+        manifest,
+        options.tables.is_none(),
+    )
+    .await?;
     progress.begin(Phase::Swap, Work::default());
     let kept = match server.swap(restoring.name(), options.swap_timeout).await {
         Ok(kept) => kept,
@@ -150,7 +160,12 @@ pub async fn restore(
 }
 
 /// Loads everything into an empty database and proves it.
-async fn fill(archive: &Archive, database: &Database, options: &RestoreOptions, progress: &Arc<dyn Progress>) -> Result<Restored> {
+async fn fill(
+    archive: &Archive,
+    database: &Database,
+    options: &RestoreOptions,
+    progress: &Arc<dyn Progress>,
+) -> Result<Restored> {
     let manifest = archive.manifest();
     let mut clock = Stopwatch::default();
     let session = Session::open(database, "restore").await?;
@@ -161,24 +176,44 @@ async fn fill(archive: &Archive, database: &Database, options: &RestoreOptions, 
     let members = load::wanted(manifest, options.tables.as_deref());
     load::load(archive, database, members, options.jobs, progress).await?;
     if options.tables.is_none() {
-        run_text(&session, archive, MemberKind::LargeObjects, "the large objects").await?;
+        run_text(
+            &session,
+            archive,
+            MemberKind::LargeObjects,
+            "the large objects",
+        )
+        .await?;
         run_text(&session, archive, MemberKind::Sequences, "the sequences").await?;
     }
     clock.lap("load");
 
-    let statements = post_data::plan(&archive.text_of(MemberKind::PostData)?, manifest, options.tables.as_deref());
-    post_data::run(&session, database, statements, options.jobs, progress).await?;
+    let statements = post_data::plan(
+        &archive.text_of(MemberKind::PostData)?,
+        manifest,
+        options.tables.as_deref(),
+    );
+    post_data::run(
+        &session,
+        database,
+        statements,
+        Phase::Index,
+        options.jobs,
+        progress,
+    )
+    .await?;
     clock.lap("indexes");
 
-    progress.begin(Phase::Analyze, Work::default());
-    session.execute("ANALYZE", "ANALYZE").await?;
+    analyze(database, options.jobs, progress).await?;
     clock.lap("analyze");
 
     let mut restored = Restored {
         database: database.name().to_owned(),
         kept: None,
         cleaned: Vec::new(),
-        tables: options.tables.as_ref().map_or(manifest.census.tables.len(), Vec::len),
+        tables: options
+            .tables
+            .as_ref()
+            .map_or(manifest.census.tables.len(), Vec::len),
         rows: 0,
         comparison: None,
         census: None,
@@ -191,7 +226,9 @@ async fn fill(archive: &Archive, database: &Database, options: &RestoreOptions, 
         clock.lap("census");
         let comparison = compare(&selected, &found);
         if !comparison.is_equal() {
-            return Err(Error::RestoreDiffers { differences: comparison.differences });
+            return Err(Error::RestoreDiffers {
+                differences: comparison.differences,
+            });
         }
         restored.comparison = Some(comparison);
         restored.census = Some(found);
@@ -200,9 +237,45 @@ async fn fill(archive: &Archive, database: &Database, options: &RestoreOptions, 
     Ok(restored)
 }
 
+/// Collects planner statistics of every table and materialised view; partitions come with their
+/// roots. A plain `ANALYZE` would also try foreign tables, and fail where one cannot be reached.
+pub(crate) async fn analyze(
+    database: &Database,
+    jobs: usize,
+    progress: &Arc<dyn Progress>,
+) -> Result<()> {
+    const QUERY: &str = "
+        SELECT pg_catalog.format('ANALYZE %I.%I', n.nspname, c.relname), pg_catalog.pg_table_size(c.oid)
+          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind IN ('r', 'm', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+           AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
+    let session = Session::open(database, "analyze").await?;
+    let rows = session
+        .rows("reading the list of tables", QUERY, &[])
+        .await?;
+    let weight = |bytes: Option<i64>| {
+        bytes
+            .and_then(|bytes| u64::try_from(bytes).ok())
+            .unwrap_or(0)
+    };
+    let steps = rows
+        .iter()
+        .map(|row| post_data::Step::Beside {
+            statement: row.get(0),
+            weight: weight(row.get(1)),
+        })
+        .collect();
+    post_data::run(&session, database, steps, Phase::Analyze, jobs, progress).await
+}
+
 /// Counts and digests what is in the restored database now: the proof comes from the database, not
 /// from what was sent to it.
-async fn prove(database: &Database, selected: &Census, options: &RestoreOptions, progress: &Arc<dyn Progress>) -> Result<Census> {
+async fn prove(
+    database: &Database,
+    selected: &Census,
+    options: &RestoreOptions,
+    progress: &Arc<dyn Progress>,
+) -> Result<Census> {
     let census_options = CensusOptions {
         jobs: options.jobs,
         schema: options.tables.is_none(),
@@ -230,10 +303,16 @@ fn selected_census(census: &Census, tables: Option<&[TableName]>) -> Census {
     selected
 }
 
-async fn run_text(session: &Session, archive: &Archive, kind: MemberKind, context: &str) -> Result<()> {
+async fn run_text(
+    session: &Session,
+    archive: &Archive,
+    kind: MemberKind,
+    context: &str,
+) -> Result<()> {
     let mut reader = archive.reader()?;
     for member in archive.manifest().members_of(kind) {
-        let text = String::from_utf8(reader.read(member)?).map_err(|_| Error::damaged(format!("{kind:?} is not UTF-8")))?;
+        let text = String::from_utf8(reader.read(member)?)
+            .map_err(|_| Error::damaged(format!("{kind:?} is not UTF-8")))?;
         session.execute(context, &text).await?;
     }
     Ok(())
@@ -247,14 +326,18 @@ struct Stopwatch {
 
 impl Default for Stopwatch {
     fn default() -> Self {
-        Self { last: Instant::now(), laps: Vec::new() }
+        Self {
+            last: Instant::now(),
+            laps: Vec::new(),
+        }
     }
 }
 
 impl Stopwatch {
     fn lap(&mut self, name: &'static str) {
         let now = Instant::now();
-        self.laps.push((name, now.duration_since(self.last).as_secs_f64()));
+        self.laps
+            .push((name, now.duration_since(self.last).as_secs_f64()));
         self.last = now;
     }
 }

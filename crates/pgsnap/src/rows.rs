@@ -64,9 +64,15 @@ pub async fn differing_rows(
     limit: usize,
 ) -> Result<Vec<RowDifference>> {
     let (table_a, table_b) = (a.1, b.1);
-    let (modulus, differing) = if table_a.key == table_b.key { table_a.buckets.differing(&table_b.buckets) } else { (1, vec![0]) };
+    let (modulus, differing) = if table_a.key == table_b.key {
+        table_a.buckets.differing(&table_b.buckets)
+    } else {
+        (1, vec![0])
+    };
     let rows_per_bucket = (table_a.rows.max(table_b.rows) / modulus as u64).max(1);
-    let affordable = usize::try_from(MAX_ROWS / rows_per_bucket).unwrap_or(usize::MAX).max(1);
+    let affordable = usize::try_from(MAX_ROWS / rows_per_bucket)
+        .unwrap_or(usize::MAX)
+        .max(1);
     let mut found = Vec::new();
     for group in differing.chunks(affordable) {
         let wanted: BTreeSet<usize> = group.iter().copied().collect();
@@ -95,7 +101,10 @@ impl Collector<'_> {
     fn add_lines(&mut self, lines: &[u8]) {
         for row in lines.split_inclusive(|&byte| byte == b'\n') {
             let row = row.strip_suffix(b"\n").unwrap_or(row);
-            if self.wanted.contains(&self.key.bucket(row, &mut self.scratch, self.modulus)) {
+            if self
+                .wanted
+                .contains(&self.key.bucket(row, &mut self.scratch, self.modulus))
+            {
                 let key = self.key.of(row, &mut self.scratch).to_vec();
                 self.rows.entry(key).or_default().push(row.to_vec());
             }
@@ -103,8 +112,19 @@ impl Collector<'_> {
     }
 }
 
-async fn collect(side: (&RowSource, &TableCensus), order: &TableCensus, modulus: usize, wanted: &BTreeSet<usize>) -> Result<Rows> {
-    let mut collector = Collector { key: order.key(), modulus, wanted, scratch: Vec::new(), rows: Rows::new() };
+async fn collect(
+    side: (&RowSource, &TableCensus),
+    order: &TableCensus,
+    modulus: usize,
+    wanted: &BTreeSet<usize>,
+) -> Result<Rows> {
+    let mut collector = Collector {
+        key: order.key(),
+        modulus,
+        wanted,
+        scratch: Vec::new(),
+        rows: Rows::new(),
+    };
     match side.0 {
         RowSource::Database(database) => collect_database(database, order, &mut collector).await?,
         RowSource::Archive(archive) => collect_archive(archive, side.1, order, &mut collector)?,
@@ -115,28 +135,58 @@ async fn collect(side: (&RowSource, &TableCensus), order: &TableCensus, modulus:
     Ok(collector.rows)
 }
 
-async fn collect_database(database: &Database, table: &TableCensus, collector: &mut Collector<'_>) -> Result<()> {
+async fn collect_database(
+    database: &Database,
+    table: &TableCensus,
+    collector: &mut Collector<'_>,
+) -> Result<()> {
     let session = Session::open(database, "diff").await?;
-    let columns = table.columns.iter().map(|column| quote_identifier(&column.name)).collect::<Vec<_>>().join(", ");
-    let select = count_statement(&table.name, table.with_partitions, table.filter.as_deref()).replacen("pg_catalog.count(*)", &columns, 1);
+    session.read_tables_only().await?;
+    let columns = table
+        .columns
+        .iter()
+        .map(|column| quote_identifier(&column.name))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let select = count_statement(&table.name, table.with_partitions, table.filter.as_deref())
+        .replacen("pg_catalog.count(*)", &columns, 1);
     let context = format!("reading {}", table.name);
-    let mut stream = pin!(session.copy_out(&context, &format!("COPY ({select}) TO STDOUT")).await?);
+    let mut stream = pin!(
+        session
+            .copy_out(&context, &format!("COPY ({select}) TO STDOUT"))
+            .await?
+    );
     while let Some(message) = stream.next().await {
         collector.add_lines(&message.map_err(|error| Error::query(&context, error))?);
     }
     Ok(())
 }
 
-fn collect_archive(archive: &Archive, table: &TableCensus, order: &TableCensus, collector: &mut Collector<'_>) -> Result<()> {
+fn collect_archive(
+    archive: &Archive,
+    table: &TableCensus,
+    order: &TableCensus,
+    collector: &mut Collector<'_>,
+) -> Result<()> {
     let index = archive.table_index(&table.name)?;
     let mut reader = archive.reader()?;
     let positions: Option<Vec<usize>> = order
         .columns
         .iter()
-        .map(|column| table.columns.iter().position(|other| other.name == column.name))
+        .map(|column| {
+            table
+                .columns
+                .iter()
+                .position(|other| other.name == column.name)
+        })
         .collect();
-    let reorder = positions.filter(|positions| !positions.iter().copied().eq(0..table.columns.len()));
-    for member in archive.manifest().members_of(MemberKind::Data).filter(|member| member.table == Some(index)) {
+    let reorder =
+        positions.filter(|positions| !positions.iter().copied().eq(0..table.columns.len()));
+    for member in archive
+        .manifest()
+        .members_of(MemberKind::Data)
+        .filter(|member| member.table == Some(index))
+    {
         let (raw, rows) = reader.read_rows(member, table)?;
         match &reorder {
             None => collector.add_lines(&raw[rows]),
@@ -149,8 +199,15 @@ fn collect_archive(archive: &Archive, table: &TableCensus, order: &TableCensus, 
 fn reordered(lines: &[u8], positions: &[usize]) -> Vec<u8> {
     let mut out = Vec::with_capacity(lines.len());
     for row in lines.split_inclusive(|&byte| byte == b'\n') {
-        let fields: Vec<&[u8]> = row.strip_suffix(b"\n").unwrap_or(row).split(|&byte| byte == b'\t').collect();
-        let row: Vec<&[u8]> = positions.iter().map(|&position| fields.get(position).copied().unwrap_or_default()).collect();
+        let fields: Vec<&[u8]> = row
+            .strip_suffix(b"\n")
+            .unwrap_or(row)
+            .split(|&byte| byte == b'\t')
+            .collect();
+        let row: Vec<&[u8]> = positions
+            .iter()
+            .map(|&position| fields.get(position).copied().unwrap_or_default())
+            .collect();
         out.extend(row.join(&b'\t'));
         out.push(b'\n');
     }
@@ -175,26 +232,61 @@ fn describe(table: &TableCensus, a: &[Vec<u8>], b: &[Vec<u8>]) -> RowDifference 
         (in_a, in_b) if in_a < in_b => RowChange::OnlyB,
         _ => RowChange::Changed,
     };
-    let row = a.first().or(b.first()).expect("a key has a row on one side at least");
+    let row = a
+        .first()
+        .or(b.first())
+        .expect("a key has a row on one side at least");
     let fields: Vec<&[u8]> = row.split(|&byte| byte == b'\t').collect();
     let position = |name: &String| table.columns.iter().position(|column| &column.name == name);
-    let value = |name: &String| position(name).and_then(|at| fields.get(at)).map(|field| printable(field)).unwrap_or_default();
+    let value = |name: &String| {
+        position(name)
+            .and_then(|at| fields.get(at))
+            .map(|field| printable(field))
+            .unwrap_or_default()
+    };
     let columns = match (change, a.first(), b.first()) {
         (RowChange::Changed, Some(a), Some(b)) => differing_columns(table, a, b),
         _ => Vec::new(),
     };
-    RowDifference { change, key: table.key.iter().map(|name| format!("{name}={}", value(name))).collect(), columns }
+    RowDifference {
+        change,
+        key: table
+            .key
+            .iter()
+            .map(|name| format!("{name}={}", value(name)))
+            .collect(),
+        columns,
+    }
 }
 
 fn differing_columns(table: &TableCensus, a: &[u8], b: &[u8]) -> Vec<String> {
-    let split = |row: &[u8]| row.split(|&byte| byte == b'\t').map(<[u8]>::to_vec).collect::<Vec<_>>();
+    let split = |row: &[u8]| {
+        row.split(|&byte| byte == b'\t')
+            .map(<[u8]>::to_vec)
+            .collect::<Vec<_>>()
+    };
     let (a, b) = (split(a), split(b));
-    table.columns.iter().enumerate().filter(|(at, _)| a.get(*at) != b.get(*at)).map(|(_, column)| column.name.clone()).collect()
+    table
+        .columns
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| a.get(*at) != b.get(*at))
+        .map(|(_, column)| column.name.clone())
+        .collect()
 }
 
 /// Text for a terminal: control characters of the data must not reach it.
 fn printable(field: &[u8]) -> String {
-    String::from_utf8_lossy(field).chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+    String::from_utf8_lossy(field)
+        .chars()
+        .flat_map(|c| {
+            if c.is_control() {
+                c.escape_default().collect::<Vec<_>>()
+            } else {
+                vec![c]
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -205,7 +297,10 @@ mod tests {
     use crate::name::TableName;
 
     fn table() -> TableCensus {
-        let column = |name: &str| Column { name: name.into(), r#type: "text".into() };
+        let column = |name: &str| Column {
+            name: name.into(),
+            r#type: "text".into(),
+        };
         TableCensus {
             name: TableName::new("public", "t"),
             columns: vec![column("id"), column("title"), column("state")],
@@ -221,7 +316,13 @@ mod tests {
 
     fn rows(lines: &[&str]) -> Rows {
         let wanted = BTreeSet::from([0]);
-        let mut collector = Collector { key: Key::Prefix(1), modulus: 1, wanted: &wanted, scratch: Vec::new(), rows: Rows::new() };
+        let mut collector = Collector {
+            key: Key::Prefix(1),
+            modulus: 1,
+            wanted: &wanted,
+            scratch: Vec::new(),
+            rows: Rows::new(),
+        };
         for line in lines {
             collector.add_lines(format!("{line}\n").as_bytes());
         }
@@ -230,8 +331,16 @@ mod tests {
 
     #[test]
     fn a_changed_row_is_told_from_a_missing_one() {
-        let found = difference(&table(), &rows(&["1\ta\tx", "2\tb\tx"]), &rows(&["1\ta\ty", "3\tc\tx"]), 10);
-        let told: Vec<_> = found.iter().map(|row| (row.change, row.key[0].as_str(), row.columns.clone())).collect();
+        let found = difference(
+            &table(),
+            &rows(&["1\ta\tx", "2\tb\tx"]),
+            &rows(&["1\ta\ty", "3\tc\tx"]),
+            10,
+        );
+        let told: Vec<_> = found
+            .iter()
+            .map(|row| (row.change, row.key[0].as_str(), row.columns.clone()))
+            .collect();
         assert_eq!(
             told,
             [
@@ -249,6 +358,9 @@ mod tests {
 
     #[test]
     fn fields_can_be_put_into_another_order() {
-        assert_eq!(reordered(b"1\t2\t3\n4\t5\t6\n", &[2, 0, 1]), b"3\t1\t2\n6\t4\t5\n");
+        assert_eq!(
+            reordered(b"1\t2\t3\n4\t5\t6\n", &[2, 0, 1]),
+            b"3\t1\t2\n6\t4\t5\n"
+        );
     }
 }

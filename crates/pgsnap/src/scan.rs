@@ -85,10 +85,17 @@ pub(crate) async fn scan<S: RowSink>(
     }
     // Dropping the set aborts the workers that are left, so the first failure ends the scan.
     while let Some(ended) = workers.join_next().await {
-        ended.map_err(|error| Error::WorkerDied { what: format!("reading rows ({error})") })??;
+        ended.map_err(|error| Error::WorkerDied {
+            what: format!("reading rows ({error})"),
+        })??;
     }
     let shared = Arc::into_inner(shared).expect("all workers have ended");
-    Ok(shared.tables.iter().zip(shared.tallies).map(|(table, tally)| table_census(table, tally)).collect())
+    Ok(shared
+        .tables
+        .iter()
+        .zip(shared.tallies)
+        .map(|(table, tally)| table_census(table, tally))
+        .collect())
 }
 
 /// Big tables first, in pieces of consecutive pages, so that the last minutes are not one
@@ -100,7 +107,14 @@ fn pieces(tables: &[Table]) -> VecDeque<Piece> {
             let pages = u64::try_from(part.size).unwrap_or(0) / PAGE;
             let splittable = part.heap && table.filter.is_none() && !table.columns.is_empty();
             if !splittable || pages <= PAGES_PER_PIECE * 3 / 2 {
-                pieces.push((part.total_size, Piece { table: index, part: part_index, pages: None }));
+                pieces.push((
+                    part.total_size,
+                    Piece {
+                        table: index,
+                        part: part_index,
+                        pages: None,
+                    },
+                ));
                 continue;
             }
             let count = pages.div_ceil(PAGES_PER_PIECE);
@@ -108,7 +122,14 @@ fn pieces(tables: &[Table]) -> VecDeque<Piece> {
                 // The last range is open: the table may have grown since it was measured.
                 let to = (piece + 1 < count).then(|| (piece + 1) * PAGES_PER_PIECE);
                 let range = Some((piece * PAGES_PER_PIECE, to));
-                pieces.push((part.total_size, Piece { table: index, part: part_index, pages: range }));
+                pieces.push((
+                    part.total_size,
+                    Piece {
+                        table: index,
+                        part: part_index,
+                        pages: range,
+                    },
+                ));
             }
         }
     }
@@ -118,31 +139,55 @@ fn pieces(tables: &[Table]) -> VecDeque<Piece> {
 
 async fn work<S: RowSink>(session: Session, shared: Arc<Shared>, mut sink: S) -> Result<()> {
     loop {
-        let piece = shared.queue.lock().expect("no worker panics while it holds the queue").pop_front();
+        let piece = shared
+            .queue
+            .lock()
+            .expect("no worker panics while it holds the queue")
+            .pop_front();
         let Some(piece) = piece else { break };
         read_piece(&session, &shared, &piece, &mut sink).await?;
     }
     sink.finish().await?;
     // A COPY stream ends before its final message is read; asking once more proves that no
     // error followed it.
-    session.execute("the end of a worker's snapshot", "COMMIT").await
+    session
+        .execute("the end of a worker's snapshot", "COMMIT")
+        .await
 }
 
 /// Rows are handed on in portions of about this size, to keep the cost per row low.
 const PORTION: usize = 64 << 10;
 
-async fn read_piece<S: RowSink>(session: &Session, shared: &Shared, piece: &Piece, sink: &mut S) -> Result<()> {
+async fn read_piece<S: RowSink>(
+    session: &Session,
+    shared: &Shared,
+    piece: &Piece,
+    sink: &mut S,
+) -> Result<()> {
     let table = &shared.tables[piece.table];
     let part = &table.parts[piece.part];
     let context = format!("reading {}", part.name);
     if shared.lock_per_piece {
-        session.execute(&format!("locking {}", part.name), &lock_statement(&part.name)).await?;
+        session
+            .execute(
+                &format!("locking {}", part.name),
+                &lock_statement(&part.name),
+            )
+            .await?;
     }
-    let mut stream = pin!(session.copy_out(&context, &table.copy_out(part, piece.pages)).await?);
+    let mut stream = pin!(
+        session
+            .copy_out(&context, &table.copy_out(part, piece.pages))
+            .await?
+    );
     let mut tally = Tally::new(table.digest_key());
     let mut portion: Vec<u8> = Vec::with_capacity(PORTION + (PORTION >> 2));
     loop {
-        let message = stream.next().await.transpose().map_err(|error| Error::query(&context, error))?;
+        let message = stream
+            .next()
+            .await
+            .transpose()
+            .map_err(|error| Error::query(&context, error))?;
         let ended = message.is_none();
         if let Some(bytes) = &message {
             portion.extend_from_slice(bytes);
@@ -151,12 +196,18 @@ async fn read_piece<S: RowSink>(session: &Session, shared: &Shared, piece: &Piec
         let at_row_end = portion.last() == Some(&b'\n');
         if ended || (portion.len() >= PORTION && at_row_end) {
             if !portion.is_empty() && !at_row_end {
-                return Err(Error::Damaged { what: format!("the server ended {} inside a row", part.name) });
+                return Err(Error::Damaged {
+                    what: format!("the server ended {} inside a row", part.name),
+                });
             }
             let before = tally.rows;
             tally.add_lines(&portion);
-            shared.progress.advance(Work { bytes: portion.len() as u64, rows: tally.rows - before });
-            let full = std::mem::replace(&mut portion, Vec::with_capacity(PORTION + (PORTION >> 2)));
+            shared.progress.advance(Work {
+                bytes: portion.len() as u64,
+                rows: tally.rows - before,
+            });
+            let full =
+                std::mem::replace(&mut portion, Vec::with_capacity(PORTION + (PORTION >> 2)));
             sink.rows(piece.table, Bytes::from(full)).await?;
         }
         if ended {
@@ -164,7 +215,9 @@ async fn read_piece<S: RowSink>(session: &Session, shared: &Shared, piece: &Piec
         }
     }
     sink.end_of_piece(piece.table).await?;
-    let mut slot = shared.tallies[piece.table].lock().expect("no worker panics while it holds a tally");
+    let mut slot = shared.tallies[piece.table]
+        .lock()
+        .expect("no worker panics while it holds a tally");
     match slot.as_mut() {
         Some(total) => total.merge(&tally),
         None => *slot = Some(tally),
@@ -174,13 +227,20 @@ async fn read_piece<S: RowSink>(session: &Session, shared: &Shared, piece: &Piec
 
 impl Table {
     fn digest_key(&self) -> Key {
-        let columns: Vec<String> = self.columns.iter().map(|column| column.name.clone()).collect();
+        let columns: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| column.name.clone())
+            .collect();
         Key::new(&columns, &self.key)
     }
 }
 
 fn table_census(table: &Table, tally: Mutex<Option<Tally>>) -> TableCensus {
-    let tally = tally.into_inner().expect("all workers have ended").unwrap_or_else(|| Tally::new(Key::WholeRow));
+    let tally = tally
+        .into_inner()
+        .expect("all workers have ended")
+        .unwrap_or_else(|| Tally::new(Key::WholeRow));
     TableCensus {
         name: table.name.clone(),
         columns: table.columns.clone(),
@@ -196,7 +256,11 @@ fn table_census(table: &Table, tally: Mutex<Option<Tally>>) -> TableCensus {
 
 /// About how much a scan will read, for progress.
 pub(crate) fn expected(tables: &[Table]) -> Work {
-    let bytes = tables.iter().flat_map(|table| &table.parts).map(|part| u64::try_from(part.total_size).unwrap_or(0)).sum();
+    let bytes = tables
+        .iter()
+        .flat_map(|table| &table.parts)
+        .map(|part| u64::try_from(part.total_size).unwrap_or(0))
+        .sum();
     Work { bytes, rows: 0 }
 }
 
@@ -212,28 +276,47 @@ mod tests {
         let size = (size_in_pages * PAGE) as i64;
         Table {
             name: name.clone(),
-            columns: vec![Column { name: "id".into(), r#type: "integer".into() }],
+            columns: vec![Column {
+                name: "id".into(),
+                r#type: "integer".into(),
+            }],
             key: vec!["id".into()],
             filter: None,
             with_partitions: false,
-            parts: vec![Part { oid: 1, name, size, total_size: size, heap }],
+            parts: vec![Part {
+                oid: 1,
+                name,
+                size,
+                total_size: size,
+                heap,
+            }],
         }
     }
 
     #[test]
     fn a_big_table_is_read_in_pieces_that_leave_no_page_out() {
-        let pieces: Vec<_> = pieces(&[table(PAGES_PER_PIECE * 3 + 1, true)]).into_iter().map(|piece| piece.pages.unwrap()).collect();
+        let pieces: Vec<_> = pieces(&[table(PAGES_PER_PIECE * 3 + 1, true)])
+            .into_iter()
+            .map(|piece| piece.pages.unwrap())
+            .collect();
         assert_eq!(pieces.len(), 4);
         assert_eq!(pieces[0].0, 0);
         for pair in pieces.windows(2) {
             assert_eq!(pair[0].1, Some(pair[1].0));
         }
-        assert_eq!(pieces[3].1, None, "the last piece is open: the table may have grown");
+        assert_eq!(
+            pieces[3].1, None,
+            "the last piece is open: the table may have grown"
+        );
     }
 
     #[test]
     fn other_access_methods_and_small_tables_are_read_whole() {
-        assert!(pieces(&[table(PAGES_PER_PIECE * 3, false)])[0].pages.is_none());
+        assert!(
+            pieces(&[table(PAGES_PER_PIECE * 3, false)])[0]
+                .pages
+                .is_none()
+        );
         assert!(pieces(&[table(10, true)])[0].pages.is_none());
     }
 }

@@ -115,7 +115,12 @@ impl ScratchServer {
         }
     }
 
-    async fn start_in(directory: &Path, bin: &Path, user: Option<ServerUser>, options: &ScratchOptions) -> Result<Self> {
+    async fn start_in(
+        directory: &Path,
+        bin: &Path,
+        user: Option<ServerUser>,
+        options: &ScratchOptions,
+    ) -> Result<Self> {
         let password = SecretString::from(new_password());
         initialise(directory, bin, user, &password).await?;
         let port = if options.tcp { free_port()? } else { 5432 };
@@ -134,8 +139,15 @@ impl ScratchServer {
     /// A database on this server, reached through its socket as superuser.
     #[must_use]
     pub fn database(&self, name: &str) -> Database {
-        let url = format!("host={} port={} user={} dbname=postgres", self.directory.display(), self.port, self.superuser);
-        Database::from_url(&url).expect("the directory is ours and has no odd characters").with_name(name)
+        let url = format!(
+            "host={} port={} user={} dbname=postgres",
+            self.directory.display(),
+            self.port,
+            self.superuser
+        );
+        Database::from_url(&url)
+            .expect("the directory is ours and has no odd characters")
+            .with_name(name)
     }
 
     /// A database on this server, reached through loopback with the generated password.
@@ -143,9 +155,15 @@ impl ScratchServer {
     /// `None` unless the server was started with [`ScratchOptions::tcp`].
     #[must_use]
     pub fn tcp_database(&self, name: &str) -> Option<Database> {
-        let url = format!("host=127.0.0.1 port={} user={} dbname=postgres", self.port, self.superuser);
-        let database = Database::from_url(&url).expect("the URL is ours").with_name(name);
-        self.tcp.then(|| database.with_password(self.password.clone()))
+        let url = format!(
+            "host=127.0.0.1 port={} user={} dbname=postgres",
+            self.port, self.superuser
+        );
+        let database = Database::from_url(&url)
+            .expect("the URL is ours")
+            .with_name(name);
+        self.tcp
+            .then(|| database.with_password(self.password.clone()))
     }
 
     /// The directory with socket, data and log.
@@ -167,9 +185,16 @@ impl ScratchServer {
     pub fn kill(&self) -> Result<()> {
         let path = self.directory.join("data/postmaster.pid");
         let text = fs_err::read_to_string(&path).map_err(|error| Error::file(&path, error))?;
-        let pid = text.lines().next().and_then(|line| line.parse().ok()).and_then(rustix::process::Pid::from_raw);
-        let pid = pid.ok_or_else(|| Error::Scratch { reason: "its process id cannot be read".into() })?;
-        rustix::process::kill_process(pid, rustix::process::Signal::QUIT).map_err(|error| Error::file(&path, error.into()))
+        let pid = text
+            .lines()
+            .next()
+            .and_then(|line| line.parse().ok())
+            .and_then(rustix::process::Pid::from_raw);
+        let pid = pid.ok_or_else(|| Error::Scratch {
+            reason: "its process id cannot be read".into(),
+        })?;
+        rustix::process::kill_process(pid, rustix::process::Signal::QUIT)
+            .map_err(|error| Error::file(&path, error.into()))
     }
 
     async fn wait_until_ready(&mut self) -> Result<()> {
@@ -177,19 +202,29 @@ impl ScratchServer {
         loop {
             match Session::open(&self.database("postgres"), "scratch").await {
                 Ok(_) => return Ok(()),
-                Err(_) if Instant::now() < deadline && self.log().is_none_or(|log| !log.contains("FATAL")) => {
+                Err(_)
+                    if Instant::now() < deadline
+                        && self.log().is_none_or(|log| !log.contains("FATAL")) =>
+                {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
                 Err(error) => {
-                    let log = self.log().map(|log| last_lines(log.as_bytes())).unwrap_or_default();
-                    return Err(Error::Scratch { reason: format!("{error}; its log ends: {log}") });
+                    let log = self
+                        .log()
+                        .map(|log| last_lines(log.as_bytes()))
+                        .unwrap_or_default();
+                    return Err(Error::Scratch {
+                        reason: format!("{error}; its log ends: {log}"),
+                    });
                 }
             }
         }
     }
 
     fn log(&self) -> Option<String> {
-        fs_err::read_to_string(self.directory.join("log")).ok().filter(|log| !log.contains("starting up"))
+        fs_err::read_to_string(self.directory.join("log"))
+            .ok()
+            .filter(|log| !log.contains("starting up"))
     }
 }
 
@@ -216,10 +251,19 @@ impl ServerUser {
         let path = Path::new("/etc/passwd");
         let passwd = fs_err::read_to_string(path).map_err(|error| Error::file(path, error))?;
         let user = ["postgres", "nobody"].iter().find_map(|name| {
-            let fields: Vec<&str> = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields[0] == *name)?;
-            Some(Self { uid: fields.get(2)?.parse().ok()?, gid: fields.get(3)?.parse().ok()? })
+            let fields: Vec<&str> = passwd
+                .lines()
+                .map(|line| line.split(':').collect::<Vec<_>>())
+                .find(|fields| fields[0] == *name)?;
+            Some(Self {
+                uid: fields.get(2)?.parse().ok()?,
+                gid: fields.get(3)?.parse().ok()?,
+            })
         });
-        user.map(Some).ok_or_else(|| Error::Scratch { reason: "PostgreSQL refuses to run as root, and there is no user postgres or nobody".into() })
+        user.map(Some).ok_or_else(|| Error::Scratch {
+            reason: "PostgreSQL refuses to run as root, and there is no user postgres or nobody"
+                .into(),
+        })
     }
 
     fn apply(user: Option<Self>, command: &mut Command) {
@@ -265,67 +309,147 @@ fn sweep(parent: &Path) {
     let is_alive = |pid: &str| Path::new("/proc").join(pid).exists();
     for entry in fs_err::read_dir(parent).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let Some(owner) = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()) else { continue };
+        let Some(owner) = name
+            .strip_prefix(PREFIX)
+            .and_then(|rest| rest.split('-').next())
+        else {
+            continue;
+        };
         let server = fs_err::read_to_string(entry.path().join("data/postmaster.pid"));
-        let server_alive = server.ok().and_then(|text| text.lines().next().map(&is_alive)).unwrap_or(false);
+        let server_alive = server
+            .ok()
+            .and_then(|text| text.lines().next().map(&is_alive))
+            .unwrap_or(false);
         if Path::new("/proc/self").exists() && !is_alive(owner) && !server_alive {
-            tracing::info!(directory = name, "removing the left-over of a scratch server");
+            tracing::info!(
+                directory = name,
+                "removing the left-over of a scratch server"
+            );
             let _ = fs_err::remove_dir_all(entry.path());
         }
     }
 }
 
-async fn initialise(directory: &Path, bin: &Path, user: Option<ServerUser>, password: &SecretString) -> Result<()> {
+async fn initialise(
+    directory: &Path,
+    bin: &Path,
+    user: Option<ServerUser>,
+    password: &SecretString,
+) -> Result<()> {
     let password_file = directory.join("password");
-    let mut file = fs_err::File::create(&password_file).map_err(|error| Error::file(&password_file, error))?;
-    file.write_all(password.expose_secret().as_bytes()).map_err(|error| Error::file(&password_file, error))?;
+    let mut file =
+        fs_err::File::create(&password_file).map_err(|error| Error::file(&password_file, error))?;
+    file.write_all(password.expose_secret().as_bytes())
+        .map_err(|error| Error::file(&password_file, error))?;
     if let Some(user) = user {
-        chown(&password_file, Some(user.uid), Some(user.gid)).map_err(|error| Error::file(&password_file, error))?;
+        chown(&password_file, Some(user.uid), Some(user.gid))
+            .map_err(|error| Error::file(&password_file, error))?;
     }
     let mut command = Command::new(bin.join("initdb"));
-    command.args(["--username", SUPERUSER, "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"]);
-    command.args(["--auth-local=trust", "--auth-host=scram-sha-256", "--pwfile"]).arg(&password_file);
-    command.arg("--pgdata").arg(directory.join("data")).current_dir(directory);
+    command.args([
+        "--username",
+        SUPERUSER,
+        "--encoding=UTF8",
+        "--locale=C.UTF-8",
+        "--no-sync",
+        "--no-instructions",
+    ]);
+    command
+        .args([
+            "--auth-local=trust",
+            "--auth-host=scram-sha-256",
+            "--pwfile",
+        ])
+        .arg(&password_file);
+    command
+        .arg("--pgdata")
+        .arg(directory.join("data"))
+        .current_dir(directory);
     ServerUser::apply(user, &mut command);
     let output = tokio::task::spawn_blocking(move || command.stdin(Stdio::null()).output())
         .await
-        .map_err(|_| Error::WorkerDied { what: "running initdb".into() })?
-        .map_err(|source| Error::ToolStart { tool: "initdb".into(), source })?;
+        .map_err(|_| Error::WorkerDied {
+            what: "running initdb".into(),
+        })?
+        .map_err(|source| Error::ToolStart {
+            tool: "initdb".into(),
+            source,
+        })?;
     let _ = fs_err::remove_file(&password_file);
     if output.status.success() {
         Ok(())
     } else {
-        Err(Error::ToolFailed { tool: "initdb".into(), status: output.status.to_string(), stderr: last_lines(&output.stderr) })
+        Err(Error::ToolFailed {
+            tool: "initdb".into(),
+            status: output.status.to_string(),
+            stderr: last_lines(&output.stderr),
+        })
     }
 }
 
-fn start_server(directory: &Path, bin: &Path, user: Option<ServerUser>, port: u16, options: &ScratchOptions) -> Result<Child> {
+fn start_server(
+    directory: &Path,
+    bin: &Path,
+    user: Option<ServerUser>,
+    port: u16,
+    options: &ScratchOptions,
+) -> Result<Child> {
     let log = directory.join("log");
-    let log_file = fs_err::File::create(&log).map_err(|error| Error::file(&log, error))?.into_file();
-    let log_copy = log_file.try_clone().map_err(|error| Error::file(&log, error))?;
+    let log_file = fs_err::File::create(&log)
+        .map_err(|error| Error::file(&log, error))?
+        .into_file();
+    let log_copy = log_file
+        .try_clone()
+        .map_err(|error| Error::file(&log, error))?;
     let mut command = Command::new("sh");
     command.args(["-c", LIFELINE, "sh"]).arg(directory);
-    command.arg(bin.join("postgres")).arg("-D").arg(directory.join("data"));
-    command.arg("-k").arg(directory).args(["-p", &port.to_string()]);
-    let listen = if options.tcp { "listen_addresses=127.0.0.1" } else { "listen_addresses=" };
+    command
+        .arg(bin.join("postgres"))
+        .arg("-D")
+        .arg(directory.join("data"));
+    command
+        .arg("-k")
+        .arg(directory)
+        .args(["-p", &port.to_string()]);
+    let listen = if options.tcp {
+        "listen_addresses=127.0.0.1"
+    } else {
+        "listen_addresses="
+    };
     let fast = if options.fast { FAST } else { &[] };
-    let settings = fast.iter().copied().chain([listen, "max_locks_per_transaction=1024"]).chain(options.settings.iter().map(String::as_str));
+    let settings = fast
+        .iter()
+        .copied()
+        .chain([listen, "max_locks_per_transaction=1024"])
+        .chain(options.settings.iter().map(String::as_str));
     for setting in settings {
         command.args(["-c", setting]);
     }
     // A group of its own: Ctrl-C at the terminal is for us, and we stop the server ourselves.
     command.current_dir(directory).process_group(0);
     ServerUser::apply(user, &mut command);
-    command.stdin(Stdio::piped()).stdout(log_file).stderr(log_copy);
-    command.spawn().map_err(|source| Error::ToolStart { tool: "postgres".into(), source })
+    command
+        .stdin(Stdio::piped())
+        .stdout(log_file)
+        .stderr(log_copy);
+    command.spawn().map_err(|source| Error::ToolStart {
+        tool: "postgres".into(),
+        source,
+    })
 }
 
 fn free_port() -> Result<u16> {
     let failed = |error| Error::file("a port of 127.0.0.1", error);
-    Ok(TcpListener::bind("127.0.0.1:0").map_err(failed)?.local_addr().map_err(failed)?.port())
+    Ok(TcpListener::bind("127.0.0.1:0")
+        .map_err(failed)?
+        .local_addr()
+        .map_err(failed)?
+        .port())
 }
 
 fn new_password() -> String {
     use std::hash::{BuildHasher, RandomState};
-    (0..4u8).map(|n| format!("{:016x}", RandomState::new().hash_one(n))).collect()
+    (0..4u8)
+        .map(|n| format!("{:016x}", RandomState::new().hash_one(n)))
+        .collect()
 }

@@ -11,15 +11,23 @@ use crate::name::quote_literal;
 ///
 /// * `\set ON_ERROR_STOP on`: without it psql goes on after an error and exits 0.
 /// * `\restrict`: from here on psql obeys no meta-command, so names and values of a hostile source cannot
-///   run programs (CVE-2025-8714). A psql from before that release does not know the command;
-///   `\if` lets it pass by. There is no `\unrestrict`: the session ends with the file.
+///   run programs (CVE-2025-8714). A psql from before that release does not know the command, and
+///   `\if` cannot wrap it (`\endif` would be refused), so it comes out of a variable that is empty
+///   for old versions. There is no `\unrestrict`: the session ends with the file.
 /// * `BEGIN`: a file that was cut commits nothing, although psql would accept a half COPY.
 /// * `transaction_timeout` exists from version 17 on, so it is set only where it exists.
 pub(crate) fn prologue(facts: &Facts) -> String {
     let key = restrict_key(facts);
-    let origin = format!("database {}, PostgreSQL {}, snapshot of {}", facts.database, facts.server_version, facts.now)
-        .replace(['\n', '\r'], " ");
-    let encoding = if facts.encoding == "SQL_ASCII" { "SQL_ASCII" } else { "UTF8" };
+    let origin = format!(
+        "database {}, PostgreSQL {}, snapshot of {}",
+        facts.database, facts.server_version, facts.now
+    )
+    .replace(['\n', '\r'], " ");
+    let encoding = if facts.encoding == "SQL_ASCII" {
+        "SQL_ASCII"
+    } else {
+        "UTF8"
+    };
     format!(
         "-- pgsnap/1: {origin}
 --
@@ -27,12 +35,11 @@ pub(crate) fn prologue(facts: &Facts) -> String {
 --   set -o pipefail
 --   age -d -i KEYFILE FILE.sql.gz.age | gunzip | psql -X -v ON_ERROR_STOP=1 -d DATABASE
 \\set ON_ERROR_STOP on
-SELECT :'VERSION_NUM'::int >= CASE :'VERSION_NUM'::int / 10000
-         WHEN 13 THEN 130022 WHEN 14 THEN 140019 WHEN 15 THEN 150014 WHEN 16 THEN 160010 ELSE 170006
-       END AS pgsnap_restrict \\gset
-\\if :pgsnap_restrict
-\\restrict {key}
-\\endif
+SELECT CASE WHEN :'VERSION_NUM'::int >=
+         CASE :'VERSION_NUM'::int / 10000
+           WHEN 13 THEN 130022 WHEN 14 THEN 140019 WHEN 15 THEN 150014 WHEN 16 THEN 160010 ELSE 170006
+         END THEN '\\restrict {key}' ELSE '' END AS pgsnap_restrict \\gset
+:pgsnap_restrict
 BEGIN;
 SET statement_timeout = 0;
 SET lock_timeout = 0;
@@ -80,25 +87,37 @@ const TABLES_PER_BLOCK: usize = 500;
 /// They stand before the post-data section: policies, privileges and triggers, which could hide
 /// rows from the restoring role, do not exist yet.
 pub(crate) fn check_block(tables: &[TableCensus]) -> String {
-    let mut sql = String::from("\n-- Every table has exactly the rows that were dumped, or nothing is committed.\n");
+    let mut sql = String::from(
+        "\n-- Every table has exactly the rows that were dumped, or nothing is committed.\n",
+    );
     for block in tables.chunks(TABLES_PER_BLOCK) {
         let mut body = String::new();
         for table in block {
-            let count = count_statement(&table.name, table.with_partitions, table.filter.as_deref());
-            let count = count.replacen("pg_catalog.count(*)", "pg_catalog.count(*) INTO pgsnap_found", 1);
+            let count =
+                count_statement(&table.name, table.with_partitions, table.filter.as_deref());
+            let count = count.replacen(
+                "pg_catalog.count(*)",
+                "pg_catalog.count(*) INTO pgsnap_found",
+                1,
+            );
             let (name, rows) = (quote_literal(&table.name.to_string()), table.rows);
             writeln!(body, "  {count};\n  IF pgsnap_found <> {rows} THEN\n    RAISE EXCEPTION 'pgsnap: table % has % rows, the backup holds %', {name}, pgsnap_found, {rows};\n  END IF;")
                 .expect("writing to a string cannot fail");
         }
         let tag = unused_tag(&body);
-        sql.push_str(&format!("DO ${tag}$\nDECLARE\n  pgsnap_found bigint;\nBEGIN\n{body}END\n${tag}$;\n"));
+        sql.push_str(&format!(
+            "DO ${tag}$\nDECLARE\n  pgsnap_found bigint;\nBEGIN\n{body}END\n${tag}$;\n"
+        ));
     }
     sql
 }
 
 /// A dollar-quote tag that does not occur in the text.
 fn unused_tag(text: &str) -> String {
-    (0..).map(|n| format!("pgsnap{n}")).find(|tag| !text.contains(&format!("${tag}$"))).expect("a text is finite")
+    (0..)
+        .map(|n| format!("pgsnap{n}"))
+        .find(|tag| !text.contains(&format!("${tag}$")))
+        .expect("a text is finite")
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ const SETTINGS: &str = "
     SET xmloption = 'content';
     SET lc_monetary = 'C';
     SET TimeZone = 'UTC';
+    SET quote_all_identifiers = off;
     SET client_min_messages = 'warning';
     SET check_function_bodies = off;
     SET jit = off;
@@ -34,8 +35,6 @@ const SETTINGS: &str = "
     SELECT pg_catalog.set_config('search_path', '', false);
     SELECT pg_catalog.set_config(name, '0', false)
       FROM pg_catalog.pg_settings WHERE name = 'transaction_timeout';
-    SELECT pg_catalog.set_config(name, 'view, foreign-table', false)
-      FROM pg_catalog.pg_settings WHERE name = 'restrict_nonsystem_relation_kind';
 ";
 
 /// A connection whose driver task ends with it: dropping a session in the middle of a COPY closes
@@ -50,13 +49,18 @@ impl Session {
     pub(crate) async fn open(database: &Database, purpose: &str) -> Result<Self> {
         let target = database.to_string();
         let name = format!("pgsnap {purpose}");
-        let (client, connection) = database.config(&name).connect(NoTls).await.map_err(|source| {
-            if source.as_db_error().is_some() {
-                Error::query(format!("the connection to {target}"), source)
-            } else {
-                Error::Connect { target, source }
-            }
-        })?;
+        let (client, connection) =
+            database
+                .config(&name)
+                .connect(NoTls)
+                .await
+                .map_err(|source| {
+                    if source.as_db_error().is_some() {
+                        Error::query(format!("the connection to {target}"), source)
+                    } else {
+                        Error::Connect { target, source }
+                    }
+                })?;
         let driver = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "the connection ended");
@@ -75,35 +79,80 @@ impl Session {
         Ok(session)
     }
 
+    /// Refuses to read views and foreign tables: one that took a table's name must not run its code with
+    /// our rights (CVE-2024-7348). For sessions that read rows; a restore must refresh views.
+    pub(crate) async fn read_tables_only(&self) -> Result<()> {
+        const SQL: &str = "SELECT pg_catalog.set_config(name, 'view, foreign-table', false)
+            FROM pg_catalog.pg_settings WHERE name = 'restrict_nonsystem_relation_kind'";
+        self.execute("the session settings", SQL).await
+    }
+
     /// Runs one or more statements that return nothing of interest.
     pub(crate) async fn execute(&self, context: &str, sql: &str) -> Result<()> {
-        self.client.batch_execute(sql).await.map_err(|error| Error::query(context, error))
+        self.client
+            .batch_execute(sql)
+            .await
+            .map_err(|error| Error::query(context, error))
     }
 
-    pub(crate) async fn rows(&self, context: &str, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
-        self.client.query(sql, parameters).await.map_err(|error| Error::query(context, error))
+    pub(crate) async fn rows(
+        &self,
+        context: &str,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>> {
+        self.client
+            .query(sql, parameters)
+            .await
+            .map_err(|error| Error::query(context, error))
     }
 
-    pub(crate) async fn row(&self, context: &str, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row> {
-        self.client.query_one(sql, parameters).await.map_err(|error| Error::query(context, error))
+    pub(crate) async fn row(
+        &self,
+        context: &str,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row> {
+        self.client
+            .query_one(sql, parameters)
+            .await
+            .map_err(|error| Error::query(context, error))
     }
 
     /// Rows as they arrive, for results that do not fit in memory.
-    pub(crate) async fn stream(&self, context: &str, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<RowStream> {
-        self.client.query_raw(sql, parameters.iter().copied()).await.map_err(|error| Error::query(context, error))
+    pub(crate) async fn stream(
+        &self,
+        context: &str,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<RowStream> {
+        self.client
+            .query_raw(sql, parameters.iter().copied())
+            .await
+            .map_err(|error| Error::query(context, error))
     }
 
     pub(crate) async fn copy_out(&self, context: &str, sql: &str) -> Result<CopyOutStream> {
-        self.client.copy_out(sql).await.map_err(|error| Error::query(context, error))
+        self.client
+            .copy_out(sql)
+            .await
+            .map_err(|error| Error::query(context, error))
     }
 
     pub(crate) async fn copy_in(&self, context: &str, sql: &str) -> Result<CopyInSink<Bytes>> {
-        self.client.copy_in(sql).await.map_err(|error| Error::query(context, error))
+        self.client
+            .copy_in(sql)
+            .await
+            .map_err(|error| Error::query(context, error))
     }
 
     /// The first column of the first row, as text. For the user's own checks.
     pub(crate) async fn scalar(&self, context: &str, sql: &str) -> Result<Option<String>> {
-        let messages = self.client.simple_query(sql).await.map_err(|error| Error::query(context, error))?;
+        let messages = self
+            .client
+            .simple_query(sql)
+            .await
+            .map_err(|error| Error::query(context, error))?;
         Ok(messages.iter().find_map(|message| match message {
             tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
             _ => None,
@@ -119,15 +168,18 @@ impl Drop for Session {
 
 /// Runs one query against a database and returns the first column of its first row as text.
 ///
-/// `None` means no row, or NULL. The session has the fixed settings of this crate except that
-/// `search_path` is `"$user", public`, and it is read-only: this is meant for checks.
+/// `None` means no row, or NULL. The session has the defaults of its role and database, as an
+/// application would, except that it is read-only: this is meant for checks.
 ///
 /// # Errors
 /// Connection errors and whatever the server answers.
 pub async fn query_scalar(database: &Database, sql: &str) -> Result<Option<String>> {
     let session = Session::open(database, "check").await?;
     session
-        .execute("the session settings", "SET search_path = \"$user\", public; SET default_transaction_read_only = on")
+        .execute(
+            "the session settings",
+            "RESET ALL; SET default_transaction_read_only = on",
+        )
         .await?;
     session.scalar("a check", sql).await
 }

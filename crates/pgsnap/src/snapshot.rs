@@ -39,8 +39,13 @@ impl Snapshot {
     /// # Errors
     /// [`Error::SnapshotUnstable`] if tables keep changing, [`Error::RowSecurity`] and
     /// [`Error::NotReadable`] if this role would see less than everything.
-    pub(crate) async fn take(database: &Database, purpose: &str, lock_timeout: Duration) -> Result<Self> {
+    pub(crate) async fn take(
+        database: &Database,
+        purpose: &str,
+        lock_timeout: Duration,
+    ) -> Result<Self> {
         let leader = Session::open(database, purpose).await?;
+        leader.read_tables_only().await?;
         // Refuses a server that is too old before anything else is asked of it.
         Facts::read(&leader).await?;
         let mut detail = String::new();
@@ -56,17 +61,28 @@ impl Snapshot {
                         id,
                         database: database.clone(),
                         eager,
-                        lock_statements: if eager { lock_statements(&relations.lockable, " NOWAIT") } else { Vec::new() },
+                        lock_statements: if eager {
+                            lock_statements(&relations.lockable, " NOWAIT")
+                        } else {
+                            Vec::new()
+                        },
                     });
                 }
                 Err(change) => {
-                    tracing::info!(attempt, change, "tables changed while the snapshot was taken; trying again");
+                    tracing::info!(
+                        attempt,
+                        change,
+                        "tables changed while the snapshot was taken; trying again"
+                    );
                     detail = change;
                     leader.execute("the end of the attempt", "ROLLBACK").await?;
                 }
             }
         }
-        Err(Error::SnapshotUnstable { attempts: ATTEMPTS, detail })
+        Err(Error::SnapshotUnstable {
+            attempts: ATTEMPTS,
+            detail,
+        })
     }
 
     /// A further session that sees exactly this snapshot. It locks without waiting: waiting behind
@@ -74,11 +90,14 @@ impl Snapshot {
     /// the leader holds the lock they wait for and waits for us outside of the server.
     pub(crate) async fn worker(&self, purpose: &str) -> Result<Session> {
         let session = Session::open(&self.database, purpose).await?;
+        session.read_tables_only().await?;
         let begin = format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{}'",
             self.id
         );
-        session.execute("the import of the snapshot", &begin).await?;
+        session
+            .execute("the import of the snapshot", &begin)
+            .await?;
         for statement in &self.lock_statements {
             session.execute("locking the tables", statement).await?;
         }
@@ -92,12 +111,17 @@ impl Snapshot {
 
     /// Makes sure the leader is still there: without it the snapshot meant nothing towards the end.
     pub(crate) async fn finish(self) -> Result<()> {
-        self.leader.execute("the end of the snapshot", "COMMIT").await
+        self.leader
+            .execute("the end of the snapshot", "COMMIT")
+            .await
     }
 }
 
 /// One attempt. The inner error tells what changed and asks for another attempt.
-async fn try_take(leader: &Session, lock_timeout: Duration) -> Result<std::result::Result<(Relations, String), String>> {
+async fn try_take(
+    leader: &Session,
+    lock_timeout: Duration,
+) -> Result<std::result::Result<(Relations, String), String>> {
     let before = Relations::read(leader).await?;
     let begin = format!(
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = {}",
@@ -108,14 +132,25 @@ async fn try_take(leader: &Session, lock_timeout: Duration) -> Result<std::resul
         match leader.execute("locking the tables", &statement).await {
             Ok(()) => {}
             // A table was dropped or renamed since the list was read.
-            Err(Error::Server { code, message, .. }) if matches!(code.as_str(), "42P01" | "3F000" | "42809") => {
+            Err(Error::Server { code, message, .. })
+                if matches!(code.as_str(), "42P01" | "3F000" | "42809") =>
+            {
                 return Ok(Err(message));
             }
             Err(error) => return Err(error),
         }
     }
-    let id: String = leader.row("exporting the snapshot", "SELECT pg_catalog.pg_export_snapshot()", &[]).await?.get(0);
-    leader.execute("the lock timeout", "SET LOCAL lock_timeout = 0").await?;
+    let id: String = leader
+        .row(
+            "exporting the snapshot",
+            "SELECT pg_catalog.pg_export_snapshot()",
+            &[],
+        )
+        .await?
+        .get(0);
+    leader
+        .execute("the lock timeout", "SET LOCAL lock_timeout = 0")
+        .await?;
     let mut after = Relations::read(leader).await?;
     if let Some(change) = difference(&before.lockable, &after.lockable) {
         return Ok(Err(change));
@@ -131,7 +166,9 @@ fn difference(before: &[Lockable], after: &[Lockable]) -> Option<String> {
     let gone = before.iter().find(|relation| !after.contains(relation));
     let new = after.iter().find(|relation| !before.contains(relation));
     Some(match (gone, new) {
-        (Some(old), Some(new)) if old.oid == new.oid => format!("{} was rewritten or renamed", old.name),
+        (Some(old), Some(new)) if old.oid == new.oid => {
+            format!("{} was rewritten or renamed", old.name)
+        }
         (Some(old), _) => format!("{} disappeared", old.name),
         (_, Some(new)) => format!("{} appeared", new.name),
         (None, None) => "the order of the tables changed".to_owned(),
@@ -142,7 +179,11 @@ fn lock_statements(relations: &[Lockable], suffix: &str) -> Vec<String> {
     relations
         .chunks(LOCK_BATCH)
         .map(|batch| {
-            let names = batch.iter().map(|relation| format!("ONLY {}", relation.name.quoted())).collect::<Vec<_>>().join(", ");
+            let names = batch
+                .iter()
+                .map(|relation| format!("ONLY {}", relation.name.quoted()))
+                .collect::<Vec<_>>()
+                .join(", ");
             format!("LOCK TABLE {names} IN ACCESS SHARE MODE{suffix}")
         })
         .collect()
@@ -150,7 +191,10 @@ fn lock_statements(relations: &[Lockable], suffix: &str) -> Vec<String> {
 
 /// The statement with which a worker locks one relation if it did not lock all at its start.
 pub(crate) fn lock_statement(relation: &crate::name::TableName) -> String {
-    format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE NOWAIT", relation.quoted())
+    format!(
+        "LOCK TABLE ONLY {} IN ACCESS SHARE MODE NOWAIT",
+        relation.quoted()
+    )
 }
 
 #[cfg(test)]
@@ -159,13 +203,20 @@ mod tests {
     use crate::name::TableName;
 
     fn relation(oid: u32, name: &str, filenode: u32) -> Lockable {
-        Lockable { oid, name: TableName::new("public", name), filenode }
+        Lockable {
+            oid,
+            name: TableName::new("public", name),
+            filenode,
+        }
     }
 
     #[test]
     fn a_rewritten_table_is_noticed_by_its_file() {
         let change = difference(&[relation(1, "a", 10)], &[relation(1, "a", 11)]);
-        assert_eq!(change.as_deref(), Some("\"public\".\"a\" was rewritten or renamed"));
+        assert_eq!(
+            change.as_deref(),
+            Some("\"public\".\"a\" was rewritten or renamed")
+        );
     }
 
     #[test]

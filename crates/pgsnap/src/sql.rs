@@ -8,7 +8,10 @@
 /// comments between statements. A last statement without semicolon is kept.
 #[must_use]
 pub(crate) fn statements(text: &str) -> Vec<String> {
-    let mut scanner = Scanner { bytes: text.as_bytes(), at: 0 };
+    let mut scanner = Scanner {
+        bytes: text.as_bytes(),
+        at: 0,
+    };
     let mut found = Vec::new();
     loop {
         scanner.skip_blank();
@@ -19,6 +22,13 @@ pub(crate) fn statements(text: &str) -> Vec<String> {
         scanner.skip_statement();
         found.push(text[start..scanner.at].trim_end().to_owned());
     }
+}
+
+/// Whether a statement is one of the settings that `pg_dump` toggles between objects:
+/// `default_tablespace` and `default_table_access_method`. Others, such as SET SESSION
+/// AUTHORIZATION, belong to the statements around them.
+pub(crate) fn is_default_setting(statement: &str) -> bool {
+    statement.starts_with("SET default_")
 }
 
 struct Scanner<'a> {
@@ -72,7 +82,8 @@ impl Scanner<'_> {
     }
 
     fn skip_line_comment(&mut self) {
-        self.at = memchr::memchr(b'\n', &self.bytes[self.at..]).map_or(self.bytes.len(), |n| self.at + n + 1);
+        self.at = memchr::memchr(b'\n', &self.bytes[self.at..])
+            .map_or(self.bytes.len(), |n| self.at + n + 1);
     }
 
     /// Block comments nest in SQL.
@@ -112,10 +123,14 @@ impl Scanner<'_> {
 
     fn skip_dollar(&mut self) {
         let rest = &self.bytes[self.at..];
-        let tag = rest[1..].iter().position(|&byte| byte == b'$').map(|n| &rest[..n + 2]);
+        let tag = rest[1..]
+            .iter()
+            .position(|&byte| byte == b'$')
+            .map(|n| &rest[..n + 2]);
         let is_tag = |tag: &[u8]| {
             let name = &tag[1..tag.len() - 1];
-            name.iter().all(|&byte| is_word(byte) && byte != b'$') && !name.first().is_some_and(u8::is_ascii_digit)
+            name.iter().all(|&byte| is_word(byte) && byte != b'$')
+                && !name.first().is_some_and(u8::is_ascii_digit)
         };
         match tag.filter(|tag| is_tag(tag)) {
             Some(tag) => {
@@ -184,18 +199,27 @@ mod tests {
     #[test]
     fn a_rule_with_several_statements_is_one() {
         let rule = "CREATE RULE r AS ON INSERT TO t DO ALSO ( DELETE FROM a; DELETE FROM b;\n);";
-        assert_eq!(statements(&format!("{rule}\nSELECT 1;")), [rule, "SELECT 1;"]);
+        assert_eq!(
+            statements(&format!("{rule}\nSELECT 1;")),
+            [rule, "SELECT 1;"]
+        );
     }
 
     #[test]
     fn an_sql_standard_function_body_is_one() {
         let function = "CREATE FUNCTION f(a int) RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT CASE WHEN a > 1 THEN 1 END; SELECT 2; END;";
-        assert_eq!(statements(&format!("{function} SELECT 1;")), [function, "SELECT 1;"]);
+        assert_eq!(
+            statements(&format!("{function} SELECT 1;")),
+            [function, "SELECT 1;"]
+        );
     }
 
     #[test]
     fn dollar_parameters_and_names_are_no_quotes() {
-        assert_eq!(statements("SELECT $1; SELECT a$b FROM t; SELECT $1$2;").len(), 3);
+        assert_eq!(
+            statements("SELECT $1; SELECT a$b FROM t; SELECT $1$2;").len(),
+            3
+        );
     }
 
     #[test]

@@ -33,12 +33,18 @@ impl PgDump {
     /// [`Error::PgDumpMissing`] names what was found.
     pub async fn find(server_major: u32, directories: &[PathBuf]) -> Result<Self> {
         let installed = Self::installed(directories).await;
-        let found = installed.iter().map(|tool| format!("{} in {}", tool.version, tool.place())).collect();
+        let found = installed
+            .iter()
+            .map(|tool| format!("{} in {}", tool.version, tool.place()))
+            .collect();
         installed
             .into_iter()
             .filter(|tool| tool.major >= server_major)
             .min_by_key(|tool| tool.major)
-            .ok_or(Error::PgDumpMissing { server_major, found })
+            .ok_or(Error::PgDumpMissing {
+                server_major,
+                found,
+            })
     }
 
     /// Every installed `pg_dump`.
@@ -58,15 +64,35 @@ impl PgDump {
     }
 
     async fn at(directory: PathBuf) -> Option<Self> {
-        let output = Command::new(program(&directory, "pg_dump")).arg("--version").stdin(Stdio::null()).output().await.ok()?;
+        let output = Command::new(program(&directory, "pg_dump"))
+            .arg("--version")
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .ok()?;
         let text = String::from_utf8(output.stdout).ok()?;
-        let version = text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?.to_owned();
-        let major = version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
-        Some(Self { directory, version, major })
+        let version = text
+            .split_whitespace()
+            .find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?
+            .to_owned();
+        let major = version
+            .split(|c: char| !c.is_ascii_digit())
+            .next()?
+            .parse()
+            .ok()?;
+        Some(Self {
+            directory,
+            version,
+            major,
+        })
     }
 
     fn place(&self) -> String {
-        if self.directory.as_os_str().is_empty() { "the search path".into() } else { self.directory.display().to_string() }
+        if self.directory.as_os_str().is_empty() {
+            "the search path".into()
+        } else {
+            self.directory.display().to_string()
+        }
     }
 
     pub(crate) fn program(&self, name: &str) -> PathBuf {
@@ -75,7 +101,11 @@ impl PgDump {
 }
 
 fn program(directory: &Path, name: &str) -> PathBuf {
-    if directory.as_os_str().is_empty() { PathBuf::from(name) } else { directory.join(name) }
+    if directory.as_os_str().is_empty() {
+        PathBuf::from(name)
+    } else {
+        directory.join(name)
+    }
 }
 
 /// The `bin` directories of installed packages, in ascending order of version.
@@ -85,7 +115,12 @@ pub(crate) fn package_directories() -> Vec<PathBuf> {
         .filter_map(|root| fs_err::read_dir(root).ok())
         .flatten()
         .flatten()
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
+        .filter_map(|entry| {
+            Some((
+                entry.file_name().to_str()?.parse().ok()?,
+                entry.path().join("bin"),
+            ))
+        })
         .filter(|(_, path)| path.is_dir())
         .collect();
     directories.sort();
@@ -98,16 +133,30 @@ pub(crate) fn libpq_command(program: &Path, database: &Database) -> Command {
     for variable in FOREIGN_LIBPQ_VARIABLES {
         command.env_remove(variable);
     }
-    command.envs(database.libpq_environment()).env("PGAPPNAME", "pgsnap").env("LC_MESSAGES", "C");
-    command.kill_on_drop(true).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .envs(database.libpq_environment())
+        .env("PGAPPNAME", "pgsnap")
+        .env("LC_MESSAGES", "C");
+    command
+        .kill_on_drop(true)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
 /// Runs a program to its end, feeding `input`, and returns its stdout. All of it stays in memory.
 pub(crate) async fn output(mut command: Command, input: &[u8]) -> Result<Vec<u8>> {
     let tool = tool_name(&command);
-    command.kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|source| Error::ToolStart { tool: tool.clone(), source })?;
+    command
+        .kill_on_drop(true)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|source| Error::ToolStart {
+        tool: tool.clone(),
+        source,
+    })?;
     let mut stdin = child.stdin.take().expect("stdin is piped");
     let mut stdout = child.stdout.take().expect("stdout is piped");
     let mut stderr = child.stderr.take().expect("stderr is piped");
@@ -117,25 +166,46 @@ pub(crate) async fn output(mut command: Command, input: &[u8]) -> Result<Vec<u8>
         let _ = stdin.write_all(input).await;
         drop(stdin);
     };
-    let (_, read, read_err, status) =
-        tokio::join!(feed, stdout.read_to_end(&mut out), stderr.read_to_end(&mut err), child.wait());
-    let status = read.and(read_err).and(status).map_err(|source| Error::ToolStart { tool: tool.clone(), source })?;
+    let (_, read, read_err, status) = tokio::join!(
+        feed,
+        stdout.read_to_end(&mut out),
+        stderr.read_to_end(&mut err),
+        child.wait()
+    );
+    let status = read
+        .and(read_err)
+        .and(status)
+        .map_err(|source| Error::ToolStart {
+            tool: tool.clone(),
+            source,
+        })?;
     if status.success() {
         Ok(out)
     } else {
-        Err(Error::ToolFailed { tool, status: status.to_string(), stderr: last_lines(&err) })
+        Err(Error::ToolFailed {
+            tool,
+            status: status.to_string(),
+            stderr: last_lines(&err),
+        })
     }
 }
 
 pub(crate) fn tool_name(command: &Command) -> String {
-    Path::new(command.as_std().get_program()).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    Path::new(command.as_std().get_program())
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 /// The last few lines of a program's complaints, on one line.
 pub(crate) fn last_lines(stderr: &[u8]) -> String {
     const LINES: usize = 6;
     let text = String::from_utf8_lossy(stderr);
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
     lines[lines.len().saturating_sub(LINES)..].join(" / ")
 }
 
@@ -154,6 +224,9 @@ mod tests {
     #[tokio::test]
     async fn no_suitable_pg_dump_names_what_was_found() {
         let error = PgDump::find(99, &[]).await.unwrap_err();
-        assert!(error.hint().unwrap().contains("postgresql-client-99"), "{error}");
+        assert!(
+            error.hint().unwrap().contains("postgresql-client-99"),
+            "{error}"
+        );
     }
 }

@@ -21,7 +21,9 @@ pub struct VerifyOptions {
 
 impl Default for VerifyOptions {
     fn default() -> Self {
-        Self { jobs: default_jobs() }
+        Self {
+            jobs: default_jobs(),
+        }
     }
 }
 
@@ -45,13 +47,24 @@ const RUN: usize = 8;
 ///
 /// # Errors
 /// [`Error::Damaged`] names the table or member; [`Error::Read`] what the storage said.
-pub fn verify(archive: &Archive, options: &VerifyOptions, progress: &Arc<dyn Progress>) -> Result<Verified> {
+pub fn verify(
+    archive: &Archive,
+    options: &VerifyOptions,
+    progress: &Arc<dyn Progress>,
+) -> Result<Verified> {
     let manifest = archive.manifest();
-    let tallies: Vec<Mutex<Tally>> =
-        manifest.census.tables.iter().map(|table| Mutex::new(Tally::new(table.key()))).collect();
+    let tallies: Vec<Mutex<Tally>> = manifest
+        .census
+        .tables
+        .iter()
+        .map(|table| Mutex::new(Tally::new(table.key())))
+        .collect();
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
-    let expected = Work { bytes: manifest.members.iter().map(|member| member.raw).sum(), rows: manifest.census.rows() };
+    let expected = Work {
+        bytes: manifest.members.iter().map(|member| member.raw).sum(),
+        rows: manifest.census.rows(),
+    };
     progress.begin(Phase::Verify, expected);
 
     let worker = || -> Result<()> {
@@ -74,15 +87,27 @@ pub fn verify(archive: &Archive, options: &VerifyOptions, progress: &Arc<dyn Pro
             .collect();
         threads
             .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err(Error::WorkerDied { what: "verifying".into() })))
+            .map(|thread| {
+                thread.join().unwrap_or_else(|_| {
+                    Err(Error::WorkerDied {
+                        what: "verifying".into(),
+                    })
+                })
+            })
             .collect::<Result<Vec<()>>>()
     })?;
 
     for (table, tally) in manifest.census.tables.iter().zip(tallies) {
-        let tally = tally.into_inner().map_err(|_| Error::WorkerDied { what: "verifying".into() })?;
+        let tally = tally.into_inner().map_err(|_| Error::WorkerDied {
+            what: "verifying".into(),
+        })?;
         table.expect(&tally)?;
     }
-    Ok(Verified { tables: manifest.census.tables.len(), rows: manifest.census.rows(), bytes: expected.bytes })
+    Ok(Verified {
+        tables: manifest.census.tables.len(),
+        rows: manifest.census.rows(),
+        bytes: expected.bytes,
+    })
 }
 
 fn verify_member(
@@ -94,7 +119,10 @@ fn verify_member(
 ) -> Result<()> {
     let (MemberKind::Data, Some(index)) = (member.kind, member.table) else {
         reader.read(member)?;
-        progress.advance(Work { bytes: member.raw, rows: 0 });
+        progress.advance(Work {
+            bytes: member.raw,
+            rows: 0,
+        });
         return Ok(());
     };
     let table = &manifest.census.tables[index];
@@ -102,27 +130,48 @@ fn verify_member(
     let mut tally = Tally::new(table.key());
     tally.add_lines(&raw[rows]);
     if Some(tally.rows) != member.rows {
-        return Err(Error::damaged(format!("a member of {} holds {} rows instead of {:?}", table.name, tally.rows, member.rows)));
+        return Err(Error::damaged(format!(
+            "a member of {} holds {} rows instead of {:?}",
+            table.name, tally.rows, member.rows
+        )));
     }
-    tallies[index].lock().map_err(|_| Error::WorkerDied { what: "verifying".into() })?.merge(&tally);
-    progress.advance(Work { bytes: member.raw, rows: tally.rows });
+    tallies[index]
+        .lock()
+        .map_err(|_| Error::WorkerDied {
+            what: "verifying".into(),
+        })?
+        .merge(&tally);
+    progress.advance(Work {
+        bytes: member.raw,
+        rows: tally.rows,
+    });
     Ok(())
 }
 
 impl TableCensus {
     /// Where the key is in a row of this table.
     pub(crate) fn key(&self) -> Key {
-        let columns: Vec<String> = self.columns.iter().map(|column| column.name.clone()).collect();
+        let columns: Vec<String> = self
+            .columns
+            .iter()
+            .map(|column| column.name.clone())
+            .collect();
         Key::new(&columns, &self.key)
     }
 
     /// Compares rows that were read with what the census says of them.
     fn expect(&self, tally: &Tally) -> Result<()> {
         if tally.rows != self.rows || tally.bytes != self.bytes {
-            return Err(Error::damaged(format!("{} holds {} rows, the manifest says {}", self.name, tally.rows, self.rows)));
+            return Err(Error::damaged(format!(
+                "{} holds {} rows, the manifest says {}",
+                self.name, tally.rows, self.rows
+            )));
         }
         if tally.digest != self.digest || tally.buckets() != self.buckets {
-            return Err(Error::damaged(format!("the rows of {} are not those the manifest describes", self.name)));
+            return Err(Error::damaged(format!(
+                "the rows of {} are not those the manifest describes",
+                self.name
+            )));
         }
         Ok(())
     }

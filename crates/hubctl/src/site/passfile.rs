@@ -11,9 +11,14 @@ use crate::failure::Refusal;
 /// The password for this database, if the file has a line for it.
 pub(super) fn find(path: &Path, database: &Database) -> anyhow::Result<Option<SecretString>> {
     require_private(path)?;
-    let text = fs_err::read_to_string(path).map_err(|error| Refusal::usage(format!("the passfile cannot be read: {error}")))?;
+    let text = fs_err::read_to_string(path)
+        .map_err(|error| Refusal::usage(format!("the passfile cannot be read: {error}")))?;
     let port = database.port().to_string();
-    Ok(look_up(&text, [&host(database), &port, database.name(), database.user()]).map(SecretString::from))
+    Ok(look_up(
+        &text,
+        [&host(database), &port, database.name(), database.user()],
+    )
+    .map(SecretString::from))
 }
 
 /// libpq writes `localhost` for the default socket directory, and other directories as they are.
@@ -25,13 +30,20 @@ fn host(database: &Database) -> String {
 }
 
 fn look_up(text: &str, wanted: [&str; 4]) -> Option<String> {
-    text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
-        let fields = split(line);
-        let [host, port, name, user, password] = fields.as_slice() else { return None };
-        let fits = |field: &String, wanted: &str| field == "*" || field == wanted;
-        let all = [host, port, name, user].into_iter().zip(wanted).all(|(field, wanted)| fits(field, wanted));
-        all.then(|| password.clone())
-    })
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .find_map(|line| {
+            let fields = split(line);
+            let [host, port, name, user, password] = fields.as_slice() else {
+                return None;
+            };
+            let fits = |field: &String, wanted: &str| field == "*" || field == wanted;
+            let all = [host, port, name, user]
+                .into_iter()
+                .zip(wanted)
+                .all(|(field, wanted)| fits(field, wanted));
+            all.then(|| password.clone())
+        })
 }
 
 /// Splits at colons; a backslash takes the next character as it is.
@@ -57,8 +69,14 @@ mod tests {
     fn the_first_line_that_fits_counts() {
         let text = "# comment:*:*:*:no\nother:*:*:*:no\n127.0.0.1:5432:state_hub:hub:a\\:b\\\\c\n*:*:*:*:late\n";
         let find = |wanted| look_up(text, wanted);
-        assert_eq!(find(["127.0.0.1", "5432", "state_hub", "hub"]).as_deref(), Some("a:b\\c"));
-        assert_eq!(find(["127.0.0.1", "5433", "state_hub", "hub"]).as_deref(), Some("late"));
+        assert_eq!(
+            find(["127.0.0.1", "5432", "state_hub", "hub"]).as_deref(),
+            Some("a:b\\c")
+        );
+        assert_eq!(
+            find(["127.0.0.1", "5433", "state_hub", "hub"]).as_deref(),
+            Some("late")
+        );
         assert_eq!(look_up("h:1:d:u", ["h", "1", "d", "u"]), None);
     }
 }

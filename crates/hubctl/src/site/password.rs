@@ -15,7 +15,11 @@ use crate::failure::Refusal;
 use crate::settings::{Settings, SiteSettings};
 
 /// Looks in every place that may hold it; `None` where none does, which suits sockets and trusted networks.
-pub(super) async fn find(settings: &Settings, site: &SiteSettings, database: &Database) -> anyhow::Result<Option<SecretString>> {
+pub(super) async fn find(
+    settings: &Settings,
+    site: &SiteSettings,
+    database: &Database,
+) -> anyhow::Result<Option<SecretString>> {
     if let Some(path) = &site.password_file {
         return read_file(&path.value).map(Some);
     }
@@ -32,7 +36,10 @@ pub(super) async fn find(settings: &Settings, site: &SiteSettings, database: &Da
 }
 
 /// The file that libpq would look into; that it is missing is normal unless somebody named it.
-fn default_passfile(settings: &Settings, database: &Database) -> anyhow::Result<Option<SecretString>> {
+fn default_passfile(
+    settings: &Settings,
+    database: &Database,
+) -> anyhow::Result<Option<SecretString>> {
     if let Some(path) = environment::get(environment::PGPASSFILE) {
         return passfile::find(&settings.expand(&path), database);
     }
@@ -51,27 +58,53 @@ fn read_file(path: &PathBuf) -> anyhow::Result<SecretString> {
 
 /// Refuses a file that others may read: its password is not secret any more.
 pub(super) fn require_private(path: &Path) -> anyhow::Result<()> {
-    let mode = fs_err::metadata(path).map_err(|error| unusable(path, &error))?.permissions().mode();
+    let mode = fs_err::metadata(path)
+        .map_err(|error| unusable(path, &error))?
+        .permissions()
+        .mode();
     if mode & 0o077 == 0 {
         return Ok(());
     }
-    let fact = format!("{} may be read by others (mode {:03o})", path.display(), mode & 0o777);
-    Err(Refusal::usage(fact).hint(format!("chmod 600 {}", path.display())).into())
+    let fact = format!(
+        "{} may be read by others (mode {:03o})",
+        path.display(),
+        mode & 0o777
+    );
+    Err(Refusal::usage(fact)
+        .hint(format!("chmod 600 {}", path.display()))
+        .into())
 }
 
 fn unusable(path: &Path, error: &std::io::Error) -> anyhow::Error {
-    Refusal::usage(format!("the password in {} cannot be read: {error}", path.display())).into()
+    Refusal::usage(format!(
+        "the password in {} cannot be read: {error}",
+        path.display()
+    ))
+    .into()
 }
 
 /// Runs the command with the shell. Its output is the secret, so nothing of it is ever repeated.
 async fn run(command: &str) -> anyhow::Result<SecretString> {
     let mut shell = Command::new("sh");
-    shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true);
-    let output = shell.output().await.context("the password_command could not be started")?;
+    shell
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true);
+    let output = shell
+        .output()
+        .await
+        .context("the password_command could not be started")?;
     if !output.status.success() {
-        return Err(Refusal::could_not_ask(format!("the password_command failed ({})", output.status)).into());
+        return Err(Refusal::could_not_ask(format!(
+            "the password_command failed ({})",
+            output.status
+        ))
+        .into());
     }
-    let text = String::from_utf8(output.stdout).map_err(|_| Refusal::usage("the password_command printed something that is not UTF-8"))?;
+    let text = String::from_utf8(output.stdout)
+        .map_err(|_| Refusal::usage("the password_command printed something that is not UTF-8"))?;
     first_line(text, "the password_command")
 }
 

@@ -1,2 +1,9 @@
 //! The tests of the program as its users see it.
 #![allow(clippy::unwrap_used, missing_docs)]
+
+mod answers;
+mod cases;
+mod faults;
+mod journey;
+mod secrets;
+mod support;

@@ -20,10 +20,16 @@ use crate::session::Session;
 pub(crate) fn wanted(manifest: &Manifest, tables: Option<&[TableName]>) -> Vec<Member> {
     let is_wanted = |member: &&Member| {
         tables.is_none_or(|tables| {
-            member.table.is_some_and(|index| tables.contains(&manifest.census.tables[index].name))
+            member
+                .table
+                .is_some_and(|index| tables.contains(&manifest.census.tables[index].name))
         })
     };
-    manifest.members_of(MemberKind::Data).filter(is_wanted).cloned().collect()
+    manifest
+        .members_of(MemberKind::Data)
+        .filter(is_wanted)
+        .cloned()
+        .collect()
 }
 
 /// Consecutive members of one table that one session loads with one COPY.
@@ -40,17 +46,33 @@ pub(crate) async fn load(
     progress: &Arc<dyn Progress>,
 ) -> Result<()> {
     let rows = members.iter().filter_map(|member| member.rows).sum();
-    progress.begin(Phase::Load, Work { bytes: members.iter().map(|member| member.raw).sum(), rows });
+    progress.begin(
+        Phase::Load,
+        Work {
+            bytes: members.iter().map(|member| member.raw).sum(),
+            rows,
+        },
+    );
     let queue: Queue = Arc::new(Mutex::new(runs(members)));
     let mut workers = JoinSet::new();
-    for _ in 0..jobs.max(1) {
+    for worker in 0..jobs.max(1) {
         let session = Session::open(database, "restore").await?;
-        session.execute("the session settings", LOAD_SETTINGS).await?;
-        let worker = Loader { archive: archive.clone(), session, queue: Arc::clone(&queue), progress: Arc::clone(progress) };
-        workers.spawn(worker.run());
+        session
+            .execute("the session settings", LOAD_SETTINGS)
+            .await?;
+        let loader = Loader {
+            archive: archive.clone(),
+            session,
+            queue: Arc::clone(&queue),
+            from_the_end: worker % 2 == 1,
+            progress: Arc::clone(progress),
+        };
+        workers.spawn(loader.run());
     }
     while let Some(ended) = workers.join_next().await {
-        ended.map_err(|error| Error::WorkerDied { what: format!("loading rows ({error})") })??;
+        ended.map_err(|error| Error::WorkerDied {
+            what: format!("loading rows ({error})"),
+        })??;
     }
     Ok(())
 }
@@ -74,6 +96,9 @@ struct Loader {
     archive: Archive,
     session: Session,
     queue: Queue,
+    /// Every other session begins with the last tables: sessions that load different tables do not
+    /// wait for each other to extend a file.
+    from_the_end: bool,
     progress: Arc<dyn Progress>,
 }
 
@@ -83,9 +108,25 @@ impl Loader {
     async fn run(self) -> Result<()> {
         let mut reader = Some(self.archive.reader()?);
         loop {
-            let run = self.queue.lock().expect("no worker panics while it holds the queue").pop_front();
-            let Some(run) = run else { return Ok(()) };
-            reader = Some(self.load_run(run, reader.take().expect("put back after every run")).await?);
+            let Some(run) = self.next_run() else {
+                return Ok(());
+            };
+            reader = Some(
+                self.load_run(run, reader.take().expect("put back after every run"))
+                    .await?,
+            );
+        }
+    }
+
+    fn next_run(&self) -> Option<Vec<Member>> {
+        let mut queue = self
+            .queue
+            .lock()
+            .expect("no worker panics while it holds the queue");
+        if self.from_the_end {
+            queue.pop_back()
+        } else {
+            queue.pop_front()
         }
     }
 
@@ -97,21 +138,30 @@ impl Loader {
         let manifest = self.archive.manifest();
         let table = &manifest.census.tables[run[0].table.expect("data members have a table")];
         let context = format!("loading {}", table.name);
-        let statement = copy_in_statement(&table.name, table.columns.iter().map(|column| column.name.as_str()));
+        let statement = copy_in_statement(
+            &table.name,
+            table.columns.iter().map(|column| column.name.as_str()),
+        );
         let mut sink = pin!(self.session.copy_in(&context, &statement).await?);
         let expected: u64 = run.iter().filter_map(|member| member.rows).sum();
         let mut members = run.into_iter();
         let first = members.next().expect("a run has a member");
         let mut reading = self.read(reader, first);
         let reader = loop {
-            let (reader, rows) = reading.await.map_err(|_| Error::WorkerDied { what: "decompressing".into() })??;
+            let (reader, rows) = reading.await.map_err(|_| Error::WorkerDied {
+                what: "decompressing".into(),
+            })??;
             let mut reader = Some(reader);
-            let next = members.next().map(|member| self.read(reader.take().expect("just received"), member));
+            let next = members
+                .next()
+                .map(|member| self.read(reader.take().expect("just received"), member));
             let mut rest = rows;
             while !rest.is_empty() {
                 let message = rest.split_to(rest.len().min(MESSAGE));
                 let bytes = message.len() as u64;
-                sink.feed(message).await.map_err(|error| Error::query(&context, error))?;
+                sink.feed(message)
+                    .await
+                    .map_err(|error| Error::query(&context, error))?;
                 self.progress.advance(Work { bytes, rows: 0 });
             }
             match next {
@@ -119,19 +169,29 @@ impl Loader {
                 None => break reader.expect("no further read was started"),
             }
         };
-        let loaded = sink.finish().await.map_err(|error| Error::query(&context, error))?;
+        let loaded = sink
+            .finish()
+            .await
+            .map_err(|error| Error::query(&context, error))?;
         // Rows diverted by a trigger or rule would not be counted; there are none at this stage.
         if loaded != expected {
-            return Err(Error::damaged(format!("the server took {loaded} of {expected} rows of {}", table.name)));
+            return Err(Error::damaged(format!(
+                "the server took {loaded} of {expected} rows of {}",
+                table.name
+            )));
         }
-        self.progress.advance(Work { bytes: 0, rows: loaded });
+        self.progress.advance(Work {
+            bytes: 0,
+            rows: loaded,
+        });
         Ok(reader)
     }
 
     fn read(&self, mut reader: MemberReader, member: Member) -> Reading {
         let archive = self.archive.clone();
         tokio::task::spawn_blocking(move || {
-            let table = &archive.manifest().census.tables[member.table.expect("data members have a table")];
+            let table =
+                &archive.manifest().census.tables[member.table.expect("data members have a table")];
             let (raw, rows) = reader.read_rows(&member, table)?;
             Ok((reader, Bytes::from(raw).slice(rows)))
         })

@@ -20,7 +20,10 @@ pub(crate) fn kept_name(name: &str, id: &str) -> String {
 }
 
 fn suffixed(name: &str, infix: &str, id: &str) -> String {
-    format!("{}{infix}{id}", shortened(name, MAX_NAME - infix.len() - id.len()))
+    format!(
+        "{}{infix}{id}",
+        shortened(name, MAX_NAME - infix.len() - id.len())
+    )
 }
 
 fn shortened(name: &str, length: usize) -> &str {
@@ -38,7 +41,16 @@ const ID_LENGTH: usize = 18;
 pub(crate) fn leftover_pattern(name: &str) -> String {
     let infix = "__restoring_";
     let stem = shortened(name, MAX_NAME - infix.len() - ID_LENGTH);
-    let escaped: String = stem.chars().flat_map(|c| if c.is_alphanumeric() || c == '_' { vec![c] } else { vec!['\\', c] }).collect();
+    let escaped: String = stem
+        .chars()
+        .flat_map(|c| {
+            if c.is_alphanumeric() || c == '_' {
+                vec![c]
+            } else {
+                vec!['\\', c]
+            }
+        })
+        .collect();
     format!("^{escaped}{infix}[0-9]{{14}}[0-9a-f]{{4}}$")
 }
 
@@ -51,11 +63,17 @@ impl Target {
             match self.try_swap(restoring).await {
                 // 55006: object in use. Our own workers may still be leaving.
                 Err(error) if error.sqlstate() == Some("55006") && Instant::now() < deadline => {
-                    let _ = self.session.execute("the end of the attempt", "ROLLBACK").await;
+                    let _ = self
+                        .session
+                        .execute("the end of the attempt", "ROLLBACK")
+                        .await;
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
                 Err(error) => {
-                    let _ = self.session.execute("the end of the attempt", "ROLLBACK").await;
+                    let _ = self
+                        .session
+                        .execute("the end of the attempt", "ROLLBACK")
+                        .await;
                     return Err(explain(error, &self.name));
                 }
                 Ok(kept) => return Ok(kept),
@@ -65,14 +83,28 @@ impl Target {
 
     async fn try_swap(&self, restoring: &str) -> Result<Option<String>> {
         const EXISTS: &str = "SELECT FROM pg_catalog.pg_database WHERE datname = $1";
-        let exists = !self.session.rows("looking for the database", EXISTS, &[&self.name]).await?.is_empty();
+        let exists = !self
+            .session
+            .rows("looking for the database", EXISTS, &[&self.name])
+            .await?
+            .is_empty();
         let kept = exists.then(|| kept_name(&self.name, self.id()));
         let mut sql = String::from("BEGIN;\n");
         if let Some(kept) = &kept {
-            sql.push_str(&format!("ALTER DATABASE {} RENAME TO {};\n", quote_identifier(&self.name), quote_identifier(kept)));
+            sql.push_str(&format!(
+                "ALTER DATABASE {} RENAME TO {};\n",
+                quote_identifier(&self.name),
+                quote_identifier(kept)
+            ));
         }
-        sql.push_str(&format!("ALTER DATABASE {} RENAME TO {};\nCOMMIT;", quote_identifier(restoring), quote_identifier(&self.name)));
-        self.session.execute("the swap of the databases", &sql).await?;
+        sql.push_str(&format!(
+            "ALTER DATABASE {} RENAME TO {};\nCOMMIT;",
+            quote_identifier(restoring),
+            quote_identifier(&self.name)
+        ));
+        self.session
+            .execute("the swap of the databases", &sql)
+            .await?;
         Ok(kept)
     }
 }
@@ -82,8 +114,12 @@ fn explain(error: Error, name: &str) -> Error {
         return error;
     }
     Error::Preflight {
-        problems: vec![format!("sessions stayed connected to database {name}, so it could not be renamed; it is unchanged")],
-        remedies: vec!["stop the service that uses it, or restore under another name with --database".into()],
+        problems: vec![format!(
+            "sessions stayed connected to database {name}, so it could not be renamed; it is unchanged"
+        )],
+        remedies: vec![
+            "stop the service that uses it, or restore under another name with --database".into(),
+        ],
     }
 }
 
@@ -98,7 +134,11 @@ impl TargetState {
 
 /// The comment that tells a person what an unfinished database is.
 pub(crate) fn comment_statement(database: &str, text: &str) -> String {
-    format!("COMMENT ON DATABASE {} IS {}", quote_identifier(database), quote_literal(text))
+    format!(
+        "COMMENT ON DATABASE {} IS {}",
+        quote_identifier(database),
+        quote_literal(text)
+    )
 }
 
 #[cfg(test)]
@@ -115,6 +155,9 @@ mod tests {
 
     #[test]
     fn only_our_own_left_overs_match() {
-        assert_eq!(leftover_pattern("state-hub"), "^state\\-hub__restoring_[0-9]{14}[0-9a-f]{4}$");
+        assert_eq!(
+            leftover_pattern("state-hub"),
+            "^state\\-hub__restoring_[0-9]{14}[0-9a-f]{4}$"
+        );
     }
 }

@@ -58,7 +58,10 @@ impl RestorePlan {
         if self.problems.is_empty() {
             return Ok(());
         }
-        Err(Error::Preflight { problems: self.problems.clone(), remedies: self.remedies.clone() })
+        Err(Error::Preflight {
+            problems: self.problems.clone(),
+            remedies: self.remedies.clone(),
+        })
     }
 
     fn obstacle(&mut self, problem: impl Into<String>, remedy: impl Into<String>) {
@@ -87,8 +90,19 @@ impl Target {
         };
         let facts = Facts::read(&session).await?;
         let id: String = session.row("asking for the time", "SELECT pg_catalog.to_char(pg_catalog.clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISS') || pg_catalog.substr(pg_catalog.md5(pg_catalog.random()::text), 1, 4)", &[]).await?.get(0);
-        let label = format!("{}@{}:{}", database.user(), database.host(), database.port());
-        Ok(Self { session, name: database.name().to_owned(), facts, label, id })
+        let label = format!(
+            "{}@{}:{}",
+            database.user(),
+            database.host(),
+            database.port()
+        );
+        Ok(Self {
+            session,
+            name: database.name().to_owned(),
+            facts,
+            label,
+            id,
+        })
     }
 
     /// Identifies this restore in the names of its databases.
@@ -99,11 +113,25 @@ impl Target {
     /// Makes sure that only one restore of this name is under way. The lock ends with the session.
     pub(crate) async fn lock(&self) -> Result<()> {
         const QUERY: &str = "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended('pgsnap restore ' || $1, 0))";
-        let free: bool = self.session.row("taking the restore lock", QUERY, &[&self.name]).await?.get(0);
-        if free { Ok(()) } else { Err(Error::RestoreRunning { database: self.name.clone() }) }
+        let free: bool = self
+            .session
+            .row("taking the restore lock", QUERY, &[&self.name])
+            .await?
+            .get(0);
+        if free {
+            Ok(())
+        } else {
+            Err(Error::RestoreRunning {
+                database: self.name.clone(),
+            })
+        }
     }
 
-    pub(crate) async fn plan(&self, manifest: &Manifest, options: &RestoreOptions) -> Result<RestorePlan> {
+    pub(crate) async fn plan(
+        &self,
+        manifest: &Manifest,
+        options: &RestoreOptions,
+    ) -> Result<RestorePlan> {
         let state = self.state().await?;
         let exists = state != TargetState::Absent;
         let mut plan = RestorePlan {
@@ -149,9 +177,15 @@ impl Target {
 
     async fn check_rights(&self, plan: &mut RestorePlan) -> Result<()> {
         const QUERY: &str = "SELECT rolcreatedb OR rolsuper, pg_catalog.pg_is_in_recovery() FROM pg_catalog.pg_roles WHERE rolname = current_user";
-        let row = self.session.row("asking for this role's rights", QUERY, &[]).await?;
+        let row = self
+            .session
+            .row("asking for this role's rights", QUERY, &[])
+            .await?;
         if row.get(1) {
-            plan.obstacle("the server is a standby and takes no writes", "restore into the primary");
+            plan.obstacle(
+                "the server is a standby and takes no writes",
+                "restore into the primary",
+            );
         }
         if !row.get::<_, bool>(0) {
             plan.obstacle(
@@ -162,15 +196,36 @@ impl Target {
         Ok(())
     }
 
-    async fn check_roles(&self, manifest: &Manifest, options: &RestoreOptions, plan: &mut RestorePlan) -> Result<()> {
-        let rows = self.session.rows("reading the roles", "SELECT rolname FROM pg_catalog.pg_roles", &[]).await?;
+    async fn check_roles(
+        &self,
+        manifest: &Manifest,
+        options: &RestoreOptions,
+        plan: &mut RestorePlan,
+    ) -> Result<()> {
+        let rows = self
+            .session
+            .rows(
+                "reading the roles",
+                "SELECT rolname FROM pg_catalog.pg_roles",
+                &[],
+            )
+            .await?;
         let present: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
-        let missing: Vec<String> = manifest.source.roles.iter().filter(|role| !present.contains(*role)).cloned().collect();
+        let missing: Vec<String> = manifest
+            .source
+            .roles
+            .iter()
+            .filter(|role| !present.contains(*role))
+            .cloned()
+            .collect();
         if missing.is_empty() {
         } else if options.create_roles {
             plan.creates_roles = missing;
         } else {
-            let create: Vec<String> = missing.iter().map(|role| format!("CREATE ROLE {};", quote_identifier(role))).collect();
+            let create: Vec<String> = missing
+                .iter()
+                .map(|role| format!("CREATE ROLE {};", quote_identifier(role)))
+                .collect();
             plan.obstacle(
                 format!("the server lacks the role(s) {} that own objects or hold privileges in the backup", missing.join(", ")),
                 format!("create them: {}", create.join(" ")),
@@ -180,10 +235,24 @@ impl Target {
     }
 
     async fn check_extensions(&self, manifest: &Manifest, plan: &mut RestorePlan) -> Result<()> {
-        let rows = self.session.rows("reading the extensions", "SELECT name::text FROM pg_catalog.pg_available_extensions", &[]).await?;
+        let rows = self
+            .session
+            .rows(
+                "reading the extensions",
+                "SELECT name::text FROM pg_catalog.pg_available_extensions",
+                &[],
+            )
+            .await?;
         let present: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
-        let wanted = manifest.census.extensions.iter().map(|extension| &extension.name);
-        let missing: Vec<String> = wanted.filter(|name| !present.contains(*name)).cloned().collect();
+        let wanted = manifest
+            .census
+            .extensions
+            .iter()
+            .map(|extension| &extension.name);
+        let missing: Vec<String> = wanted
+            .filter(|name| !present.contains(*name))
+            .cloned()
+            .collect();
         if !missing.is_empty() {
             plan.obstacle(
                 format!("the server lacks the extension(s) {}", missing.join(", ")),
@@ -200,21 +269,38 @@ impl Target {
                    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid AND a.pid <> pg_catalog.pg_backend_pid()
                       AND a.backend_type = 'client backend')
               FROM pg_catalog.pg_database d WHERE d.datname = $1";
-        let rows = self.session.rows("looking for the database", QUERY, &[&self.name]).await?;
-        Ok(rows.first().map_or(TargetState::Absent, |row| TargetState::Present { bytes: row.get(0), sessions: row.get(1) }))
+        let rows = self
+            .session
+            .rows("looking for the database", QUERY, &[&self.name])
+            .await?;
+        Ok(rows
+            .first()
+            .map_or(TargetState::Absent, |row| TargetState::Present {
+                bytes: row.get(0),
+                sessions: row.get(1),
+            }))
     }
 
     /// The refusal to replace a database that is in use.
     pub(crate) fn in_use(&self) -> Error {
         Error::Preflight {
-            problems: vec![format!("sessions are connected to database {}, which the restore would replace", self.name)],
-            remedies: vec!["stop the service that uses it, or restore under another name with --database".into()],
+            problems: vec![format!(
+                "sessions are connected to database {}, which the restore would replace",
+                self.name
+            )],
+            remedies: vec![
+                "stop the service that uses it, or restore under another name with --database"
+                    .into(),
+            ],
         }
     }
 
     /// Creates an empty UTF-8 database in the server's own collation.
     pub(crate) async fn create_empty_database(&self, name: &str) -> Result<()> {
-        let sql = format!("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", quote_identifier(name));
+        let sql = format!(
+            "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'",
+            quote_identifier(name)
+        );
         self.session.execute("creating the database", &sql).await
     }
 
@@ -225,7 +311,14 @@ impl Target {
              WHERE d.datname ~ $1
                AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid)
              ORDER BY 1";
-        let rows = self.session.rows("looking for left-overs", QUERY, &[&leftover_pattern(&self.name)]).await?;
+        let rows = self
+            .session
+            .rows(
+                "looking for left-overs",
+                QUERY,
+                &[&leftover_pattern(&self.name)],
+            )
+            .await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
@@ -242,16 +335,33 @@ impl Target {
 
     pub(crate) async fn drop_database(&self, name: &str) -> Result<()> {
         // FORCE ends our own workers, whose sockets may not be closed yet.
-        let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quote_identifier(name));
-        self.session.execute("dropping the unfinished database", &sql).await
+        let sql = format!(
+            "DROP DATABASE IF EXISTS {} WITH (FORCE)",
+            quote_identifier(name)
+        );
+        self.session
+            .execute("dropping the unfinished database", &sql)
+            .await
     }
 
     /// Creates roles that are missing, without login: enough to own objects and hold privileges.
     pub(crate) async fn create_roles(&self, roles: &[String]) -> Result<()> {
         for role in roles {
-            let exists = self.session.rows("reading the roles", "SELECT FROM pg_catalog.pg_roles WHERE rolname = $1", &[role]).await?;
+            let exists = self
+                .session
+                .rows(
+                    "reading the roles",
+                    "SELECT FROM pg_catalog.pg_roles WHERE rolname = $1",
+                    &[role],
+                )
+                .await?;
             if exists.is_empty() {
-                self.session.execute("creating a role", &format!("CREATE ROLE {} NOLOGIN", quote_identifier(role))).await?;
+                self.session
+                    .execute(
+                        "creating a role",
+                        &format!("CREATE ROLE {} NOLOGIN", quote_identifier(role)),
+                    )
+                    .await?;
             }
         }
         Ok(())
@@ -270,7 +380,11 @@ impl Target {
         if self.facts.server_major() >= 15 {
             sql.push_str(&format!(" LOCALE_PROVIDER {}", locale.provider));
             if let Some(value) = &locale.locale {
-                let option = if locale.provider == "builtin" { "BUILTIN_LOCALE" } else { "ICU_LOCALE" };
+                let option = if locale.provider == "builtin" {
+                    "BUILTIN_LOCALE"
+                } else {
+                    "ICU_LOCALE"
+                };
                 sql.push_str(&format!(" {option} {}", quote_literal(value)));
             }
         }

@@ -12,7 +12,7 @@ async fn archive_bytes(server: &Server) -> Vec<u8> {
         .with_sql("hub", "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT n, md5(n::text) FROM generate_series(1, 5000) n; CREATE TABLE u AS SELECT 1 AS id; SELECT lo_from_bytea(0, 'x')")
         .await;
     server.dump(&source).await;
-    std::fs::read(server.file("hub.sql.gz")).unwrap()
+    fs_err::read(server.file("hub.sql.gz")).unwrap()
 }
 
 fn full_check(path: PathBuf) -> pgsnap::Result<()> {
@@ -28,7 +28,7 @@ async fn a_flipped_bit_is_found_wherever_it_matters() {
     for at in (0..bytes.len()).step_by(bytes.len() / 400 + 1) {
         let mut damaged = bytes.clone();
         damaged[at] ^= 1 << (at % 8);
-        std::fs::write(&path, &damaged).unwrap();
+        fs_err::write(&path, &damaged).unwrap();
         match full_check(path.clone()) {
             Err(error) => assert_eq!(error.class(), ErrorClass::No, "at {at}: {error}"),
             // Time stamp and system bytes of a gzip header mean nothing; sealing covers them.
@@ -45,7 +45,7 @@ async fn a_cut_archive_is_refused_at_every_point() {
     let path = server.file("cut.sql.gz");
     let tail = bytes.len().saturating_sub(300)..bytes.len();
     for cut in (0..bytes.len()).step_by(bytes.len() / 100 + 1).chain(tail) {
-        std::fs::write(&path, &bytes[..cut]).unwrap();
+        fs_err::write(&path, &bytes[..cut]).unwrap();
         let error = full_check(path.clone()).expect_err("a cut archive must not pass");
         assert_eq!(error.class(), ErrorClass::No, "cut at {cut}: {error}");
     }
@@ -56,14 +56,22 @@ fn other_files_are_told_apart() {
     let directory = tempfile::tempdir().unwrap();
     let open = |name: &str, bytes: &[u8]| {
         let path = directory.path().join(name);
-        std::fs::write(&path, bytes).unwrap();
+        fs_err::write(&path, bytes).unwrap();
         Archive::open(path).err().unwrap()
     };
-    assert_eq!(open("empty", b"").to_string(), "not a pgsnap archive: the file is empty");
-    assert_eq!(open("text", b"hello").to_string(), "not a pgsnap archive: the file is too short");
+    assert_eq!(
+        open("empty", b"").to_string(),
+        "not a pgsnap archive: the file is empty"
+    );
+    assert_eq!(
+        open("text", b"hello").to_string(),
+        "not a pgsnap archive: the file is too short"
+    );
     let error = open("long", &[b'x'; 4096]);
     assert!(matches!(error, Error::NotAnArchive { .. }), "{error}");
-    let error = Archive::open(directory.path().join("missing")).err().unwrap();
+    let error = Archive::open(directory.path().join("missing"))
+        .err()
+        .unwrap();
     assert_eq!(error.class(), ErrorClass::CouldNotAsk, "{error}");
 }
 
@@ -71,12 +79,18 @@ fn other_files_are_told_apart() {
 async fn a_newer_format_is_refused_with_a_hint() {
     let server = Server::start().await;
     let mut bytes = archive_bytes(&server).await;
-    let at = bytes.windows(12).rposition(|window| window == b"-- pgsnap/1 ").unwrap();
+    let at = bytes
+        .windows(12)
+        .rposition(|window| window == b"-- pgsnap/1 ")
+        .unwrap();
     bytes[at + 10] = b'2';
     let path = server.file("newer.sql.gz");
-    std::fs::write(&path, &bytes).unwrap();
+    fs_err::write(&path, &bytes).unwrap();
     let error = Archive::open(path).err().unwrap();
-    assert_eq!(error.to_string(), "the archive has format pgsnap/2, this program reads pgsnap/1");
+    assert_eq!(
+        error.to_string(),
+        "the archive has format pgsnap/2, this program reads pgsnap/1"
+    );
     assert!(error.hint().unwrap().contains("newer hubctl"));
 }
 
@@ -90,7 +104,7 @@ proptest! {
         }
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x");
-        std::fs::write(&path, &bytes).unwrap();
+        fs_err::write(&path, &bytes).unwrap();
         prop_assert!(Archive::open(path).is_err());
     }
 }

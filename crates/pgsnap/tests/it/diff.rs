@@ -1,6 +1,9 @@
 //! Differences are found, named and localised.
 
-use pgsnap::{Census, CensusOptions, Database, Difference, RowChange, RowSource, TableName, compare, differing_rows};
+use pgsnap::{
+    Census, CensusOptions, Database, Difference, RowChange, RowSource, TableName, compare,
+    differing_rows,
+};
 
 use crate::server::{Server, quiet};
 
@@ -8,7 +11,9 @@ const ROWS: &str = "CREATE TABLE t (id int PRIMARY KEY, title text, state text);
     CREATE TABLE keyless (v text); INSERT INTO keyless VALUES ('x'), ('x'), ('y'); CREATE SEQUENCE s";
 
 async fn census(database: &Database) -> Census {
-    pgsnap::census(database, &CensusOptions::default(), &quiet()).await.unwrap()
+    pgsnap::census(database, &CensusOptions::default(), &quiet())
+        .await
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -19,17 +24,35 @@ async fn one_changed_row_among_many_is_named() {
     pgsnap::execute(&a, "UPDATE t SET state = 'done' WHERE id = 12345; DELETE FROM t WHERE id = 7; INSERT INTO t VALUES (99999, 'new', 'open')").await.unwrap();
     let now = census(&a).await;
     let comparison = compare(&manifest.census, &now);
-    let [Difference::Content { table, differing_buckets, buckets }] = comparison.differences.as_slice() else {
+    let [
+        Difference::Content {
+            table,
+            differing_buckets,
+            buckets,
+        },
+    ] = comparison.differences.as_slice()
+    else {
         panic!("{:?}", comparison.differences)
     };
     assert_eq!(table.name, "t");
-    assert!(*differing_buckets <= 3 && *buckets == 8, "{differing_buckets} of {buckets}");
+    assert!(
+        *differing_buckets <= 3 && *buckets == 8,
+        "{differing_buckets} of {buckets}"
+    );
 
-    let (before, after) = (manifest.census.table(table).unwrap(), now.table(table).unwrap());
+    let (before, after) = (
+        manifest.census.table(table).unwrap(),
+        now.table(table).unwrap(),
+    );
     let (in_archive, in_database) = (RowSource::Archive(archive), RowSource::Database(a));
-    let mut rows = differing_rows((&in_archive, before), (&in_database, after), 10).await.unwrap();
+    let mut rows = differing_rows((&in_archive, before), (&in_database, after), 10)
+        .await
+        .unwrap();
     rows.sort_by(|x, y| x.key.cmp(&y.key));
-    let told: Vec<_> = rows.iter().map(|row| (row.key[0].as_str(), row.change, row.columns.clone())).collect();
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| (row.key[0].as_str(), row.change, row.columns.clone()))
+        .collect();
     assert_eq!(
         told,
         [
@@ -38,7 +61,13 @@ async fn one_changed_row_among_many_is_named() {
             ("id=99999", RowChange::OnlyB, vec![])
         ]
     );
-    assert_eq!(differing_rows((&in_archive, before), (&in_database, after), 1).await.unwrap().len(), 1);
+    assert_eq!(
+        differing_rows((&in_archive, before), (&in_database, after), 1)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,7 +77,11 @@ async fn duplicates_sequences_and_schema_are_compared() {
     let database = server.with_sql("b", ROWS).await;
     assert!(compare(&a, &census(&database).await).is_equal());
     pgsnap::execute(&database, "INSERT INTO keyless VALUES ('x'); DELETE FROM keyless WHERE v = 'y'; SELECT nextval('s'); CREATE INDEX extra ON t (title)").await.unwrap();
-    let told: Vec<String> = compare(&a, &census(&database).await).differences.iter().map(ToString::to_string).collect();
+    let told: Vec<String> = compare(&a, &census(&database).await)
+        .differences
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(
         told,
         [
@@ -63,8 +96,18 @@ async fn duplicates_sequences_and_schema_are_compared() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_order_of_columns_is_no_difference() {
     let server = Server::start().await;
-    let a = server.with_sql("a", "CREATE TABLE t (x int, y text); INSERT INTO t VALUES (1, 'one'), (2, 'two')").await;
-    let b = server.with_sql("b", "CREATE TABLE t (y text, x int); INSERT INTO t VALUES ('two', 2), ('one', 1)").await;
+    let a = server
+        .with_sql(
+            "a",
+            "CREATE TABLE t (x int, y text); INSERT INTO t VALUES (1, 'one'), (2, 'two')",
+        )
+        .await;
+    let b = server
+        .with_sql(
+            "b",
+            "CREATE TABLE t (y text, x int); INSERT INTO t VALUES ('two', 2), ('one', 1)",
+        )
+        .await;
     let mut options = CensusOptions::default();
     options.schema = false;
     let first = pgsnap::census(&a, &options, &quiet()).await.unwrap();
@@ -72,7 +115,10 @@ async fn the_order_of_columns_is_no_difference() {
     let second = pgsnap::census(&b, &options, &quiet()).await.unwrap();
     let comparison = compare(&first, &second);
     assert!(comparison.is_equal(), "{:?}", comparison.differences);
-    assert_eq!(second.table(&TableName::new("public", "t")).unwrap().rows, 2);
+    assert_eq!(
+        second.table(&TableName::new("public", "t")).unwrap().rows,
+        2
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,8 +129,26 @@ async fn counts_alone_find_missing_rows_only() {
     (options.content, options.schema) = (false, false);
     let before = pgsnap::census(&database, &options, &quiet()).await.unwrap();
     assert_eq!(before.rows(), 30_003);
-    pgsnap::execute(&database, "UPDATE t SET title = 'x' WHERE id = 1").await.unwrap();
-    assert!(compare(&before, &pgsnap::census(&database, &options, &quiet()).await.unwrap()).is_equal());
-    pgsnap::execute(&database, "DELETE FROM t WHERE id = 1").await.unwrap();
-    assert_eq!(compare(&before, &pgsnap::census(&database, &options, &quiet()).await.unwrap()).differences.len(), 1);
+    pgsnap::execute(&database, "UPDATE t SET title = 'x' WHERE id = 1")
+        .await
+        .unwrap();
+    assert!(
+        compare(
+            &before,
+            &pgsnap::census(&database, &options, &quiet()).await.unwrap()
+        )
+        .is_equal()
+    );
+    pgsnap::execute(&database, "DELETE FROM t WHERE id = 1")
+        .await
+        .unwrap();
+    assert_eq!(
+        compare(
+            &before,
+            &pgsnap::census(&database, &options, &quiet()).await.unwrap()
+        )
+        .differences
+        .len(),
+        1
+    );
 }

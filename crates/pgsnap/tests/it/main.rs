@@ -7,6 +7,8 @@ mod server;
 
 mod damage;
 mod diff;
+mod examples;
 mod fidelity;
+mod format;
 mod races;
 mod restoring;

@@ -21,15 +21,25 @@ async fn a_truncate_and_an_alter_that_race_the_dump_lose_no_row() {
     let source = server.with_sql("hub", "CREATE TABLE t AS SELECT n AS id FROM generate_series(1, 1000) n; CREATE TABLE u AS SELECT 1 AS id").await;
     let mut migration = server.client("hub").await;
     let transaction = migration.transaction().await.unwrap();
-    transaction.batch_execute("TRUNCATE t; INSERT INTO t VALUES (1), (2); ALTER TABLE u ALTER id TYPE bigint").await.unwrap();
+    transaction
+        .batch_execute(
+            "TRUNCATE t; INSERT INTO t VALUES (1), (2); ALTER TABLE u ALTER id TYPE bigint",
+        )
+        .await
+        .unwrap();
     let options = small_blocks();
-    let file = std::fs::File::create(server.file("hub.sql.gz")).unwrap();
+    let file = fs_err::File::create(server.file("hub.sql.gz")).unwrap();
     let (progress, source) = (quiet(), source.clone());
     let dump = tokio::spawn(async move { pgsnap::dump(&source, file, &options, &progress).await });
     tokio::time::sleep(Duration::from_millis(700)).await;
     transaction.commit().await.unwrap();
     let (_, manifest) = dump.await.unwrap().unwrap();
-    let rows: Vec<u64> = manifest.census.tables.iter().map(|table| table.rows).collect();
+    let rows: Vec<u64> = manifest
+        .census
+        .tables
+        .iter()
+        .map(|table| table.rows)
+        .collect();
     assert_eq!(rows, [2, 1]);
     assert_eq!(manifest.census.tables[1].columns[0].r#type, "bigint");
 }
@@ -41,11 +51,15 @@ async fn a_lock_that_is_never_released_ends_the_dump_with_a_reason() {
     let mut other = server.client("hub").await;
     let transaction = other.transaction().await.unwrap();
     transaction.batch_execute("LOCK TABLE t").await.unwrap();
-    let error = pgsnap::dump(&source, Vec::new(), &short_lock_timeout(), &quiet()).await.unwrap_err();
+    let error = pgsnap::dump(&source, Vec::new(), &short_lock_timeout(), &quiet())
+        .await
+        .unwrap_err();
     assert_eq!(error.sqlstate(), Some("55P03"), "{error}");
     assert!(error.is_retryable());
     transaction.rollback().await.unwrap();
-    pgsnap::dump(&source, Vec::new(), &short_lock_timeout(), &quiet()).await.unwrap();
+    pgsnap::dump(&source, Vec::new(), &short_lock_timeout(), &quiet())
+        .await
+        .unwrap();
 }
 
 /// Every copy is one single point in time: the sample hub's invariants hold in it.
@@ -53,7 +67,9 @@ async fn a_lock_that_is_never_released_ends_the_dump_with_a_reason() {
 async fn a_dump_under_write_load_is_one_point_in_time() {
     let server = Server::start().await;
     let source = server.create("hub").await;
-    testkit::load_hub(&server.client("hub").await, 0.05).await.unwrap();
+    testkit::load_hub(&server.client("hub").await, 0.05)
+        .await
+        .unwrap();
     let writer = server.client("hub").await;
     let writing = tokio::spawn(async move {
         loop {
@@ -65,10 +81,17 @@ async fn a_dump_under_write_load_is_one_point_in_time() {
         let before = pgsnap::query_scalar(&source, events).await.unwrap();
         let (archive, _) = server.dump(&source).await;
         let after = pgsnap::query_scalar(&source, events).await.unwrap();
-        assert_ne!(before, after, "the writer must have written during the dump");
+        assert_ne!(
+            before, after,
+            "the writer must have written during the dump"
+        );
         let copy = server.scratch.database(&format!("copy{round}"));
-        pgsnap::restore(&archive, &copy, &RestoreOptions::default(), &quiet()).await.unwrap();
-        let holds = pgsnap::query_scalar(&copy, testkit::HUB_CHECK).await.unwrap();
+        pgsnap::restore(&archive, &copy, &RestoreOptions::default(), &quiet())
+            .await
+            .unwrap();
+        let holds = pgsnap::query_scalar(&copy, testkit::HUB_CHECK)
+            .await
+            .unwrap();
         assert_eq!(holds.as_deref(), Some("t"));
     }
     writing.abort();
@@ -78,14 +101,37 @@ async fn a_dump_under_write_load_is_one_point_in_time() {
 async fn rows_hidden_by_row_security_fail_the_dump() {
     let server = Server::with_tcp().await;
     server.with_sql("hub", "CREATE ROLE reader LOGIN PASSWORD 'r'; CREATE TABLE t AS SELECT 1 AS id; ALTER TABLE t ENABLE ROW LEVEL SECURITY; GRANT SELECT ON t TO reader; CREATE TABLE secret ()").await;
-    let reader = Database::from_url(&format!("postgresql://reader:r@127.0.0.1:{}/hub", server.scratch.port())).unwrap();
-    let error = pgsnap::dump(&reader, Vec::new(), &small_blocks(), &quiet()).await.unwrap_err();
-    assert_eq!(error.to_string(), "this role may not read \"public\".\"secret\"");
-    pgsnap::execute(&server.scratch.database("hub"), "GRANT SELECT ON secret TO reader").await.unwrap();
-    let error = pgsnap::dump(&reader, Vec::new(), &small_blocks(), &quiet()).await.unwrap_err();
+    let reader = Database::from_url(&format!(
+        "postgresql://reader:r@127.0.0.1:{}/hub",
+        server.scratch.port()
+    ))
+    .unwrap();
+    let error = pgsnap::dump(&reader, Vec::new(), &small_blocks(), &quiet())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "this role may not read \"public\".\"secret\""
+    );
+    pgsnap::execute(
+        &server.scratch.database("hub"),
+        "GRANT SELECT ON secret TO reader",
+    )
+    .await
+    .unwrap();
+    let error = pgsnap::dump(&reader, Vec::new(), &small_blocks(), &quiet())
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::RowSecurity { .. }), "{error}");
-    pgsnap::execute(&server.scratch.database("hub"), "ALTER ROLE reader BYPASSRLS").await.unwrap();
-    let (_, manifest) = pgsnap::dump(&reader, Vec::new(), &small_blocks(), &quiet()).await.unwrap();
+    pgsnap::execute(
+        &server.scratch.database("hub"),
+        "ALTER ROLE reader BYPASSRLS",
+    )
+    .await
+    .unwrap();
+    let (_, manifest) = pgsnap::dump(&reader, Vec::new(), &small_blocks(), &quiet())
+        .await
+        .unwrap();
     assert_eq!(manifest.census.rows(), 1);
 }
 
@@ -93,13 +139,16 @@ async fn rows_hidden_by_row_security_fail_the_dump() {
 async fn a_server_killed_in_mid_dump_fails_the_dump() {
     let server = Server::start().await;
     let source = server.with_sql("hub", BIG).await;
-    let file = std::fs::File::create(server.file("hub.sql.gz")).unwrap();
-    let dump = tokio::spawn(async move { pgsnap::dump(&source, file, &small_blocks(), &quiet()).await });
+    let file = fs_err::File::create(server.file("hub.sql.gz")).unwrap();
+    let dump =
+        tokio::spawn(async move { pgsnap::dump(&source, file, &small_blocks(), &quiet()).await });
     tokio::time::sleep(Duration::from_millis(600)).await;
     server.scratch.kill().unwrap();
     let error = dump.await.unwrap().unwrap_err();
     assert!(!error.to_string().is_empty());
-    let error = pgsnap::Archive::open(server.file("hub.sql.gz")).err().expect("a short archive is no archive");
+    let error = pgsnap::Archive::open(server.file("hub.sql.gz"))
+        .err()
+        .expect("a short archive is no archive");
     assert!(matches!(error, Error::NotAnArchive { .. }), "{error}");
 }
 
@@ -109,7 +158,11 @@ const BIG: &str = "CREATE TABLE big (id int PRIMARY KEY, v text); INSERT INTO bi
 async fn proxied(server: &Server, name: &str) -> (FaultProxy, Database) {
     let upstream = Upstream::Tcp(([127, 0, 0, 1], server.scratch.port()).into());
     let proxy = FaultProxy::start(upstream).await.unwrap();
-    let database = server.scratch.tcp_database(name).unwrap().through("127.0.0.1", proxy.address().port());
+    let database = server
+        .scratch
+        .tcp_database(name)
+        .unwrap()
+        .through("127.0.0.1", proxy.address().port());
     (proxy, database)
 }
 
@@ -120,7 +173,9 @@ async fn one_workers_connection_cut_in_mid_dump_fails_the_dump() {
     let (proxy, source) = proxied(&server, "hub").await;
     // The first to carry a megabyte is a worker.
     proxy.inject(Fault::cut(Side::Server, 1 << 20));
-    let error = pgsnap::dump(&source, Vec::new(), &small_blocks(), &quiet()).await.unwrap_err();
+    let error = pgsnap::dump(&source, Vec::new(), &small_blocks(), &quiet())
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::ConnectionLost { .. }), "{error:?}");
     assert!(error.is_retryable());
 }
@@ -132,9 +187,16 @@ async fn one_workers_connection_cut_in_mid_restore_leaves_no_database() {
     let (archive, _) = server.dump(&source).await;
     let (proxy, target) = proxied(&server, "copy").await;
     proxy.inject(Fault::cut(Side::Client, 1 << 20));
-    let error = pgsnap::restore(&archive, &target, &RestoreOptions::default(), &quiet()).await.unwrap_err();
+    let error = pgsnap::restore(&archive, &target, &RestoreOptions::default(), &quiet())
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::ConnectionLost { .. }), "{error:?}");
-    let names = pgsnap::query_scalar(&server.scratch.database("postgres"), "SELECT string_agg(datname, ' ' ORDER BY 1) FROM pg_database WHERE datname ~ '^(hub|copy)'").await.unwrap();
+    let names = pgsnap::query_scalar(
+        &server.scratch.database("postgres"),
+        "SELECT string_agg(datname, ' ' ORDER BY 1) FROM pg_database WHERE datname ~ '^(hub|copy)'",
+    )
+    .await
+    .unwrap();
     assert_eq!(names.as_deref(), Some("hub"));
 }
 
@@ -151,7 +213,11 @@ async fn two_restores_of_one_name_do_not_meet() {
     );
     let errors: Vec<Error> = [one.err(), two.err()].into_iter().flatten().collect();
     assert_eq!(errors.len(), 1);
-    assert!(matches!(errors[0], Error::RestoreRunning { .. }), "{:?}", errors[0]);
+    assert!(
+        matches!(errors[0], Error::RestoreRunning { .. }),
+        "{:?}",
+        errors[0]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,14 +225,23 @@ async fn connection_problems_are_told_apart() {
     let server = Server::with_tcp().await;
     let port = server.scratch.port();
     let refused = Database::from_url("postgresql://postgres@127.0.0.1:1/hub").unwrap();
-    let error = pgsnap::dump(&refused, Vec::new(), &small_blocks(), &quiet()).await.unwrap_err();
+    let error = pgsnap::dump(&refused, Vec::new(), &small_blocks(), &quiet())
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::Connect { .. }), "{error:?}");
-    let wrong = Database::from_url(&format!("postgresql://postgres:wrong@127.0.0.1:{port}/postgres")).unwrap();
-    let error = pgsnap::dump(&wrong, Vec::new(), &small_blocks(), &quiet()).await.unwrap_err();
+    let wrong = Database::from_url(&format!(
+        "postgresql://postgres:wrong@127.0.0.1:{port}/postgres"
+    ))
+    .unwrap();
+    let error = pgsnap::dump(&wrong, Vec::new(), &small_blocks(), &quiet())
+        .await
+        .unwrap_err();
     assert_eq!(error.sqlstate(), Some("28P01"));
     assert!(error.hint().unwrap().contains("passfile"));
     let missing = server.scratch.database("nothing");
-    let error = pgsnap::dump(&missing, Vec::new(), &small_blocks(), &quiet()).await.unwrap_err();
+    let error = pgsnap::dump(&missing, Vec::new(), &small_blocks(), &quiet())
+        .await
+        .unwrap_err();
     assert_eq!(error.sqlstate(), Some("3D000"));
 }
 
@@ -178,8 +253,12 @@ async fn a_full_disk_is_the_error_that_is_told() {
     };
     let server = Server::start().await;
     let source = server.with_sql("hub", BIG).await;
-    let file = std::fs::File::create(disk.path().join("hub.sql.gz")).unwrap();
-    let error = pgsnap::dump(&source, file, &small_blocks(), &quiet()).await.unwrap_err();
-    let Error::Write { source } = error else { panic!("{error:?}") };
+    let file = fs_err::File::create(disk.path().join("hub.sql.gz")).unwrap();
+    let error = pgsnap::dump(&source, file, &small_blocks(), &quiet())
+        .await
+        .unwrap_err();
+    let Error::Write { source } = error else {
+        panic!("{error:?}")
+    };
     assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
 }

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use pgsnap::{Archive, Database, DumpOptions, Manifest, NoProgress, Progress, ScratchOptions, ScratchServer};
+use pgsnap::{
+    Archive, Database, DumpOptions, Manifest, NoProgress, Progress, ScratchOptions, ScratchServer,
+};
 use tokio_postgres::{Client, NoTls};
 
 pub(crate) struct Server {
@@ -25,14 +27,20 @@ impl Server {
 
     async fn start_with(options: ScratchOptions) -> Self {
         let scratch = ScratchServer::start(&options).await.unwrap();
-        Self { scratch, files: tempfile::tempdir().unwrap() }
+        Self {
+            scratch,
+            files: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// An empty database.
     pub(crate) async fn create(&self, name: &str) -> Database {
-        pgsnap::execute(&self.scratch.database("postgres"), &format!("CREATE DATABASE \"{name}\" TEMPLATE template0"))
-            .await
-            .unwrap();
+        pgsnap::execute(
+            &self.scratch.database("postgres"),
+            &format!("CREATE DATABASE \"{name}\" TEMPLATE template0"),
+        )
+        .await
+        .unwrap();
         self.scratch.database(name)
     }
 
@@ -70,22 +78,42 @@ impl Server {
         self.dump_with(database, &small_blocks()).await
     }
 
-    pub(crate) async fn dump_with(&self, database: &Database, options: &DumpOptions) -> (Archive, Manifest) {
+    pub(crate) async fn dump_with(
+        &self,
+        database: &Database,
+        options: &DumpOptions,
+    ) -> (Archive, Manifest) {
         let path = self.file(&format!("{}.sql.gz", database.name()));
-        let file = std::fs::File::create(&path).unwrap();
-        let (_, manifest) = pgsnap::dump(database, file, options, &quiet()).await.unwrap();
+        let file = fs_err::File::create(&path).unwrap();
+        let (_, manifest) = pgsnap::dump(database, file, options, &quiet())
+            .await
+            .unwrap();
         (Archive::open(path).unwrap(), manifest)
     }
 
     /// What an operator without this tool does: `gunzip | psql`.
-    pub(crate) fn psql_file(&self, path: &Path, database: &str, variables: &[&str]) -> std::process::Output {
-        let mut gunzip = Command::new("gunzip").arg("-c").arg(path).stdout(Stdio::piped()).spawn().unwrap();
+    pub(crate) fn psql_file(
+        &self,
+        path: &Path,
+        database: &str,
+        variables: &[&str],
+    ) -> std::process::Output {
+        let mut gunzip = Command::new("gunzip")
+            .arg("-c")
+            .arg(path)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut psql = self.libpq("psql", database);
         psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1"]);
         for variable in variables {
             psql.args(["-v", variable]);
         }
-        let output = psql.stdin(gunzip.stdout.take().unwrap()).stdout(Stdio::null()).output().unwrap();
+        let output = psql
+            .stdin(gunzip.stdout.take().unwrap())
+            .stdout(Stdio::null())
+            .output()
+            .unwrap();
         // The command still holds the pipe; gunzip would wait for a reader that is gone.
         drop(psql);
         gunzip.wait().unwrap();
@@ -94,16 +122,35 @@ impl Server {
 
     /// The whole database as `pg_dump` prints it, without what changes at every call.
     pub(crate) fn pg_dump(&self, database: &str, arguments: &[&str]) -> String {
-        let output = self.libpq("pg_dump", database).args(arguments).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let output = self
+            .libpq("pg_dump", database)
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        text.lines().filter(|line| !line.starts_with("\\restrict ") && !line.starts_with("\\unrestrict ")).flat_map(|line| [line, "\n"]).collect()
+        text.lines()
+            .filter(|line| !line.starts_with("\\restrict ") && !line.starts_with("\\unrestrict "))
+            .flat_map(|line| [line, "\n"])
+            .collect()
     }
 
     fn libpq(&self, program: &str, database: &str) -> Command {
         let mut command = Command::new(program);
-        command.env("PGHOST", self.scratch.directory()).env("PGPORT", self.scratch.port().to_string());
-        command.env("PGUSER", "postgres").env("PGDATABASE", database).env("PGOPTIONS", "-c bytea_output=hex -c TimeZone=UTC -c lc_monetary=C");
+        command
+            .env("PGHOST", self.scratch.directory())
+            .env("PGPORT", self.scratch.port().to_string());
+        command
+            .env("PGUSER", "postgres")
+            .env("PGDATABASE", database)
+            .env(
+                "PGOPTIONS",
+                "-c bytea_output=hex -c TimeZone=UTC -c lc_monetary=C",
+            );
         command
     }
 }
@@ -119,10 +166,39 @@ pub(crate) fn small_blocks() -> DumpOptions {
     options
 }
 
+/// Puts the rows of every COPY block in order: sessions that load side by side do not keep it.
+pub(crate) fn with_sorted_rows(dump: &str) -> String {
+    let mut out: Vec<&str> = Vec::new();
+    let mut block: Option<usize> = None;
+    for line in dump.lines() {
+        out.push(line);
+        match block {
+            None if line.starts_with("COPY ") && line.ends_with(" FROM stdin;") => {
+                block = Some(out.len())
+            }
+            Some(start) if line == "\\." => {
+                let end = out.len() - 1;
+                out[start..end].sort_unstable();
+                block = None;
+            }
+            _ => {}
+        }
+    }
+    out.join("\n")
+}
+
 /// Fails with the first differing line instead of two megabytes of text.
 pub(crate) fn assert_same_text(expected: &str, found: &str) {
     for (number, (a, b)) in expected.lines().zip(found.lines()).enumerate() {
-        assert!(a == b, "line {}:\n  expected: {a:.300}\n  found:    {b:.300}", number + 1);
+        assert!(
+            a == b,
+            "line {}:\n  expected: {a:.300}\n  found:    {b:.300}",
+            number + 1
+        );
     }
-    assert_eq!(expected.lines().count(), found.lines().count(), "one text is longer");
+    assert_eq!(
+        expected.lines().count(),
+        found.lines().count(),
+        "one text is longer"
+    );
 }

@@ -1,0 +1,99 @@
+//! The arguments of the program. What they mean is decided by `settings` and the commands.
+
+pub(crate) mod options;
+
+use std::path::PathBuf;
+
+use clap::{Args, ColorChoice, Parser, Subcommand};
+
+use crate::commands::{
+    backup, backups, completions, config, demo, diff, doctor, drill, init, journal, man, restore,
+    verify,
+};
+use crate::environment as env;
+use crate::printer::Format;
+
+/// Back up, restore and compare PostgreSQL databases, with proof
+///
+/// hubctl takes encrypted backups of live PostgreSQL databases, proves that they restore, and compares databases and
+/// backups row by row. A backup is a plain `NAME.sql.gz.age`: `age -d | gunzip | psql` restores it without hubctl.
+#[derive(Debug, Parser)]
+#[command(name = "hubctl", version, max_term_width = 100, after_help = AFTER, subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalOptions,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER: &str = "\
+Exit codes:
+  0    yes, or done
+  1    the answer is no: differs, damaged, drill failed, obstacles
+  2    usage or configuration
+  3    could not ask: connection, tool, disk, lock
+  130  interrupted; nothing unfinished is in place
+
+Examples:
+  hubctl init                  write a commented hubctl.toml
+  hubctl backup                back up the only configured site
+  hubctl drill                 restore the latest backup into a scratch server and check it
+  hubctl diff workstation latest";
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalOptions {
+    /// Read this configuration [default: ./hubctl.toml, else ~/.config/hubctl/hubctl.toml]
+    #[arg(long, value_name = "FILE", global = true, env = env::CONFIG, hide_env_values = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// Print results for people or as one JSON document
+    #[arg(long, value_name = "FORMAT", global = true, value_enum, default_value = "text", env = env::FORMAT, hide_env_values = true)]
+    pub(crate) format: Format,
+    /// Say nothing on stderr but warnings and errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Log what is done to stderr (can be repeated)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    pub(crate) verbose: u8,
+    /// Use colours
+    #[arg(
+        long,
+        value_name = "WHEN",
+        global = true,
+        value_enum,
+        default_value = "auto"
+    )]
+    pub(crate) color: ColorChoice,
+    /// Show no progress
+    #[arg(long, global = true)]
+    pub(crate) no_progress: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Init(init::InitArgs),
+    Doctor(doctor::DoctorArgs),
+    Config(config::ConfigArgs),
+    Backup(backup::BackupArgs),
+    Backups(backups::BackupsArgs),
+    Verify(verify::VerifyArgs),
+    Restore(restore::RestoreArgs),
+    Drill(drill::DrillArgs),
+    Diff(diff::DiffArgs),
+    Journal(journal::JournalArgs),
+    Demo(demo::DemoArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,39 @@
+//! The commands, one file each: what is typed (`XxxArgs`) and what is done (`run`).
+
+pub(crate) mod backup;
+pub(crate) mod backups;
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod demo;
+pub(crate) mod diff;
+pub(crate) mod doctor;
+pub(crate) mod drill;
+pub(crate) mod init;
+pub(crate) mod journal;
+pub(crate) mod man;
+pub(crate) mod restore;
+pub(crate) mod verify;
+
+use crate::cli::Command;
+use crate::context::Context;
+use crate::exit::Exit;
+
+/// Runs one command to its answer.
+pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Init(args) => init::run(context, args),
+        Command::Doctor(args) => doctor::run(context, args).await,
+        Command::Config(args) => config::run(context, args),
+        Command::Backup(args) => backup::run(context, args).await,
+        Command::Backups(args) => backups::run(context, args),
+        Command::Verify(args) => verify::run(context, args).await,
+        Command::Restore(args) => restore::run(context, args).await,
+        Command::Drill(args) => drill::run(context, args).await,
+        Command::Diff(args) => diff::run(context, args).await,
+        Command::Journal(args) => journal::run(context, args),
+        // The demo runs commands itself, so its future would contain itself.
+        Command::Demo(args) => Box::pin(demo::run(context, args)).await,
+        Command::Completions(args) => completions::run(context, args),
+        Command::Man(args) => man::run(context, args),
+    }
+}

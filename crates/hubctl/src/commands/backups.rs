@@ -1,0 +1,183 @@
+//! `hubctl backups`.
+
+use backup::Entry;
+use clap::Args;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::cli::options::VaultOptions;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::human;
+use crate::printer::table;
+use crate::settings::Overrides;
+use crate::store;
+
+/// List the backups in the vault, newest first
+///
+/// STATE is how far a backup is proven: sealed (written), verified (opened and checked), drilled (restored for real);
+/// foreign is a file without a sidecar. The age counts from the time of the data.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  hubctl backups\n  hubctl backups --vault /opt/backup/state-hub --format json"
+)]
+pub(crate) struct BackupsArgs {
+    #[command(flatten)]
+    vault: VaultOptions,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    vault: String,
+    service: String,
+    backups: Vec<Backup>,
+}
+
+/// A backup as JSON shows it.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Backup {
+    pub(crate) id: String,
+    pub(crate) path: String,
+    pub(crate) state: &'static str,
+    pub(crate) taken_at: Option<String>,
+    pub(crate) age_seconds: Option<u64>,
+    pub(crate) sealed_bytes: u64,
+    pub(crate) rows: Option<u64>,
+    pub(crate) tables: Option<u64>,
+    pub(crate) database: Option<String>,
+    pub(crate) verified_at: Option<String>,
+    pub(crate) drilled_at: Option<String>,
+    pub(crate) recipients: Vec<String>,
+    pub(crate) problem: Option<String>,
+}
+
+impl Backup {
+    pub(crate) fn of(entry: &Entry, now: Timestamp) -> Self {
+        let sidecar = entry.sidecar();
+        let fact = |name: &str| sidecar.and_then(|sidecar| sidecar.payload.get(name));
+        let time = |time: Timestamp| time.to_string();
+        Self {
+            id: entry.id().to_owned(),
+            path: entry.path().display().to_string(),
+            state: entry.state().as_str(),
+            taken_at: entry.taken_at().map(time),
+            age_seconds: entry
+                .taken_at()
+                .and_then(|taken| age(taken, now))
+                .map(|age| age.as_secs()),
+            sealed_bytes: entry.sealed_bytes(),
+            rows: fact("rows").and_then(serde_json::Value::as_u64),
+            tables: fact("tables").and_then(serde_json::Value::as_u64),
+            database: fact("database")
+                .and_then(|name| name.as_str())
+                .map(str::to_owned),
+            verified_at: sidecar.and_then(|sidecar| sidecar.verified_at).map(time),
+            drilled_at: sidecar.and_then(|sidecar| sidecar.drilled_at).map(time),
+            recipients: sidecar
+                .map(|sidecar| {
+                    sidecar
+                        .recipients
+                        .iter()
+                        .map(|each| each.recipient.clone())
+                        .collect()
+                })
+                .unwrap_or_default(),
+            problem: entry.sidecar_error().map(ToString::to_string),
+        }
+    }
+}
+
+/// How old data of this time is; nothing if it is of the future.
+pub(crate) fn age(taken: Timestamp, now: Timestamp) -> Option<std::time::Duration> {
+    std::time::Duration::try_from(now.duration_since(taken)).ok()
+}
+
+pub(crate) fn run(context: &Context, args: BackupsArgs) -> anyhow::Result<Exit> {
+    let settings = context.settings(Overrides::default().vault(&args.vault))?;
+    let vault = store::open_vault(&settings, None)?;
+    let now = Timestamp::now();
+    let backups: Vec<Backup> = vault
+        .entries()?
+        .iter()
+        .map(|entry| Backup::of(entry, now))
+        .collect();
+    let listed = Listed {
+        vault: vault.directory().display().to_string(),
+        service: vault.service().to_owned(),
+        backups,
+    };
+    for leftover in vault.leftovers()? {
+        context.printer.warn(format_args!(
+            "left over from an interrupted run: {}",
+            leftover.path.display()
+        ));
+    }
+    for backup in &listed.backups {
+        if let Some(problem) = &backup.problem {
+            context.printer.warn(problem);
+        }
+    }
+    if listed.backups.is_empty() {
+        context.printer.say(format_args!(
+            "there is no backup of `{}` in {}",
+            listed.service, listed.vault
+        ));
+    }
+    context
+        .printer
+        .result("hubctl.backups.v1", &listed, || text(&listed.backups))?;
+    Ok(Exit::Yes)
+}
+
+fn text(backups: &[Backup]) -> String {
+    if backups.is_empty() {
+        return String::new();
+    }
+    let unknown = || "?".to_owned();
+    let rows = backups.iter().map(|backup| {
+        vec![
+            backup.id.clone(),
+            backup
+                .taken_at
+                .as_ref()
+                .map_or_else(unknown, |at| at.get(..19).unwrap_or(at).replace('T', " ")),
+            backup.age_seconds.map_or_else(unknown, |age| {
+                human::duration(std::time::Duration::from_secs(age))
+            }),
+            human::bytes(backup.sealed_bytes),
+            backup.rows.map_or_else(unknown, human::number),
+            backup.state.to_owned(),
+            backup
+                .recipients
+                .iter()
+                .map(|recipient| short(recipient))
+                .collect::<Vec<_>>()
+                .join(" "),
+        ]
+    });
+    table(
+        &[
+            "id",
+            "taken (utc)",
+            ">age",
+            ">size",
+            ">rows",
+            "state",
+            "recipients",
+        ],
+        rows,
+    )
+}
+
+/// The beginning of a public key: enough to tell one's own keys apart.
+fn short(recipient: &str) -> String {
+    let key = recipient.rsplit(' ').next().unwrap_or(recipient);
+    let kind = recipient
+        .split(' ')
+        .next()
+        .filter(|_| recipient.contains(' '))
+        .map(|kind| format!("{kind}:"))
+        .unwrap_or_default();
+    let shown: String = key.chars().take(12).collect();
+    format!("{kind}{shown}…")
+}

@@ -1,0 +1,175 @@
+//! `hubctl config show`.
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use crate::cli::options::{IdentityOptions, JournalOptions, RecipientOptions, VaultOptions};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::printer::table;
+use crate::settings::{Overrides, Settings, Sourced};
+
+/// Show what is configured
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  hubctl config show\n  hubctl config show --config /etc/hubctl.toml --format json"
+)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print the merged configuration, and where each value comes from
+    ///
+    /// Flags win over HUBCTL_* variables, those over the file. Passwords are not looked up.
+    Show(ShowArgs),
+}
+
+#[derive(Debug, Args)]
+struct ShowArgs {
+    #[command(flatten)]
+    vault: VaultOptions,
+    #[command(flatten)]
+    recipients: RecipientOptions,
+    #[command(flatten)]
+    identities: IdentityOptions,
+    #[command(flatten)]
+    journal: JournalOptions,
+}
+
+#[derive(Debug, Serialize)]
+struct Shown {
+    file: Option<String>,
+    values: Vec<Value>,
+}
+
+#[derive(Debug, Serialize)]
+struct Value {
+    key: String,
+    value: String,
+    origin: String,
+}
+
+pub(crate) fn run(context: &Context, args: ConfigArgs) -> anyhow::Result<Exit> {
+    let ConfigCommand::Show(args) = args.command;
+    let overrides = Overrides::default()
+        .vault(&args.vault)
+        .recipients(&args.recipients)
+        .identities(&args.identities);
+    let settings = context.settings(overrides.journal(&args.journal))?;
+    let shown = Shown {
+        file: settings
+            .file
+            .as_ref()
+            .map(|path| path.display().to_string()),
+        values: values(&settings),
+    };
+    if shown.file.is_none() {
+        context.printer.say("no configuration file was found");
+    }
+    context.printer.result("hubctl.config.v1", &shown, || {
+        table(
+            &["key", "value", "origin"],
+            shown
+                .values
+                .iter()
+                .map(|v| vec![v.key.clone(), v.value.clone(), v.origin.clone()]),
+        )
+    })?;
+    Ok(Exit::Yes)
+}
+
+fn values(settings: &Settings) -> Vec<Value> {
+    let mut values = Vec::new();
+    one(
+        &mut values,
+        "service.name",
+        settings.service.as_ref(),
+        Clone::clone,
+    );
+    for (name, site) in &settings.sites {
+        let key = |field: &str| format!("sites.{name}.{field}");
+        one(
+            &mut values,
+            key("database"),
+            Some(&site.database),
+            Clone::clone,
+        );
+        one(
+            &mut values,
+            key("password_file"),
+            site.password_file.as_ref(),
+            |path| path.display().to_string(),
+        );
+        one(
+            &mut values,
+            key("password_command"),
+            site.password_command.as_ref(),
+            Clone::clone,
+        );
+        one(
+            &mut values,
+            key("passfile"),
+            site.passfile.as_ref(),
+            |path| path.display().to_string(),
+        );
+    }
+    one(&mut values, "vault.path", settings.vault.as_ref(), |path| {
+        path.display().to_string()
+    });
+    many(
+        &mut values,
+        "vault.recipients",
+        &settings.recipients,
+        Clone::clone,
+    );
+    one(
+        &mut values,
+        "vault.recipients_file",
+        settings.recipients_file.as_ref(),
+        |path| path.display().to_string(),
+    );
+    many(
+        &mut values,
+        "vault.identities",
+        &settings.identities,
+        |path| path.display().to_string(),
+    );
+    many(&mut values, "drill.checks", &settings.checks, |check| {
+        format!("{}: {} => {}", check.name, check.sql, check.expect)
+    });
+    one(
+        &mut values,
+        "drill.episodic_memory",
+        settings.episodic_memory.as_ref(),
+        |path| path.display().to_string(),
+    );
+    one(
+        &mut values,
+        "journal.path",
+        Some(&settings.journal),
+        |path| path.display().to_string(),
+    );
+    values
+}
+
+fn one<T>(
+    values: &mut Vec<Value>,
+    key: impl Into<String>,
+    value: Option<&Sourced<T>>,
+    show: impl Fn(&T) -> String,
+) {
+    values.extend(value.map(|value| Value {
+        key: key.into(),
+        value: show(&value.value),
+        origin: value.origin.to_string(),
+    }));
+}
+
+fn many<T>(values: &mut Vec<Value>, key: &str, list: &[Sourced<T>], show: impl Fn(&T) -> String) {
+    for (index, value) in list.iter().enumerate() {
+        one(values, format!("{key}[{index}]"), Some(value), &show);
+    }
+}

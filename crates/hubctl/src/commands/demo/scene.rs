@@ -1,0 +1,198 @@
+//! What the demo plays on: two servers, a database in use, keys, and a configuration.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use pgsnap::{Database, ScratchOptions, ScratchServer};
+use tokio::task::JoinHandle;
+
+use crate::commands::init::{Key, generate_key};
+use crate::failure::Refusal;
+
+const HUB: &str = include_str!("../../demo/hub.sql");
+const TICK: &str = include_str!("../../demo/writer.sql");
+const DATABASE: &str = "state_hub";
+const SERVICE: &str = "state-hub";
+
+/// The first line of a configuration that the demo may write over.
+const MARK: &str = "# Written by `hubctl demo`, which replaces this file when it runs again.";
+
+/// The one row that the second diff has to find.
+pub(super) const CHANGE: &str =
+    "UPDATE topics SET title = title || '!' WHERE slug = (SELECT min(slug) FROM topics)";
+
+/// The servers stop when this is dropped; the directory stays.
+pub(super) struct Scene {
+    workstation: ScratchServer,
+    cluster: ScratchServer,
+    pub(super) config: PathBuf,
+    pub(super) key: PathBuf,
+    vault: PathBuf,
+}
+
+impl Scene {
+    pub(super) async fn set(directory: &Path, scale: f64) -> anyhow::Result<Self> {
+        let config = directory.join("hubctl.toml");
+        refuse_foreign(&config)?;
+        let options = ScratchOptions::default();
+        let (workstation, cluster) = tokio::try_join!(
+            ScratchServer::start(&options),
+            ScratchServer::start(&options)
+        )?;
+        pgsnap::execute(
+            &workstation.database("postgres"),
+            &format!("CREATE DATABASE {DATABASE}"),
+        )
+        .await?;
+        pgsnap::execute(
+            &workstation.database(DATABASE),
+            &format!("SET demo.scale = '{scale}';\n{HUB}"),
+        )
+        .await?;
+
+        let vault = directory.join("vault");
+        fs_err::create_dir_all(&vault)?;
+        let key = key(&directory.join("key.txt"))?;
+        let escrow = key_of_escrow(directory)?;
+        let scene = Self {
+            workstation,
+            cluster,
+            config,
+            key: directory.join("key.txt"),
+            vault,
+        };
+        fs_err::write(
+            &scene.config,
+            scene.configuration(&key.public, &escrow.public),
+        )?;
+        Ok(scene)
+    }
+
+    /// The database that moves.
+    pub(super) fn source(&self) -> Database {
+        self.workstation.database(DATABASE)
+    }
+
+    /// Where it moves to.
+    pub(super) fn target(&self) -> Database {
+        self.cluster.database(DATABASE)
+    }
+
+    pub(super) fn latest(&self) -> PathBuf {
+        self.vault.join(format!("{SERVICE}-latest.sql.gz.age"))
+    }
+
+    fn configuration(&self, key: &str, escrow: &str) -> String {
+        let url = |server: &ScratchServer| {
+            format!(
+                "postgresql:///{DATABASE}?host={}&port={}&user=postgres",
+                server.directory().display(),
+                server.port()
+            )
+        };
+        format!(
+            r#"{MARK}
+
+[service]
+name = "{SERVICE}"
+
+# Two throw-away servers; they are gone when the demo ends.
+[sites.workstation]
+database = "{workstation}"
+
+[sites.cluster]
+database = "{cluster}"
+
+[vault]
+path = "vault"
+# The key at hand, and an escrow key. In earnest that one is kept elsewhere.
+recipients = ["{key}", "{escrow}"]
+identities = ["key.txt"]
+
+[drill]
+checks = [
+    {{ name = "topics", sql = "select count(*) > 0 from topics", expect = "t" }},
+    {{ name = "one point in time", sql = "select bool_and(holds) from hub_invariants", expect = "t" }},
+]
+episodic_memory = "memory/episodic"
+
+[journal]
+path = "journal.jsonl"
+"#,
+            workstation = url(&self.workstation),
+            cluster = url(&self.cluster),
+        )
+    }
+}
+
+/// Somebody's real configuration may have the same name.
+fn refuse_foreign(config: &Path) -> anyhow::Result<()> {
+    match fs_err::read_to_string(config) {
+        Ok(text) if !text.starts_with(MARK) => Err(Refusal::usage(format!(
+            "{} is not the demo's own",
+            config.display()
+        ))
+        .hint("choose another directory with --dir")
+        .into()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn key_of_escrow(directory: &Path) -> anyhow::Result<Key> {
+    key(&directory.join("escrow-key.txt"))
+}
+
+/// The key of an earlier demo, so that its backups still open; else a new one.
+fn key(path: &Path) -> anyhow::Result<Key> {
+    if !path.exists() {
+        return generate_key(path);
+    }
+    let known = backup::Identities::load(path)?.fingerprints().next();
+    let public = known.ok_or_else(|| Refusal::usage(format!("{} holds no key", path.display())))?;
+    Ok(Key {
+        path: path.to_owned(),
+        public: public.text,
+    })
+}
+
+/// Agents at work: one transaction over five tables after the other.
+pub(super) struct Writer {
+    ticks: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    task: JoinHandle<()>,
+}
+
+impl Writer {
+    pub(super) fn start(database: Database) -> Self {
+        let (ticks, stop) = (
+            Arc::new(AtomicU64::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
+        let (counted, stopped) = (Arc::clone(&ticks), Arc::clone(&stop));
+        let task = tokio::spawn(async move {
+            while !stopped.load(Ordering::SeqCst) {
+                if pgsnap::execute(&database, TICK).await.is_ok() {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        Self { ticks, stop, task }
+    }
+
+    /// Ends after the transaction under way; returns how many were committed.
+    pub(super) async fn stop(mut self) -> u64 {
+        self.stop.store(true, Ordering::SeqCst);
+        let _ = (&mut self.task).await;
+        self.ticks.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

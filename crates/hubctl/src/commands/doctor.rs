@@ -1,0 +1,285 @@
+//! `hubctl doctor`.
+
+mod keys;
+mod server;
+
+use clap::Args;
+use gates::Journal;
+use serde::Serialize;
+
+use crate::cli::options::{
+    IdentityOptions, JournalOptions, PasswordOptions, RecipientOptions, VaultOptions,
+};
+use crate::commands::backup::free_bytes;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::human;
+use crate::printer::table;
+use crate::settings::{Overrides, Settings};
+use crate::store;
+
+/// Examine everything a backup and a restore need
+///
+/// Asks the servers, the tools, the vault, the keys and the journal, and changes nothing. Exits with 1 if something fails, 3
+/// if something could not be asked.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  hubctl doctor\n  hubctl doctor workstation --format json")]
+pub(crate) struct DoctorArgs {
+    /// Site or connection URL [default: every site]
+    #[arg(value_name = "SITE|URL")]
+    sites: Vec<String>,
+    #[command(flatten)]
+    vault: VaultOptions,
+    #[command(flatten)]
+    recipients: RecipientOptions,
+    #[command(flatten)]
+    identities: IdentityOptions,
+    #[command(flatten)]
+    passwords: PasswordOptions,
+    #[command(flatten)]
+    journal: JournalOptions,
+}
+
+/// What an examination found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    Warn,
+    Fail,
+    /// It could not be asked.
+    Unknown,
+}
+
+impl Verdict {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    verdict: Verdict,
+    subject: String,
+    fact: String,
+    hint: Option<String>,
+}
+
+impl Finding {
+    fn new(verdict: Verdict, subject: impl Into<String>, fact: impl Into<String>) -> Self {
+        Self {
+            verdict,
+            subject: subject.into(),
+            fact: fact.into(),
+            hint: None,
+        }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// An error as a finding: a no is a failure, a question that was not answered is unknown.
+    fn of(subject: impl Into<String>, error: &anyhow::Error) -> Self {
+        let failure = Failure::of(error);
+        let verdict = if failure.exit == Exit::CouldNotAsk {
+            Verdict::Unknown
+        } else {
+            Verdict::Fail
+        };
+        let fact = std::iter::once(failure.message)
+            .chain(failure.causes)
+            .collect::<Vec<_>>()
+            .join(": ");
+        Self {
+            verdict,
+            subject: subject.into(),
+            fact,
+            hint: failure.hint,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Examined {
+    healthy: bool,
+    findings: Vec<Finding>,
+}
+
+pub(crate) async fn run(context: &Context, args: DoctorArgs) -> anyhow::Result<Exit> {
+    let overrides = Overrides::default()
+        .vault(&args.vault)
+        .recipients(&args.recipients)
+        .identities(&args.identities);
+    let settings = context.settings(overrides.passwords(&args.passwords).journal(&args.journal))?;
+    let words: Vec<String> = if args.sites.is_empty() {
+        settings.sites.keys().cloned().collect()
+    } else {
+        args.sites.clone()
+    };
+    let mut findings = Vec::new();
+    let mut database = None;
+    let mut largest = 0;
+    let mut absent = Vec::new();
+    for word in &words {
+        let examined = server::examine(&settings, word, &mut findings).await;
+        largest = largest.max(examined.bytes);
+        database = database.or(examined.database);
+        absent.extend(examined.absent.map(|name| (word, name)));
+    }
+    for (word, name) in absent {
+        // A site that the service has not moved to yet is normal, as long as it runs at another.
+        let verdict = if args.sites.is_empty() && database.is_some() {
+            Verdict::Warn
+        } else {
+            Verdict::Fail
+        };
+        let fact = format!("the server answers, but has no database {name}");
+        findings.push(
+            Finding::new(verdict, word, fact)
+                .hint("a restore to this site makes it; a backup of this site needs it"),
+        );
+    }
+    if words.is_empty() {
+        findings.push(
+            Finding::new(Verdict::Fail, "site", "no database is configured")
+                .hint("add [sites.NAME] to hubctl.toml, or give a URL"),
+        );
+    }
+    vault(&settings, database.as_deref(), largest, &mut findings);
+    keys::examine(context, &settings, &mut findings);
+    findings.push(journal(&settings));
+    report(context, findings)
+}
+
+fn report(context: &Context, findings: Vec<Finding>) -> anyhow::Result<Exit> {
+    let has = |verdict| findings.iter().any(|finding| finding.verdict == verdict);
+    let exit = match (has(Verdict::Fail), has(Verdict::Unknown)) {
+        (true, _) => Exit::No,
+        (false, true) => Exit::CouldNotAsk,
+        (false, false) => Exit::Yes,
+    };
+    let examined = Examined {
+        healthy: exit == Exit::Yes,
+        findings,
+    };
+    context.printer.result("hubctl.doctor.v1", &examined, || {
+        let row = |finding: &Finding| {
+            vec![
+                finding.verdict.word().to_owned(),
+                finding.subject.clone(),
+                finding.fact.clone(),
+            ]
+        };
+        table(
+            &["verdict", "subject", "finding"],
+            examined.findings.iter().map(row),
+        )
+    })?;
+    for finding in &examined.findings {
+        if let Some(hint) = &finding.hint {
+            context
+                .printer
+                .hint(format_args!("{}: {hint}", finding.subject));
+        }
+    }
+    Ok(exit)
+}
+
+fn vault(settings: &Settings, database: Option<&str>, bytes: u64, findings: &mut Vec<Finding>) {
+    if let Err(error) = try_vault(settings, database, bytes, findings) {
+        findings.push(Finding::of("vault", &error));
+    }
+}
+
+fn try_vault(
+    settings: &Settings,
+    database: Option<&str>,
+    bytes: u64,
+    findings: &mut Vec<Finding>,
+) -> anyhow::Result<()> {
+    let vault = store::open_vault(settings, database)?;
+    let directory = vault.directory();
+    // Nothing tells as surely whether a directory is writable as writing; the file has no name to be left over.
+    if let Err(error) = tempfile::tempfile_in(directory) {
+        let hint = "make it writable for the user that runs the backup";
+        findings.push(
+            Finding::new(
+                Verdict::Fail,
+                "vault",
+                format!("{} is not writable: {error}", directory.display()),
+            )
+            .hint(hint),
+        );
+        return Ok(());
+    }
+    let free = free_bytes(directory)?;
+    let room = format!(
+        "{} is writable, {} free",
+        directory.display(),
+        human::bytes(free)
+    );
+    findings.push(if free < bytes {
+        let fact = format!(
+            "{room}, and the largest database has {}",
+            human::bytes(bytes)
+        );
+        Finding::new(Verdict::Warn, "vault", fact)
+            .hint("a sealed backup needs a part of the database's size; make room for several")
+    } else {
+        Finding::new(Verdict::Ok, "vault", room)
+    });
+    findings.push(match vault.find("latest") {
+        Ok(latest) => Finding::new(
+            Verdict::Ok,
+            "backups",
+            format!("the latest verified one is {}", latest.id()),
+        ),
+        Err(error @ backup::Error::NothingVerified { .. }) => {
+            Finding::new(Verdict::Warn, "backups", error.to_string()).hint("run `hubctl backup`")
+        }
+        Err(error) => Finding::of("backups", &error.into()),
+    });
+    for leftover in vault.leftovers()? {
+        let fact = format!(
+            "{} is left over from an interrupted run",
+            leftover.path.display()
+        );
+        findings
+            .push(Finding::new(Verdict::Warn, "vault", fact).hint("the next backup removes it"));
+    }
+    for path in store::beside_the_vault(settings, &vault) {
+        let fact = format!("the identity {} lies in the vault", path.display());
+        findings.push(
+            Finding::new(Verdict::Warn, "identities", fact)
+                .hint("move it away: whoever gets the backups must not get the key with them"),
+        );
+    }
+    Ok(())
+}
+
+fn journal(settings: &Settings) -> Finding {
+    let path = &settings.journal.value;
+    if !path.exists() {
+        return Finding::new(
+            Verdict::Ok,
+            "journal",
+            format!("{} will be made by the first record", path.display()),
+        );
+    }
+    match Journal::open_existing(path).and_then(|journal| journal.verify()) {
+        Ok(verified) => Finding::new(
+            Verdict::Ok,
+            "journal",
+            format!("{} records, and their chain holds", verified.records),
+        ),
+        Err(error) => Finding::of("journal", &error.into()),
+    }
+}

@@ -1,0 +1,79 @@
+//! The examination of recipients and identities, with a round trip through both.
+
+use std::io::{Read as _, Write as _};
+
+use backup::{Identities, Recipients, SidecarFacts, Vault};
+use jiff::Timestamp;
+
+use super::{Finding, Verdict};
+use crate::context::Context;
+use crate::failure::Refusal;
+use crate::settings::Settings;
+use crate::store;
+
+const PROBE: &[u8] = b"hubctl doctor";
+
+pub(super) fn examine(context: &Context, settings: &Settings, findings: &mut Vec<Finding>) {
+    let recipients = match store::recipients(settings) {
+        Ok(recipients) => recipients,
+        Err(error) => return findings.push(Finding::of("recipients", &error)),
+    };
+    findings.push(match recipients.len() {
+        1 => Finding::new(
+            Verdict::Warn,
+            "recipients",
+            "there is only one: without its key every backup is lost",
+        )
+        .hint("add an escrow recipient whose key is kept elsewhere"),
+        several => Finding::new(
+            Verdict::Ok,
+            "recipients",
+            format!("{several}, each opens a backup alone"),
+        ),
+    });
+    if settings.identities.is_empty() {
+        let fact = "none is configured: new backups stay sealed, not verified";
+        return findings.push(
+            Finding::new(Verdict::Warn, "identities", fact)
+                .hint("name a key file with [vault] identities or --identity"),
+        );
+    }
+    match store::identities(settings, &context.printer)
+        .and_then(|identities| round_trip(&recipients, &identities))
+    {
+        Ok(()) => findings.push(Finding::new(
+            Verdict::Ok,
+            "identities",
+            "a probe was sealed and opened again",
+        )),
+        Err(error) => findings.push(Finding::of("identities", &error)),
+    }
+}
+
+/// Seals a few bytes the way a backup is sealed and opens them the way a restore does, away from the vault.
+fn round_trip(recipients: &Recipients, identities: &Identities) -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let vault = Vault::open(directory.path(), "probe")?;
+    let now = Timestamp::now();
+    let mut sealing = vault.begin(&vault.lock()?, recipients, now)?;
+    sealing.write_all(PROBE)?;
+    let entry = sealing.commit(SidecarFacts::new(now))?;
+    let mut opened = match vault.open_entry(&entry, identities) {
+        Err(backup::Error::NoIdentityMatched { tried, .. }) => {
+            let fact = format!(
+                "none of the {tried} configured identities opens what is sealed for the configured recipients"
+            );
+            return Err(Refusal::no(fact)
+                .hint("find the identity that belongs to a recipient, or correct the recipients")
+                .into());
+        }
+        other => other?,
+    };
+    let mut clear = Vec::new();
+    opened.read_to_end(&mut clear)?;
+    if clear == PROBE {
+        Ok(())
+    } else {
+        Err(Refusal::no("the probe came back changed").into())
+    }
+}

@@ -1,0 +1,351 @@
+//! `hubctl restore`.
+
+use std::time::Instant;
+
+use backup::Identities;
+use clap::Args;
+use pgsnap::{
+    Archive, Database, ForeignRestored, RestoreOptions, RestorePlan, Restored, TableName,
+    TargetState,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::act::Act;
+use crate::cli::options::{IdentityOptions, JournalOptions, PasswordOptions, VaultOptions};
+use crate::context::{Context, blocking};
+use crate::exit::Exit;
+use crate::failure::Refusal;
+use crate::human;
+use crate::printer::answer;
+use crate::settings::Overrides;
+use crate::site::Site;
+use crate::store::{self, OpenEntry};
+
+/// Restore a backup into a database
+///
+/// Without --execute nothing is changed: the plan is shown, and the exit code says whether something is in the way. The
+/// backup is loaded into a new database, compared with its manifest row by row, and only then renamed into place; a
+/// database that was there before is kept under another name.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hubctl restore --to cluster
+  hubctl restore --to cluster --execute
+  hubctl restore 20261121T161200Z --to workstation --database state_hub_copy --execute
+  hubctl restore --to workstation --table topics --table audit.log --execute")]
+pub(crate) struct RestoreArgs {
+    /// Id, path or `latest`
+    #[arg(value_name = "ENTRY", default_value = "latest")]
+    entry: String,
+    /// Site or connection URL to restore to
+    #[arg(long, value_name = "SITE|URL")]
+    to: String,
+    /// Name of the restored database [default: the one of the site or URL]
+    #[arg(long, value_name = "NAME")]
+    database: Option<String>,
+    /// Restore only this table, into a database of its own (can be repeated)
+    #[arg(long = "table", value_name = "T")]
+    tables: Vec<String>,
+    /// Sessions that load rows and build indexes [default: number of processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: Option<u16>,
+    /// Restore; without this only the plan is shown
+    #[arg(long)]
+    execute: bool,
+    #[command(flatten)]
+    vault: VaultOptions,
+    #[command(flatten)]
+    identities: IdentityOptions,
+    #[command(flatten)]
+    passwords: PasswordOptions,
+    #[command(flatten)]
+    journal: JournalOptions,
+}
+
+/// The result as JSON shows it.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    entry: &'a str,
+    executed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<&'a RestorePlan>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored: Option<&'a Restored>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plain_dump: Option<Value>,
+}
+
+impl<'a> Shown<'a> {
+    fn of(entry: &'a str, executed: bool) -> Self {
+        Self {
+            entry,
+            executed,
+            plan: None,
+            restored: None,
+            plain_dump: None,
+        }
+    }
+}
+
+pub(crate) async fn run(context: &Context, args: RestoreArgs) -> anyhow::Result<Exit> {
+    let overrides = Overrides::default()
+        .vault(&args.vault)
+        .identities(&args.identities);
+    let settings = context.settings(overrides.passwords(&args.passwords).journal(&args.journal))?;
+    let options = options(&args)?;
+    let site = Site::resolve(&settings, &args.to).await?;
+    let identities = store::identities(&settings, &context.printer)?;
+    let (vault, entry) = store::find_entry(&settings, &args.entry)?;
+    let id = entry.id().to_owned();
+    let target = site
+        .database
+        .with_name(&target_name(&args, &site.database, &id));
+    let subject = format!("{}-{id}", vault.service());
+    let act = if args.execute {
+        Some(Act::begin(&settings, &context.printer, "restore", subject)?)
+    } else {
+        None
+    };
+    let (opened, archive) = match open(vault, entry, identities).await {
+        Ok(opened) => opened,
+        Err(error) => {
+            return match act {
+                Some(act) => act.end(Err(error), |_: &Exit| json!({})),
+                None => Err(error),
+            };
+        }
+    };
+    let job = Job {
+        context,
+        id: &id,
+        site: &site,
+        target: &target,
+        options: &options,
+    };
+    match (archive, act) {
+        (Some(archive), None) => job.plan(&archive).await,
+        (None, None) => job.plan_foreign().await,
+        (Some(archive), Some(act)) => job.restore(&archive, act).await,
+        (None, Some(act)) => job.restore_foreign(&opened, act).await,
+    }
+}
+
+fn options(args: &RestoreArgs) -> anyhow::Result<RestoreOptions> {
+    let mut options = RestoreOptions::default();
+    options.jobs = args.jobs.map_or(options.jobs, usize::from);
+    if !args.tables.is_empty() {
+        options.tables = Some(
+            args.tables
+                .iter()
+                .map(|table| table.parse::<TableName>())
+                .collect::<Result<_, _>>()?,
+        );
+    }
+    Ok(options)
+}
+
+fn target_name(args: &RestoreArgs, database: &Database, id: &str) -> String {
+    match &args.database {
+        Some(name) => name.clone(),
+        None if args.tables.is_empty() => database.name().to_owned(),
+        None => format!("{}__tables_{}", database.name(), id.to_lowercase()),
+    }
+}
+
+/// Opens the entry; an archive where it is one, nothing for a plain dump.
+pub(crate) async fn open(
+    vault: backup::Vault,
+    entry: backup::Entry,
+    identities: Identities,
+) -> anyhow::Result<(OpenEntry, Option<Archive>)> {
+    blocking(move || {
+        let opened = OpenEntry::new(&vault, &entry, &identities)?;
+        match opened.archive() {
+            Ok(archive) => Ok((opened, Some(archive))),
+            Err(pgsnap::Error::NotAnArchive { .. }) => Ok((opened, None)),
+            Err(error) => Err(error.into()),
+        }
+    })
+    .await
+}
+
+/// One restore.
+struct Job<'a> {
+    context: &'a Context,
+    id: &'a str,
+    site: &'a Site,
+    target: &'a Database,
+    options: &'a RestoreOptions,
+}
+
+impl Job<'_> {
+    async fn plan(&self, archive: &Archive) -> anyhow::Result<Exit> {
+        let plan = pgsnap::plan_restore(archive, self.target, self.options).await?;
+        let clear = plan.problems.is_empty();
+        let printer = &self.context.printer;
+        let shown = Shown {
+            plan: Some(&plan),
+            ..Shown::of(self.id, false)
+        };
+        printer.result("hubctl.restore.v1", &shown, || {
+            self.describe(archive, &plan)
+        })?;
+        for (index, problem) in plan.problems.iter().enumerate() {
+            printer.warn(format_args!("obstacle: {problem}"));
+            if let Some(remedy) = plan.remedies.get(index) {
+                printer.hint(remedy);
+            }
+        }
+        if clear {
+            printer.say("nothing was changed; run it again with --execute to restore");
+        }
+        Ok(answer(clear))
+    }
+
+    fn describe(&self, archive: &Archive, plan: &RestorePlan) -> String {
+        let manifest = archive.manifest();
+        let wanted = self.options.tables.as_deref();
+        let chosen = manifest
+            .census
+            .tables
+            .iter()
+            .filter(|table| wanted.is_none_or(|names| names.contains(&table.name)));
+        let (tables, rows) = chosen.fold((0, 0), |(tables, rows), table| {
+            (tables + 1, rows + table.rows)
+        });
+        let mut lines = vec![
+            format!(
+                "restore   {} (snapshot of {} at {})",
+                self.id, manifest.source.database, manifest.taken_at
+            ),
+            format!(
+                "contents  {}, {}",
+                human::plural(tables, "table"),
+                human::plural(rows, "row")
+            ),
+            format!("to        database {} at {}", plan.database, plan.server),
+            format!(
+                "built as  {}, compared row by row, then renamed",
+                plan.restoring
+            ),
+        ];
+        if let (TargetState::Present { bytes, .. }, Some(keeps)) = (&plan.state, &plan.keeps) {
+            let size = human::bytes(u64::try_from(*bytes).unwrap_or(0));
+            lines.push(format!(
+                "keeps     the present {} ({size}) as {keeps}",
+                plan.database
+            ));
+        }
+        lines.extend(
+            plan.leftovers
+                .iter()
+                .map(|name| format!("drops     {name}, left over from an interrupted restore")),
+        );
+        lines.join("\n")
+    }
+
+    async fn restore(&self, archive: &Archive, act: Act) -> anyhow::Result<Exit> {
+        let begun = Instant::now();
+        let progress = self.context.progress();
+        let result = pgsnap::restore(archive, self.target, self.options, &progress).await;
+        drop(progress);
+        let restored = act.end(result.map_err(Into::into), |restored| {
+            json!({ "site": self.site.label, "database": restored.database, "kept": restored.kept, "tables": restored.tables,
+                    "rows": restored.rows, "phases": phases(restored) })
+        })?;
+        let printer = &self.context.printer;
+        let (tables, rows) = (
+            human::plural(restored.tables as u64, "table"),
+            human::plural(restored.rows, "row"),
+        );
+        printer.say(format_args!(
+            "{tables}, {rows} restored and found equal to the manifest in {}",
+            human::duration(begun.elapsed())
+        ));
+        for name in &restored.cleaned {
+            printer.warn(format_args!(
+                "dropped what an interrupted restore left over: {name}"
+            ));
+        }
+        if let Some(kept) = &restored.kept {
+            printer.say(format_args!(
+                "the database that was there before is kept as {kept}"
+            ));
+        }
+        let shown = Shown {
+            restored: Some(&restored),
+            ..Shown::of(self.id, true)
+        };
+        printer.result("hubctl.restore.v1", &shown, || restored.database.clone())?;
+        Ok(Exit::Yes)
+    }
+
+    fn refuse_tables(&self) -> anyhow::Result<()> {
+        if self.options.tables.is_none() {
+            return Ok(());
+        }
+        Err(
+            Refusal::usage("single tables cannot be taken out of a plain dump")
+                .hint("restore all of it under another name")
+                .into(),
+        )
+    }
+
+    async fn plan_foreign(&self) -> anyhow::Result<Exit> {
+        self.refuse_tables()?;
+        // The server is asked, so that "could not ask" shows up in the plan and not only when it matters.
+        pgsnap::query_scalar(&self.target.with_name("postgres"), "SELECT 1").await?;
+        let shown = Shown {
+            plain_dump: Some(json!({ "database": self.target.name() })),
+            ..Shown::of(self.id, false)
+        };
+        self.context.printer.result("hubctl.restore.v1", &shown, || {
+            format!("restore   {} (a plain dump, by psql in one transaction)\nto        database {}", self.id, self.target)
+        })?;
+        self.context
+            .printer
+            .warn("a plain dump has no manifest: that no row is missing cannot be proven");
+        Ok(Exit::Yes)
+    }
+
+    async fn restore_foreign(&self, opened: &OpenEntry, act: Act) -> anyhow::Result<Exit> {
+        let progress = self.context.progress();
+        let result = match self.refuse_tables() {
+            Ok(()) => pgsnap::restore_foreign(opened.dump(), self.target, self.options, &progress)
+                .await
+                .map_err(Into::into),
+            Err(refusal) => Err(refusal),
+        };
+        drop(progress);
+        let restored = act.end(result, foreign)?;
+        let printer = &self.context.printer;
+        let rows = human::plural(restored.census.rows(), "row");
+        printer.say(format_args!("restored; {rows} were counted afterwards"));
+        for unproven in &restored.unproven {
+            printer.warn(format_args!("not proven: {unproven}"));
+        }
+        let shown = Shown {
+            plain_dump: Some(foreign(&restored)),
+            ..Shown::of(self.id, true)
+        };
+        printer.result("hubctl.restore.v1", &shown, || restored.database.clone())?;
+        Ok(Exit::Yes)
+    }
+}
+
+fn foreign(restored: &ForeignRestored) -> Value {
+    json!({ "database": restored.database, "kept": restored.kept, "bytes": restored.bytes,
+            "tables": restored.census.tables.len(), "rows": restored.census.rows(), "unproven": restored.unproven })
+}
+
+/// Seconds per phase, rounded to milliseconds.
+pub(crate) fn phases(restored: &Restored) -> Value {
+    let rounded = restored.seconds.iter().map(|(phase, seconds)| {
+        (
+            (*phase).to_owned(),
+            json!((seconds * 1000.0).round() / 1000.0),
+        )
+    });
+    Value::Object(rounded.collect())
+}

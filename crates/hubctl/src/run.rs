@@ -1,0 +1,159 @@
+//! From the arguments of the process to its exit code.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{ColorChoice, Parser as _};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{Cli, Command, GlobalOptions};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::{Failure, StdoutClosed};
+use crate::printer::{Format, Loudness, Printer};
+use crate::progress::Face;
+use crate::{commands, environment, logging};
+
+/// Temporary files, sessions and scratch servers of an interrupted command are gone within this time.
+const CLEANING_UP: Duration = Duration::from_secs(10);
+
+/// Runs the program: parses the arguments, runs the command, reports on stderr, and returns the exit code.
+///
+/// SIGINT and SIGTERM drop the running command, which removes whatever it had not finished.
+pub fn main(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return misunderstood(&error, &arguments).into(),
+    };
+    let printer = printer(&cli.global);
+    logging::start(cli.global.verbose, &printer);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return report(
+                &printer,
+                &anyhow::Error::from(error).context("the runtime could not start"),
+            )
+            .into();
+        }
+    };
+    let context = context(&cli.global, printer);
+    let exit = runtime.block_on(until_a_signal(context, cli.command));
+    // A thread that still reads a file must not keep an interrupted program alive for long.
+    runtime.shutdown_timeout(if exit == Exit::Interrupted {
+        CLEANING_UP
+    } else {
+        Duration::MAX
+    });
+    exit.into()
+}
+
+pub(crate) fn context(global: &GlobalOptions, printer: Printer) -> Context {
+    let face = Face::choose(global.no_progress || global.verbose > 0, &printer);
+    Context {
+        face,
+        config: global.config.clone(),
+        hold: Arc::default(),
+        printer,
+    }
+}
+
+fn printer(global: &GlobalOptions) -> Printer {
+    match global.color {
+        ColorChoice::Auto => anstream::ColorChoice::Auto,
+        ColorChoice::Always => anstream::ColorChoice::Always,
+        ColorChoice::Never => anstream::ColorChoice::Never,
+    }
+    .write_global();
+    Printer::new(
+        global.format,
+        if global.quiet {
+            Loudness::Quiet
+        } else {
+            Loudness::Normal
+        },
+    )
+}
+
+async fn until_a_signal(context: Context, command: Command) -> Exit {
+    let printer = context.printer.clone();
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return report(&printer, &anyhow::anyhow!("the signals cannot be watched"));
+    };
+    let hold = Arc::clone(&context.hold);
+    let outcome = {
+        let mut running = std::pin::pin!(commands::run(&context, command));
+        loop {
+            let signalled = tokio::select! {
+                outcome = &mut running => break Some(outcome),
+                _ = interrupt.recv() => true,
+                _ = terminate.recv() => true,
+            };
+            if signalled && !hold.release() {
+                break None;
+            }
+        }
+    };
+    match outcome {
+        Some(Ok(exit)) => exit,
+        Some(Err(error)) => report(&printer, &error),
+        None => {
+            printer.talk("interrupted; nothing unfinished is in place");
+            Exit::Interrupted
+        }
+    }
+}
+
+/// Shows the error and tells its exit code.
+pub(crate) fn report(printer: &Printer, error: &anyhow::Error) -> Exit {
+    if error.is::<StdoutClosed>() {
+        return Exit::Yes;
+    }
+    let failure = Failure::of(error);
+    printer.failure(&failure);
+    failure.exit
+}
+
+/// Arguments that do not parse, or a question for help.
+fn misunderstood(error: &clap::Error, arguments: &[OsString]) -> Exit {
+    // A closed stream is no reason to fail here.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return Exit::Yes;
+    }
+    if wants_json(arguments) {
+        let text = error.render().to_string();
+        let message = text
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("error: ")
+            .to_owned();
+        let failure = Failure {
+            message,
+            causes: Vec::new(),
+            hint: Some("see `hubctl --help`".to_owned()),
+            exit: Exit::Usage,
+        };
+        Printer::new(Format::Json, Loudness::Quiet).failure_document(&failure);
+    }
+    Exit::Usage
+}
+
+/// What `--format` would have said if the arguments had parsed.
+fn wants_json(arguments: &[OsString]) -> bool {
+    let flag = arguments
+        .windows(2)
+        .any(|pair| pair[0] == "--format" && pair[1] == "json");
+    let variable = environment::get(environment::FORMAT).is_some_and(|value| value == "json");
+    flag || variable || arguments.iter().any(|argument| argument == "--format=json")
+}

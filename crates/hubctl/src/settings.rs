@@ -1,0 +1,386 @@
+//! What is configured, and where each value came from: flags, then `HUBCTL_*`, then the file, then defaults.
+
+mod file;
+mod origin;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::environment as env;
+use crate::failure::Refusal;
+pub(crate) use file::Check;
+use file::ConfigFile;
+pub(crate) use origin::{Origin, Sourced};
+
+/// What flags set.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Overrides {
+    pub(crate) service: Option<String>,
+    pub(crate) vault: Option<PathBuf>,
+    pub(crate) recipients: Vec<String>,
+    pub(crate) recipients_file: Option<PathBuf>,
+    pub(crate) identities: Vec<PathBuf>,
+    pub(crate) journal: Option<PathBuf>,
+    pub(crate) password_file: Option<PathBuf>,
+    pub(crate) password_command: Option<String>,
+    pub(crate) passfile: Option<PathBuf>,
+}
+
+/// The merged configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// The file that was read, if any.
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) service: Option<Sourced<String>>,
+    pub(crate) sites: BTreeMap<String, SiteSettings>,
+    pub(crate) vault: Option<Sourced<PathBuf>>,
+    pub(crate) recipients: Vec<Sourced<String>>,
+    pub(crate) recipients_file: Option<Sourced<PathBuf>>,
+    pub(crate) identities: Vec<Sourced<PathBuf>>,
+    pub(crate) checks: Vec<Sourced<Check>>,
+    pub(crate) episodic_memory: Option<Sourced<PathBuf>>,
+    pub(crate) journal: Sourced<PathBuf>,
+    flags: SiteFlags,
+}
+
+/// Where a site's database is, and where its password.
+#[derive(Debug, Clone)]
+pub(crate) struct SiteSettings {
+    pub(crate) database: Sourced<String>,
+    pub(crate) password_file: Option<Sourced<PathBuf>>,
+    pub(crate) password_command: Option<Sourced<String>>,
+    pub(crate) passfile: Option<Sourced<PathBuf>>,
+}
+
+/// The flags that hold for every database of a command.
+#[derive(Debug, Clone, Default)]
+struct SiteFlags {
+    password_file: Option<PathBuf>,
+    password_command: Option<String>,
+    passfile: Option<PathBuf>,
+}
+
+impl SiteSettings {
+    /// A database that was given as URL on the command line.
+    pub(crate) fn of_url(url: &str) -> Self {
+        let database = Sourced {
+            value: url.to_owned(),
+            origin: Origin::Argument,
+        };
+        Self {
+            database,
+            password_file: None,
+            password_command: None,
+            passfile: None,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the file that `explicit` names or that is found, and merges everything.
+    pub(crate) fn load(explicit: Option<&Path>, flags: Overrides) -> anyhow::Result<Self> {
+        let file = ConfigFile::find(explicit)?;
+        Self::merge(file, flags)
+    }
+
+    fn merge(file: Option<(PathBuf, ConfigFile)>, flags: Overrides) -> anyhow::Result<Self> {
+        let (path, file) = file.map_or_else(
+            || (None, ConfigFile::default()),
+            |(path, file)| (Some(path), file),
+        );
+        let base = path.as_deref().map(Place::of_file).unwrap_or_default();
+        let here = Place::default();
+        let text = |flag: Option<String>, name, variable, value: Option<String>| {
+            let flag = flag.map(|value| Sourced {
+                value,
+                origin: Origin::Flag(name),
+            });
+            let set = || {
+                env::get(variable).map(|value| Sourced {
+                    value,
+                    origin: Origin::Environment(variable),
+                })
+            };
+            flag.or_else(set)
+                .or_else(|| value.map(|value| base.sourced(value)))
+        };
+        let single = |flag: Option<PathBuf>, name, variable, value: Option<String>| {
+            let flag = flag.map(|value| Sourced {
+                value,
+                origin: Origin::Flag(name),
+            });
+            let set = || {
+                env::get(variable).map(|value| Sourced {
+                    value: here.path(&value),
+                    origin: Origin::Environment(variable),
+                })
+            };
+            flag.or_else(set)
+                .or_else(|| value.map(|value| base.sourced(base.path(&value))))
+        };
+        let (recipients, recipients_file) = merge_recipients(&flags, &file, &base, &here);
+        let mut sites = BTreeMap::new();
+        for (name, site) in file.sites {
+            sites.insert(name.clone(), site_settings(&name, site, &base)?);
+        }
+        let journal = single(flags.journal, "--journal", env::JOURNAL, file.journal.path);
+        Ok(Self {
+            service: text(flags.service, "--service", env::SERVICE, file.service.name),
+            sites,
+            vault: single(flags.vault, "--vault", env::VAULT, file.vault.path),
+            recipients,
+            recipients_file,
+            identities: merge_identities(flags.identities, file.vault.identities, &base, &here),
+            checks: file
+                .drill
+                .checks
+                .into_iter()
+                .map(|check| base.sourced(check))
+                .collect(),
+            episodic_memory: file
+                .drill
+                .episodic_memory
+                .map(|path| base.sourced(base.path(&path))),
+            journal: journal.map_or_else(default_journal, Ok)?,
+            file: path,
+            flags: SiteFlags {
+                password_file: flags.password_file,
+                password_command: flags.password_command,
+                passfile: flags.passfile,
+            },
+        })
+    }
+
+    /// The site with what flags say instead. A flag about passwords replaces all that the file says about them.
+    pub(crate) fn overriding(&self, site: &SiteSettings) -> SiteSettings {
+        let flags = &self.flags;
+        if flags.password_file.is_none()
+            && flags.password_command.is_none()
+            && flags.passfile.is_none()
+        {
+            return site.clone();
+        }
+        let flag = |name| Origin::Flag(name);
+        SiteSettings {
+            database: site.database.clone(),
+            password_file: flags.password_file.clone().map(|value| Sourced {
+                value,
+                origin: flag("--password-file"),
+            }),
+            password_command: flags.password_command.clone().map(|value| Sourced {
+                value,
+                origin: flag("--password-command"),
+            }),
+            passfile: flags.passfile.clone().map(|value| Sourced {
+                value,
+                origin: flag("--passfile"),
+            }),
+        }
+    }
+
+    /// A path as the user wrote it, with `~` expanded.
+    pub(crate) fn expand(&self, path: &str) -> PathBuf {
+        Place::default().path(path)
+    }
+}
+
+/// Where relative paths begin and what values are said to come from.
+#[derive(Default)]
+struct Place {
+    file: Option<PathBuf>,
+}
+
+impl Place {
+    fn of_file(path: &Path) -> Self {
+        Self {
+            file: Some(path.to_owned()),
+        }
+    }
+
+    fn sourced<T>(&self, value: T) -> Sourced<T> {
+        let origin = self.file.clone().map_or(Origin::Default, Origin::File);
+        Sourced { value, origin }
+    }
+
+    /// Expands `~`, and takes a relative path of a file from the file's directory.
+    fn path(&self, text: &str) -> PathBuf {
+        let expanded = match (text.strip_prefix('~'), env::home()) {
+            (Some(""), Some(home)) => home,
+            (Some(rest), Some(home)) if rest.starts_with('/') => home.join(&rest[1..]),
+            _ => PathBuf::from(text),
+        };
+        match self.file.as_deref().and_then(Path::parent) {
+            Some(directory) => directory.join(expanded),
+            None => expanded,
+        }
+    }
+}
+
+type Recipients = (Vec<Sourced<String>>, Option<Sourced<PathBuf>>);
+
+/// One place gives the recipients, all of them: adding some of the file to those of a flag would seal for keys that
+/// nobody named.
+fn merge_recipients(
+    flags: &Overrides,
+    file: &ConfigFile,
+    base: &Place,
+    here: &Place,
+) -> Recipients {
+    if !flags.recipients.is_empty() || flags.recipients_file.is_some() {
+        let sourced = |value: &String| Sourced {
+            value: value.clone(),
+            origin: Origin::Flag("--recipient"),
+        };
+        let path = flags.recipients_file.clone().map(|value| Sourced {
+            value,
+            origin: Origin::Flag("--recipients-file"),
+        });
+        return (flags.recipients.iter().map(sourced).collect(), path);
+    }
+    let (words, path) = (env::get(env::RECIPIENTS), env::get(env::RECIPIENTS_FILE));
+    if words.is_some() || path.is_some() {
+        let words = words.unwrap_or_default();
+        let words = words
+            .split(',')
+            .map(str::trim)
+            .filter(|word| !word.is_empty());
+        let sourced = |value: &str| Sourced {
+            value: value.to_owned(),
+            origin: Origin::Environment(env::RECIPIENTS),
+        };
+        let path = path.map(|path| Sourced {
+            value: here.path(&path),
+            origin: Origin::Environment(env::RECIPIENTS_FILE),
+        });
+        return (words.map(sourced).collect(), path);
+    }
+    let vault = &file.vault;
+    let words = vault
+        .recipients
+        .iter()
+        .map(|word| base.sourced(word.clone()))
+        .collect();
+    (
+        words,
+        vault
+            .recipients_file
+            .as_ref()
+            .map(|path| base.sourced(base.path(path))),
+    )
+}
+
+fn merge_identities(
+    flags: Vec<PathBuf>,
+    file: Vec<String>,
+    base: &Place,
+    here: &Place,
+) -> Vec<Sourced<PathBuf>> {
+    if !flags.is_empty() {
+        return flags
+            .into_iter()
+            .map(|value| Sourced {
+                value,
+                origin: Origin::Flag("--identity"),
+            })
+            .collect();
+    }
+    if let Some(paths) = env::get(env::IDENTITIES) {
+        let paths = paths.split(':').filter(|path| !path.is_empty());
+        return paths
+            .map(|path| Sourced {
+                value: here.path(path),
+                origin: Origin::Environment(env::IDENTITIES),
+            })
+            .collect();
+    }
+    file.iter()
+        .map(|path| base.sourced(base.path(path)))
+        .collect()
+}
+
+fn site_settings(name: &str, site: file::SiteTable, base: &Place) -> anyhow::Result<SiteSettings> {
+    if crate::site::is_url(name) || name == "latest" {
+        return Err(Refusal::usage(format!("`{name}` cannot name a site")).into());
+    }
+    crate::site::refuse_password(&site.database, &format!("in [sites.{name}]"))?;
+    let path = |path: Option<String>| path.map(|path| base.sourced(base.path(&path)));
+    Ok(SiteSettings {
+        database: base.sourced(site.database),
+        password_file: path(site.password_file),
+        password_command: site.password_command.map(|command| base.sourced(command)),
+        passfile: path(site.passfile),
+    })
+}
+
+/// The journal is kept away from the vault: it must still tell of a vault that is gone.
+fn default_journal() -> anyhow::Result<Sourced<PathBuf>> {
+    let home = env::state_home().ok_or_else(|| {
+        Refusal::usage("there is no home directory to keep the journal in")
+            .hint("name a file with --journal or HUBCTL_JOURNAL")
+    })?;
+    Ok(Sourced {
+        value: home.join("hubctl").join("journal.jsonl"),
+        origin: Origin::Default,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"
+        [service]
+        name = "state-hub"
+        [sites.workstation]
+        database = "postgresql://hub@127.0.0.1:5432/state_hub"
+        password_file = "secrets/hub"
+        [vault]
+        path = "vault"
+        recipients = ["age1a", "age1b"]
+    "#;
+
+    fn merged(flags: Overrides) -> Settings {
+        let path = PathBuf::from("/etc/hubctl/hubctl.toml");
+        let file = ConfigFile::parse(FILE, &path).unwrap();
+        Settings::merge(Some((path, file)), flags).unwrap()
+    }
+
+    #[test]
+    fn relative_paths_of_the_file_begin_beside_the_file() {
+        let settings = merged(Overrides::default());
+        assert_eq!(
+            settings.vault.unwrap().value,
+            PathBuf::from("/etc/hubctl/vault")
+        );
+        let site = &settings.sites["workstation"];
+        assert_eq!(
+            site.password_file.as_ref().unwrap().value,
+            PathBuf::from("/etc/hubctl/secrets/hub")
+        );
+    }
+
+    #[test]
+    fn flags_win_and_replace_lists_as_a_whole() {
+        let settings = merged(Overrides {
+            vault: Some("elsewhere".into()),
+            recipients: vec!["age1c".into()],
+            password_command: Some("pass hub".into()),
+            ..Overrides::default()
+        });
+        let vault = settings.vault.clone().unwrap();
+        assert_eq!(
+            (vault.value, vault.origin),
+            (PathBuf::from("elsewhere"), Origin::Flag("--vault"))
+        );
+        assert_eq!(
+            settings
+                .recipients
+                .iter()
+                .map(|r| r.value.as_str())
+                .collect::<Vec<_>>(),
+            ["age1c"]
+        );
+        let site = settings.overriding(&settings.sites["workstation"]);
+        assert!(site.password_file.is_none() && site.password_command.is_some());
+    }
+}

@@ -1,0 +1,164 @@
+//! `hubctl.toml`: its tables, and where it is found. Keys that are not here are refused.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::environment as env;
+use crate::failure::Refusal;
+
+/// The whole file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ConfigFile {
+    pub(super) service: ServiceTable,
+    pub(super) sites: BTreeMap<String, SiteTable>,
+    pub(super) vault: VaultTable,
+    pub(super) drill: DrillTable,
+    pub(super) journal: JournalTable,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ServiceTable {
+    pub(super) name: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SiteTable {
+    pub(super) database: String,
+    pub(super) password_file: Option<String>,
+    pub(super) password_command: Option<String>,
+    pub(super) passfile: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct VaultTable {
+    pub(super) path: Option<String>,
+    pub(super) recipients: Vec<String>,
+    pub(super) recipients_file: Option<String>,
+    pub(super) identities: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct DrillTable {
+    pub(super) checks: Vec<Check>,
+    pub(super) episodic_memory: Option<String>,
+}
+
+/// A question to a restored database, and the right answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Check {
+    pub(crate) name: String,
+    pub(crate) sql: String,
+    pub(crate) expect: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct JournalTable {
+    pub(super) path: Option<String>,
+}
+
+impl ConfigFile {
+    /// Reads the file that was named, or the first one found. None at all is fine: flags may say everything.
+    pub(super) fn find(explicit: Option<&Path>) -> anyhow::Result<Option<(PathBuf, Self)>> {
+        if let Some(path) = explicit {
+            return Self::read(path).map(Some);
+        }
+        match candidates().into_iter().find(|path| path.exists()) {
+            Some(path) => Self::read(&path).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn read(path: &Path) -> anyhow::Result<(PathBuf, Self)> {
+        let unreadable = |error: std::io::Error| {
+            Refusal::usage(format!("the configuration cannot be read: {error}"))
+        };
+        let text = fs_err::read_to_string(path).map_err(unreadable)?;
+        let file = Self::parse(&text, path)?;
+        // Absolute, so that relative paths in it mean the same wherever they are printed.
+        Ok((std::path::absolute(path)?, file))
+    }
+
+    pub(super) fn parse(text: &str, path: &Path) -> anyhow::Result<Self> {
+        let refused = |key: &str, reason: &str| {
+            let at = if key.is_empty() || key == "." {
+                String::new()
+            } else {
+                format!(" at `{key}`")
+            };
+            Refusal::usage(format!("{} is not a valid configuration{at}: {reason}", path.display()))
+                .hint("`hubctl init` writes a commented example; `hubctl config show` prints what is understood")
+        };
+        let parsed =
+            toml::Deserializer::parse(text).map_err(|error| refused("", &summary(text, &error)))?;
+        serde_path_to_error::deserialize(parsed).map_err(|error| {
+            let key = error.path().to_string();
+            refused(&key, &summary(text, error.inner())).into()
+        })
+    }
+}
+
+/// What is wrong and in which line, without any text of the file but its keys: a value may hold a password.
+fn summary(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map(|before| before.matches('\n').count() + 1);
+    let message = redacted(&error.message().trim().replace('\n', ", "));
+    line.map_or(message.clone(), |line| format!("{message} (line {line})"))
+}
+
+/// serde repeats a string that it did not expect, in double quotes.
+fn redacted(message: &str) -> String {
+    match (message.find('"'), message.rfind('"')) {
+        (Some(start), Some(end)) if start < end => {
+            format!("{}…{}", &message[..=start], &message[end..])
+        }
+        _ => message.to_owned(),
+    }
+}
+
+fn candidates() -> Vec<PathBuf> {
+    let user = env::config_home().map(|home| home.join("hubctl").join("hubctl.toml"));
+    std::iter::once(PathBuf::from("hubctl.toml"))
+        .chain(user)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        ConfigFile::parse(text, Path::new("hubctl.toml"))
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_path() {
+        insta::assert_snapshot!(refusal("[vault]\npath = \"/x\"\nrecipient = [\"age1\"]"), @"hubctl.toml is not a valid configuration at `vault.recipient`: unknown field `recipient`, expected one of `path`, `recipients`, `recipients_file`, `identities` (line 3)");
+        insta::assert_snapshot!(refusal("[sites.a]\ndatabase = \"postgresql://hub@h/d\"\npassword = \"secret\""), @"hubctl.toml is not a valid configuration at `sites.a.password`: unknown field `password`, expected one of `database`, `password_file`, `password_command`, `passfile` (line 3)");
+    }
+
+    #[test]
+    fn a_value_is_never_repeated() {
+        let text = refusal("[sites]\na = \"postgresql://hub:secret@h/d\"");
+        assert!(
+            !text.contains("secret") && text.contains("sites.a"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_wrong_type_and_a_syntax_error_name_the_place() {
+        insta::assert_snapshot!(refusal("[vault]\npath = 3"), @"hubctl.toml is not a valid configuration at `vault.path`: invalid type: integer `3`, expected a string (line 2)");
+        insta::assert_snapshot!(refusal("[vault\npath = 3"), @"hubctl.toml is not a valid configuration: unclosed table, expected `]` (line 1)");
+    }
+}

@@ -1,0 +1,150 @@
+//! A password goes where it must, and is seen nowhere else.
+
+use std::collections::BTreeSet;
+use std::process::Child;
+
+use crate::support::{Home, Run, sql, tcp_url};
+
+const CANARY: &str = "canary-7f3a9c-password";
+
+fn home_of_canary(role: &str) -> Home {
+    let home = Home::new();
+    sql(
+        "postgres",
+        &format!("CREATE ROLE {role} LOGIN SUPERUSER PASSWORD '{CANARY}'"),
+    );
+    home.secret("password", CANARY);
+    home
+}
+
+/// Runs to the end, and collects the argument lists of all processes meanwhile.
+fn watched(mut child: Child) -> (Run, BTreeSet<String>) {
+    let mut seen = BTreeSet::new();
+    while child.try_wait().unwrap().is_none() {
+        for process in fs_err::read_dir("/proc").unwrap().flatten() {
+            let arguments = fs_err::read(process.path().join("cmdline")).unwrap_or_default();
+            seen.insert(String::from_utf8_lossy(&arguments).replace('\0', " "));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    (Run::of(&child.wait_with_output().unwrap()), seen)
+}
+
+#[test]
+fn a_password_shows_up_nowhere() {
+    let home = home_of_canary("canary_file");
+    let source = tcp_url("canary_file", &home.database);
+    for arguments in [
+        &["backup", &source, "--password-file", "password", "-vv"][..],
+        &[
+            "backup",
+            &source,
+            "--password-command",
+            "cat password",
+            "--format",
+            "json",
+        ],
+        &[
+            "diff",
+            &source,
+            "latest",
+            "--password-file",
+            "password",
+            "-vv",
+        ],
+        &[
+            "restore",
+            "--to",
+            &source,
+            "--database",
+            "canary_copy",
+            "--password-file",
+            "password",
+            "--execute",
+        ],
+        &["drill", "--server", &source, "--password-file", "password"],
+        &["doctor", &source, "--password-file", "password"],
+    ] {
+        let (run, seen) = watched(home.command(arguments).spawn().unwrap());
+        assert_eq!(
+            run.code,
+            Some(0),
+            "{arguments:?}\n{}{}",
+            run.stdout,
+            run.stderr
+        );
+        assert!(
+            !run.stdout.contains(CANARY) && !run.stderr.contains(CANARY),
+            "{arguments:?}"
+        );
+        assert!(
+            seen.iter().any(|line| line.contains("hubctl")),
+            "the watch saw nothing"
+        );
+        assert!(
+            !seen.iter().any(|line| line.contains(CANARY)),
+            "{arguments:?} in an argument list"
+        );
+    }
+    for directory in [home.root().to_owned(), home.path("vault")] {
+        for file in fs_err::read_dir(directory)
+            .unwrap()
+            .flatten()
+            .filter(|file| file.file_name() != "password")
+        {
+            let bytes = fs_err::read(file.path()).unwrap_or_default();
+            assert!(
+                !String::from_utf8_lossy(&bytes).contains(CANARY),
+                "{:?}",
+                file.path()
+            );
+        }
+    }
+    // A private key is a secret as well.
+    let key = fs_err::read_to_string(home.path("key.txt")).unwrap();
+    let journal = fs_err::read_to_string(home.path("journal.jsonl")).unwrap();
+    assert!(!journal.contains(key.trim()));
+}
+
+#[test]
+fn a_wrong_password_is_not_repeated_and_could_not_ask() {
+    let home = home_of_canary("canary_wrong");
+    home.secret("wrong", "wrong-canary-password");
+    let source = tcp_url("canary_wrong", &home.database);
+    let run = home.expect(3, &["backup", &source, "--password-file", "wrong"]);
+    run.says("28P01").says("hint: check user and password");
+    assert!(!run.stderr.contains("wrong-canary"));
+}
+
+#[test]
+fn passwords_are_found_in_their_order() {
+    let home = home_of_canary("canary_order");
+    let source = tcp_url("canary_order", &home.database);
+    let doctor = |variables: &[(&str, &str)]| {
+        let mut command = home.command(&["doctor", &source]);
+        command.envs(variables.iter().copied());
+        Run::of(&command.output().unwrap()).code
+    };
+    assert_eq!(doctor(&[]), Some(3));
+    assert_eq!(doctor(&[("PGPASSWORD", CANARY)]), Some(0));
+    home.secret(".pgpass", &format!("127.0.0.1:*:*:canary_order:{CANARY}"));
+    assert_eq!(doctor(&[]), Some(0));
+    assert_eq!(doctor(&[("PGPASSWORD", "wrong")]), Some(3));
+    home.secret("other", "127.0.0.1:*:*:canary_order:wrong");
+    assert_eq!(doctor(&[("PGPASSFILE", "other")]), Some(3));
+}
+
+#[test]
+fn a_password_that_others_may_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = home_of_canary("canary_open");
+    fs_err::set_permissions(
+        home.path("password"),
+        std::fs::Permissions::from_mode(0o644),
+    )
+    .unwrap();
+    let source = tcp_url("canary_open", &home.database);
+    let run = home.expect(2, &["backup", &source, "--password-file", "password"]);
+    run.says("may be read by others (mode 644)")
+        .says("chmod 600");
+}

@@ -1,0 +1,33 @@
+//! `cargo xtask bench`: hubctl against the pipelines it replaces, in one run.
+
+use std::process::ExitCode;
+
+use xshell::cmd;
+
+use crate::{project, setup};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Replace the table in docs/benchmarks.md
+    #[arg(long)]
+    write: bool,
+    /// Passed on to the bench: `--scale N` (14 is 1.1 GB), `--pairs N`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    setup::ensure()?;
+    let shell = project::shell()?;
+    let cargo = project::cargo();
+    let mut arguments = args.arguments;
+    if args.write {
+        let page = shell.current_dir().join("docs/benchmarks.md");
+        arguments.extend(["--write".into(), page.display().to_string()]);
+    }
+    eprintln!("Building hubctl for release. Stop everything else on this machine while this runs.");
+    project::run(cmd!(
+        shell,
+        "{cargo} bench --package hubctl --bench peers -- {arguments...}"
+    ))
+}
