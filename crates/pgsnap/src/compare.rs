@@ -107,9 +107,9 @@ pub enum Note {
     /// The collations differ: equal rows may sort differently.
     Collation {
         /// A's.
-        a: Locale,
+        a: Box<Locale>,
         /// B's.
-        b: Locale,
+        b: Box<Locale>,
     },
     /// The schemas were printed by other versions and were not compared.
     SchemaNotComparable {
@@ -161,8 +161,8 @@ pub fn compare(a: &Census, b: &Census) -> Comparison {
     compare_schema(a, b, &mut differences, &mut notes);
     if a.locale != b.locale {
         notes.push(Note::Collation {
-            a: a.locale.clone(),
-            b: b.locale.clone(),
+            a: Box::new(a.locale.clone()),
+            b: Box::new(b.locale.clone()),
         });
     }
     if !content {
@@ -177,15 +177,15 @@ pub fn compare(a: &Census, b: &Census) -> Comparison {
 }
 
 fn compare_tables(a: &Census, b: &Census, content: bool) -> Vec<Difference> {
-    let index = |census: &Census| -> BTreeMap<TableName, TableCensus> {
+    fn index(census: &Census) -> BTreeMap<&TableName, &TableCensus> {
         census
             .tables
             .iter()
-            .map(|table| (table.name.clone(), table.clone()))
+            .map(|table| (&table.name, table))
             .collect()
-    };
+    }
     let (tables_a, tables_b) = (index(a), index(b));
-    let names: BTreeSet<&TableName> = tables_a.keys().chain(tables_b.keys()).collect();
+    let names: BTreeSet<&TableName> = tables_a.keys().chain(tables_b.keys()).copied().collect();
     let mut differences = Vec::new();
     for name in names {
         match (tables_a.get(name), tables_b.get(name)) {

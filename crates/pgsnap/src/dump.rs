@@ -342,9 +342,12 @@ struct Packer {
     block: Vec<u8>,
     rows: u64,
     /// Compressor and spare buffer, while no compression is under way.
-    idle: Option<(MemberCompressor, Vec<u8>)>,
-    busy: Option<JoinHandle<Result<(MemberCompressor, Vec<u8>)>>>,
+    idle: Option<Spare>,
+    busy: Option<JoinHandle<Result<Spare>>>,
 }
+
+/// A compressor and an empty buffer.
+type Spare = (MemberCompressor, Vec<u8>);
 
 impl Packer {
     fn new(heads: Arc<Vec<String>>, members: mpsc::Sender<Packed>, options: &DumpOptions) -> Self {

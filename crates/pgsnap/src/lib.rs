@@ -108,7 +108,7 @@ pub use crate::manifest::{FORMAT, Manifest, Member, MemberKind, Source};
 pub use crate::name::TableName;
 pub use crate::progress::{NoProgress, Phase, Progress, Work};
 pub use crate::restore::{
-    RestoreOptions, RestorePlan, Restored, TargetState, plan_restore, restore,
+    RestoreOptions, RestorePlan, Restored, TargetState, drop_leftovers, plan_restore, restore,
 };
 pub use crate::rows::{RowChange, RowDifference, RowSource, differing_rows};
 pub use crate::scratch::{ScratchOptions, ScratchServer};

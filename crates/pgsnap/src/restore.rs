@@ -159,6 +159,18 @@ pub async fn restore(
     Ok(restored)
 }
 
+/// Drops what unfinished restores of database `target.name()` left behind, and returns the names.
+///
+/// Every restore does so by itself before it begins; this is for a caller that was interrupted.
+///
+/// # Errors
+/// [`Error::RestoreRunning`] while a restore of this name is under way, and errors of the server.
+pub async fn drop_leftovers(target: &Database) -> Result<Vec<String>> {
+    let server = Target::connect(target).await?;
+    server.lock().await?;
+    server.drop_leftovers().await
+}
+
 /// Loads everything into an empty database and proves it.
 async fn fill(
     archive: &Archive,

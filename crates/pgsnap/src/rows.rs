@@ -19,6 +19,10 @@ use crate::session::Session;
 /// Where rows can be read again.
 #[derive(Clone)]
 #[non_exhaustive]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are two of them per comparison"
+)]
 pub enum RowSource {
     /// A live database.
     Database(Database),

@@ -362,7 +362,7 @@ async fn run_queue(session: &Session, queue: &Queue, progress: &Arc<dyn Progress
         match session.execute(&describe(&statement), &statement).await {
             // Statistics are not data: a foreign partition that cannot be reached must not undo a restore.
             Err(error @ Error::Server { .. }) if statement.starts_with("ANALYZE ") => {
-                progress.note(&error.to_string())
+                progress.note(&error.to_string());
             }
             other => other?,
         }
