@@ -120,16 +120,8 @@ impl Bench {
         let peer_file = self.directory.path().join("peer.sql.gz.age");
         let backup = || {
             let _ = fs_err::remove_dir_all(&vault);
+            fs_err::create_dir(&vault).unwrap();
             self.hubctl(&["backup", &self.url("hub")])
-        };
-        let entry = || {
-            let found = fs_err::read_dir(&vault)
-                .unwrap()
-                .map(|entry| entry.unwrap().path());
-            found
-                .filter(|path| path.to_string_lossy().ends_with("Z.sql.gz.age"))
-                .max()
-                .unwrap()
         };
         let peer_backup = || {
             self.shell(&format!(
@@ -138,67 +130,87 @@ impl Bench {
                 peer_file.display()
             ))
         };
-        let restore = |name: &'static str, more: &'static [&'static str]| {
-            self.sql(&format!("DROP DATABASE IF EXISTS {name}"));
-            let (entry, url) = (entry(), self.url(name));
-            let mut arguments = vec![
-                "restore",
-                entry.to_str().unwrap(),
-                "--to",
-                &url,
-                "--execute",
-            ];
-            arguments.extend(more);
-            self.hubctl(&arguments)
-        };
-        let peer_restore = || {
-            self.sql("DROP DATABASE IF EXISTS theirs");
-            self.sql("CREATE DATABASE theirs TEMPLATE template0");
-            self.shell(&format!(
-                "{} | psql -X -q -v ON_ERROR_STOP=1 theirs > /dev/null",
-                self.decrypt(&peer_file)
-            ))
-        };
-        let peer_verify = || self.shell(&format!("{} > /dev/null", self.decrypt(&peer_file)));
-        let peer_pipeline = "`age -d \\| gunzip \\| psql`";
-        let rows = vec![
-            self.row(
-                "back up: dump, compress, encrypt, quick verify",
-                "`pg_dump \\| gzip \\| age`",
-                2.5,
-                backup,
-                peer_backup,
-            ),
-            self.row(
-                "verify in full: decrypt, decompress, recount, re-digest",
-                "`age -d \\| gunzip > /dev/null`",
-                2.0,
-                || self.hubctl(&["verify", entry().to_str().unwrap(), "--full"]),
-                peer_verify,
-            ),
-            self.row(
-                "one small table out of the archive",
-                peer_pipeline,
-                50.0,
-                || restore("one_table", &["--table", "public.topics"]),
-                peer_restore,
-            ),
-            self.row(
-                "restore, analyze, census against the manifest, swap",
-                peer_pipeline,
-                1.3,
-                || restore("ours", &[]),
-                peer_restore,
-            ),
-        ];
-        let size = |path: &Path| fs_err::metadata(path).unwrap().len();
-        println!(
-            "\nFile sizes: hubctl {} bytes, peer {} bytes ({:.3}).",
-            size(&entry()),
-            size(&peer_file),
-            size(&entry()) as f64 / size(&peer_file) as f64
+        let dumps = self.row(
+            "back up: dump, compress, encrypt, quick verify",
+            "`pg_dump \\| gzip \\| age`",
+            2.5,
+            backup,
+            peer_backup,
         );
-        rows
+        let entry = vault.join("hub-latest.sql.gz.age");
+        let entry = entry.to_str().unwrap();
+        let size = |path: &Path| fs_err::metadata(path).unwrap().len();
+        let (ours, theirs) = (size(Path::new(entry)), size(&peer_file));
+        println!(
+            "file sizes: hubctl {ours} bytes, peer {theirs} bytes ({:.3})\n",
+            ours as f64 / theirs as f64
+        );
+
+        let verify = || self.hubctl(&["verify", entry, "--full"]);
+        let peer_verify = || self.shell(&format!("{} > /dev/null", self.decrypt(&peer_file)));
+        let verifications = self.row(
+            "verify in full: decrypt, decompress, recount, re-digest",
+            "`age -d \\| gunzip > /dev/null`",
+            2.0,
+            verify,
+            peer_verify,
+        );
+        let [table, whole] = self.restores(entry, &peer_file);
+        vec![dumps, verifications, table, whole]
+    }
+
+    /// Both rows share their peer: a plain dump has no way to one table but the whole restore.
+    fn restores(&self, entry: &str, peer_file: &Path) -> [Row; 2] {
+        const PEER: &str = "`age -d \\| gunzip \\| psql`";
+        let (mut table, mut whole) = (Vec::new(), Vec::new());
+        for pair in 1..=self.pairs {
+            for name in ["one_table", "ours", "theirs"] {
+                self.sql(&format!("DROP DATABASE IF EXISTS {name}"));
+            }
+            let restore = ["restore", entry, "--execute", "--to"];
+            let one = self.hubctl(
+                &[
+                    &restore[..],
+                    &[
+                        &self.url("one_table"),
+                        "--database",
+                        "one_table",
+                        "--table",
+                        "public.topics",
+                    ],
+                ]
+                .concat(),
+            );
+            self.sql("CHECKPOINT");
+            let all = self.hubctl(&[&restore[..], &[&self.url("ours")]].concat());
+            self.sql("CREATE DATABASE theirs TEMPLATE template0");
+            self.sql("CHECKPOINT");
+            let psql = format!(
+                "{} | psql -X -q -v ON_ERROR_STOP=1 theirs > /dev/null",
+                self.decrypt(peer_file)
+            );
+            let theirs = self.shell(&psql);
+            eprintln!(
+                "restore: pair {pair}: table {:.2} s, all {:.2} s, psql {:.2} s",
+                one.seconds, all.seconds, theirs.seconds
+            );
+            table.push((one, theirs));
+            whole.push((all, theirs));
+        }
+        let row = |work, target, pairs| Row {
+            work,
+            peer: PEER,
+            target,
+            pairs,
+        };
+        [
+            row("one small table out of the archive", 50.0, table),
+            row(
+                "restore, analyze, census against the manifest, swap",
+                1.3,
+                whole,
+            ),
+        ]
     }
 
     fn row(
@@ -294,12 +306,6 @@ impl Bench {
     }
 
     fn report(&self, arguments: &Arguments, rows: &[Row]) -> String {
-        let version = Command::new("postgres")
-            .arg("--version")
-            .output()
-            .map(|output| output.stdout)
-            .unwrap_or_default();
-        let _ = version;
         let mut text = format!(
             "Scale {}, {} pairs per row, {} processors, {}. Medians; ratio = theirs / ours, with the lowest and highest of the pairs. Memory is the peak of the hubctl process.\n\n",
             arguments.scale,

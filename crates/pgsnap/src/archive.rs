@@ -210,6 +210,12 @@ impl MemberReader {
         }
         let end = raw.len() - COPY_END.len();
         let rows = &raw[start..end];
+        if !rows.is_empty() && !rows.ends_with(b"\n") {
+            return Err(Error::damaged(format!(
+                "the last row of a member of {} is cut",
+                table.name
+            )));
+        }
         // A terminator inside the rows would end psql's COPY early and run the rest as SQL.
         if rows.starts_with(b"\\.\n") || memchr::memmem::find(rows, b"\n\\.\n").is_some() {
             return Err(Error::damaged(format!(

@@ -193,12 +193,8 @@ async fn dump_members(
     )
     .await?;
     send_text(members, MemberKind::Check, script::check_block(&tables)).await?;
-    send_text(
-        members,
-        MemberKind::PostData,
-        ddl.post_data.clone() + &privileges,
-    )
-    .await?;
+    send_text(members, MemberKind::PostData, ddl.post_data.clone()).await?;
+    send_text(members, MemberKind::LargeObjects, privileges).await?;
     send_text(members, MemberKind::Epilogue, script::epilogue().to_owned()).await?;
 
     let census = Census {

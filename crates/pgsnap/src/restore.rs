@@ -181,6 +181,9 @@ async fn fill(
     let manifest = archive.manifest();
     let mut clock = Stopwatch::default();
     let session = Session::open(database, "restore").await?;
+    session
+        .execute("the session settings", load::SETTINGS)
+        .await?;
     progress.begin(Phase::Schema, Work::default());
     run_text(&session, archive, MemberKind::PreData, "the schema").await?;
     clock.lap("schema");

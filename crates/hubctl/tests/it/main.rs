@@ -3,6 +3,7 @@
 
 mod answers;
 mod cases;
+mod crash;
 mod faults;
 mod journey;
 mod secrets;

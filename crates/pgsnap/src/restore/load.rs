@@ -57,9 +57,7 @@ pub(crate) async fn load(
     let mut workers = JoinSet::new();
     for worker in 0..jobs.max(1) {
         let session = Session::open(database, "restore").await?;
-        session
-            .execute("the session settings", LOAD_SETTINGS)
-            .await?;
+        session.execute("the session settings", SETTINGS).await?;
         let loader = Loader {
             archive: archive.clone(),
             session,
@@ -79,7 +77,7 @@ pub(crate) async fn load(
 
 /// A crash of the server may lose the last commits of these sessions; the restore would then
 /// fail its proof or never be swapped in. `COMMIT` of the swap is synchronous and flushes them.
-const LOAD_SETTINGS: &str = "SET synchronous_commit = off";
+pub(crate) const SETTINGS: &str = "SET synchronous_commit = off";
 
 fn runs(members: Vec<Member>) -> VecDeque<Vec<Member>> {
     let mut runs: VecDeque<Vec<Member>> = VecDeque::new();

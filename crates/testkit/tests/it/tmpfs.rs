@@ -1,3 +1,5 @@
+//! The small file system is small, and gone when it is dropped.
+
 use std::io::ErrorKind;
 
 use testkit::Tmpfs;
