@@ -1,12 +1,13 @@
 //! An act and its record in the journal: done, failed, or interrupted.
 
+use std::path::Path;
 use std::time::{Instant, SystemTime};
 
 use anyhow::Context as _;
 use gates::{Journal, NewRecord, Outcome};
 use serde_json::{Value, json};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, is_damage};
 use crate::printer::Printer;
 use crate::settings::Settings;
 
@@ -18,6 +19,7 @@ pub(crate) struct Act {
     printer: Printer,
     kind: &'static str,
     subject: String,
+    path: Option<String>,
     begun: Instant,
     ended: bool,
 }
@@ -38,9 +40,16 @@ impl Act {
             printer: printer.clone(),
             kind,
             subject: subject.into(),
+            path: None,
             begun: Instant::now(),
             ended: false,
         })
+    }
+
+    /// Names the sealed file that the act is about, in every record of it.
+    pub(crate) fn about(mut self, path: &Path) -> Self {
+        self.path = Some(path.display().to_string());
+        self
     }
 
     /// Records the success of `result` with the evidence, or its error; and gives it back.
@@ -58,7 +67,8 @@ impl Act {
             }
             Err(error) => {
                 let failure = Failure::of(&error);
-                let evidence = json!({ "error": failure.message, "causes": failure.causes, "exit_code": failure.exit.code() });
+                let evidence = json!({ "error": failure.message, "causes": failure.causes, "exit_code": failure.exit.code(),
+                                       "damaged": is_damage(&error) });
                 let printer = self.printer.clone();
                 if let Err(unrecorded) = self.finish(Outcome::Failed, evidence) {
                     printer.warn(format_args!(
@@ -86,6 +96,9 @@ impl Act {
         if let Some(members) = evidence.as_object_mut() {
             let seconds = (self.begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
             members.insert("seconds".to_owned(), json!(seconds));
+            if let Some(path) = &self.path {
+                members.insert("path".to_owned(), json!(path));
+            }
         }
         let new = NewRecord::new(SystemTime::now(), self.kind, outcome, &self.subject)
             .with_host(host())

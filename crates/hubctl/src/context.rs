@@ -9,6 +9,7 @@ use pgsnap::Progress;
 use crate::printer::Printer;
 use crate::progress::Face;
 use crate::settings::{Overrides, Settings};
+use crate::unfinished::Unfinished;
 
 /// The surroundings of one command.
 #[derive(Debug, Clone)]
@@ -18,6 +19,7 @@ pub(crate) struct Context {
     /// `--config`, or what `HUBCTL_CONFIG` says.
     pub(crate) config: Option<PathBuf>,
     pub(crate) hold: Arc<Hold>,
+    pub(crate) unfinished: Arc<Unfinished>,
 }
 
 /// Lets a command wait for Ctrl-C as its good end, where the signal would otherwise drop it in the middle.

@@ -18,6 +18,8 @@ pub(crate) const RECIPIENTS: &str = "HUBCTL_RECIPIENTS";
 pub(crate) const RECIPIENTS_FILE: &str = "HUBCTL_RECIPIENTS_FILE";
 /// Identity files, separated by colons as in `PATH`.
 pub(crate) const IDENTITIES: &str = "HUBCTL_IDENTITIES";
+/// The file of a passphrase.
+pub(crate) const PASSPHRASE_FILE: &str = "HUBCTL_PASSPHRASE_FILE";
 /// The journal.
 pub(crate) const JOURNAL: &str = "HUBCTL_JOURNAL";
 /// libpq: the password of every server.

@@ -16,8 +16,8 @@ pub enum Exit {
     Usage,
     /// 3: the question could not be asked: connection, tool, disk, lock.
     CouldNotAsk,
-    /// 130: interrupted by a signal. Nothing unfinished is in place; what a restore had begun beside it is named and dropped
-    /// by the next one.
+    /// 130: interrupted by a signal. Nothing unfinished is in place; what a restore had begun beside it is dropped, or named
+    /// and dropped by the next one.
     Interrupted,
 }
 

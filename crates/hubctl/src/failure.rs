@@ -128,15 +128,37 @@ fn hint_of(cause: Cause<'_>) -> Option<String> {
             .or_else(|| error.hint());
     }
     if let Some(error) = cause.downcast_ref::<backup::Error>() {
-        return error.hint();
+        return passphrase_hint(error).or_else(|| error.hint());
     }
     if let Some(error) = cause.downcast_ref::<gates::Error>() {
         return error.hint();
     }
-    let full = cause
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::StorageFull);
+    let full = cause.downcast_ref::<io::Error>().is_some_and(is_full);
     full.then(|| "make room on this file system; nothing unfinished was published".to_owned())
+}
+
+/// The vault's library does not know how a passphrase is given here.
+fn passphrase_hint(error: &backup::Error) -> Option<String> {
+    let backup::Error::NoIdentityMatched { sealed_for, .. } = error else {
+        return None;
+    };
+    let sealed_with_one = sealed_for.iter().any(|recipient| recipient == "passphrase");
+    sealed_with_one
+        .then(|| "it was sealed with a passphrase: give that one with --passphrase-file".to_owned())
+}
+
+/// The disk is full, or this user's part of it.
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+/// Whether the error comes of a full disk.
+pub(crate) fn is_disk_full(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain();
+    causes.any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_full))
 }
 
 fn of_pgsnap(error: &pgsnap::Error) -> Exit {
@@ -193,6 +215,38 @@ fn of_backup(error: &backup::Error) -> Exit {
         | E::NothingVerified { .. } => Exit::No,
         _ => Exit::CouldNotAsk,
     }
+}
+
+/// Whether the error says that the bytes of a backup are not those that were sealed: whoever asks, and with whatever key.
+pub(crate) fn is_damage(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let sealed = cause
+            .downcast_ref::<backup::Error>()
+            .or_else(|| sealed_cause(cause.downcast_ref::<pgsnap::Error>()?));
+        match (sealed, cause.downcast_ref::<pgsnap::Error>()) {
+            (Some(sealed), _) => is_sealed_damage(sealed),
+            (None, Some(error @ (pgsnap::Error::Damaged { .. } | pgsnap::Error::Read { .. }))) => {
+                error.class() == pgsnap::ErrorClass::No
+            }
+            _ => false,
+        }
+    })
+}
+
+fn is_sealed_damage(error: &backup::Error) -> bool {
+    use backup::Error as E;
+    matches!(
+        error,
+        E::Empty { .. }
+            | E::NotAge { .. }
+            | E::HeaderDamaged { .. }
+            | E::Truncated { .. }
+            | E::EndDamaged { .. }
+            | E::Damaged { .. }
+            | E::SizeDiffers { .. }
+            | E::HashDiffers { .. }
+            | E::NotAsSealed { .. }
+    )
 }
 
 fn of_gates(error: &gates::Error) -> Exit {
@@ -259,5 +313,41 @@ mod tests {
             Failure::of(&error).hint.as_deref(),
             Some("look at the journal")
         );
+    }
+
+    #[test]
+    fn a_missing_pg_dump_could_not_ask_and_names_what_to_install() {
+        let found = vec!["15.18 in /usr/lib/postgresql/15/bin".to_owned()];
+        let failure = Failure::of(&anyhow::Error::from(pgsnap::Error::PgDumpMissing {
+            server_major: 17,
+            found,
+        }));
+        insta::assert_snapshot!(failure, @r"
+        error: no pg_dump of version 17 or newer was found (found: 15.18 in /usr/lib/postgresql/15/bin)
+        hint: install it, for example `apt-get install postgresql-client-17`; it supplies the DDL only
+        ");
+        assert_eq!(failure.exit, Exit::CouldNotAsk);
+    }
+
+    #[test]
+    fn a_wrong_key_or_an_unknown_format_is_no_damage() {
+        let path = || "x.age".into();
+        let tried = 1;
+        let sealed_for = Vec::new();
+        let wrong_key = backup::Error::NoIdentityMatched {
+            path: path(),
+            tried,
+            sealed_for,
+        };
+        assert!(!is_damage(&wrong_key.into()));
+        let newer = pgsnap::Error::UnsupportedFormat {
+            found: "pgsnap/9".to_owned(),
+        };
+        assert!(!is_damage(&newer.into()));
+        assert!(is_damage(
+            &anyhow::Error::from(backup::Error::Empty { path: path() }).context("drill")
+        ));
+        let cut = io::Error::from(io::ErrorKind::UnexpectedEof);
+        assert!(is_damage(&pgsnap::Error::Read { source: cut }.into()));
     }
 }

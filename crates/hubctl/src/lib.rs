@@ -10,7 +10,8 @@
 //! ```
 //!
 //! One file per concern: `cli` (arguments), `settings` (what is configured, and where from), `site` and `password`
-//! (from a name to a database), `store` (from a name to an entry and its archive), `act` (what is journalled),
+//! (from a name to a database), `store` (from a name to an entry and its archive), `keys` and `secret` (what seals and
+//! opens), `act` and `damage` (what is journalled, and what the journal knows), `unfinished` (what an interruption leaves),
 //! `printer`, `progress`, `logging`, `failure` and `exit` (what is said), and `commands`, one file per command.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -19,17 +20,21 @@ mod act;
 mod cli;
 mod commands;
 mod context;
+mod damage;
 mod environment;
 mod exit;
 mod failure;
 mod human;
+mod keys;
 mod logging;
 mod printer;
 mod progress;
 mod run;
+mod secret;
 mod settings;
 mod site;
 mod store;
+mod unfinished;
 
 pub use crate::cli::Cli;
 pub use crate::exit::Exit;

@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, StdoutClosed};
 use crate::printer::{Format, Loudness, Printer};
 use crate::progress::Face;
-use crate::{commands, environment, logging};
+use crate::{commands, environment, logging, site};
 
 /// Temporary files, sessions and scratch servers of an interrupted command are gone within this time.
 const CLEANING_UP: Duration = Duration::from_secs(10);
@@ -60,6 +60,7 @@ pub(crate) fn context(global: &GlobalOptions, printer: Printer) -> Context {
         face,
         config: global.config.clone(),
         hold: Arc::default(),
+        unfinished: Arc::default(),
         printer,
     }
 }
@@ -89,7 +90,7 @@ async fn until_a_signal(context: Context, command: Command) -> Exit {
     ) else {
         return report(&printer, &anyhow::anyhow!("the signals cannot be watched"));
     };
-    let hold = Arc::clone(&context.hold);
+    let (hold, unfinished) = (Arc::clone(&context.hold), Arc::clone(&context.unfinished));
     let outcome = {
         let mut running = std::pin::pin!(commands::run(&context, command));
         loop {
@@ -107,10 +108,30 @@ async fn until_a_signal(context: Context, command: Command) -> Exit {
         Some(Ok(exit)) => exit,
         Some(Err(error)) => report(&printer, &error),
         None => {
-            printer.talk("interrupted; nothing unfinished is in place");
-            Exit::Interrupted
+            // Whoever is in a hurry sends a second signal.
+            tokio::select! {
+                () = unfinished.drop_left(&printer) => {}
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            interrupted(&printer)
         }
     }
+}
+
+/// Says that a signal ended the command.
+fn interrupted(printer: &Printer) -> Exit {
+    let failure = Failure {
+        message: "interrupted; nothing unfinished is in place".to_owned(),
+        causes: Vec::new(),
+        hint: None,
+        exit: Exit::Interrupted,
+    };
+    printer.talk(&failure.message);
+    if printer.format() == Format::Json {
+        printer.failure_document(&failure);
+    }
+    failure.exit
 }
 
 /// Shows the error and tells its exit code.
@@ -125,21 +146,23 @@ pub(crate) fn report(printer: &Printer, error: &anyhow::Error) -> Exit {
 
 /// Arguments that do not parse, or a question for help.
 fn misunderstood(error: &clap::Error, arguments: &[OsString]) -> Exit {
-    // A closed stream is no reason to fail here.
-    let _ = error.print();
     if !error.use_stderr() {
+        // A closed stream is no reason to fail here.
+        let _ = error.print();
         return Exit::Yes;
     }
-    if wants_json(arguments) {
-        let text = error.render().to_string();
-        let message = text
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .trim_start_matches("error: ")
-            .to_owned();
+    let arguments: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
+    let secrets = arguments.iter().filter(|word| is_secret(word));
+    let text = error.render().to_string();
+    let shown = secrets.fold(text.clone(), |text, secret| text.replace(secret, "…"));
+    if shown == text {
+        let _ = error.print();
+    } else {
+        Printer::new(Format::Text, Loudness::Quiet).talk(shown.trim_end());
+    }
+    if wants_json(&arguments) {
         let failure = Failure {
-            message,
+            message: fact(&shown),
             causes: Vec::new(),
             hint: Some("see `hubctl --help`".to_owned()),
             exit: Exit::Usage,
@@ -149,11 +172,29 @@ fn misunderstood(error: &clap::Error, arguments: &[OsString]) -> Exit {
     Exit::Usage
 }
 
+/// A word that must not be repeated, although it was typed: what is repeated ends up in the logs of a timer.
+fn is_secret(word: &str) -> bool {
+    let is_key = word.to_ascii_uppercase().contains("AGE-SECRET-KEY-");
+    is_key || (site::is_url(word) && site::refuse_password(word, "").is_err())
+}
+
+/// What clap says before it explains the usage, in one line.
+fn fact(text: &str) -> String {
+    let lines = text.lines().map(str::trim);
+    let said = lines.take_while(|line| {
+        !["Usage:", "For more information", "tip:"]
+            .iter()
+            .any(|end| line.starts_with(end))
+    });
+    let words: Vec<&str> = said.flat_map(str::split_whitespace).collect();
+    words.join(" ").trim_start_matches("error: ").to_owned()
+}
+
 /// What `--format` would have said if the arguments had parsed.
-fn wants_json(arguments: &[OsString]) -> bool {
+fn wants_json(arguments: &[&str]) -> bool {
     let flag = arguments
         .windows(2)
         .any(|pair| pair[0] == "--format" && pair[1] == "json");
     let variable = environment::get(environment::FORMAT).is_some_and(|value| value == "json");
-    flag || variable || arguments.iter().any(|argument| argument == "--format=json")
+    flag || variable || arguments.contains(&"--format=json")
 }

@@ -19,7 +19,9 @@ pub(crate) struct Overrides {
     pub(crate) vault: Option<PathBuf>,
     pub(crate) recipients: Vec<String>,
     pub(crate) recipients_file: Option<PathBuf>,
+    pub(crate) passphrase: bool,
     pub(crate) identities: Vec<PathBuf>,
+    pub(crate) passphrase_file: Option<PathBuf>,
     pub(crate) journal: Option<PathBuf>,
     pub(crate) password_file: Option<PathBuf>,
     pub(crate) password_command: Option<String>,
@@ -37,6 +39,9 @@ pub(crate) struct Settings {
     pub(crate) recipients: Vec<Sourced<String>>,
     pub(crate) recipients_file: Option<Sourced<PathBuf>>,
     pub(crate) identities: Vec<Sourced<PathBuf>>,
+    /// Opens what was sealed with it; seals where no public key is named, or where `passphrase` says so.
+    pub(crate) passphrase_file: Option<Sourced<PathBuf>>,
+    pub(crate) passphrase: bool,
     pub(crate) checks: Vec<Sourced<Check>>,
     pub(crate) episodic_memory: Option<Sourced<PathBuf>>,
     pub(crate) journal: Sourced<PathBuf>,
@@ -131,6 +136,13 @@ impl Settings {
             recipients,
             recipients_file,
             identities: merge_identities(flags.identities, file.vault.identities, &base, &here),
+            passphrase_file: single(
+                flags.passphrase_file,
+                "--passphrase-file",
+                env::PASSPHRASE_FILE,
+                file.vault.passphrase_file,
+            ),
+            passphrase: flags.passphrase,
             checks: file
                 .drill
                 .checks

@@ -1,16 +1,21 @@
 //! From what the operator calls a backup to its entry, and from the entry to the archive inside.
 
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use backup::{Entry, Identities, Recipients, Unsealed, Vault};
+use backup::{Entry, Identities, Unsealed, Vault};
 use pgsnap::{Archive, OpenDump, ReadSeek};
 
+use crate::damage::Damaged;
 use crate::failure::Refusal;
 use crate::human;
-use crate::printer::{Printer, can_ask};
+use crate::printer::Printer;
 use crate::settings::Settings;
+use crate::site::{is_url, refuse_password};
+
+/// What the newest verified entry is called.
+pub(crate) const LATEST: &str = "latest";
 
 const SUFFIX: &str = ".sql.gz.age";
 
@@ -87,11 +92,30 @@ fn before_stamp(stem: &str) -> Option<&str> {
 
 /// Finds an entry and the vault it belongs to. A path works without any configuration.
 pub(crate) fn find_entry(settings: &Settings, spec: &str) -> anyhow::Result<(Vault, Entry)> {
+    if is_url(spec) && !Path::new(spec).exists() {
+        refuse_password(spec, "on the command line")?;
+        return Err(Refusal::usage("a connection URL is no backup")
+            .hint("name a backup by its id, its path, or `latest`")
+            .into());
+    }
     let vault = match (&settings.vault, Path::new(spec)) {
         (None, path) if path.is_file() => vault_around(settings, path)?,
         _ => open_vault(settings, None)?,
     };
     let entry = vault.find(spec)?;
+    Ok((vault, entry))
+}
+
+/// The same for a command that needs its contents: `latest` is not to be one that is known to be damaged.
+pub(crate) fn find_good_entry(
+    settings: &Settings,
+    spec: &str,
+    printer: &Printer,
+) -> anyhow::Result<(Vault, Entry)> {
+    let (vault, entry) = find_entry(settings, spec)?;
+    if spec == LATEST {
+        Damaged::read(settings, printer).refuse(&vault, &entry)?;
+    }
     Ok((vault, entry))
 }
 
@@ -113,40 +137,6 @@ fn vault_around(settings: &Settings, path: &Path) -> anyhow::Result<Vault> {
         directory,
         service.as_deref().unwrap_or("backup"),
     )?)
-}
-
-/// Everyone a backup is sealed for.
-pub(crate) fn recipients(settings: &Settings) -> anyhow::Result<Recipients> {
-    let mut recipients = Recipients::new();
-    for recipient in &settings.recipients {
-        recipients.add(&recipient.value)?;
-    }
-    if let Some(path) = &settings.recipients_file {
-        recipients.add_file(&path.value)?;
-    }
-    if recipients.is_empty() {
-        return Err(backup::Error::NoRecipients.into());
-    }
-    Ok(recipients)
-}
-
-/// The identities at hand. Passphrases are asked for where there is a terminal.
-pub(crate) fn identities(settings: &Settings, printer: &Printer) -> anyhow::Result<Identities> {
-    let mut identities = Identities::new();
-    if can_ask() {
-        identities.ask_with(|path| {
-            rpassword::prompt_password(format!("Passphrase of {}: ", path.display()))
-                .ok()
-                .map(Into::into)
-        });
-    }
-    for path in &settings.identities {
-        identities.add_file(&path.value)?;
-    }
-    for note in identities.notes() {
-        printer.warn(note);
-    }
-    Ok(identities)
 }
 
 /// A sealed entry whose key was found: every further reader opens without asking for it again.
@@ -205,17 +195,6 @@ fn into_io(error: backup::Error) -> io::Error {
         _ => io::ErrorKind::Other,
     };
     io::Error::new(kind, error)
-}
-
-/// An identity file that lies in the vault: whoever gets the one gets the other.
-pub(crate) fn beside_the_vault(settings: &Settings, vault: &Vault) -> Vec<PathBuf> {
-    let paths = settings.identities.iter().map(|identity| &identity.value);
-    paths
-        .filter(|path| {
-            fs_err::canonicalize(path).is_ok_and(|path| path.starts_with(vault.directory()))
-        })
-        .cloned()
-        .collect()
 }
 
 #[cfg(test)]

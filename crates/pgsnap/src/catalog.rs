@@ -6,6 +6,7 @@
 
 use crate::census::{Column, Extension, Locale, SequenceState};
 use crate::error::{Error, Result};
+use crate::manifest::{DatabasePrivilege, RoleSetting};
 use crate::name::{TableName, quote_identifier, quote_literal};
 use crate::session::Session;
 
@@ -45,6 +46,8 @@ pub(crate) struct Lockable {
     pub(crate) filenode: u32,
 }
 
+/// Rows of unlogged tables do not exist on a standby; `pg_dump` leaves them out there, too.
+///
 /// Relations of the database that are dumped and are no members of an extension, or are its
 /// configuration tables. `row_security_active` is asked with `row_security = off` set.
 const RELATIONS: &str = "
@@ -78,6 +81,7 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relfilenode,
   LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
   LEFT JOIN config ON config.oid = c.oid
  WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+   AND (c.relpersistence = 'p' OR NOT pg_catalog.pg_is_in_recovery())
    AND (config.oid IS NOT NULL
         OR (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
             AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
@@ -103,11 +107,9 @@ impl Relations {
         let mut hidden = Vec::new();
         let mut unreadable = Vec::new();
         for row in &rows {
-            let name = TableName::new(
-                row.get::<_, String>("nspname"),
-                row.get::<_, String>("relname"),
-            );
-            if row.get("hidden") {
+            let name = readable_name(row)?;
+            // A policy on a partitioned root hides nothing: the partitions are read themselves.
+            if row.get("hidden") && row.get::<_, String>("relkind") == "r" {
                 hidden.push(name.to_string());
             }
             if !row.get::<_, bool>("readable") {
@@ -164,6 +166,19 @@ impl Relations {
             (part.size, part.total_size) = sizes.get(&part.oid).copied().unwrap_or((0, 0));
         }
         Ok(())
+    }
+}
+
+/// In an SQL_ASCII database a name may be any bytes; such a one cannot be handled, and must be said.
+fn readable_name(row: &tokio_postgres::Row) -> Result<TableName> {
+    match (
+        row.try_get::<_, String>("nspname"),
+        row.try_get::<_, String>("relname"),
+    ) {
+        (Ok(schema), Ok(name)) => Ok(TableName::new(schema, name)),
+        _ => Err(Error::UnexpectedDdl {
+            what: "the name of a table is not UTF-8".into(),
+        }),
     }
 }
 
@@ -364,6 +379,9 @@ pub(crate) struct Facts {
     pub(crate) locale: Locale,
     pub(crate) comment: Option<String>,
     pub(crate) settings: Vec<String>,
+    pub(crate) role_settings: Vec<RoleSetting>,
+    pub(crate) connection_limit: i32,
+    pub(crate) privileges: Option<Vec<DatabasePrivilege>>,
     pub(crate) in_recovery: bool,
     pub(crate) now: String,
     pub(crate) lsn: String,
@@ -386,7 +404,8 @@ impl Facts {
                    pg_catalog.pg_is_in_recovery(),
                    pg_catalog.to_char(pg_catalog.clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'),
                    CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()::text
-                        ELSE pg_catalog.pg_current_wal_insert_lsn()::text END
+                        ELSE pg_catalog.pg_current_wal_insert_lsn()::text END,
+                   d.datconnlimit, d.datacl IS NULL
               FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
         let row = session
             .row("reading the server's version", QUERY, &[])
@@ -423,12 +442,64 @@ impl Facts {
             in_recovery: row.get(13),
             now: row.get(14),
             lsn: row.get::<_, Option<String>>(15).unwrap_or_default(),
+            connection_limit: row.get(16),
+            privileges: if row.get(17) {
+                None
+            } else {
+                Some(privileges(session).await?)
+            },
+            role_settings: role_settings(session).await?,
         })
     }
 
     pub(crate) fn server_major(&self) -> u32 {
         self.server_version_num / 10_000
     }
+
+    /// The encoding text travels in: SQL_ASCII means "bytes of unknown encoding", which must pass
+    /// unconverted.
+    pub(crate) fn client_encoding(&self) -> &'static str {
+        if self.encoding == "SQL_ASCII" {
+            "SQL_ASCII"
+        } else {
+            "UTF8"
+        }
+    }
+}
+
+async fn privileges(session: &Session) -> Result<Vec<DatabasePrivilege>> {
+    const QUERY: &str = "
+        SELECT CASE a.grantee WHEN 0 THEN NULL ELSE pg_catalog.pg_get_userbyid(a.grantee)::text END, a.privilege_type, a.is_grantable
+          FROM pg_catalog.pg_database d, LATERAL pg_catalog.aclexplode(d.datacl) a
+         WHERE d.datname = pg_catalog.current_database() ORDER BY 1 NULLS FIRST, 2";
+    let rows = session
+        .rows("reading the privileges on the database", QUERY, &[])
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| DatabasePrivilege {
+            grantee: row.get(0),
+            privilege: row.get(1),
+            grantable: row.get(2),
+        })
+        .collect())
+}
+
+async fn role_settings(session: &Session) -> Result<Vec<RoleSetting>> {
+    const QUERY: &str = "
+        SELECT pg_catalog.pg_get_userbyid(s.setrole)::text, pg_catalog.unnest(s.setconfig)
+          FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
+         WHERE d.datname = pg_catalog.current_database() AND s.setrole <> 0 ORDER BY 1, 2";
+    let rows = session
+        .rows("reading the settings of roles", QUERY, &[])
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| RoleSetting {
+            role: row.get(0),
+            setting: row.get(1),
+        })
+        .collect())
 }
 
 /// `pg_control_system` may be withheld from ordinary roles; the identity is then unknown.
@@ -468,7 +539,24 @@ pub(crate) async fn roles(session: &Session) -> Result<Vec<String>> {
             UNION SELECT relowner FROM pg_catalog.pg_class WHERE oid >= 16384
             UNION SELECT nspowner FROM pg_catalog.pg_namespace WHERE oid >= 16384
             UNION SELECT proowner FROM pg_catalog.pg_proc WHERE oid >= 16384
-            UNION SELECT typowner FROM pg_catalog.pg_type WHERE oid >= 16384)
+            UNION SELECT typowner FROM pg_catalog.pg_type WHERE oid >= 16384
+            UNION SELECT lomowner FROM pg_catalog.pg_largeobject_metadata
+            UNION SELECT oprowner FROM pg_catalog.pg_operator WHERE oid >= 16384
+            UNION SELECT opcowner FROM pg_catalog.pg_opclass WHERE oid >= 16384
+            UNION SELECT opfowner FROM pg_catalog.pg_opfamily WHERE oid >= 16384
+            UNION SELECT collowner FROM pg_catalog.pg_collation WHERE oid >= 16384
+            UNION SELECT conowner FROM pg_catalog.pg_conversion WHERE oid >= 16384
+            UNION SELECT cfgowner FROM pg_catalog.pg_ts_config WHERE oid >= 16384
+            UNION SELECT dictowner FROM pg_catalog.pg_ts_dict WHERE oid >= 16384
+            UNION SELECT stxowner FROM pg_catalog.pg_statistic_ext
+            UNION SELECT evtowner FROM pg_catalog.pg_event_trigger
+            UNION SELECT fdwowner FROM pg_catalog.pg_foreign_data_wrapper
+            UNION SELECT srvowner FROM pg_catalog.pg_foreign_server
+            UNION SELECT umuser FROM pg_catalog.pg_user_mappings
+            UNION SELECT pubowner FROM pg_catalog.pg_publication
+            UNION SELECT polrole FROM pg_catalog.pg_policy, LATERAL pg_catalog.unnest(polroles) AS p(polrole)
+            UNION SELECT setrole FROM pg_catalog.pg_db_role_setting
+             WHERE setdatabase = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
          ORDER BY 1";
     let rows = session.rows("reading the roles", QUERY, &[]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())

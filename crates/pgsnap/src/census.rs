@@ -83,7 +83,8 @@ pub struct Extension {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SchemaFingerprint {
-    /// BLAKE3 of the DDL text without comments, blank lines and settings.
+    /// BLAKE3 of the DDL statements, sorted, each followed by a line feed, without comments and the settings
+    /// that `pg_dump` toggles.
     pub digest: String,
     /// The version of `pg_dump` that printed it.
     pub pg_dump: String,

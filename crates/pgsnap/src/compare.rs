@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::census::{Census, Locale, TableCensus};
 use crate::name::TableName;
+use crate::sql::label;
 
 /// Which of the two compared sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -116,6 +117,20 @@ pub enum Note {
         /// Why.
         reason: String,
     },
+    /// The same object prints in another way, as expressions may after a restore.
+    Reprinted {
+        /// The objects.
+        objects: Vec<String>,
+    },
+    /// An extension has another version, or is an addition that every new database has.
+    ExtensionVersion {
+        /// The extension.
+        name: String,
+        /// Its version in A.
+        a: Option<String>,
+        /// Its version in B.
+        b: Option<String>,
+    },
     /// Only counts were compared.
     CountsOnly,
 }
@@ -173,6 +188,46 @@ pub fn compare(a: &Census, b: &Census) -> Comparison {
         notes,
         tables: a.tables.len(),
         rows: a.rows(),
+    }
+}
+
+impl Comparison {
+    /// Judges a restore of `a` as `b`: what no restore can keep becomes a note. `pg_dump` pins no version
+    /// of an extension, a new database always has `plpgsql`, and some expressions print
+    /// differently once they were parsed again. A missing object stays a difference.
+    pub(crate) fn of_restore(mut self) -> Self {
+        let (kept, excused): (Vec<Difference>, Vec<Difference>) =
+            std::mem::take(&mut self.differences)
+                .into_iter()
+                .partition(|difference| excuse(difference).is_none());
+        self.differences = kept;
+        self.notes.extend(excused.iter().filter_map(excuse));
+        self
+    }
+}
+
+fn excuse(difference: &Difference) -> Option<Note> {
+    match difference {
+        Difference::Schema { only_a, only_b } => {
+            let sorted = |labels: &[String]| {
+                let mut labels = labels.to_vec();
+                labels.sort();
+                labels
+            };
+            (!only_a.is_empty() && sorted(only_a) == sorted(only_b)).then(|| Note::Reprinted {
+                objects: only_a.clone(),
+            })
+        }
+        Difference::Extension { name, a, b }
+            if b.is_some() && (a.is_some() || name == "plpgsql") =>
+        {
+            Some(Note::ExtensionVersion {
+                name: name.clone(),
+                a: a.clone(),
+                b: b.clone(),
+            })
+        }
+        _ => None,
     }
 }
 
@@ -322,7 +377,7 @@ fn compare_schema(
             let others: BTreeSet<&String> = y.iter().collect();
             x.iter()
                 .filter(|statement| known && !others.contains(statement))
-                .map(|statement| first_line(statement))
+                .map(|statement| label(statement))
                 .collect()
         };
         let (only_a, only_b) = (
@@ -331,16 +386,6 @@ fn compare_schema(
         );
         differences.push(Difference::Schema { only_a, only_b });
     }
-}
-
-fn first_line(statement: &str) -> String {
-    statement
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .take(120)
-        .collect()
 }
 
 impl fmt::Display for Difference {
@@ -435,6 +480,18 @@ impl fmt::Display for Note {
             ),
             Self::SchemaNotComparable { reason } => {
                 write!(f, "the schemas were not compared: {reason}")
+            }
+            Self::Reprinted { objects } => {
+                write!(
+                    f,
+                    "the same object prints in another way: {}",
+                    list(objects)
+                )
+            }
+            Self::ExtensionVersion { name, a, b } => {
+                let show =
+                    |version: &Option<String>| version.clone().unwrap_or_else(|| "absent".into());
+                write!(f, "extension {name} was {} and is {}", show(a), show(b))
             }
             Self::CountsOnly => f.write_str("only counts were compared, not contents"),
         }
@@ -540,8 +597,28 @@ mod tests {
         sequence "public"."s" is 5 in A and 4 in B
         there are 0 large objects in A and 1 in B
         extension citext is 1.6 in A and missing in B
-        the schema differs (only in A: CREATE TABLE a ();; only in B: CREATE TABLE b ();)
+        the schema differs (only in A: CREATE TABLE a; only in B: CREATE TABLE b)
         "#);
+    }
+
+    #[test]
+    fn a_restore_is_excused_for_what_it_cannot_keep_and_for_nothing_else() {
+        let a = census(vec![]);
+        let mut b = a.clone();
+        b.extensions[0].version = "1.7".into();
+        b.extensions.push(Extension {
+            name: "plpgsql".into(),
+            version: "1.0".into(),
+        });
+        let schema = b.schema.as_mut().unwrap();
+        (schema.digest, schema.statements) = ("y".into(), vec!["CREATE TABLE a (b int);".into()]);
+        let judged = compare(&a, &b).of_restore();
+        assert!(judged.is_equal(), "{:?}", judged.differences);
+        assert_eq!(judged.notes.len(), 3);
+
+        b.schema.as_mut().unwrap().statements = vec!["CREATE TABLE other ();".into()];
+        b.extensions.clear();
+        assert_eq!(compare(&a, &b).of_restore().differences.len(), 2);
     }
 
     #[test]

@@ -102,7 +102,7 @@ async fn fingerprint(
     let major = snapshot.facts.server_major();
     match PgDump::find(major, &options.bin_directories).await {
         Ok(tool) => {
-            let ddl = Ddl::read(database, &tool, Some(&snapshot.id), options.lock_timeout).await?;
+            let ddl = Ddl::read(database, &tool, snapshot, options.lock_timeout).await?;
             Ok(Some(ddl.fingerprint(&tool, major)))
         }
         Err(error @ Error::PgDumpMissing { .. }) => {

@@ -1,6 +1,7 @@
 //! Where a database is and as whom to reach it.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -17,6 +18,9 @@ use crate::error::{Error, Result};
 /// `postgresql:///name?host=/run/postgresql`) or `key=value` pairs. Exactly one host
 /// may be named. Nothing is taken from the environment: callers that want `PG*`
 /// variables or a passfile look there themselves and call [`Database::with_password`].
+///
+/// TLS is not spoken. A host other than this machine must therefore be named together with
+/// `sslmode=disable`: passwords and rows cross the network in clear text only where somebody said so.
 #[derive(Clone)]
 pub struct Database {
     config: Config,
@@ -25,12 +29,14 @@ pub struct Database {
 
 /// Sockets of Debian's packages, used when no host is named.
 const DEFAULT_SOCKET_DIRECTORY: &str = "/var/run/postgresql";
+const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Database {
     /// Reads a connection URL or `key=value` string.
     ///
     /// # Errors
     /// [`Error::InvalidUrl`]. The text itself is not repeated: it may hold a password.
+    /// [`Error::PlainText`] for another machine without `sslmode=disable`.
     pub fn from_url(url: &str) -> Result<Self> {
         let mut config = parse(url)?;
         let password = match config.get_password() {
@@ -60,7 +66,7 @@ impl Database {
             config.dbname(user);
         }
         if config.get_connect_timeout().is_none() {
-            config.connect_timeout(Duration::from_secs(10));
+            config.connect_timeout(DEFAULT_CONNECT_TIMEOUT);
         }
         if matches!(config.get_ssl_mode(), SslMode::Require) {
             return Err(invalid(
@@ -68,8 +74,17 @@ impl Database {
                  use an SSH forward or a unix socket",
             ));
         }
+        // `prefer`, the default, promises nothing: it would end in clear text without a word.
+        let is_accepted = matches!(config.get_ssl_mode(), SslMode::Disable);
         config.ssl_mode(SslMode::Disable);
-        Ok(Self { config, password })
+        let database = Self { config, password };
+        if is_accepted || database.is_on_this_machine() {
+            Ok(database)
+        } else {
+            Err(Error::PlainText {
+                host: database.host(),
+            })
+        }
     }
 
     /// The same database with this password.
@@ -88,6 +103,8 @@ impl Database {
     }
 
     /// The same database by another way: through a forward or a proxy.
+    ///
+    /// The way is taken as it is, also to another machine: whoever names it answers for it.
     #[must_use]
     pub fn through(&self, host: &str, port: u16) -> Self {
         let mut config = Config::new();
@@ -97,8 +114,9 @@ impl Database {
             .user(self.user())
             .dbname(self.name())
             .ssl_mode(self.config.get_ssl_mode());
-        if let Some(timeout) = self.config.get_connect_timeout() {
-            config.connect_timeout(*timeout);
+        config.connect_timeout(self.connect_timeout());
+        if let Some(options) = self.options() {
+            config.options(options);
         }
         Self {
             config,
@@ -146,10 +164,35 @@ impl Database {
         self.password.is_some()
     }
 
+    /// How long a connection may take until it can be used.
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        self.config
+            .get_connect_timeout()
+            .copied()
+            .unwrap_or(DEFAULT_CONNECT_TIMEOUT)
+    }
+
+    fn is_on_this_machine(&self) -> bool {
+        let is_loopback = |address: &IpAddr| address.to_canonical().is_loopback();
+        let is_local = |host: &Host| match host {
+            Host::Unix(_) => true,
+            Host::Tcp(name) => {
+                name == "localhost"
+                    || name
+                        .trim_matches(['[', ']'])
+                        .parse()
+                        .is_ok_and(|address| is_loopback(&address))
+            }
+        };
+        self.config.get_hosts().iter().all(is_local)
+            && self.config.get_hostaddrs().iter().all(is_loopback)
+    }
+
     /// The driver's configuration, with the password set, for one connection.
     pub(crate) fn config(&self, application_name: &str) -> Config {
         let mut config = self.config.clone();
         config.application_name(application_name);
+        watch_peer(&mut config);
         if let Some(password) = &self.password {
             config.password(password.expose_secret());
         }
@@ -165,12 +208,37 @@ impl Database {
             ("PGUSER", self.user().to_owned()),
             ("PGDATABASE", self.name().to_owned()),
             ("PGSSLMODE", "disable".to_owned()),
-            ("PGCONNECT_TIMEOUT", "10".to_owned()),
+            (
+                "PGCONNECT_TIMEOUT",
+                self.connect_timeout().as_secs().to_string(),
+            ),
         ];
+        if let Some(options) = self.options() {
+            environment.push(("PGOPTIONS", options.to_owned()));
+        }
         if let Some(password) = &self.password {
             environment.push(("PGPASSWORD", password.expose_secret().to_owned()));
         }
         environment
+    }
+}
+
+/// Notices within about a minute that the other end is gone, where TCP by itself takes two hours
+/// (nothing to send) or a quarter of one (unacknowledged data). What the URL says wins.
+fn watch_peer(config: &mut Config) {
+    /// The driver's default, which is that of Linux.
+    const TWO_HOURS: Duration = Duration::from_secs(2 * 60 * 60);
+    if config.get_keepalives_idle() == TWO_HOURS {
+        config.keepalives_idle(Duration::from_secs(30));
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(Duration::from_secs(10));
+    }
+    if config.get_keepalives_retries().is_none() {
+        config.keepalives_retries(3);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(Duration::from_secs(60));
     }
 }
 
@@ -186,7 +254,22 @@ pub(crate) const FOREIGN_LIBPQ_VARIABLES: &[&str] = &[
     "PGSSLCERT",
     "PGSSLKEY",
     "PGSSLROOTCERT",
+    "PGSSLCRL",
+    "PGSSLCRLDIR",
+    "PGSSLNEGOTIATION",
+    "PGSSLMINPROTOCOLVERSION",
+    "PGSSLMAXPROTOCOLVERSION",
+    "PGSSLCERTMODE",
+    "PGGSSENCMODE",
+    "PGGSSDELEGATION",
+    "PGKRBSRVNAME",
+    "PGREQUIREAUTH",
+    "PGREQUIREPEER",
+    "PGCHANNELBINDING",
+    "PGLOADBALANCEHOSTS",
     "PGTARGETSESSIONATTRS",
+    "PGSYSCONFDIR",
+    "PGLOCALEDIR",
     "PGCLIENTENCODING",
     "PGDATESTYLE",
     "PGTZ",
@@ -248,7 +331,9 @@ mod tests {
 
     #[test]
     fn a_password_is_never_printed() {
-        let database = Database::from_url("postgresql://hub:s3cret@db.example:6543/hub").unwrap();
+        let database =
+            Database::from_url("postgresql://hub:s3cret@db.example:6543/hub?sslmode=disable")
+                .unwrap();
         assert_eq!(database.to_string(), "hub@db.example:6543/hub");
         assert!(!format!("{database:?}").contains("s3cret"));
         assert!(database.has_password());
@@ -285,5 +370,67 @@ mod tests {
                 Database::from_url(&format!("postgresql://hub@a/hub?sslmode={mode}")).unwrap_err();
             assert!(error.to_string().contains("TLS"), "{error}");
         }
+    }
+
+    #[test]
+    fn clear_text_to_another_machine_must_be_asked_for() {
+        for url in [
+            "postgresql://hub:s3cret@db.example/hub",
+            "postgresql://hub:s3cret@192.0.2.10/hub?sslmode=prefer",
+            "postgresql://hub:s3cret@[2001:db8::1]/hub",
+            "hostaddr=192.0.2.10 user=hub password=s3cret",
+            "postgresql://hub:s3cret@localhost.example/hub",
+        ] {
+            let error = Database::from_url(url).unwrap_err();
+            assert!(matches!(error, Error::PlainText { .. }), "{url}: {error}");
+            assert!(error.hint().unwrap().contains("sslmode=disable"), "{url}");
+            assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
+        }
+        for url in [
+            "postgresql://hub@db.example/hub?sslmode=disable",
+            "postgresql://hub@localhost/hub",
+            "postgresql://hub@127.8.0.1/hub",
+            "postgresql://hub@[::1]/hub?sslmode=prefer",
+            "hostaddr=127.0.0.1 user=hub",
+            "postgresql:///hub?host=/run/postgresql&user=hub",
+            "postgresql://hub@/hub",
+        ] {
+            Database::from_url(url).unwrap();
+        }
+    }
+
+    #[test]
+    fn options_and_timeout_reach_children_too() {
+        let url = "postgresql://hub@localhost/hub?options=-c%20role%3Dapp&connect_timeout=3";
+        let database = Database::from_url(url).unwrap();
+        for database in [database.clone(), database.through("127.0.0.1", 6543)] {
+            let environment = database.libpq_environment();
+            let value = |name| environment.iter().find(|(key, _)| *key == name);
+            assert_eq!(value("PGOPTIONS").unwrap().1, "-c role=app");
+            assert_eq!(value("PGCONNECT_TIMEOUT").unwrap().1, "3");
+            assert_eq!(database.config("t").get_options(), Some("-c role=app"));
+        }
+    }
+
+    #[test]
+    fn a_vanished_peer_is_noticed() {
+        let config = |url: &str| Database::from_url(url).unwrap().config("t");
+        let default = config("postgresql://hub@localhost/hub");
+        assert!(default.get_keepalives());
+        assert_eq!(default.get_keepalives_idle(), Duration::from_secs(30));
+        assert_eq!(
+            default.get_keepalives_interval(),
+            Some(Duration::from_secs(10))
+        );
+        assert_eq!(default.get_keepalives_retries(), Some(3));
+        assert_eq!(
+            default.get_tcp_user_timeout(),
+            Some(Duration::from_secs(60))
+        );
+        let chosen = config("postgresql://hub@localhost/hub?tcp_user_timeout=600");
+        assert_eq!(
+            chosen.get_tcp_user_timeout(),
+            Some(Duration::from_secs(600))
+        );
     }
 }

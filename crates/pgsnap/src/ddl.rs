@@ -14,6 +14,8 @@ use tokio::process::Command;
 use crate::census::SchemaFingerprint;
 use crate::database::Database;
 use crate::error::{Error, Result};
+use crate::session::Session;
+use crate::snapshot::Snapshot;
 use crate::sql;
 use crate::tools::{PgDump, libpq_command, output};
 
@@ -23,18 +25,60 @@ pub(crate) struct Ddl {
     pub(crate) post_data: String,
 }
 
+/// Ends when `pg_dump` has waited for one lock longer than allowed.
+///
+/// Its own `--lock-wait-timeout` covers the tables only. A sequence that somebody renames would make it
+/// wait for ever, while the leader keeps everybody else from altering any table.
+async fn stuck(leader: &Session, name: &str, lock_timeout: Duration) -> Error {
+    const QUERY: &str = "
+        SELECT pg_catalog.pg_cancel_backend(pid) FROM pg_catalog.pg_stat_activity
+         WHERE application_name = $1 AND wait_event_type = 'Lock'
+           AND EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - query_start)::float8 > $2";
+    loop {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        match leader
+            .rows(
+                "watching pg_dump",
+                QUERY,
+                &[&name, &lock_timeout.as_secs_f64()],
+            )
+            .await
+        {
+            Ok(cancelled) if cancelled.is_empty() => {}
+            Ok(_) => {
+                return Error::Server {
+                    context: "reading the schema".into(),
+                    message: "pg_dump ran into the lock timeout".into(),
+                    code: "55P03".into(),
+                    detail: None,
+                    server_hint: None,
+                };
+            }
+            Err(error) => return error,
+        }
+    }
+}
+
+/// Settings of the session that change how definitions print, and that `pg_dump` leaves as the role or
+/// database has them.
+fn options(database: &Database) -> String {
+    const FIXED: &str = "-c TimeZone=UTC -c bytea_output=hex -c quote_all_identifiers=off -c lc_monetary=C -c xmlbinary=base64";
+    format!("{} {FIXED}", database.options().unwrap_or_default())
+}
+
 /// The last statement of the preamble that every supported `pg_restore` prints.
 const PREAMBLE_END: &str = "SET row_security = off;\n";
 const TRAILER: &str = "-- PostgreSQL database dump complete";
 
 impl Ddl {
-    /// Asks `pg_dump` for the DDL, under `snapshot` where one is given.
+    /// Asks `pg_dump` for the DDL as of the snapshot.
     pub(crate) async fn read(
         database: &Database,
         tool: &PgDump,
-        snapshot: Option<&str>,
+        snapshot: &Snapshot,
         lock_timeout: Duration,
     ) -> Result<Self> {
+        let name = format!("pgsnap ddl {}", snapshot.id);
         let mut command = libpq_command(&tool.program("pg_dump"), database);
         command.args([
             "--format=custom",
@@ -44,10 +88,15 @@ impl Ddl {
             "--no-password",
         ]);
         command.arg(format!("--lock-wait-timeout={}", lock_timeout.as_millis()));
-        if let Some(id) = snapshot {
-            command.arg(format!("--snapshot={id}"));
-        }
-        let archive = output(command, b"").await.map_err(lock_hint)?;
+        command.arg(format!("--encoding={}", snapshot.facts.client_encoding()));
+        command.arg(format!("--snapshot={}", snapshot.id));
+        command
+            .env("PGOPTIONS", options(database))
+            .env("PGAPPNAME", &name);
+        let archive = tokio::select! {
+            archive = output(command, b"") => archive.map_err(lock_hint)?,
+            error = stuck(&snapshot.leader, &name, lock_timeout) => return Err(error),
+        };
         let pre_data = list(tool, &archive, "pre-data").await?;
         let (before, privileges) = split(&pre_data);
         let after = privileges + &list(tool, &archive, "post-data").await?;
@@ -62,8 +111,10 @@ impl Ddl {
         let mut statements = sql::statements(&self.pre_data);
         statements.extend(sql::statements(&self.post_data));
         let statements = significant(statements);
+        let mut sorted: Vec<&String> = statements.iter().collect();
+        sorted.sort();
         let mut hasher = blake3::Hasher::new();
-        for statement in &statements {
+        for statement in sorted {
             hasher.update(statement.as_bytes()).update(b"\n");
         }
         SchemaFingerprint {

@@ -163,7 +163,7 @@ async fn dump_members(
     let tool = PgDump::find(facts.server_major(), &options.bin_directories).await?;
 
     progress.begin(Phase::Schema, Work::default());
-    let ddl = Ddl::read(source, &tool, Some(&snapshot.id), options.lock_timeout).await?;
+    let ddl = Ddl::read(source, &tool, &snapshot, options.lock_timeout).await?;
     send_text(members, MemberKind::Prologue, script::prologue(&facts)).await?;
     send_text(members, MemberKind::PreData, ddl.pre_data.clone()).await?;
 
@@ -231,6 +231,9 @@ async fn provenance(snapshot: &Snapshot, facts: Facts, tool: &PgDump) -> Result<
         locale: facts.locale,
         comment: facts.comment,
         settings: facts.settings,
+        role_settings: facts.role_settings,
+        connection_limit: facts.connection_limit,
+        privileges: facts.privileges,
         roles: catalog::roles(&snapshot.leader).await?,
         tablespaces: catalog::tablespaces(&snapshot.leader).await?,
         lsn: facts.lsn,

@@ -44,6 +44,20 @@ pub enum Error {
         #[source]
         source: tokio_postgres::Error,
     },
+    /// Something accepted the connection, but there was no usable session in time.
+    #[error("{target} did not answer within {seconds} s")]
+    ConnectTimeout {
+        /// Role, host, port and database; never a password.
+        target: String,
+        /// The limit: `connect_timeout` of the URL, or the default.
+        seconds: u64,
+    },
+    /// The connection would leave this machine in clear text, and nobody asked for that.
+    #[error("the connection to {host} would not be encrypted: TLS is not supported yet")]
+    PlainText {
+        /// The host that was named.
+        host: String,
+    },
     /// An established connection broke.
     #[error("lost the connection to the server while {context}")]
     ConnectionLost {
@@ -80,6 +94,14 @@ pub enum Error {
         server_major: u32,
         /// The versions that were found, with their paths.
         found: Vec<String>,
+    },
+    /// No psql is installed that can be kept from running commands of a hostile dump (CVE-2025-8714).
+    #[error(
+        "psql {found} does not know \\restrict: a hostile dump could run commands on this machine"
+    )]
+    PsqlTooOld {
+        /// The version that was found.
+        found: String,
     },
     /// A program of PostgreSQL could not be started.
     #[error("could not run {tool}")]
@@ -225,7 +247,9 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::InvalidUrl { .. } | Self::NoSuchTable { .. } => ErrorClass::Usage,
+            Self::InvalidUrl { .. } | Self::PlainText { .. } | Self::NoSuchTable { .. } => {
+                ErrorClass::Usage
+            }
             Self::Damaged { .. }
             | Self::NotAnArchive { .. }
             | Self::RowSecurity { .. }
@@ -243,6 +267,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Connect { .. }
+            | Self::ConnectTimeout { .. }
             | Self::ConnectionLost { .. }
             | Self::SnapshotUnstable { .. }
             | Self::RestoreRunning { .. } => true,
@@ -263,6 +288,15 @@ impl Error {
         match self {
             Self::InvalidUrl { .. } => Some("a URL looks like postgresql://user@host:5432/database".into()),
             Self::Connect { .. } => Some("is the server running, and does it listen on this address?".into()),
+            Self::ConnectTimeout { .. } => Some(
+                "is the server healthy, and does the tunnel or proxy in between lead to it? connect_timeout=SECONDS in the URL allows more".into(),
+            ),
+            Self::PlainText { .. } => Some(
+                "use an SSH forward or a unix socket, or add sslmode=disable to the URL if the network is trusted".into(),
+            ),
+            Self::PsqlTooOld { .. } => Some(
+                "install psql 18, 17.6, 16.10, 15.14, 14.19, 13.22 or newer; any of them can restore into an older server".into(),
+            ),
             Self::ConnectionLost { .. } => Some("nothing short was kept; run the command again once the server is back".into()),
             Self::Server { code, server_hint, .. } => server_hint.clone().or_else(|| sqlstate_hint(code)),
             Self::PgDumpMissing { server_major, .. } => Some(format!(
@@ -301,7 +335,10 @@ impl Error {
                 context,
                 message: db.message().to_owned(),
                 code: db.code().code().to_owned(),
-                detail: db.detail().map(str::to_owned),
+                detail: db
+                    .detail()
+                    .filter(|_| !quotes_rows(db.code().code()))
+                    .map(str::to_owned),
                 server_hint: db.hint().map(str::to_owned),
             },
             None => Self::ConnectionLost {
@@ -330,6 +367,11 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// Details of data exceptions and constraint violations quote values of the row.
+fn quotes_rows(code: &str) -> bool {
+    code.starts_with("22") || code.starts_with("23")
 }
 
 fn is_damage(error: &io::Error) -> bool {

@@ -64,6 +64,17 @@ impl MemberDecompressor {
         if length != out.len() {
             return Err(Error::damaged("a member is shorter than the manifest says"));
         }
+        // libdeflate ignores what follows the first gzip stream; gunzip would print it.
+        let trailer = [
+            libdeflater::crc32(&out).to_le_bytes(),
+            (raw as u32).to_le_bytes(),
+        ]
+        .concat();
+        if !member.ends_with(&trailer) {
+            return Err(Error::damaged(
+                "a member does not end with its own checksum",
+            ));
+        }
         Ok(out)
     }
 }

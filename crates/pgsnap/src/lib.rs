@@ -82,6 +82,7 @@ mod large_object;
 mod manifest;
 mod name;
 mod progress;
+mod random;
 mod restore;
 mod rows;
 mod scan;
@@ -90,6 +91,7 @@ mod script;
 mod session;
 mod snapshot;
 mod sql;
+mod tallies;
 mod tools;
 mod verify;
 

@@ -56,6 +56,15 @@ pub struct Source {
     /// `ALTER DATABASE … SET` settings as `name=value`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<String>,
+    /// `ALTER ROLE … IN DATABASE … SET` settings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub role_settings: Vec<RoleSetting>,
+    /// `CONNECTION LIMIT`; -1 is none.
+    #[serde(default = "no_limit")]
+    pub connection_limit: i32,
+    /// Privileges on the database; absent while they are the built-in ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privileges: Option<Vec<DatabasePrivilege>>,
     /// Roles that own something or hold a privilege in the database.
     pub roles: Vec<String>,
     /// Tablespaces that objects of the database live in, the default one left out.
@@ -66,6 +75,32 @@ pub struct Source {
     /// Whether the source was a standby.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_recovery: bool,
+}
+
+/// A setting of one role in one database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleSetting {
+    /// The role.
+    pub role: String,
+    /// The setting as `name=value`.
+    pub setting: String,
+}
+
+/// One privilege on the database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabasePrivilege {
+    /// Who has it; `None` is PUBLIC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grantee: Option<String>,
+    /// `CONNECT`, `CREATE` or `TEMPORARY`.
+    pub privilege: String,
+    /// Whether it may be passed on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub grantable: bool,
+}
+
+fn no_limit() -> i32 {
+    -1
 }
 
 impl Source {

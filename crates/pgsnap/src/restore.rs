@@ -23,6 +23,7 @@ use crate::manifest::MemberKind;
 use crate::name::TableName;
 use crate::progress::{Phase, Progress, Work};
 use crate::session::Session;
+use crate::sql;
 
 pub(crate) use swap::restoring_name;
 pub(crate) use target::Target;
@@ -37,7 +38,8 @@ pub struct RestoreOptions {
     /// Only these tables, with all types and functions but no foreign keys; or everything.
     pub tables: Option<Vec<TableName>>,
     /// Create roles the backup refers to and the server lacks, without login and without
-    /// privileges. For drills on a scratch server. Default: no, missing roles are an obstacle.
+    /// privileges, and do without tablespaces it lacks. For drills on a scratch server. Default:
+    /// no, what is missing is an obstacle.
     pub create_roles: bool,
     /// Compare every row of the restored database with the manifest before it is swapped in.
     /// Default: yes.
@@ -129,33 +131,37 @@ pub async fn restore(
     }
     let restoring = target.with_name(&restoring_name(target.name(), server.id()));
     server.create_database(restoring.name(), manifest).await?;
-    let filled = fill(archive, &restoring, options, progress).await;
-    let mut restored = match filled {
-        Ok(restored) => restored,
+    match fill_and_swap(archive, &server, &restoring, options, progress).await {
+        Ok(restored) => Ok(Restored {
+            database: target.name().to_owned(),
+            cleaned,
+            ..restored
+        }),
         Err(error) => {
             // The first error is the one that matters; what cannot be dropped is found by the next run.
             let _ = server.drop_database(restoring.name()).await;
-            return Err(error);
+            Err(error)
         }
-    };
+    }
+}
+
+async fn fill_and_swap(
+    archive: &Archive,
+    server: &Target,
+    restoring: &Database,
+    options: &RestoreOptions,
+    progress: &Arc<dyn Progress>,
+) -> Result<Restored> {
+    let mut restored = fill(archive, restoring, options, progress).await?;
     settings::apply(
-        &server,
+        server,
         restoring.name(),
-        manifest,
+        archive.manifest(),
         options.tables.is_none(),
     )
     .await?;
     progress.begin(Phase::Swap, Work::default());
-    let kept = match server.swap(restoring.name(), options.swap_timeout).await {
-        Ok(kept) => kept,
-        Err(error) => {
-            let _ = server.drop_database(restoring.name()).await;
-            return Err(error);
-        }
-    };
-    restored.database = target.name().to_owned();
-    restored.kept = kept;
-    restored.cleaned = cleaned;
+    restored.kept = server.swap(restoring.name(), options.swap_timeout).await?;
     Ok(restored)
 }
 
@@ -185,7 +191,14 @@ async fn fill(
         .execute("the session settings", load::SETTINGS)
         .await?;
     progress.begin(Phase::Schema, Work::default());
-    run_text(&session, archive, MemberKind::PreData, "the schema").await?;
+    run_text(
+        &session,
+        archive,
+        MemberKind::PreData,
+        options.create_roles,
+        "the schema",
+    )
+    .await?;
     clock.lap("schema");
 
     let members = load::wanted(manifest, options.tables.as_deref());
@@ -195,18 +208,22 @@ async fn fill(
             &session,
             archive,
             MemberKind::LargeObjects,
+            false,
             "the large objects",
         )
         .await?;
-        run_text(&session, archive, MemberKind::Sequences, "the sequences").await?;
     }
+    run_text(
+        &session,
+        archive,
+        MemberKind::Sequences,
+        false,
+        "the sequences",
+    )
+    .await?;
     clock.lap("load");
 
-    let statements = post_data::plan(
-        &archive.text_of(MemberKind::PostData)?,
-        manifest,
-        options.tables.as_deref(),
-    );
+    let statements = post_data::plan(&archive.text_of(MemberKind::PostData)?, manifest, options);
     post_data::run(
         &session,
         database,
@@ -234,12 +251,16 @@ async fn fill(
         census: None,
         seconds: Vec::new(),
     };
-    let selected = selected_census(&manifest.census, options.tables.as_deref());
+    let mut selected = selected_census(&manifest.census, options.tables.as_deref());
+    if let Some(schema) = &mut selected.schema {
+        // The manifest keeps only their hash; with the statements a difference can be named and judged.
+        schema.statements = archive.schema_statements()?;
+    }
     restored.rows = selected.rows();
     if options.census {
         let found = prove(database, &selected, options, progress).await?;
         clock.lap("census");
-        let comparison = compare(&selected, &found);
+        let comparison = compare(&selected, &found).of_restore();
         if !comparison.is_equal() {
             return Err(Error::RestoreDiffers {
                 differences: comparison.differences,
@@ -301,8 +322,7 @@ async fn prove(
     };
     let mut found = census(database, &census_options, progress).await?;
     if options.tables.is_some() {
-        // Sequences and large objects were not part of the order.
-        found.sequences = selected.sequences.clone();
+        // Large objects were not part of the order.
         found.large_objects = selected.large_objects;
     }
     Ok(found)
@@ -318,19 +338,49 @@ fn selected_census(census: &Census, tables: Option<&[TableName]>) -> Census {
     selected
 }
 
+/// Runs the statements of all members of one kind, some at a time: one query is one transaction,
+/// and the locks of a hundred thousand objects would not fit into the server's lock table.
 async fn run_text(
     session: &Session,
     archive: &Archive,
     kind: MemberKind,
+    without_tablespaces: bool,
     context: &str,
 ) -> Result<()> {
+    const BATCH: usize = 100;
     let mut reader = archive.reader()?;
     for member in archive.manifest().members_of(kind) {
         let text = String::from_utf8(reader.read(member)?)
             .map_err(|_| Error::damaged(format!("{kind:?} is not UTF-8")))?;
-        session.execute(context, &text).await?;
+        let mut batch: Vec<String> = Vec::new();
+        for statement in sql::statements(&text) {
+            if without_tablespaces && sql::is_default_tablespace(&statement) {
+                continue;
+            }
+            // The server logs a failing query whole: what may hold a password runs alone.
+            let holds_secrets = [" USER MAPPING ", "CREATE SUBSCRIPTION "]
+                .iter()
+                .any(|word| statement.contains(word));
+            if holds_secrets || batch.len() == BATCH {
+                run_batch(session, &mut batch, context).await?;
+            }
+            batch.push(statement);
+            if holds_secrets {
+                run_batch(session, &mut batch, context).await?;
+            }
+        }
+        run_batch(session, &mut batch, context).await?;
     }
     Ok(())
+}
+
+async fn run_batch(session: &Session, batch: &mut Vec<String>, context: &str) -> Result<()> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    session
+        .execute(context, &std::mem::take(batch).join("\n"))
+        .await
 }
 
 /// Seconds between laps.

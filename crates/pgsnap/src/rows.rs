@@ -55,10 +55,12 @@ pub struct RowDifference {
     pub columns: Vec<String>,
 }
 
-/// Rows held in memory per side at most, apart from the size of one bucket.
-const MAX_ROWS: u64 = 100_000;
+/// Bytes of rows held in memory per side, about; a single bucket may be larger.
+const BUDGET: u64 = 64 << 20;
 
 /// Finds up to `limit` differing rows of one table, given both sides' census of it.
+///
+/// A database is read again, at its present state: a row that changed since the census shows here.
 ///
 /// # Errors
 /// Errors of reading either side.
@@ -67,28 +69,36 @@ pub async fn differing_rows(
     b: (&RowSource, &TableCensus),
     limit: usize,
 ) -> Result<Vec<RowDifference>> {
-    let (table_a, table_b) = (a.1, b.1);
-    let (modulus, differing) = if table_a.key == table_b.key {
-        table_a.buckets.differing(&table_b.buckets)
-    } else {
-        (1, vec![0])
-    };
-    let rows_per_bucket = (table_a.rows.max(table_b.rows) / modulus as u64).max(1);
-    let affordable = usize::try_from(MAX_ROWS / rows_per_bucket)
+    let order = a.1;
+    let (modulus, differing) = buckets_to_read(a.1, b.1);
+    let bytes_per_bucket = (a.1.bytes.max(b.1.bytes) / modulus as u64).max(1);
+    let affordable = usize::try_from(BUDGET / bytes_per_bucket)
         .unwrap_or(usize::MAX)
         .max(1);
     let mut found = Vec::new();
     for group in differing.chunks(affordable) {
         let wanted: BTreeSet<usize> = group.iter().copied().collect();
-        let rows_a = collect(a, table_a, modulus, &wanted).await?;
+        let rows_a = collect(a, order, modulus, &wanted).await?;
         // B's fields are read in A's order, so that rows compare as bytes.
-        let rows_b = collect(b, table_a, modulus, &wanted).await?;
-        found.extend(difference(table_a, &rows_a, &rows_b, limit - found.len()));
+        let rows_b = collect(b, order, modulus, &wanted).await?;
+        found.extend(difference(order, &rows_a, &rows_b, limit - found.len()));
         if found.len() >= limit {
             break;
         }
     }
     Ok(found)
+}
+
+/// The buckets in which rows differ. Where the censuses cannot tell, all of them, but in as many
+/// portions as memory asks for.
+fn buckets_to_read(a: &TableCensus, b: &TableCensus) -> (usize, Vec<usize>) {
+    let (modulus, differing) = a.buckets.differing(&b.buckets);
+    if a.key == b.key && modulus > 1 {
+        return (modulus, differing);
+    }
+    let portions = (a.bytes.max(b.bytes) / BUDGET + 1).next_power_of_two();
+    let portions = usize::try_from(portions).unwrap_or(usize::MAX >> 1);
+    (portions, (0..portions).collect())
 }
 
 type Rows = BTreeMap<Vec<u8>, Vec<Vec<u8>>>;

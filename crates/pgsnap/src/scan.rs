@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::progress::{Progress, Work};
 use crate::session::Session;
 use crate::snapshot::{Snapshot, lock_statement};
+use crate::tallies::{Tallies, Total};
 
 /// Pages of 8 KiB per piece of a big table: 64 MiB.
 const PAGES_PER_PIECE: u64 = 8192;
@@ -58,7 +59,7 @@ impl RowSink for Discard {
 struct Shared {
     tables: Vec<Table>,
     queue: Mutex<VecDeque<Piece>>,
-    tallies: Vec<Mutex<Option<Tally>>>,
+    tallies: Tallies,
     lock_per_piece: bool,
     progress: Arc<dyn Progress>,
 }
@@ -71,9 +72,14 @@ pub(crate) async fn scan<S: RowSink>(
     progress: &Arc<dyn Progress>,
     mut sink: impl FnMut() -> S,
 ) -> Result<Vec<TableCensus>> {
+    let queue = pieces(&snapshot.tables);
+    let mut counts = vec![0; snapshot.tables.len()];
+    for piece in &queue {
+        counts[piece.table] += 1;
+    }
     let shared = Arc::new(Shared {
-        queue: Mutex::new(pieces(&snapshot.tables)),
-        tallies: snapshot.tables.iter().map(|_| Mutex::new(None)).collect(),
+        tallies: Tallies::new(counts),
+        queue: Mutex::new(queue),
         tables: snapshot.tables.clone(),
         lock_per_piece: !snapshot.locks_eagerly(),
         progress: Arc::clone(progress),
@@ -90,11 +96,12 @@ pub(crate) async fn scan<S: RowSink>(
         })??;
     }
     let shared = Arc::into_inner(shared).expect("all workers have ended");
+    let totals = shared.tallies.into_totals();
     Ok(shared
         .tables
         .iter()
-        .zip(shared.tallies)
-        .map(|(table, tally)| table_census(table, tally))
+        .zip(totals)
+        .map(|(table, total)| table_census(table, total))
         .collect())
 }
 
@@ -148,8 +155,11 @@ async fn work<S: RowSink>(session: Session, shared: Arc<Shared>, mut sink: S) ->
         read_piece(&session, &shared, &piece, &mut sink).await?;
     }
     sink.finish().await?;
-    // A COPY stream ends before its final message is read; asking once more proves that no
-    // error followed it.
+    // A COPY stream ends before its final message is read; asking something proves that no error
+    // followed it. COMMIT alone would not: in a failed transaction it reports success.
+    session
+        .execute("the end of a worker's snapshot", "SELECT 1")
+        .await?;
     session
         .execute("the end of a worker's snapshot", "COMMIT")
         .await
@@ -215,13 +225,7 @@ async fn read_piece<S: RowSink>(
         }
     }
     sink.end_of_piece(piece.table).await?;
-    let mut slot = shared.tallies[piece.table]
-        .lock()
-        .expect("no worker panics while it holds a tally");
-    match slot.as_mut() {
-        Some(total) => total.merge(&tally),
-        None => *slot = Some(tally),
-    }
+    shared.tallies.add(piece.table, tally);
     Ok(())
 }
 
@@ -236,19 +240,15 @@ impl Table {
     }
 }
 
-fn table_census(table: &Table, tally: Mutex<Option<Tally>>) -> TableCensus {
-    let tally = tally
-        .into_inner()
-        .expect("all workers have ended")
-        .unwrap_or_else(|| Tally::new(Key::WholeRow));
+fn table_census(table: &Table, total: Total) -> TableCensus {
     TableCensus {
         name: table.name.clone(),
         columns: table.columns.clone(),
         key: table.key.clone(),
-        rows: tally.rows,
-        bytes: tally.bytes,
-        digest: tally.digest,
-        buckets: tally.buckets(),
+        rows: total.rows,
+        bytes: total.bytes,
+        digest: total.digest,
+        buckets: total.buckets,
         with_partitions: table.with_partitions,
         filter: table.filter.clone(),
     }

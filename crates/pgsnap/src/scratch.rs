@@ -1,22 +1,26 @@
 //! A throw-away PostgreSQL server on this machine.
 //!
 //! It lives in a temporary directory that only its user can enter, listens on a socket there (and, on
-//! request, on loopback with a password), and is gone when its owner is gone: a small shell process
-//! waits on a pipe from us, and when the pipe closes, however we ended, stops the server and removes the
-//! directory.
+//! request, on loopback with a password), and is gone when its owner is gone: a small shell process, the
+//! lifeline, waits on a pipe from us, and when the pipe closes, however we ended, stops the server and
+//! removes the directory. If the lifeline was killed as well, the next server that is started does it.
 
-use std::io::Write;
+mod directory;
+mod user;
+
 use std::net::TcpListener;
-use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use crate::database::Database;
 use crate::error::{Error, Result};
+use crate::random::random_digits;
+use crate::scratch::directory::{Directory, sweep};
+use crate::scratch::user::ServerUser;
 use crate::session::Session;
 use crate::tools::{last_lines, package_directories};
 
@@ -55,8 +59,8 @@ impl Default for ScratchOptions {
 /// A running scratch server. Dropping it stops the server and removes its files.
 #[derive(Debug)]
 pub struct ScratchServer {
-    directory: PathBuf,
     lifeline: Child,
+    directory: Directory,
     port: u16,
     tcp: bool,
     password: SecretString,
@@ -64,7 +68,6 @@ pub struct ScratchServer {
 }
 
 const SUPERUSER: &str = "postgres";
-const PREFIX: &str = "pgsnap-scratch-";
 
 /// Settings under which nothing is ever flushed. Never for data that exists nowhere else.
 const FAST: &[&str] = &[
@@ -80,16 +83,18 @@ const FAST: &[&str] = &[
 ];
 
 /// Stops the server and removes its directory when standard input ends. `$1` is the directory,
-/// the rest is the server's command.
+/// the rest is the server's command. Standard output is the lock of the directory, which the server must
+/// not inherit; standard error is the log.
 const LIFELINE: &str = r#"
 trap '' INT TERM HUP
 directory=$1; shift
 exec 3<&0
-"$@" </dev/null 3<&- &
+"$@" </dev/null >&2 3<&- &
 server=$!
 read -r _ <&3
 kill -QUIT "$server" 2>/dev/null
 wait "$server"
+rm -rf "$directory/data"
 rm -rf "$directory"
 "#;
 
@@ -101,32 +106,24 @@ impl ScratchServer {
     /// # Errors
     /// [`Error::Scratch`] with the end of the server's log.
     pub async fn start(options: &ScratchOptions) -> Result<Self> {
-        sweep(&options.parent);
-        let bin = bin_directory(options)?;
         let user = ServerUser::find()?;
-        let directory = private_directory(&options.parent, user)?;
-        match Self::start_in(&directory, &bin, user, options).await {
-            Ok(server) => Ok(server),
-            Err(error) => {
-                // The lifeline removes the directory too, if it got that far.
-                let _ = fs_err::remove_dir_all(&directory);
-                Err(error)
-            }
-        }
-    }
-
-    async fn start_in(
-        directory: &Path,
-        bin: &Path,
-        user: Option<ServerUser>,
-        options: &ScratchOptions,
-    ) -> Result<Self> {
-        let password = SecretString::from(new_password());
-        initialise(directory, bin, user, &password).await?;
+        let bin = bin_directory(options)?;
+        let parent = options.parent.clone();
+        let password = SecretString::from(random_digits()?);
+        let secret = password.clone();
+        let directory = tokio::task::spawn_blocking(move || {
+            sweep(&parent, user);
+            Directory::create(&parent, user, &secret)
+        })
+        .await
+        .map_err(|_| Error::WorkerDied {
+            what: "making a directory".into(),
+        })??;
+        initialise(&directory, &bin, user).await?;
         let port = if options.tcp { free_port()? } else { 5432 };
         let mut server = Self {
-            directory: directory.to_owned(),
-            lifeline: start_server(directory, bin, user, port, options)?,
+            lifeline: start_server(&directory, &bin, user, port, options)?,
+            directory,
             port,
             tcp: options.tcp,
             password,
@@ -141,7 +138,7 @@ impl ScratchServer {
     pub fn database(&self, name: &str) -> Database {
         let url = format!(
             "host={} port={} user={} dbname=postgres",
-            self.directory.display(),
+            self.directory().display(),
             self.port,
             self.superuser
         );
@@ -169,7 +166,7 @@ impl ScratchServer {
     /// The directory with socket, data and log.
     #[must_use]
     pub fn directory(&self) -> &Path {
-        &self.directory
+        self.directory.path()
     }
 
     /// The port: of loopback, and in the name of the socket.
@@ -181,20 +178,17 @@ impl ScratchServer {
     /// Kills the server at once, as a crash would, and leaves the files until this value is dropped.
     ///
     /// # Errors
-    /// [`Error::File`] if the server's process id cannot be read.
+    /// [`Error::Scratch`] if the server does not run.
     pub fn kill(&self) -> Result<()> {
-        let path = self.directory.join("data/postmaster.pid");
-        let text = fs_err::read_to_string(&path).map_err(|error| Error::file(&path, error))?;
-        let pid = text
-            .lines()
-            .next()
-            .and_then(|line| line.parse().ok())
-            .and_then(rustix::process::Pid::from_raw);
-        let pid = pid.ok_or_else(|| Error::Scratch {
-            reason: "its process id cannot be read".into(),
-        })?;
+        let failed = |reason: &str| Error::Scratch {
+            reason: reason.to_owned(),
+        };
+        let pid = self
+            .directory
+            .postmaster()
+            .ok_or_else(|| failed("its process cannot be found"))?;
         rustix::process::kill_process(pid, rustix::process::Signal::QUIT)
-            .map_err(|error| Error::file(&path, error.into()))
+            .map_err(|error| failed(&format!("it cannot be killed: {error}")))
     }
 
     async fn wait_until_ready(&mut self) -> Result<()> {
@@ -222,54 +216,15 @@ impl ScratchServer {
     }
 
     fn log(&self) -> Option<String> {
-        fs_err::read_to_string(self.directory.join("log"))
-            .ok()
-            .filter(|log| !log.contains("starting up"))
+        Some(self.directory.log_text()).filter(|log| !log.contains("starting up"))
     }
 }
 
 impl Drop for ScratchServer {
+    /// The directory is dropped after this: where the lifeline was killed, it does the lifeline's work.
     fn drop(&mut self) {
         drop(self.lifeline.stdin.take());
         let _ = self.lifeline.wait();
-    }
-}
-
-/// The user the server runs as, where we are root.
-#[derive(Debug, Clone, Copy)]
-struct ServerUser {
-    uid: u32,
-    gid: u32,
-}
-
-impl ServerUser {
-    /// `None` if we are an ordinary user: the server then runs as ourselves.
-    fn find() -> Result<Option<Self>> {
-        if !rustix::process::geteuid().is_root() {
-            return Ok(None);
-        }
-        let path = Path::new("/etc/passwd");
-        let passwd = fs_err::read_to_string(path).map_err(|error| Error::file(path, error))?;
-        let user = ["postgres", "nobody"].iter().find_map(|name| {
-            let fields: Vec<&str> = passwd
-                .lines()
-                .map(|line| line.split(':').collect::<Vec<_>>())
-                .find(|fields| fields[0] == *name)?;
-            Some(Self {
-                uid: fields.get(2)?.parse().ok()?,
-                gid: fields.get(3)?.parse().ok()?,
-            })
-        });
-        user.map(Some).ok_or_else(|| Error::Scratch {
-            reason: "PostgreSQL refuses to run as root, and there is no user postgres or nobody"
-                .into(),
-        })
-    }
-
-    fn apply(user: Option<Self>, command: &mut Command) {
-        if let Some(user) = user {
-            command.uid(user.uid).gid(user.gid);
-        }
     }
 }
 
@@ -289,62 +244,8 @@ fn bin_directory(options: &ScratchOptions) -> Result<PathBuf> {
         })
 }
 
-/// A directory only the server's user can enter, named after its owner so that left-overs can be told.
-fn private_directory(parent: &Path, user: Option<ServerUser>) -> Result<PathBuf> {
-    let failed = |error| Error::file(parent, error);
-    let directory = tempfile::Builder::new()
-        .prefix(&format!("{PREFIX}{}-", std::process::id()))
-        .permissions(std::fs::Permissions::from_mode(0o700))
-        .tempdir_in(parent)
-        .map_err(failed)?
-        .keep();
-    if let Some(user) = user {
-        chown(&directory, Some(user.uid), Some(user.gid)).map_err(failed)?;
-    }
-    Ok(directory)
-}
-
-/// Removes directories of servers whose owner and server are both gone: the lifeline was killed as well.
-fn sweep(parent: &Path) {
-    let is_alive = |pid: &str| Path::new("/proc").join(pid).exists();
-    for entry in fs_err::read_dir(parent).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let Some(owner) = name
-            .strip_prefix(PREFIX)
-            .and_then(|rest| rest.split('-').next())
-        else {
-            continue;
-        };
-        let server = fs_err::read_to_string(entry.path().join("data/postmaster.pid"));
-        let server_alive = server
-            .ok()
-            .and_then(|text| text.lines().next().map(&is_alive))
-            .unwrap_or(false);
-        if Path::new("/proc/self").exists() && !is_alive(owner) && !server_alive {
-            tracing::info!(
-                directory = name,
-                "removing the left-over of a scratch server"
-            );
-            let _ = fs_err::remove_dir_all(entry.path());
-        }
-    }
-}
-
-async fn initialise(
-    directory: &Path,
-    bin: &Path,
-    user: Option<ServerUser>,
-    password: &SecretString,
-) -> Result<()> {
-    let password_file = directory.join("password");
-    let mut file =
-        fs_err::File::create(&password_file).map_err(|error| Error::file(&password_file, error))?;
-    file.write_all(password.expose_secret().as_bytes())
-        .map_err(|error| Error::file(&password_file, error))?;
-    if let Some(user) = user {
-        chown(&password_file, Some(user.uid), Some(user.gid))
-            .map_err(|error| Error::file(&password_file, error))?;
-    }
+async fn initialise(directory: &Directory, bin: &Path, user: Option<ServerUser>) -> Result<()> {
+    let password_file = directory.password_file();
     let mut command = Command::new(bin.join("initdb"));
     command.args([
         "--username",
@@ -363,8 +264,8 @@ async fn initialise(
         .arg(&password_file);
     command
         .arg("--pgdata")
-        .arg(directory.join("data"))
-        .current_dir(directory);
+        .arg(directory.data())
+        .current_dir(directory.path());
     ServerUser::apply(user, &mut command);
     let output = tokio::task::spawn_blocking(move || command.stdin(Stdio::null()).output())
         .await
@@ -388,28 +289,21 @@ async fn initialise(
 }
 
 fn start_server(
-    directory: &Path,
+    directory: &Directory,
     bin: &Path,
     user: Option<ServerUser>,
     port: u16,
     options: &ScratchOptions,
 ) -> Result<Child> {
-    let log = directory.join("log");
-    let log_file = fs_err::File::create(&log)
-        .map_err(|error| Error::file(&log, error))?
-        .into_file();
-    let log_copy = log_file
-        .try_clone()
-        .map_err(|error| Error::file(&log, error))?;
     let mut command = Command::new("sh");
-    command.args(["-c", LIFELINE, "sh"]).arg(directory);
     command
+        .args(["-c", LIFELINE, "sh"])
+        .arg(directory.path())
         .arg(bin.join("postgres"))
         .arg("-D")
-        .arg(directory.join("data"));
-    command
+        .arg(directory.data())
         .arg("-k")
-        .arg(directory)
+        .arg(directory.path())
         .args(["-p", &port.to_string()]);
     let listen = if options.tcp {
         "listen_addresses=127.0.0.1"
@@ -426,12 +320,12 @@ fn start_server(
         command.args(["-c", setting]);
     }
     // A group of its own: Ctrl-C at the terminal is for us, and we stop the server ourselves.
-    command.current_dir(directory).process_group(0);
+    command.current_dir(directory.path()).process_group(0);
     ServerUser::apply(user, &mut command);
     command
         .stdin(Stdio::piped())
-        .stdout(log_file)
-        .stderr(log_copy);
+        .stdout(directory.lock_copy()?)
+        .stderr(directory.log_copy()?);
     command.spawn().map_err(|source| Error::ToolStart {
         tool: "postgres".into(),
         source,
@@ -445,11 +339,4 @@ fn free_port() -> Result<u16> {
         .local_addr()
         .map_err(failed)?
         .port())
-}
-
-fn new_password() -> String {
-    use std::hash::{BuildHasher, RandomState};
-    (0..4u8)
-        .map(|n| format!("{:016x}", RandomState::new().hash_one(n)))
-        .collect()
 }

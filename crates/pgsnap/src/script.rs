@@ -23,11 +23,7 @@ pub(crate) fn prologue(facts: &Facts) -> String {
         facts.database, facts.server_version, facts.now
     )
     .replace(['\n', '\r'], " ");
-    let encoding = if facts.encoding == "SQL_ASCII" {
-        "SQL_ASCII"
-    } else {
-        "UTF8"
-    };
+    let encoding = facts.client_encoding();
     format!(
         "-- pgsnap/1: {origin}
 --

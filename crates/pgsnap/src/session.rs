@@ -34,7 +34,7 @@ const SETTINGS: &str = "
     SET max_parallel_workers_per_gather = 0;
     SELECT pg_catalog.set_config('search_path', '', false);
     SELECT pg_catalog.set_config(name, '0', false)
-      FROM pg_catalog.pg_settings WHERE name = 'transaction_timeout';
+      FROM pg_catalog.pg_settings WHERE name IN ('transaction_timeout', 'idle_session_timeout');
 ";
 
 /// A connection whose driver task ends with it: dropping a session in the middle of a COPY closes
@@ -46,7 +46,22 @@ pub(crate) struct Session {
 
 impl Session {
     /// Connects and applies the fixed settings. `purpose` shows in `pg_stat_activity`.
+    ///
+    /// The connect timeout covers all of it: something that accepts connections and then says nothing
+    /// (a forward to a dead host, a stopped server) must not hold us forever.
     pub(crate) async fn open(database: &Database, purpose: &str) -> Result<Self> {
+        let limit = database.connect_timeout();
+        tokio::time::timeout(limit, Self::open_now(database, purpose))
+            .await
+            .unwrap_or_else(|_| {
+                Err(Error::ConnectTimeout {
+                    target: database.to_string(),
+                    seconds: limit.as_secs(),
+                })
+            })
+    }
+
+    async fn open_now(database: &Database, purpose: &str) -> Result<Self> {
         let target = database.to_string();
         let name = format!("pgsnap {purpose}");
         let (client, connection) =
@@ -193,4 +208,34 @@ pub async fn execute(database: &Database, sql: &str) -> Result<()> {
     let session = Session::open(database, "execute").await?;
     session.execute("the session settings", "RESET ALL").await?;
     session.execute("the statements", sql).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_says_nothing_does_not_hold_us() {
+        // The kernel accepts connections for a listener; nobody ever answers them.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let url = format!("postgresql://hub@127.0.0.1:{port}/hub?connect_timeout=1");
+        let begun = Instant::now();
+        let database = Database::from_url(&url).unwrap();
+        let error = tokio::time::timeout(
+            std::time::Duration::from_secs(20),
+            query_scalar(&database, "SELECT 1"),
+        )
+        .await
+        .expect("an answer within the limit")
+        .unwrap_err();
+        assert!(
+            matches!(error, Error::ConnectTimeout { seconds: 1, .. }),
+            "{error}"
+        );
+        assert!(error.is_retryable() && error.hint().is_some());
+        assert!(begun.elapsed().as_secs() < 10);
+    }
 }

@@ -31,6 +31,35 @@ pub(crate) fn is_default_setting(statement: &str) -> bool {
     statement.starts_with("SET default_")
 }
 
+/// Whether a statement chooses the tablespace of the objects after it.
+pub(crate) fn is_default_tablespace(statement: &str) -> bool {
+    statement.starts_with("SET default_tablespace ")
+}
+
+/// What a statement is about, without any value in it: kind and name, as far as the first
+/// parenthesis, quote or expression. Two databases with the same labels have the same objects, even where an
+/// expression prints in another way; and a label can be shown, where a whole statement could hold
+/// a password.
+pub(crate) fn label(statement: &str) -> String {
+    const EXPRESSIONS: [&str; 6] = [
+        " AS ",
+        " USING ",
+        " CHECK ",
+        " CONNECTION ",
+        " OPTIONS ",
+        " WHEN ",
+    ];
+    let line = statement.split_whitespace().collect::<Vec<_>>().join(" ");
+    let end = EXPRESSIONS
+        .iter()
+        .filter_map(|word| line.find(word))
+        .chain(line.find(['(', '\'']))
+        .min();
+    line[..end.unwrap_or(line.len())]
+        .trim_end_matches([' ', ';'])
+        .to_owned()
+}
+
 struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -164,6 +193,7 @@ fn is_word(byte: u8) -> bool {
 #[derive(Default)]
 struct RoutineBody {
     words: usize,
+    is_create: bool,
     is_routine: bool,
     depth: u32,
 }
@@ -172,7 +202,10 @@ impl RoutineBody {
     fn word(&mut self, word: &[u8]) {
         let is = |text: &str| word.eq_ignore_ascii_case(text.as_bytes());
         self.words += 1;
-        if self.words <= 4 && (is("function") || is("procedure")) {
+        if self.words == 1 {
+            self.is_create = is("create");
+        }
+        if self.is_create && self.words <= 4 && (is("function") || is("procedure")) {
             self.is_routine = true;
         }
         if self.is_routine {
@@ -212,6 +245,42 @@ mod tests {
             statements(&format!("{function} SELECT 1;")),
             [function, "SELECT 1;"]
         );
+    }
+
+    #[test]
+    fn a_routine_named_begin_opens_no_body() {
+        assert_eq!(
+            statements("GRANT ALL ON FUNCTION x.begin() TO y; SELECT 1;").len(),
+            2
+        );
+    }
+
+    #[test]
+    fn a_label_names_the_object_and_no_value() {
+        for (statement, expected) in [
+            (
+                "CREATE TABLE public.t (\n    id integer\n);",
+                "CREATE TABLE public.t",
+            ),
+            (
+                "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT c CHECK ((a > 1));",
+                "ALTER TABLE ONLY public.t ADD CONSTRAINT c",
+            ),
+            (
+                "CREATE SUBSCRIPTION s CONNECTION 'password=x' PUBLICATION p;",
+                "CREATE SUBSCRIPTION s",
+            ),
+            (
+                "CREATE USER MAPPING FOR u SERVER s OPTIONS (\n    password 'x'\n);",
+                "CREATE USER MAPPING FOR u SERVER s",
+            ),
+            (
+                "GRANT SELECT ON TABLE public.t TO r;",
+                "GRANT SELECT ON TABLE public.t TO r",
+            ),
+        ] {
+            assert_eq!(label(statement), expected);
+        }
     }
 
     #[test]

@@ -190,6 +190,13 @@ pub(crate) async fn output(mut command: Command, input: &[u8]) -> Result<Vec<u8>
     }
 }
 
+pub(crate) fn start_error(tool: &str, source: std::io::Error) -> Error {
+    Error::ToolStart {
+        tool: tool.to_owned(),
+        source,
+    }
+}
+
 pub(crate) fn tool_name(command: &Command) -> String {
     Path::new(command.as_std().get_program())
         .file_name()
@@ -228,5 +235,19 @@ mod tests {
             error.hint().unwrap().contains("postgresql-client-99"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn nothing_of_the_callers_environment_changes_how_a_program_connects() {
+        let database = Database::from_url("postgresql://hub@localhost/hub").unwrap();
+        let command = libpq_command(Path::new("psql"), &database);
+        let environment: Vec<_> = command.as_std().get_envs().collect();
+        for variable in ["PGGSSENCMODE", "PGREQUIREAUTH", "PGSYSCONFDIR", "PGOPTIONS"] {
+            assert!(
+                environment.contains(&(variable.as_ref(), None)),
+                "{variable}"
+            );
+        }
+        assert!(environment.contains(&("PGSSLMODE".as_ref(), Some("disable".as_ref()))));
     }
 }

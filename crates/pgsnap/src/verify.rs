@@ -1,7 +1,7 @@
 //! Verifying an archive from end to end, without a database.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use crate::archive::{Archive, MemberReader};
 use crate::census::TableCensus;
@@ -10,6 +10,7 @@ use crate::dump::default_jobs;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, Member, MemberKind};
 use crate::progress::{Phase, Progress, Work};
+use crate::tallies::{Tallies, Total};
 
 /// How to verify.
 #[derive(Debug, Clone)]
@@ -53,12 +54,11 @@ pub fn verify(
     progress: &Arc<dyn Progress>,
 ) -> Result<Verified> {
     let manifest = archive.manifest();
-    let tallies: Vec<Mutex<Tally>> = manifest
-        .census
-        .tables
-        .iter()
-        .map(|table| Mutex::new(Tally::new(table.key())))
-        .collect();
+    let mut counts = vec![0; manifest.census.tables.len()];
+    for table in manifest.members.iter().filter_map(|member| member.table) {
+        counts[table] += 1;
+    }
+    let tallies = Tallies::new(counts);
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
     let expected = Work {
@@ -97,11 +97,8 @@ pub fn verify(
             .collect::<Result<Vec<()>>>()
     })?;
 
-    for (table, tally) in manifest.census.tables.iter().zip(tallies) {
-        let tally = tally.into_inner().map_err(|_| Error::WorkerDied {
-            what: "verifying".into(),
-        })?;
-        table.expect(&tally)?;
+    for (table, total) in manifest.census.tables.iter().zip(tallies.into_totals()) {
+        table.expect(&total)?;
     }
     Ok(Verified {
         tables: manifest.census.tables.len(),
@@ -114,7 +111,7 @@ fn verify_member(
     reader: &mut MemberReader,
     manifest: &Manifest,
     member: &Member,
-    tallies: &[Mutex<Tally>],
+    tallies: &Tallies,
     progress: &dyn Progress,
 ) -> Result<()> {
     let (MemberKind::Data, Some(index)) = (member.kind, member.table) else {
@@ -135,15 +132,11 @@ fn verify_member(
             table.name, tally.rows, member.rows
         )));
     }
-    tallies[index]
-        .lock()
-        .map_err(|_| Error::WorkerDied {
-            what: "verifying".into(),
-        })?
-        .merge(&tally);
+    let rows = tally.rows;
+    tallies.add(index, tally);
     progress.advance(Work {
         bytes: member.raw,
-        rows: tally.rows,
+        rows,
     });
     Ok(())
 }
@@ -160,14 +153,14 @@ impl TableCensus {
     }
 
     /// Compares rows that were read with what the census says of them.
-    fn expect(&self, tally: &Tally) -> Result<()> {
-        if tally.rows != self.rows || tally.bytes != self.bytes {
+    fn expect(&self, total: &Total) -> Result<()> {
+        if total.rows != self.rows || total.bytes != self.bytes {
             return Err(Error::damaged(format!(
                 "{} holds {} rows, the manifest says {}",
-                self.name, tally.rows, self.rows
+                self.name, total.rows, self.rows
             )));
         }
-        if tally.digest != self.digest || tally.buckets() != self.buckets {
+        if total.digest != self.digest || total.buckets != self.buckets {
             return Err(Error::damaged(format!(
                 "the rows of {} are not those the manifest describes",
                 self.name

@@ -26,6 +26,9 @@ pub(crate) struct RecipientOptions {
     /// Seal for every public key in this file
     #[arg(long, value_name = "FILE")]
     pub(crate) recipients_file: Option<PathBuf>,
+    /// Seal with a passphrase even where public keys are configured: that of --passphrase-file, or asked for
+    #[arg(long, conflicts_with_all = ["recipients", "recipients_file"])]
+    pub(crate) passphrase: bool,
 }
 
 /// What to open with.
@@ -34,6 +37,9 @@ pub(crate) struct IdentityOptions {
     /// Open backups with the private keys in this file (can be repeated)
     #[arg(long = "identity", value_name = "FILE")]
     pub(crate) identities: Vec<PathBuf>,
+    /// Open with the passphrase in this file: backups sealed with one, and encrypted key files
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
 }
 
 /// How to find passwords.
@@ -67,11 +73,13 @@ impl Overrides {
     pub(crate) fn recipients(mut self, options: &RecipientOptions) -> Self {
         (self.recipients, self.recipients_file) =
             (options.recipients.clone(), options.recipients_file.clone());
+        self.passphrase = options.passphrase;
         self
     }
 
     pub(crate) fn identities(mut self, options: &IdentityOptions) -> Self {
         self.identities.clone_from(&options.identities);
+        self.passphrase_file.clone_from(&options.passphrase_file);
         self
     }
 

@@ -17,8 +17,9 @@ use crate::cli::options::{
 };
 use crate::context::{Context, blocking};
 use crate::exit::Exit;
-use crate::failure::Refusal;
+use crate::failure::{Refusal, is_disk_full};
 use crate::human;
+use crate::keys;
 use crate::settings::Overrides;
 use crate::site::Site;
 use crate::store::{self, OpenEntry};
@@ -83,16 +84,26 @@ pub(crate) async fn run(context: &Context, args: BackupArgs) -> anyhow::Result<E
         .identities(&args.identities);
     let settings = context.settings(overrides.passwords(&args.passwords).journal(&args.journal))?;
     let site = Site::resolve_or_only(&settings, args.source.as_deref()).await?;
+    let passphrase = keys::passphrase(&settings)?;
     let order = Order {
         vault: store::open_vault(&settings, Some(site.database.name()))?,
-        recipients: store::recipients(&settings)?,
-        identities: store::identities(&settings, &context.printer)?,
+        recipients: keys::recipients(&settings, passphrase.as_ref())?,
+        identities: keys::identities(&settings, passphrase, &context.printer)?,
         jobs: args.jobs,
         site,
     };
     warn_about_keys(context, &order, &settings);
     let act = Act::begin(&settings, &context.printer, "backup", order.vault.service())?;
-    let taken = act.end(take(context, &order).await, |taken| {
+    let taken = take(context, &order).await.map_err(|error| {
+        if !is_disk_full(&error) {
+            return error;
+        }
+        let directory = order.vault.directory().display();
+        error.context(format!(
+            "there is no room left for the backup in {directory}"
+        ))
+    });
+    let taken = act.end(taken, |taken| {
         json!({ "id": taken.id, "state": taken.state, "sealed_bytes": taken.sealed_bytes, "sha256": taken.sha256,
                 "site": order.site.label, "payload": taken.payload })
     })?;
@@ -103,7 +114,14 @@ pub(crate) async fn run(context: &Context, args: BackupArgs) -> anyhow::Result<E
 }
 
 fn warn_about_keys(context: &Context, order: &Order, settings: &crate::settings::Settings) {
-    if order.recipients.len() == 1 {
+    if keys::is_passphrase(&order.recipients) {
+        context
+            .printer
+            .warn("a passphrase is the only recipient: without it every backup is lost");
+        context
+            .printer
+            .hint("keep a copy of the passphrase elsewhere, or seal for two public keys");
+    } else if order.recipients.len() == 1 {
         context
             .printer
             .warn("there is only one recipient: without its key every backup is lost");
@@ -111,7 +129,7 @@ fn warn_about_keys(context: &Context, order: &Order, settings: &crate::settings:
             .printer
             .hint("add an escrow recipient whose key is kept elsewhere");
     }
-    for path in store::beside_the_vault(settings, &order.vault) {
+    for path in keys::beside_the_vault(settings, &order.vault) {
         context.printer.warn(format_args!(
             "the identity {} lies in the vault: whoever gets the one gets the other",
             path.display()

@@ -5,8 +5,9 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::cli::options::VaultOptions;
+use crate::cli::options::{JournalOptions, VaultOptions};
 use crate::context::Context;
+use crate::damage::Damaged;
 use crate::exit::Exit;
 use crate::human;
 use crate::printer::table;
@@ -16,7 +17,7 @@ use crate::store;
 /// List the backups in the vault, newest first
 ///
 /// STATE is how far a backup is proven: sealed (written), verified (opened and checked), drilled (restored for real);
-/// foreign is a file without a sidecar. The age counts from the time of the data.
+/// foreign is a file without a sidecar; damaged is what a verification of this journal found. The age counts from the time of the data.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  hubctl backups\n  hubctl backups --vault /opt/backup/state-hub --format json"
@@ -24,6 +25,8 @@ use crate::store;
 pub(crate) struct BackupsArgs {
     #[command(flatten)]
     vault: VaultOptions,
+    #[command(flatten)]
+    journal: JournalOptions,
 }
 
 #[derive(Serialize)]
@@ -52,14 +55,15 @@ pub(crate) struct Backup {
 }
 
 impl Backup {
-    pub(crate) fn of(entry: &Entry, now: Timestamp) -> Self {
+    fn of(entry: &Entry, damaged: &Damaged, now: Timestamp) -> Self {
+        let finding = damaged.finding(entry.path());
         let sidecar = entry.sidecar();
         let fact = |name: &str| sidecar.and_then(|sidecar| sidecar.payload.get(name));
         let time = |time: Timestamp| time.to_string();
         Self {
             id: entry.id().to_owned(),
             path: entry.path().display().to_string(),
-            state: entry.state().as_str(),
+            state: finding.map_or(entry.state().as_str(), |_| "damaged"),
             taken_at: entry.taken_at().map(time),
             age_seconds: entry
                 .taken_at()
@@ -82,7 +86,9 @@ impl Backup {
                         .collect()
                 })
                 .unwrap_or_default(),
-            problem: entry.sidecar_error().map(ToString::to_string),
+            problem: finding
+                .map(|finding| format!("{} was found damaged {finding}", entry.id()))
+                .or_else(|| entry.sidecar_error().map(ToString::to_string)),
         }
     }
 }
@@ -93,13 +99,18 @@ pub(crate) fn age(taken: Timestamp, now: Timestamp) -> Option<std::time::Duratio
 }
 
 pub(crate) fn run(context: &Context, args: BackupsArgs) -> anyhow::Result<Exit> {
-    let settings = context.settings(Overrides::default().vault(&args.vault))?;
+    let settings = context.settings(
+        Overrides::default()
+            .vault(&args.vault)
+            .journal(&args.journal),
+    )?;
     let vault = store::open_vault(&settings, None)?;
+    let damaged = Damaged::read(&settings, &context.printer);
     let now = Timestamp::now();
     let backups: Vec<Backup> = vault
         .entries()?
         .iter()
-        .map(|entry| Backup::of(entry, now))
+        .map(|entry| Backup::of(entry, &damaged, now))
         .collect();
     let listed = Listed {
         vault: vault.directory().display().to_string(),

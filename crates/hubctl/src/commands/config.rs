@@ -137,6 +137,12 @@ fn values(settings: &Settings) -> Vec<Value> {
         &settings.identities,
         |path| path.display().to_string(),
     );
+    one(
+        &mut values,
+        "vault.passphrase_file",
+        settings.passphrase_file.as_ref(),
+        |path| path.display().to_string(),
+    );
     many(&mut values, "drill.checks", &settings.checks, |check| {
         format!("{}: {} => {}", check.name, check.sql, check.expect)
     });

@@ -15,6 +15,7 @@ use crate::context::{Context, blocking};
 use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::human;
+use crate::keys;
 use crate::printer::answer;
 use crate::settings::{Overrides, Settings};
 use crate::site::{Site, is_url};
@@ -90,9 +91,9 @@ pub(crate) async fn run(context: &Context, args: DiffArgs) -> anyhow::Result<Exi
         .passwords(&args.passwords);
     let settings = context.settings(overrides)?;
     let begun = Instant::now();
-    let identities = store::identities(&settings, &context.printer)?;
-    let a = Side::resolve(&settings, &identities, &args.a).await?;
-    let b = Side::resolve(&settings, &identities, &args.b).await?;
+    let identities = keys::opening(&settings, &context.printer)?;
+    let a = Side::resolve(context, &settings, &identities, &args.a).await?;
+    let b = Side::resolve(context, &settings, &identities, &args.b).await?;
     let (census_a, census_b) = censuses(context, &args, &a, &b).await?;
     let comparison = pgsnap::compare(&census_a, &census_b);
     let mut compared = Compared {
@@ -121,6 +122,7 @@ pub(crate) async fn run(context: &Context, args: DiffArgs) -> anyhow::Result<Exi
 impl Side {
     /// A URL, else a site of this name, else a backup.
     async fn resolve(
+        context: &Context,
         settings: &Settings,
         identities: &Identities,
         word: &str,
@@ -137,9 +139,9 @@ impl Side {
                 .await
                 .map(|site| Self::Live(Box::new(site)));
         }
-        let (vault, entry) = store::find_entry(settings, word)?;
+        let (vault, entry) = store::find_good_entry(settings, word, &context.printer)?;
         let label = format!("{}-{}", vault.service(), entry.id());
-        let identities = identities.clone();
+        let identities = keys::for_entry(identities, &entry);
         let archive = blocking(move || -> anyhow::Result<Archive> {
             match OpenEntry::new(&vault, &entry, &identities)?.archive() {
                 Err(pgsnap::Error::NotAnArchive { .. }) => Err(Refusal::could_not_ask(

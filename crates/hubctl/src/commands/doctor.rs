@@ -12,6 +12,7 @@ use crate::cli::options::{
 };
 use crate::commands::backup::free_bytes;
 use crate::context::Context;
+use crate::damage::Damaged;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::human;
@@ -153,7 +154,12 @@ pub(crate) async fn run(context: &Context, args: DoctorArgs) -> anyhow::Result<E
                 .hint("add [sites.NAME] to hubctl.toml, or give a URL"),
         );
     }
-    vault(&settings, database.as_deref(), largest, &mut findings);
+    let wanted = Wanted {
+        database: database.as_deref(),
+        bytes: largest,
+        damaged: Damaged::read(&settings, &context.printer),
+    };
+    vault(&settings, &wanted, &mut findings);
     keys::examine(context, &settings, &mut findings);
     findings.push(journal(&settings));
     report(context, findings)
@@ -193,19 +199,27 @@ fn report(context: &Context, findings: Vec<Finding>) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-fn vault(settings: &Settings, database: Option<&str>, bytes: u64, findings: &mut Vec<Finding>) {
-    if let Err(error) = try_vault(settings, database, bytes, findings) {
+/// What the vault is held against.
+struct Wanted<'a> {
+    /// Names the service where nothing else does.
+    database: Option<&'a str>,
+    /// The size of the largest database.
+    bytes: u64,
+    damaged: Damaged,
+}
+
+fn vault(settings: &Settings, wanted: &Wanted<'_>, findings: &mut Vec<Finding>) {
+    if let Err(error) = try_vault(settings, wanted, findings) {
         findings.push(Finding::of("vault", &error));
     }
 }
 
 fn try_vault(
     settings: &Settings,
-    database: Option<&str>,
-    bytes: u64,
+    wanted: &Wanted<'_>,
     findings: &mut Vec<Finding>,
 ) -> anyhow::Result<()> {
-    let vault = store::open_vault(settings, database)?;
+    let vault = store::open_vault(settings, wanted.database)?;
     let directory = vault.directory();
     // Nothing tells as surely whether a directory is writable as writing; the file has no name to be left over.
     if let Err(error) = tempfile::tempfile_in(directory) {
@@ -226,10 +240,10 @@ fn try_vault(
         directory.display(),
         human::bytes(free)
     );
-    findings.push(if free < bytes {
+    findings.push(if free < wanted.bytes {
         let fact = format!(
             "{room}, and the largest database has {}",
-            human::bytes(bytes)
+            human::bytes(wanted.bytes)
         );
         Finding::new(Verdict::Warn, "vault", fact)
             .hint("a sealed backup needs a part of the database's size; make room for several")
@@ -237,11 +251,14 @@ fn try_vault(
         Finding::new(Verdict::Ok, "vault", room)
     });
     findings.push(match vault.find("latest") {
-        Ok(latest) => Finding::new(
-            Verdict::Ok,
-            "backups",
-            format!("the latest verified one is {}", latest.id()),
-        ),
+        Ok(latest) => match wanted.damaged.refuse(&vault, &latest) {
+            Ok(()) => Finding::new(
+                Verdict::Ok,
+                "backups",
+                format!("the latest verified one is {}", latest.id()),
+            ),
+            Err(error) => Finding::of("backups", &error),
+        },
         Err(error @ backup::Error::NothingVerified { .. }) => {
             Finding::new(Verdict::Warn, "backups", error.to_string()).hint("run `hubctl backup`")
         }
@@ -255,7 +272,7 @@ fn try_vault(
         findings
             .push(Finding::new(Verdict::Warn, "vault", fact).hint("the next backup removes it"));
     }
-    for path in store::beside_the_vault(settings, &vault) {
+    for path in crate::keys::beside_the_vault(settings, &vault) {
         let fact = format!("the identity {} lies in the vault", path.display());
         findings.push(
             Finding::new(Verdict::Warn, "identities", fact)

@@ -16,8 +16,10 @@ use crate::act::Act;
 use crate::cli::options::{IdentityOptions, JournalOptions, PasswordOptions, VaultOptions};
 use crate::commands::restore::open;
 use crate::context::Context;
+use crate::damage::Damaged;
 use crate::exit::Exit;
 use crate::failure::{Failure, Refusal};
+use crate::keys;
 use crate::settings::{Overrides, Settings};
 use crate::site::Site;
 use crate::store;
@@ -63,10 +65,11 @@ pub(crate) async fn run(context: &Context, args: DrillArgs) -> anyhow::Result<Ex
         .vault(&args.vault)
         .identities(&args.identities);
     let settings = context.settings(overrides.passwords(&args.passwords).journal(&args.journal))?;
-    let identities = store::identities(&settings, &context.printer)?;
+    let identities = keys::opening(&settings, &context.printer)?;
     let (vault, entry) = store::find_entry(&settings, &args.entry)?;
+    let identities = keys::for_entry(&identities, &entry);
     let subject = format!("{}-{}", vault.service(), entry.id());
-    let act = Act::begin(&settings, &context.printer, "drill", subject)?;
+    let act = Act::begin(&settings, &context.printer, "drill", subject)?.about(entry.path());
     let begun = Instant::now();
     let mut drilled = Drilled::of(&entry, Timestamp::now());
     let result = drill(
@@ -138,6 +141,10 @@ async fn drill(
     identities: Identities,
     drilled: &mut Drilled,
 ) -> anyhow::Result<()> {
+    // A refusal is a failed drill too, and on record.
+    if args.entry == store::LATEST {
+        Damaged::read(settings, &context.printer).refuse(vault, entry)?;
+    }
     let (_, archive) = open(vault.clone(), entry.clone(), identities)
         .await
         .context("the backup cannot be opened")?;

@@ -17,6 +17,7 @@ use crate::context::{Context, blocking};
 use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::human;
+use crate::keys;
 use crate::printer::answer;
 use crate::settings::Overrides;
 use crate::site::Site;
@@ -95,15 +96,17 @@ pub(crate) async fn run(context: &Context, args: RestoreArgs) -> anyhow::Result<
     let settings = context.settings(overrides.passwords(&args.passwords).journal(&args.journal))?;
     let options = options(&args)?;
     let site = Site::resolve(&settings, &args.to).await?;
-    let identities = store::identities(&settings, &context.printer)?;
-    let (vault, entry) = store::find_entry(&settings, &args.entry)?;
+    let identities = keys::opening(&settings, &context.printer)?;
+    let (vault, entry) = store::find_good_entry(&settings, &args.entry, &context.printer)?;
+    let identities = keys::for_entry(&identities, &entry);
     let id = entry.id().to_owned();
     let target = site
         .database
         .with_name(&target_name(&args, &site.database, &id));
     let subject = format!("{}-{id}", vault.service());
     let act = if args.execute {
-        Some(Act::begin(&settings, &context.printer, "restore", subject)?)
+        let act = Act::begin(&settings, &context.printer, "restore", subject)?;
+        Some(act.about(entry.path()))
     } else {
         None
     };
@@ -248,7 +251,9 @@ impl Job<'_> {
     async fn restore(&self, archive: &Archive, act: Act) -> anyhow::Result<Exit> {
         let begun = Instant::now();
         let progress = self.context.progress();
+        self.context.unfinished.begin(self.target);
         let result = pgsnap::restore(archive, self.target, self.options, &progress).await;
+        self.context.unfinished.end();
         drop(progress);
         let restored = act.end(result.map_err(Into::into), |restored| {
             json!({ "site": self.site.label, "database": restored.database, "kept": restored.kept, "tables": restored.tables,
@@ -312,11 +317,15 @@ impl Job<'_> {
     async fn restore_foreign(&self, opened: &OpenEntry, act: Act) -> anyhow::Result<Exit> {
         let progress = self.context.progress();
         let result = match self.refuse_tables() {
-            Ok(()) => pgsnap::restore_foreign(opened.dump(), self.target, self.options, &progress)
-                .await
-                .map_err(Into::into),
+            Ok(()) => {
+                self.context.unfinished.begin(self.target);
+                pgsnap::restore_foreign(opened.dump(), self.target, self.options, &progress)
+                    .await
+                    .map_err(Into::into)
+            }
             Err(refusal) => Err(refusal),
         };
+        self.context.unfinished.end();
         drop(progress);
         let restored = act.end(result, foreign)?;
         let printer = &self.context.printer;

@@ -10,8 +10,10 @@ use serde_json::json;
 use crate::act::Act;
 use crate::cli::options::{IdentityOptions, JournalOptions, VaultOptions};
 use crate::context::{Context, blocking};
+use crate::damage::Damaged;
 use crate::exit::Exit;
 use crate::human;
+use crate::keys;
 use crate::settings::Overrides;
 use crate::store::{self, OpenEntry};
 
@@ -64,15 +66,23 @@ pub(crate) async fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<E
         .identities(&args.identities)
         .journal(&args.journal);
     let settings = context.settings(overrides)?;
-    let identities = store::identities(&settings, &context.printer)?;
+    let identities = keys::opening(&settings, &context.printer)?;
     let (vault, entry) = store::find_entry(&settings, &args.entry)?;
+    let identities = keys::for_entry(&identities, &entry);
     let act = Act::begin(
         &settings,
         &context.printer,
         "verify",
         format!("{}-{}", vault.service(), entry.id()),
-    )?;
-    let checked = act.end(check(context, &args, vault, entry, identities).await, |checked| {
+    )?
+    .about(entry.path());
+    let mut checked = check(context, &args, vault.clone(), entry.clone(), identities).await;
+    if checked.is_ok() && !args.full {
+        // What is known to be damaged is not good because its header and its end are.
+        let damaged = Damaged::read(&settings, &context.printer);
+        checked = damaged.refuse(&vault, &entry).and(checked);
+    }
+    let checked = act.end(checked, |checked| {
         json!({ "depth": checked.depth, "tables": checked.tables, "rows": checked.rows, "sealed_bytes": checked.sealed_bytes })
     })?;
     context

@@ -41,6 +41,7 @@ pub(super) struct VaultTable {
     pub(super) recipients: Vec<String>,
     pub(super) recipients_file: Option<String>,
     pub(super) identities: Vec<String>,
+    pub(super) passphrase_file: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -143,7 +144,7 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_named_with_its_path() {
-        insta::assert_snapshot!(refusal("[vault]\npath = \"/x\"\nrecipient = [\"age1\"]"), @"hubctl.toml is not a valid configuration at `vault.recipient`: unknown field `recipient`, expected one of `path`, `recipients`, `recipients_file`, `identities` (line 3)");
+        insta::assert_snapshot!(refusal("[vault]\npath = \"/x\"\nrecipient = [\"age1\"]"), @"hubctl.toml is not a valid configuration at `vault.recipient`: unknown field `recipient`, expected one of `path`, `recipients`, `recipients_file`, `identities`, `passphrase_file` (line 3)");
         insta::assert_snapshot!(refusal("[sites.a]\ndatabase = \"postgresql://hub@h/d\"\npassword = \"secret\""), @"hubctl.toml is not a valid configuration at `sites.a.password`: unknown field `password`, expected one of `database`, `password_file`, `password_command`, `passfile` (line 3)");
     }
 

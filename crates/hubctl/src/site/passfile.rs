@@ -5,12 +5,12 @@ use std::path::Path;
 use pgsnap::Database;
 use secrecy::SecretString;
 
-use super::password::require_private;
 use crate::failure::Refusal;
+use crate::secret::require_private;
 
 /// The password for this database, if the file has a line for it.
 pub(super) fn find(path: &Path, database: &Database) -> anyhow::Result<Option<SecretString>> {
-    require_private(path)?;
+    require_private(path, "password")?;
     let text = fs_err::read_to_string(path)
         .map_err(|error| Refusal::usage(format!("the passfile cannot be read: {error}")))?;
     let port = database.port().to_string();

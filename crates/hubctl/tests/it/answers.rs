@@ -143,3 +143,23 @@ fn a_small_demo_behaves() {
     home.expect(2, &["demo", "--dir", "mine"])
         .says("not the demo's own");
 }
+
+#[test]
+fn a_secret_in_arguments_that_do_not_parse_is_not_repeated() {
+    let home = Home::new();
+    for word in [
+        "postgresql://hub:canary@h/d",
+        "host=h password=canary",
+        "AGE-SECRET-KEY-1canary",
+    ] {
+        let run = home.expect(2, &["backups", word, "--format", "json"]);
+        assert!(
+            !run.stderr.contains("canary") && !run.stdout.contains("canary"),
+            "{run:?}"
+        );
+        run.says("unexpected argument '…' found");
+    }
+    let missing = home.json(2, "hubctl.error.v1", &["restore"]);
+    let message = missing["message"].as_str().unwrap();
+    assert!(message.contains("--to <SITE|URL>"), "{message}");
+}

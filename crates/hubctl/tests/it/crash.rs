@@ -41,9 +41,14 @@ impl Seeded {
         f64::from(u32::try_from((z ^ (z >> 31)) >> 32).unwrap()) / f64::from(u32::MAX)
     }
 
-    /// A moment of a run that takes so long, or a little later.
-    fn moment(&mut self, run: Duration) -> Duration {
-        run.mul_f64(self.part() * 1.3)
+    /// A moment of a run that takes so long, or a little later. Every fourth is near the end, where names change.
+    fn moment(&mut self, number: u32, run: Duration) -> Duration {
+        let part = self.part();
+        run.mul_f64(if number.is_multiple_of(4) {
+            0.85 + part * 0.2
+        } else {
+            part * 1.3
+        })
     }
 }
 
@@ -197,7 +202,7 @@ impl Watch {
             let archive = self.open(entry);
             assert!(archive.manifest().census.rows() > 0);
         }
-        if self.checks % 10 == 0 {
+        if self.checks.is_multiple_of(10) {
             let progress: std::sync::Arc<dyn pgsnap::Progress> = std::sync::Arc::new(NoProgress);
             pgsnap::verify(&self.open(&latest), &Default::default(), &progress).unwrap();
         }
@@ -249,12 +254,10 @@ fn kill_backups(stage: &Stage, seeded: &mut Seeded, runs: u32) -> Hits {
     let (_, normal) = stage.run("backup");
     let mut watch = Watch::of(&stage.home);
     let mut hits = Hits::default();
-    for _ in 0..runs {
+    for number in 0..runs {
         let entries = watch.vault.entries().unwrap().len();
-        let (ended, moment) = {
-            let moment = seeded.moment(normal);
-            (stage.run_and_kill("backup", moment), moment)
-        };
+        let moment = seeded.moment(number, normal);
+        let ended = stage.run_and_kill("backup", moment);
         let published = watch.vault.entries().unwrap().len() > entries;
         match (ended, published, watch.leftovers() > 0) {
             (true, ..) => hits.after += 1,
@@ -289,13 +292,13 @@ fn kill_restores(stage: &Stage, seeded: &mut Seeded, runs: u32) -> Hits {
     let (_, normal) = stage.run("restore");
     drop_kept(stage);
     let mut hits = Hits::default();
-    for _ in 0..runs {
-        // Rows that the backup does not have tell the old database from the new one.
+    for number in 0..runs {
+        // A table that the backup does not have tells the old database from the new one.
         stage.execute(
             "copy",
             "CREATE TABLE IF NOT EXISTS public.only_in_the_old_one ()",
         );
-        let ended = stage.run_and_kill("restore", seeded.moment(normal));
+        let ended = stage.run_and_kill("restore", seeded.moment(number, normal));
         stage.settle();
         let old = stage.ask(
             "copy",

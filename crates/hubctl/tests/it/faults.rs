@@ -5,7 +5,7 @@ use std::path::Path;
 
 use gates::Outcome;
 
-use crate::support::{Home, Run, block_on, database_of, scalar, sql, url};
+use crate::support::{Home, Run, block_on, database_of, scalar, sql, url, wait_for};
 
 #[test]
 fn a_wrong_key_is_a_no_that_names_the_right_one() {
@@ -168,12 +168,39 @@ fn a_signal_leaves_nothing_half_done() {
     home.backup();
 }
 
-#[track_caller]
-fn wait_for(database: &str, condition: &str) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while scalar(database, condition).as_deref() != Some("t") {
-        assert!(std::time::Instant::now() < deadline, "never: {condition}");
-        std::thread::sleep(std::time::Duration::from_millis(20));
+#[test]
+fn a_signal_during_a_restore_drops_the_unfinished_database() {
+    let home = Home::new();
+    home.backup();
+    let copy = format!("{}_copy", home.database);
+    let to = ["restore", "--to", "workstation", "--database", &copy];
+    home.expect(0, &[&to[..], &["--execute"]].concat());
+    let begun = format!(
+        "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname LIKE '{copy}\\_\\_restoring\\_%'"
+    );
+    let left = format!("SELECT count(*) FROM pg_database WHERE datname LIKE '{copy}\\_\\_%'");
+    for (arguments, signal) in [
+        (&[][..], rustix::process::Signal::TERM),
+        (&["--format", "json"][..], rustix::process::Signal::INT),
+    ] {
+        let command = [&to[..], &["--execute"], arguments].concat();
+        let child = home.command(&command).spawn().unwrap();
+        wait_for("postgres", &begun);
+        rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
+        let run = Run::of(&child.wait_with_output().unwrap());
+        assert_eq!(run.code, Some(130), "{run:?}");
+        run.says(&format!(
+            "dropped the unfinished database {copy}__restoring_"
+        ))
+        .says("interrupted; nothing unfinished is in place");
+        assert_eq!(
+            run.stdout.contains("\"exit_code\": 130"),
+            !arguments.is_empty()
+        );
+        assert_eq!(scalar("postgres", &left).as_deref(), Some("0"));
+        assert_eq!(scalar(&copy, testkit::HUB_CHECK).as_deref(), Some("t"));
+        let records = home.journal("restore");
+        assert_eq!(records.last().unwrap().outcome, Outcome::Interrupted);
     }
 }
 

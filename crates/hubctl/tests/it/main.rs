@@ -4,7 +4,10 @@
 mod answers;
 mod cases;
 mod crash;
+mod damage;
 mod faults;
 mod journey;
+mod passphrase;
 mod secrets;
 mod support;
+mod surroundings;

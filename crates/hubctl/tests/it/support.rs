@@ -82,6 +82,16 @@ pub(crate) fn new_database() -> String {
     name
 }
 
+/// Waits until a condition holds.
+#[track_caller]
+pub(crate) fn wait_for(database: &str, condition: &str) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while scalar(database, condition).as_deref() != Some("t") {
+        assert!(std::time::Instant::now() < deadline, "never: {condition}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
 /// The URL of a database, through the socket.
 pub(crate) fn url(name: &str) -> String {
     let server = &shared().server;

@@ -5,7 +5,7 @@
 //! are built as unique indexes first and become keys afterwards) run side by side; foreign
 //! keys are added `NOT VALID`, which is instant, and validated side by side; everything else runs alone, in order.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinSet;
@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::name::TableName;
 use crate::progress::{Phase, Progress, Work};
+use crate::restore::RestoreOptions;
 use crate::session::Session;
 use crate::sql;
 
@@ -28,7 +29,7 @@ pub(crate) enum Step {
 }
 
 /// Cuts the section into steps.
-pub(crate) fn plan(text: &str, manifest: &Manifest, only: Option<&[TableName]>) -> Vec<Step> {
+pub(crate) fn plan(text: &str, manifest: &Manifest, options: &RestoreOptions) -> Vec<Step> {
     let mut planner = Planner {
         sizes: manifest
             .census
@@ -37,14 +38,19 @@ pub(crate) fn plan(text: &str, manifest: &Manifest, only: Option<&[TableName]>) 
             .filter(|table| !table.with_partitions)
             .map(|table| (table.name.quoted(), table.bytes))
             .collect(),
-        settings: String::new(),
+        settings: BTreeMap::new(),
         steps: Vec::new(),
         keys: Vec::new(),
         foreign_keys: Vec::new(),
     };
-    let wanted: Option<Vec<String>> =
-        only.map(|tables| tables.iter().map(TableName::quoted).collect());
+    let wanted: Option<Vec<String>> = options
+        .tables
+        .as_ref()
+        .map(|tables| tables.iter().map(TableName::quoted).collect());
     for statement in sql::statements(text) {
+        if options.create_roles && sql::is_default_tablespace(&statement) {
+            continue;
+        }
         if wanted
             .as_ref()
             .is_none_or(|wanted| belongs_to(&statement, wanted))
@@ -69,7 +75,7 @@ struct Planner {
     /// Bytes of each plain table, by its quoted name.
     sizes: HashMap<String, u64>,
     /// Session settings that `pg_dump` toggles between statements; every session must have them.
-    settings: String,
+    settings: BTreeMap<String, String>,
     steps: Vec<Step>,
     /// `ADD CONSTRAINT … USING INDEX` statements waiting for their indexes.
     keys: Vec<String>,
@@ -79,8 +85,12 @@ struct Planner {
 impl Planner {
     fn take(&mut self, statement: String) {
         if sql::is_default_setting(&statement) {
-            // The last value of a setting is the one that counts; there are only two of them.
-            self.settings.push_str(&statement);
+            let name = statement
+                .split_whitespace()
+                .nth(1)
+                .unwrap_or_default()
+                .to_owned();
+            self.settings.insert(name, statement);
             return;
         }
         if let Some(table) = index_table(&statement) {
@@ -116,7 +126,8 @@ impl Planner {
     }
 
     fn with_settings(&self, statement: &str) -> String {
-        format!("{}{statement}", self.settings)
+        let settings: String = self.settings.values().map(String::as_str).collect();
+        settings + statement
     }
 
     /// Keys take an exclusive lock, but only for an instant once their index exists.
@@ -370,15 +381,10 @@ async fn run_queue(session: &Session, queue: &Queue, progress: &Arc<dyn Progress
     }
 }
 
+/// Kind and name only: a statement may hold values that must not reach an error.
 fn describe(statement: &str) -> String {
-    let line: String = statement
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .take(100)
-        .collect();
-    format!("`{line}`")
+    let last = sql::statements(statement).pop().unwrap_or_default();
+    format!("`{}`", sql::label(&last))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ const MAX_NAME: usize = 63;
 
 /// The name a database is built under.
 pub(crate) fn restoring_name(name: &str, id: &str) -> String {
-    suffixed(name, "__restoring_", id)
+    suffixed(name, RESTORING, id)
 }
 
 /// The name the database that was there before is kept under.
@@ -37,10 +37,16 @@ fn shortened(name: &str, length: usize) -> &str {
 /// Length of an identifier made by [`Target::connect`]: a time and four random digits.
 const ID_LENGTH: usize = 18;
 
+const RESTORING: &str = "__restoring_";
+
+/// The part of a name that its left-overs keep. Names that share it also share the restore lock.
+pub(crate) fn left_over_stem(name: &str) -> &str {
+    shortened(name, MAX_NAME - RESTORING.len() - ID_LENGTH)
+}
+
 /// A regular expression for what restores of this name may leave behind.
 pub(crate) fn leftover_pattern(name: &str) -> String {
-    let infix = "__restoring_";
-    let stem = shortened(name, MAX_NAME - infix.len() - ID_LENGTH);
+    let (infix, stem) = (RESTORING, left_over_stem(name));
     let escaped: String = stem
         .chars()
         .flat_map(|c| {
@@ -69,15 +75,53 @@ impl Target {
                         .await;
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
+                Err(error) if error.sqlstate() == Some("55006") => {
+                    let _ = self
+                        .session
+                        .execute("the end of the attempt", "ROLLBACK")
+                        .await;
+                    return Err(self.keep_for_later(restoring).await);
+                }
                 Err(error) => {
                     let _ = self
                         .session
                         .execute("the end of the attempt", "ROLLBACK")
                         .await;
-                    return Err(explain(error, &self.name));
+                    return Err(error);
                 }
                 Ok(kept) => return Ok(kept),
             }
+        }
+    }
+
+    /// Somebody entered the old database during the restore. The finished copy is not thrown away: it
+    /// gets a name that no later run takes for a left-over.
+    async fn keep_for_later(&self, restoring: &str) -> Error {
+        let finished = suffixed(&self.name, "__restored_", self.id());
+        let (from, to, name) = (
+            quote_identifier(restoring),
+            quote_identifier(&finished),
+            quote_identifier(&self.name),
+        );
+        if let Err(error) = self
+            .session
+            .execute(
+                "keeping the restored database",
+                &format!("ALTER DATABASE {from} RENAME TO {to}"),
+            )
+            .await
+        {
+            return error;
+        }
+        Error::Preflight {
+            problems: vec![format!(
+                "sessions stayed connected to database {}, so it could not be replaced and is unchanged; the restored and compared copy is kept as {finished}",
+                self.name
+            )],
+            remedies: vec![format!(
+                "stop the service that uses it, then rename both: ALTER DATABASE {name} RENAME TO {}; ALTER DATABASE {to} RENAME TO {name};",
+                quote_identifier(&kept_name(&self.name, self.id()))
+            )],
         }
     }
 
@@ -106,20 +150,6 @@ impl Target {
             .execute("the swap of the databases", &sql)
             .await?;
         Ok(kept)
-    }
-}
-
-fn explain(error: Error, name: &str) -> Error {
-    if error.sqlstate() != Some("55006") {
-        return error;
-    }
-    Error::Preflight {
-        problems: vec![format!(
-            "sessions stayed connected to database {name}, so it could not be renamed; it is unchanged"
-        )],
-        remedies: vec![
-            "stop the service that uses it, or restore under another name with --database".into(),
-        ],
     }
 }
 

@@ -1,6 +1,7 @@
 //! The server a restore goes to: what is there, what is missing, and who else is at work.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -10,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::name::{quote_identifier, quote_literal};
 use crate::restore::RestoreOptions;
-use crate::restore::swap::{kept_name, leftover_pattern, restoring_name};
+use crate::restore::swap::{kept_name, left_over_stem, leftover_pattern, restoring_name};
 use crate::session::Session;
 
 /// What stands at the wanted name.
@@ -110,12 +111,17 @@ impl Target {
         &self.id
     }
 
-    /// Makes sure that only one restore of this name is under way. The lock ends with the session.
+    /// Makes sure that only one restore of this name, or of another with the same left-overs, is
+    /// under way. The lock ends with the session.
     pub(crate) async fn lock(&self) -> Result<()> {
         const QUERY: &str = "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended('pgsnap restore ' || $1, 0))";
         let free: bool = self
             .session
-            .row("taking the restore lock", QUERY, &[&self.name])
+            .row(
+                "taking the restore lock",
+                QUERY,
+                &[&left_over_stem(&self.name)],
+            )
             .await?
             .get(0);
         if free {
@@ -149,6 +155,19 @@ impl Target {
         self.check_rights(&mut plan).await?;
         self.check_roles(manifest, options, &mut plan).await?;
         self.check_extensions(manifest, &mut plan).await?;
+        self.check_tablespaces(manifest, options, &mut plan).await?;
+        if options.tables.is_none() {
+            self.check_owner(manifest, &mut plan).await?;
+        }
+        if ["postgres", "template0", "template1"].contains(&self.name.as_str()) {
+            plan.obstacle(
+                format!(
+                    "database {} belongs to the server itself and cannot be replaced",
+                    self.name
+                ),
+                "restore under another name with --database",
+            );
+        }
         if exists && options.tables.is_some() {
             plan.obstacle(
                 format!("database {} exists, and a restore of single tables makes a database of its own", self.name),
@@ -234,6 +253,54 @@ impl Target {
         Ok(())
     }
 
+    async fn check_owner(&self, manifest: &Manifest, plan: &mut RestorePlan) -> Result<()> {
+        const QUERY: &str = "SELECT FROM pg_catalog.pg_roles WHERE rolname = $1 AND NOT pg_catalog.pg_has_role(oid, 'MEMBER')";
+        let owner = &manifest.source.owner;
+        if !self
+            .session
+            .rows("asking for this role's rights", QUERY, &[owner])
+            .await?
+            .is_empty()
+        {
+            plan.obstacle(
+                format!("this role may not make {owner} the owner of the database"),
+                format!(
+                    "restore as a superuser, or GRANT {} to this role",
+                    quote_identifier(owner)
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    async fn check_tablespaces(
+        &self,
+        manifest: &Manifest,
+        options: &RestoreOptions,
+        plan: &mut RestorePlan,
+    ) -> Result<()> {
+        const QUERY: &str = "SELECT spcname FROM pg_catalog.pg_tablespace";
+        let rows = self
+            .session
+            .rows("reading the tablespaces", QUERY, &[])
+            .await?;
+        let present: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
+        let missing: Vec<String> = manifest
+            .source
+            .tablespaces
+            .iter()
+            .filter(|name| !present.contains(*name))
+            .cloned()
+            .collect();
+        if !missing.is_empty() && !options.create_roles {
+            plan.obstacle(
+                format!("the server lacks the tablespace(s) {}", missing.join(", ")),
+                "create them with CREATE TABLESPACE",
+            );
+        }
+        Ok(())
+    }
+
     async fn check_extensions(&self, manifest: &Manifest, plan: &mut RestorePlan) -> Result<()> {
         let rows = self
             .session
@@ -267,7 +334,8 @@ impl Target {
         const QUERY: &str = "
             SELECT CASE WHEN pg_catalog.has_database_privilege(d.oid, 'CONNECT') THEN pg_catalog.pg_database_size(d.oid) ELSE 0 END,
                    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid AND a.pid <> pg_catalog.pg_backend_pid()
-                      AND a.backend_type = 'client backend')
+                      -- Other users' sessions hide all but these columns; background workers have no user.
+                      AND a.usesysid IS NOT NULL)
               FROM pg_catalog.pg_database d WHERE d.datname = $1";
         let rows = self
             .session
@@ -334,14 +402,27 @@ impl Target {
     }
 
     pub(crate) async fn drop_database(&self, name: &str) -> Result<()> {
-        // FORCE ends our own workers, whose sockets may not be closed yet.
+        const ATTEMPTS: u32 = 10;
+        // FORCE ends our own workers, whose sockets may not be closed yet; one that is still rolling back may
+        // hold what the server needs for the drop.
         let sql = format!(
             "DROP DATABASE IF EXISTS {} WITH (FORCE)",
             quote_identifier(name)
         );
-        self.session
-            .execute("dropping the unfinished database", &sql)
-            .await
+        let mut attempt = 1;
+        loop {
+            match self
+                .session
+                .execute("dropping the unfinished database", &sql)
+                .await
+            {
+                Err(Error::Server { .. }) if attempt < ATTEMPTS => {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                other => return other,
+            }
+            attempt += 1;
+        }
     }
 
     /// Creates roles that are missing, without login: enough to own objects and hold privileges.
@@ -377,6 +458,12 @@ impl Target {
             quote_literal(&locale.collate),
             quote_literal(&locale.ctype),
         );
+        if !["libc", "icu", "builtin"].contains(&locale.provider.as_str()) {
+            return Err(Error::damaged(format!(
+                "the manifest names the unknown locale provider {}",
+                locale.provider
+            )));
+        }
         if self.facts.server_major() >= 15 {
             sql.push_str(&format!(" LOCALE_PROVIDER {}", locale.provider));
             if let Some(value) = &locale.locale {
@@ -388,6 +475,18 @@ impl Target {
                 sql.push_str(&format!(" {option} {}", quote_literal(value)));
             }
         }
-        self.session.execute("creating the database", &sql).await
+        self.create(name, &sql).await
+    }
+
+    /// Creates a database that nobody else may enter while it is being filled.
+    async fn create(&self, name: &str, sql: &str) -> Result<()> {
+        self.session.execute("creating the database", sql).await?;
+        let private = format!(
+            "REVOKE CONNECT ON DATABASE {} FROM PUBLIC",
+            quote_identifier(name)
+        );
+        self.session
+            .execute("the privileges of the database", &private)
+            .await
     }
 }

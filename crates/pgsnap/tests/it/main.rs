@@ -9,6 +9,8 @@ mod damage;
 mod diff;
 mod examples;
 mod fidelity;
+mod foreign;
 mod format;
 mod races;
 mod restoring;
+mod scratch;

@@ -262,3 +262,42 @@ async fn a_full_disk_is_the_error_that_is_told() {
     };
     assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
 }
+
+/// Whatever is locked, the dump must not wait for it for ever while it holds locks itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_sequence_ends_the_dump_with_a_reason() {
+    let server = Server::start().await;
+    let source = server.with_sql("hub", "CREATE SEQUENCE s").await;
+    let mut other = server.client("hub").await;
+    let transaction = other.transaction().await.unwrap();
+    transaction
+        .batch_execute("ALTER SEQUENCE s RENAME TO s2")
+        .await
+        .unwrap();
+    let error = pgsnap::dump(&source, Vec::new(), &short_lock_timeout(), &quiet())
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("lock timeout"), "{error}");
+}
+
+/// Text goes as UTF-8 whatever the database's own encoding is, DDL and rows alike.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_latin1_database_survives_with_its_names() {
+    let server = Server::start().await;
+    let admin = server.scratch.database("postgres");
+    pgsnap::execute(
+        &admin,
+        "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'",
+    )
+    .await
+    .unwrap();
+    let latin = server.scratch.database("latin");
+    pgsnap::execute(&latin, "CREATE TYPE e AS ENUM ('café'); CREATE TABLE \"été\" (v e DEFAULT 'café', t text); INSERT INTO \"été\" VALUES (DEFAULT, 'Ã©')").await.unwrap();
+    let (archive, _) = server.dump(&latin).await;
+    let copy = server.scratch.database("copy");
+    pgsnap::restore(&archive, &copy, &RestoreOptions::default(), &quiet())
+        .await
+        .unwrap();
+    let found = pgsnap::query_scalar(&copy, "SELECT v || t || pg_encoding_to_char(encoding) FROM \"été\", pg_database WHERE datname = 'copy'").await.unwrap();
+    assert_eq!(found.as_deref(), Some("caféÃ©LATIN1"));
+}

@@ -156,39 +156,6 @@ async fn left_overs_are_dropped_by_the_next_run_and_nothing_else_is() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_plain_dump_is_restored_and_says_what_is_unproven() {
-    let server = Server::start().await;
-    server.with_sql("hub", TWO_TABLES).await;
-    let text = server.pg_dump("hub", &[]);
-    let dump = text.clone();
-    let open: Arc<pgsnap::OpenDump> =
-        Arc::new(move || Ok(Box::new(std::io::Cursor::new(dump.clone().into_bytes())) as _));
-    let target = server.scratch.database("copy");
-    let restored = pgsnap::restore_foreign(open, &target, &RestoreOptions::default(), &quiet())
-        .await
-        .unwrap();
-    assert_eq!(restored.census.rows(), 1500);
-    assert!(!restored.unproven.is_empty());
-
-    // Cut anywhere, also in the middle of a COPY: psql alone would commit that.
-    for cut in [text.len() / 3, text.len() / 2, text.len() - 60] {
-        let short = text[..cut].to_owned();
-        let open: Arc<pgsnap::OpenDump> =
-            Arc::new(move || Ok(Box::new(std::io::Cursor::new(short.clone().into_bytes())) as _));
-        let error = pgsnap::restore_foreign(
-            open,
-            &server.scratch.database("cut"),
-            &RestoreOptions::default(),
-            &quiet(),
-        )
-        .await
-        .unwrap_err();
-        assert!(matches!(error, Error::ForeignDump { .. }), "{error}");
-        assert_eq!(databases(&server).await, ["copy", "hub"], "cut at {cut}");
-    }
-}
-
 /// psql accepts a COPY that is cut in the middle; only the transaction in the file protects.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_archive_commits_nothing_through_psql() {
@@ -218,4 +185,203 @@ async fn a_cut_archive_commits_nothing_through_psql() {
             "cut at {cut} left {tables:?} tables"
         );
     }
+}
+
+/// Expressions may print differently once they were parsed again, extensions have the versions of the
+/// target, and every new database has plpgsql: none of it is a loss.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_restore_can_keep_is_a_note_and_no_refusal() {
+    let server = Server::start().await;
+    let source = server
+        .with_sql(
+            "hub",
+            "CREATE TABLE t (status varchar(10) CHECK (status IN ('a', 'b')), at timestamptz) ;
+             CREATE TABLE p (at timestamptz) PARTITION BY RANGE (at);
+             CREATE TABLE p1 PARTITION OF p FOR VALUES FROM ('2026-01-01 00:00+00') TO ('2026-02-01 00:00+00');
+             CREATE TABLE parent (a int, b int); CREATE TABLE child (c int) INHERITS (parent); ALTER TABLE parent ADD COLUMN d int;
+             INSERT INTO child VALUES (1, 2, 3, 4);
+             CREATE EXTENSION hstore VERSION '1.4'; DROP EXTENSION plpgsql;
+             ALTER DATABASE hub SET timezone = 'Asia/Tokyo'; ALTER DATABASE hub SET quote_all_identifiers = on",
+        )
+        .await;
+    let (archive, _) = server.dump(&source).await;
+    let target = server.scratch.database("copy");
+    let restored = restore(&archive, &target, &RestoreOptions::default(), &quiet())
+        .await
+        .unwrap();
+    let notes: Vec<String> = restored
+        .comparison
+        .unwrap()
+        .notes
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert!(
+        notes
+            .iter()
+            .any(|note| note.contains("prints in another way")),
+        "{notes:?}"
+    );
+    assert!(
+        notes.contains(&"extension hstore was 1.4 and is 1.8".to_owned()),
+        "{notes:?}"
+    );
+}
+
+/// One query is one transaction, and its locks must fit into the server's lock table.
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_thousand_large_objects_fit_a_small_lock_table() {
+    let mut options = pgsnap::ScratchOptions::default();
+    options.settings.push("max_locks_per_transaction=64".into());
+    let server = Server::start_with(options).await;
+    let source = server.create("hub").await;
+    for _ in 0..10 {
+        pgsnap::execute(
+            &source,
+            "SELECT lo_from_bytea(0, '\\x0102') FROM generate_series(1, 2000)",
+        )
+        .await
+        .unwrap();
+    }
+    let (archive, manifest) = server.dump(&source).await;
+    assert_eq!(manifest.census.large_objects.count, 20_000);
+    restore(
+        &archive,
+        &server.scratch.database("copy"),
+        &RestoreOptions::default(),
+        &quiet(),
+    )
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn privileges_and_limits_of_the_database_follow() {
+    let server = Server::start().await;
+    let source = server
+        .with_sql(
+            "hub",
+            "CREATE ROLE reader; CREATE ROLE app; ALTER DATABASE hub OWNER TO app; REVOKE ALL ON DATABASE hub FROM PUBLIC;
+             GRANT CONNECT ON DATABASE hub TO reader WITH GRANT OPTION; ALTER DATABASE hub CONNECTION LIMIT 7;
+             ALTER ROLE reader IN DATABASE hub SET work_mem = '9MB'",
+        )
+        .await;
+    let (archive, _) = server.dump(&source).await;
+    restore(
+        &archive,
+        &server.scratch.database("copy"),
+        &RestoreOptions::default(),
+        &quiet(),
+    )
+    .await
+    .unwrap();
+    let query = "SELECT (SELECT string_agg(x::text, ' ' ORDER BY x::text) FROM unnest(datacl) x) || ' ' || datconnlimit || ' ' ||
+        (SELECT string_agg(setrole::regrole || array_to_string(setconfig, ','), ' ') FROM pg_db_role_setting s WHERE s.setdatabase = d.oid)
+        FROM pg_database d WHERE datname = 'DB'";
+    let of = async |name: &str| {
+        pgsnap::query_scalar(&source, &query.replace("DB", name))
+            .await
+            .unwrap()
+            .unwrap()
+    };
+    assert_eq!(of("copy").await, of("hub").await);
+    assert!(
+        of("copy").await.contains("reader=c*/app"),
+        "{}",
+        of("copy").await
+    );
+
+    // Without privileges of its own a database lets everybody in; so must the copy.
+    let open = server.with_sql("open", "CREATE TABLE t ()").await;
+    let (archive, _) = server.dump(&open).await;
+    restore(
+        &archive,
+        &server.scratch.database("open2"),
+        &RestoreOptions::default(),
+        &quiet(),
+    )
+    .await
+    .unwrap();
+    let allowed = pgsnap::query_scalar(
+        &open,
+        "SELECT has_database_privilege('reader', 'open2', 'CONNECT, TEMPORARY')",
+    )
+    .await
+    .unwrap();
+    assert_eq!(allowed.as_deref(), Some("t"));
+}
+
+/// An ordinary role does not see what other users' sessions do, but it must see that they are there.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ordinary_role_sees_that_the_database_is_in_use() {
+    let server = Server::with_tcp().await;
+    let source = server
+        .with_sql(
+            "hub",
+            "CREATE ROLE mover LOGIN CREATEDB PASSWORD 'm'; ALTER DATABASE hub OWNER TO mover",
+        )
+        .await;
+    let (archive, _) = server.dump(&source).await;
+    let _application = server.client("hub").await;
+    let url = format!(
+        "postgresql://mover:m@127.0.0.1:{}/hub",
+        server.scratch.port()
+    );
+    let target = pgsnap::Database::from_url(&url).unwrap();
+    let plan = plan_restore(&archive, &target, &RestoreOptions::default())
+        .await
+        .unwrap();
+    assert!(
+        plan.problems
+            .iter()
+            .any(|problem| problem.contains("1 session")),
+        "{plan:?}"
+    );
+}
+
+/// Connects to a database at the moment of the swap, as an application that was started too early.
+struct Intruder(String, std::sync::Mutex<Option<std::process::Child>>);
+
+impl pgsnap::Progress for Intruder {
+    fn begin(&self, phase: pgsnap::Phase, _expected: pgsnap::Work) {
+        if phase == pgsnap::Phase::Swap {
+            let child = std::process::Command::new("psql")
+                .args(["-X", &self.0, "-c", "SELECT pg_sleep(20)"])
+                .spawn()
+                .unwrap();
+            *self.1.lock().unwrap() = Some(child);
+            std::thread::sleep(std::time::Duration::from_millis(700));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finished_restore_that_cannot_be_swapped_in_is_kept() {
+    let server = Server::start().await;
+    let source = server.with_sql("hub", TWO_TABLES).await;
+    let (archive, _) = server.dump(&source).await;
+    let url = format!(
+        "host={} port={} user=postgres dbname=hub",
+        server.scratch.directory().display(),
+        server.scratch.port()
+    );
+    let intruder = Arc::new(Intruder(url, std::sync::Mutex::new(None)));
+    let progress: Arc<dyn pgsnap::Progress> = intruder.clone();
+    let mut options = RestoreOptions::default();
+    options.swap_timeout = std::time::Duration::from_millis(500);
+    let error = restore(&archive, &source, &options, &progress)
+        .await
+        .unwrap_err();
+    intruder.1.lock().unwrap().as_mut().unwrap().kill().unwrap();
+    intruder.1.lock().unwrap().as_mut().unwrap().wait().unwrap();
+    assert!(error.to_string().contains("hub__restored_"), "{error}");
+    let names = databases(&server).await;
+    assert_eq!(names.len(), 2);
+    let rows = pgsnap::query_scalar(
+        &server.scratch.database(&names[1]),
+        "SELECT count(*) FROM a",
+    )
+    .await
+    .unwrap();
+    assert_eq!(rows.as_deref(), Some("1000"));
 }

@@ -25,7 +25,7 @@ impl Server {
         Self::start_with(options).await
     }
 
-    async fn start_with(options: ScratchOptions) -> Self {
+    pub(crate) async fn start_with(options: ScratchOptions) -> Self {
         let scratch = ScratchServer::start(&options).await.unwrap();
         Self {
             scratch,

@@ -8,17 +8,27 @@ use jiff::Timestamp;
 use super::{Finding, Verdict};
 use crate::context::Context;
 use crate::failure::Refusal;
+use crate::keys;
 use crate::settings::Settings;
-use crate::store;
 
 const PROBE: &[u8] = b"hubctl doctor";
 
 pub(super) fn examine(context: &Context, settings: &Settings, findings: &mut Vec<Finding>) {
-    let recipients = match store::recipients(settings) {
+    let passphrase = match keys::passphrase(settings) {
+        Ok(passphrase) => passphrase,
+        Err(error) => return findings.push(Finding::of("passphrase", &error)),
+    };
+    let recipients = match keys::recipients(settings, passphrase.as_ref()) {
         Ok(recipients) => recipients,
         Err(error) => return findings.push(Finding::of("recipients", &error)),
     };
     findings.push(match recipients.len() {
+        _ if keys::is_passphrase(&recipients) => Finding::new(
+            Verdict::Warn,
+            "recipients",
+            "only a passphrase: without it every backup is lost",
+        )
+        .hint("keep a copy of it elsewhere, or seal for two public keys"),
         1 => Finding::new(
             Verdict::Warn,
             "recipients",
@@ -31,14 +41,14 @@ pub(super) fn examine(context: &Context, settings: &Settings, findings: &mut Vec
             format!("{several}, each opens a backup alone"),
         ),
     });
-    if settings.identities.is_empty() {
+    if settings.identities.is_empty() && passphrase.is_none() {
         let fact = "none is configured: new backups stay sealed, not verified";
         return findings.push(
             Finding::new(Verdict::Warn, "identities", fact)
                 .hint("name a key file with [vault] identities or --identity"),
         );
     }
-    match store::identities(settings, &context.printer)
+    match keys::identities(settings, passphrase, &context.printer)
         .and_then(|identities| round_trip(&recipients, &identities))
     {
         Ok(()) => findings.push(Finding::new(

@@ -4,9 +4,7 @@ use pgsnap::{Database, ScratchOptions, ScratchServer};
 
 use crate::context::Context;
 use crate::printer::Printer;
-
-/// Longest beginning of a database's name that a restore under way keeps of it.
-const STEM: usize = 33;
+use crate::unfinished;
 
 /// The isolated place of one drill. Dropping it removes the copy.
 pub(super) enum Place {
@@ -125,17 +123,7 @@ impl TemporaryDatabase {
     async fn remove(&self) -> pgsnap::Result<()> {
         let postgres = self.database.with_name("postgres");
         pgsnap::execute(&postgres, &self.drop_statement()).await?;
-        let name = self.database.name();
-        let stem: String = name.chars().take(STEM).collect();
-        let sql = format!(
-            "SELECT string_agg(datname, ',') FROM pg_catalog.pg_database WHERE starts_with(datname::text, {})",
-            literal(&format!("{stem}__restoring_"))
-        );
-        for left in pgsnap::query_scalar(&postgres, &sql)
-            .await?
-            .iter()
-            .flat_map(|names| names.split(','))
-        {
+        for left in unfinished::restoring(&self.database).await? {
             pgsnap::execute(
                 &postgres,
                 &format!("DROP DATABASE IF EXISTS \"{left}\" WITH (FORCE)"),

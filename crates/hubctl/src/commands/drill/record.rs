@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::commands::backups::age;
 use crate::commands::restore::phases;
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, is_damage};
 use crate::human;
 use crate::printer::table;
 use crate::settings::Check;
@@ -34,6 +34,9 @@ pub(super) struct Drilled {
     pub(super) seconds: f64,
     /// Why it failed, where it did not come to the checks.
     pub(super) error: Option<String>,
+    /// Whether that is damage of the sealed file.
+    #[serde(skip)]
+    pub(super) damaged: bool,
     pub(super) page: Option<String>,
 }
 
@@ -108,6 +111,7 @@ impl Drilled {
             None if self.checks.iter().all(|check| check.passed) => PASSED,
             None => FAILED,
         };
+        self.damaged = error.as_ref().is_some_and(is_damage);
         self.error = error.as_ref().map(|error| {
             let failure = Failure::of(error);
             std::iter::once(failure.message)
@@ -122,7 +126,7 @@ impl Drilled {
         json!({
             "verdict": self.verdict, "place": self.place, "taken_at": self.taken_at, "age_seconds": self.age_seconds,
             "tables": self.tables.len(), "rows": self.rows, "checks": self.checks, "phases": self.phases,
-            "error": self.error, "page": self.page,
+            "error": self.error, "damaged": self.damaged, "page": self.page,
         })
     }
 

@@ -1,0 +1,152 @@
+//! What seals and what opens: recipients, identities, passphrases.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+
+use backup::{Entry, Identities, RecipientKind, Recipients, Vault};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::failure::Refusal;
+use crate::printer::{Printer, can_ask};
+use crate::secret;
+use crate::settings::Settings;
+
+/// The passphrase of the configured file, or the one that is to seal, asked for on the terminal.
+pub(crate) fn passphrase(settings: &Settings) -> anyhow::Result<Option<SecretString>> {
+    match &settings.passphrase_file {
+        Some(path) => secret::read_file(&path.value, "passphrase").map(Some),
+        None if settings.passphrase => new_passphrase().map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Asks twice: a slip would be found out when the backup is needed.
+fn new_passphrase() -> anyhow::Result<SecretString> {
+    let nobody = || {
+        Refusal::usage("there is no terminal to ask for the passphrase on")
+            .hint("name a file with --passphrase-file or [vault] passphrase_file")
+    };
+    if !can_ask() {
+        return Err(nobody().into());
+    }
+    let first = ask("Passphrase to seal with: ").ok_or_else(nobody)?;
+    let second = ask("The same once more: ").ok_or_else(nobody)?;
+    match first.expose_secret() {
+        "" => Err(Refusal::usage("the passphrase is empty").into()),
+        text if text == second.expose_secret() => Ok(first),
+        _ => Err(Refusal::usage("the two passphrases differ").into()),
+    }
+}
+
+fn ask(question: &str) -> Option<SecretString> {
+    rpassword::prompt_password(question).ok().map(Into::into)
+}
+
+/// Everyone a backup is sealed for: the public keys, or else the passphrase.
+pub(crate) fn recipients(
+    settings: &Settings,
+    passphrase: Option<&SecretString>,
+) -> anyhow::Result<Recipients> {
+    let public = !settings.recipients.is_empty() || settings.recipients_file.is_some();
+    match passphrase {
+        Some(passphrase) if settings.passphrase || !public => {
+            return Ok(Recipients::passphrase(passphrase.clone()));
+        }
+        _ => {}
+    }
+    let mut recipients = Recipients::new();
+    for recipient in &settings.recipients {
+        recipients.add(&recipient.value)?;
+    }
+    if let Some(path) = &settings.recipients_file {
+        recipients
+            .add_file(&path.value)
+            .map_err(|error| match error {
+                backup::Error::Io(error) => anyhow::Error::from(Refusal::usage(format!(
+                    "the recipients cannot be read: {error}"
+                ))),
+                other => other.into(),
+            })?;
+    }
+    if recipients.is_empty() {
+        return Err(backup::Error::NoRecipients.into());
+    }
+    Ok(recipients)
+}
+
+/// Whether a passphrase is what a backup is sealed for.
+pub(crate) fn is_passphrase(recipients: &Recipients) -> bool {
+    recipients
+        .fingerprints()
+        .any(|fingerprint| fingerprint.kind == RecipientKind::Scrypt)
+}
+
+/// The identities at hand. The passphrase opens encrypted key files too; without one it is asked for where there is a
+/// terminal.
+pub(crate) fn identities(
+    settings: &Settings,
+    passphrase: Option<SecretString>,
+    printer: &Printer,
+) -> anyhow::Result<Identities> {
+    let mut identities = Identities::new();
+    match passphrase {
+        Some(passphrase) => {
+            identities.add_passphrase(passphrase.clone());
+            identities.ask_with(move |_| Some(passphrase.clone()));
+        }
+        None if can_ask() => {
+            identities.ask_with(|path| ask(&format!("Passphrase of {}: ", path.display())));
+        }
+        None => {}
+    }
+    for path in &settings.identities {
+        identities.add_file(&path.value)?;
+    }
+    for note in identities.notes() {
+        printer.warn(note);
+    }
+    Ok(identities)
+}
+
+/// The identities of the settings, for a command that only opens.
+pub(crate) fn opening(settings: &Settings, printer: &Printer) -> anyhow::Result<Identities> {
+    identities(settings, passphrase(settings)?, printer)
+}
+
+/// The same identities, and the passphrase of this entry if it needs one that nobody gave yet.
+pub(crate) fn for_entry(identities: &Identities, entry: &Entry) -> Identities {
+    let mut identities = identities.clone();
+    let held = identities
+        .fingerprints()
+        .any(|each| each.kind == RecipientKind::Scrypt);
+    if !held && can_ask() && is_passphrase_sealed(entry.path()) {
+        let answer = ask(&format!("Passphrase of {}: ", entry.path().display()));
+        answer
+            .into_iter()
+            .for_each(|answer| identities.add_passphrase(answer));
+    }
+    identities
+}
+
+/// The second line of an age file names the type of its first recipient, and a passphrase is the only one.
+fn is_passphrase_sealed(path: &Path) -> bool {
+    /// Longer than the two lines.
+    const BEGINNING: u64 = 256;
+    let Ok(file) = fs_err::File::open(path) else {
+        return false;
+    };
+    let mut lines = BufReader::new(file.take(BEGINNING)).split(b'\n').skip(1);
+    matches!(lines.next(), Some(Ok(line)) if line.starts_with(b"-> scrypt "))
+}
+
+/// Secret files that lie in the vault: whoever gets the one gets the other.
+pub(crate) fn beside_the_vault(settings: &Settings, vault: &Vault) -> Vec<PathBuf> {
+    let paths = settings.identities.iter().chain(&settings.passphrase_file);
+    paths
+        .map(|path| &path.value)
+        .filter(|path| {
+            fs_err::canonicalize(path).is_ok_and(|path| path.starts_with(vault.directory()))
+        })
+        .cloned()
+        .collect()
+}

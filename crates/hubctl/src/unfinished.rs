@@ -1,0 +1,98 @@
+//! The database that an interrupted restore was building: dropped before the program ends, where that is quick.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use pgsnap::Database;
+
+use crate::printer::Printer;
+
+/// The sessions of a dropped restore are usually gone within this time; what they still do cannot be awaited for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Longest beginning of a database's name that a restore under way keeps of it.
+const STEM: usize = 33;
+
+/// Where a restore is under way.
+#[derive(Debug, Default)]
+pub(crate) struct Unfinished(Mutex<Option<Database>>);
+
+impl Unfinished {
+    /// From now on there may be an unfinished database.
+    pub(crate) fn begin(&self, target: &Database) {
+        self.set(Some(target.clone()));
+    }
+
+    /// The restore ended, and has cleaned up after itself.
+    pub(crate) fn end(&self) {
+        self.set(None);
+    }
+
+    fn set(&self, target: Option<Database>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = target;
+    }
+
+    /// Drops what the restore left when its future was dropped, and says so.
+    pub(crate) async fn drop_left(&self, printer: &Printer) {
+        let target = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(target) = target else { return };
+        let dropping = tokio::time::timeout(PATIENCE, drop_leftovers(&target));
+        match dropping.await {
+            Ok(Ok(dropped)) => {
+                for name in dropped {
+                    printer.say(format_args!("dropped the unfinished database {name}"));
+                }
+            }
+            Ok(Err(error)) => printer.warn(format_args!(
+                "an unfinished database may be left, and the next restore drops it: {error}"
+            )),
+            Err(_) => printer.warn(
+                "an unfinished database is left, because the server still works on it; the next restore drops it",
+            ),
+        }
+    }
+}
+
+/// Tries until the sessions of the dropped restore are gone, and nothing of it is left.
+async fn drop_leftovers(target: &Database) -> pgsnap::Result<Vec<String>> {
+    let mut dropped = Vec::new();
+    let begun = Instant::now();
+    loop {
+        match pgsnap::drop_leftovers(target).await {
+            Ok(names) => dropped.extend(names),
+            Err(error) if is_running(&error) && begun.elapsed() < PATIENCE => {}
+            Err(error) => return Err(error),
+        }
+        if restoring(target).await?.is_empty() {
+            return Ok(dropped);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// The lock of the dropped restore goes with its session.
+fn is_running(error: &pgsnap::Error) -> bool {
+    matches!(error, pgsnap::Error::RestoreRunning { .. })
+}
+
+/// The databases that restores of this name are building, or left.
+pub(crate) async fn restoring(target: &Database) -> pgsnap::Result<Vec<String>> {
+    let mut end = target.name().len().min(STEM);
+    while !target.name().is_char_boundary(end) {
+        end -= 1;
+    }
+    let prefix = format!("{}__restoring_", &target.name()[..end]);
+    databases(target, &prefix).await
+}
+
+/// The databases on this server whose names begin so.
+pub(crate) async fn databases(server: &Database, prefix: &str) -> pgsnap::Result<Vec<String>> {
+    let sql = format!(
+        "SELECT string_agg(datname, ',') FROM pg_catalog.pg_database WHERE starts_with(datname::text, '{}')",
+        prefix.replace('\'', "''")
+    );
+    let found = pgsnap::query_scalar(&server.with_name("postgres"), &sql).await?;
+    let names = found.iter().flat_map(|names| names.split(','));
+    Ok(names.map(str::to_owned).collect())
+}
