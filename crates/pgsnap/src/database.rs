@@ -164,6 +164,11 @@ impl Database {
         self.password.is_some()
     }
 
+    /// What `options=` of the URL asks for, to be passed on to child programs.
+    pub(crate) fn options(&self) -> Option<&str> {
+        self.config.get_options()
+    }
+
     /// How long a connection may take until it can be used.
     pub(crate) fn connect_timeout(&self) -> Duration {
         self.config
@@ -425,12 +430,12 @@ mod tests {
         assert_eq!(default.get_keepalives_retries(), Some(3));
         assert_eq!(
             default.get_tcp_user_timeout(),
-            Some(Duration::from_secs(60))
+            Some(&Duration::from_secs(60))
         );
         let chosen = config("postgresql://hub@localhost/hub?tcp_user_timeout=600");
         assert_eq!(
             chosen.get_tcp_user_timeout(),
-            Some(Duration::from_secs(600))
+            Some(&Duration::from_secs(600))
         );
     }
 }

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::archive::Archive;
 use crate::census::Census;
-use crate::compare::{Comparison, compare};
+use crate::compare::{Comparison, Note, compare};
 use crate::count::{CensusOptions, census};
 use crate::database::Database;
 use crate::dump::default_jobs;
@@ -77,6 +77,8 @@ pub struct Restored {
     pub tables: usize,
     /// Rows loaded.
     pub rows: u64,
+    /// What qualifies the proof: what no restore can keep, and what could not be compared.
+    pub notes: Vec<Note>,
     /// The proof: the restored database against the manifest.
     #[serde(skip)]
     pub comparison: Option<Comparison>,
@@ -247,6 +249,7 @@ async fn fill(
             .as_ref()
             .map_or(manifest.census.tables.len(), Vec::len),
         rows: 0,
+        notes: Vec::new(),
         comparison: None,
         census: None,
         seconds: Vec::new(),
@@ -266,6 +269,7 @@ async fn fill(
                 differences: comparison.differences,
             });
         }
+        restored.notes.clone_from(&comparison.notes);
         restored.comparison = Some(comparison);
         restored.census = Some(found);
     }

@@ -268,6 +268,9 @@ impl Job<'_> {
             "{tables}, {rows} restored and found equal to the manifest in {}",
             human::duration(begun.elapsed())
         ));
+        for note in &restored.notes {
+            printer.say(format_args!("note: {note}"));
+        }
         for name in &restored.cleaned {
             printer.warn(format_args!(
                 "dropped what an interrupted restore left over: {name}"

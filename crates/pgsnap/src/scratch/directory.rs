@@ -4,12 +4,13 @@
 //! take the lock knows that both are gone, also across containers that share the directory's parent,
 //! where process ids say nothing. What the server's user could have put there is never followed.
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use fs_err::os::unix::fs::OpenOptionsExt;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use secrecy::{ExposeSecret, SecretString};
@@ -53,7 +54,7 @@ impl Directory {
             .write_all(password.expose_secret().as_bytes())
             .map_err(|error| Error::file(path.join("password"), error))?;
         if let Some(user) = user {
-            File::open(path)
+            fs_err::File::open(path)
                 .and_then(|directory| fchown(directory, Some(user.uid), Some(user.gid)))
                 .map_err(|error| Error::file(path, error))?;
         }
@@ -115,14 +116,14 @@ impl Drop for Directory {
 /// The lock, which appears under its name only once it is held.
 fn locked_file(directory: &Path) -> io::Result<File> {
     let new = directory.join("owner.lock.new");
-    let file = options().open(&new)?;
+    let file = create_new(&new)?;
     file.lock()?;
     fs_err::rename(&new, directory.join(LOCK))?;
     Ok(file)
 }
 
 fn new_file(path: &Path, user: Option<ServerUser>) -> Result<File> {
-    let file = options().open(path);
+    let file = create_new(path);
     let owned = file.and_then(|file| {
         if let Some(user) = user {
             fchown(&file, Some(user.uid), Some(user.gid))?;
@@ -132,10 +133,11 @@ fn new_file(path: &Path, user: Option<ServerUser>) -> Result<File> {
     owned.map_err(|error| Error::file(path, error))
 }
 
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
+/// A new file, and never one that somebody else put there.
+fn create_new(path: &Path) -> io::Result<File> {
+    let mut options = fs_err::OpenOptions::new();
     options.read(true).append(true).create_new(true).mode(0o600);
-    options
+    options.open(path).map(fs_err::File::into_file)
 }
 
 /// Removes what is left of servers whose owner and lifeline were both killed, and stops those that still run.
@@ -248,8 +250,8 @@ mod tests {
         fs_err::write(&victim, "precious").unwrap();
         for name in ["password", "log", "owner.lock.new"] {
             let link = place.path().join(name);
-            std::os::unix::fs::symlink(&victim, &link).unwrap();
-            assert!(options().open(&link).is_err(), "{name}");
+            fs_err::os::unix::fs::symlink(&victim, &link).unwrap();
+            assert!(create_new(&link).is_err(), "{name}");
             assert!(new_file(&link, None).is_err(), "{name}");
         }
         assert!(locked_file(place.path()).is_err());
@@ -283,7 +285,8 @@ mod tests {
         sweep(parent.path(), None);
         assert!(young.exists());
         let age = std::time::SystemTime::now() - Duration::from_secs(7200);
-        File::open(&young).unwrap().set_modified(age).unwrap();
+        let directory = fs_err::File::open(&young).unwrap();
+        directory.file().set_modified(age).unwrap();
         sweep(parent.path(), None);
         assert!(!young.exists());
     }

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use pgsnap::{CensusOptions, RestoreOptions, VerifyOptions, compare};
+use pgsnap::{CensusOptions, VerifyOptions, compare};
 
 use crate::server::{Server, assert_same_text, quiet, with_sorted_rows};
 
@@ -20,9 +20,7 @@ async fn the_zoo_survives_a_native_restore() {
     pgsnap::verify(&archive, &VerifyOptions::default(), &quiet()).unwrap();
 
     let target = server.scratch.database("copy");
-    let restored = pgsnap::restore(&archive, &target, &RestoreOptions::default(), &quiet())
-        .await
-        .unwrap();
+    let restored = server.restore(&archive, target.name()).await;
     assert!(restored.comparison.unwrap().is_equal());
     assert_eq!(restored.rows, manifest.census.rows());
     assert_same_text(
@@ -162,14 +160,7 @@ async fn hash_partitions_of_an_enum_are_loaded_through_their_root() {
             .any(|table| table.with_partitions && table.rows > 0)
     );
     // The labels' OIDs differ in the copy, because the enum's creation takes the next ones.
-    let restored = pgsnap::restore(
-        &archive,
-        &server.scratch.database("copy"),
-        &RestoreOptions::default(),
-        &quiet(),
-    )
-    .await
-    .unwrap();
+    let restored = server.restore(&archive, "copy").await;
     assert!(restored.comparison.unwrap().is_equal());
     server.create("plain").await;
     let output = server.psql_file(&server.file("source.sql.gz"), "plain", &[]);
@@ -185,14 +176,7 @@ async fn database_settings_comment_and_owner_follow() {
     let server = Server::start().await;
     let source = server.with_sql("source", "CREATE ROLE hub NOLOGIN; ALTER DATABASE source OWNER TO hub; COMMENT ON DATABASE source IS 'it''s \\ home'; ALTER DATABASE source SET work_mem = '8MB'; ALTER DATABASE source SET search_path = app, \"$user\", public; ALTER DATABASE source SET app.motto = 'a b'").await;
     let (archive, _) = server.dump(&source).await;
-    pgsnap::restore(
-        &archive,
-        &server.scratch.database("copy"),
-        &RestoreOptions::default(),
-        &quiet(),
-    )
-    .await
-    .unwrap();
+    server.restore(&archive, "copy").await;
     let query = "SELECT string_agg(x, ' | ' ORDER BY x) FROM (SELECT unnest(setconfig) AS x FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase WHERE d.datname = 'DB' UNION ALL SELECT 'owner ' || pg_get_userbyid(datdba) || ' ' || shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'DB') s";
     let of = async |name: &str| {
         pgsnap::query_scalar(&source, &query.replace("DB", name))
@@ -217,14 +201,7 @@ async fn bytes_of_an_sql_ascii_database_pass_unconverted() {
     let raw = server.scratch.database("raw");
     pgsnap::execute(&raw, "SET client_encoding = 'SQL_ASCII'; CREATE TABLE t (v text); INSERT INTO t VALUES (E'caf\\351'), (E'\\200\\377')").await.unwrap();
     let (archive, _) = server.dump(&raw).await;
-    pgsnap::restore(
-        &archive,
-        &server.scratch.database("copy"),
-        &RestoreOptions::default(),
-        &quiet(),
-    )
-    .await
-    .unwrap();
+    server.restore(&archive, "copy").await;
     let bytes = pgsnap::query_scalar(
         &server.scratch.database("copy"),
         "SELECT string_agg(encode(v::bytea, 'hex'), ',' ORDER BY v) FROM t",

@@ -294,8 +294,10 @@ async fn roles_are_created_whatever_language_the_server_speaks() {
     let owner = pgsnap::query_scalar(
         &server.scratch.database("copy"),
         "SELECT tableowner FROM pg_tables WHERE tablename = 't'",
-    );
-    assert_eq!(owner.await.unwrap().as_deref(), Some("app owner"));
+    )
+    .await
+    .unwrap();
+    assert_eq!(owner.as_deref(), Some("app owner"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -86,9 +86,7 @@ async fn a_dump_under_write_load_is_one_point_in_time() {
             "the writer must have written during the dump"
         );
         let copy = server.scratch.database(&format!("copy{round}"));
-        pgsnap::restore(&archive, &copy, &RestoreOptions::default(), &quiet())
-            .await
-            .unwrap();
+        server.restore(&archive, copy.name()).await;
         let holds = pgsnap::query_scalar(&copy, testkit::HUB_CHECK)
             .await
             .unwrap();
@@ -295,9 +293,7 @@ async fn a_latin1_database_survives_with_its_names() {
     pgsnap::execute(&latin, "CREATE TYPE e AS ENUM ('café'); CREATE TABLE \"été\" (v e DEFAULT 'café', t text); INSERT INTO \"été\" VALUES (DEFAULT, 'Ã©')").await.unwrap();
     let (archive, _) = server.dump(&latin).await;
     let copy = server.scratch.database("copy");
-    pgsnap::restore(&archive, &copy, &RestoreOptions::default(), &quiet())
-        .await
-        .unwrap();
+    server.restore(&archive, copy.name()).await;
     let found = pgsnap::query_scalar(&copy, "SELECT v || t || pg_encoding_to_char(encoding) FROM \"été\", pg_database WHERE datname = 'copy'").await.unwrap();
     assert_eq!(found.as_deref(), Some("caféÃ©LATIN1"));
 }

@@ -141,9 +141,7 @@ async fn left_overs_are_dropped_by_the_next_run_and_nothing_else_is() {
         .await
         .unwrap();
     assert_eq!(plan.leftovers, ["copy__restoring_20260101000000abcd"]);
-    let restored = restore(&archive, &target, &RestoreOptions::default(), &quiet())
-        .await
-        .unwrap();
+    let restored = server.restore(&archive, target.name()).await;
     assert_eq!(restored.cleaned, plan.leftovers);
     assert_eq!(
         databases(&server).await,
@@ -206,9 +204,7 @@ async fn what_no_restore_can_keep_is_a_note_and_no_refusal() {
         .await;
     let (archive, _) = server.dump(&source).await;
     let target = server.scratch.database("copy");
-    let restored = restore(&archive, &target, &RestoreOptions::default(), &quiet())
-        .await
-        .unwrap();
+    let restored = server.restore(&archive, target.name()).await;
     let notes: Vec<String> = restored
         .comparison
         .unwrap()
@@ -245,14 +241,7 @@ async fn twenty_thousand_large_objects_fit_a_small_lock_table() {
     }
     let (archive, manifest) = server.dump(&source).await;
     assert_eq!(manifest.census.large_objects.count, 20_000);
-    restore(
-        &archive,
-        &server.scratch.database("copy"),
-        &RestoreOptions::default(),
-        &quiet(),
-    )
-    .await
-    .unwrap();
+    server.restore(&archive, "copy").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -267,14 +256,7 @@ async fn privileges_and_limits_of_the_database_follow() {
         )
         .await;
     let (archive, _) = server.dump(&source).await;
-    restore(
-        &archive,
-        &server.scratch.database("copy"),
-        &RestoreOptions::default(),
-        &quiet(),
-    )
-    .await
-    .unwrap();
+    server.restore(&archive, "copy").await;
     let query = "SELECT (SELECT string_agg(x::text, ' ' ORDER BY x::text) FROM unnest(datacl) x) || ' ' || datconnlimit || ' ' ||
         (SELECT string_agg(setrole::regrole || array_to_string(setconfig, ','), ' ') FROM pg_db_role_setting s WHERE s.setdatabase = d.oid)
         FROM pg_database d WHERE datname = 'DB'";
@@ -294,14 +276,7 @@ async fn privileges_and_limits_of_the_database_follow() {
     // Without privileges of its own a database lets everybody in; so must the copy.
     let open = server.with_sql("open", "CREATE TABLE t ()").await;
     let (archive, _) = server.dump(&open).await;
-    restore(
-        &archive,
-        &server.scratch.database("open2"),
-        &RestoreOptions::default(),
-        &quiet(),
-    )
-    .await
-    .unwrap();
+    server.restore(&archive, "open2").await;
     let allowed = pgsnap::query_scalar(
         &open,
         "SELECT has_database_privilege('reader', 'open2', 'CONNECT, TEMPORARY')",

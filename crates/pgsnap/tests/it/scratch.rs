@@ -114,8 +114,8 @@ async fn a_server_is_left_alone_while_its_owner_or_its_lifeline_is_there() {
     let (mut owner, directory) = owner_process(parent.path());
     let second = start(parent.path()).await;
     for server in [&first, &second] {
-        let answer = pgsnap::query_scalar(&server.database("postgres"), "SELECT 1");
-        assert_eq!(answer.await.unwrap().as_deref(), Some("1"));
+        let answer = pgsnap::query_scalar(&server.database("postgres"), "SELECT 1").await;
+        assert_eq!(answer.unwrap().as_deref(), Some("1"));
     }
     // Without its lifeline a server still serves its owner.
     let server = postmaster(first.directory());

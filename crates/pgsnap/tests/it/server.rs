@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use pgsnap::{
-    Archive, Database, DumpOptions, Manifest, NoProgress, Progress, ScratchOptions, ScratchServer,
+    Archive, Database, DumpOptions, Manifest, NoProgress, Progress, RestoreOptions, Restored,
+    ScratchOptions, ScratchServer,
 };
 use tokio_postgres::{Client, NoTls};
 
@@ -89,6 +90,14 @@ impl Server {
             .await
             .unwrap();
         (Archive::open(path).unwrap(), manifest)
+    }
+
+    /// Restores everything into a database of this name.
+    pub(crate) async fn restore(&self, archive: &Archive, name: &str) -> Restored {
+        let target = self.scratch.database(name);
+        pgsnap::restore(archive, &target, &RestoreOptions::default(), &quiet())
+            .await
+            .unwrap()
     }
 
     /// What an operator without this tool does: `gunzip | psql`.
