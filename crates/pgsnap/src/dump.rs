@@ -10,12 +10,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::archive::{COPY_BEGIN, COPY_END, copy_in_statement, manifest_text, pointer_member};
-use crate::catalog::{self, Facts};
+use crate::catalog;
 use crate::census::Census;
 use crate::database::Database;
 use crate::ddl::Ddl;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::facts::{self, Facts};
 use crate::gzip::MemberCompressor;
 use crate::large_object::{self, PieceSink};
 use crate::manifest::{FORMAT, Manifest, Member, MemberKind, Source};
@@ -234,8 +235,8 @@ async fn provenance(snapshot: &Snapshot, facts: Facts, tool: &PgDump) -> Result<
         role_settings: facts.role_settings,
         connection_limit: facts.connection_limit,
         privileges: facts.privileges,
-        roles: catalog::roles(&snapshot.leader).await?,
-        tablespaces: catalog::tablespaces(&snapshot.leader).await?,
+        roles: facts::roles(&snapshot.leader).await?,
+        tablespaces: facts::tablespaces(&snapshot.leader).await?,
         lsn: facts.lsn,
         in_recovery: facts.in_recovery,
     })

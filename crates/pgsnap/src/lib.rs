@@ -76,6 +76,7 @@ mod ddl;
 mod digest;
 mod dump;
 mod error;
+mod facts;
 mod foreign;
 mod gzip;
 mod large_object;

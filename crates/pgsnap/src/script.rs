@@ -3,8 +3,9 @@
 
 use std::fmt::Write as _;
 
-use crate::catalog::{Facts, count_statement};
+use crate::catalog::count_statement;
 use crate::census::TableCensus;
+use crate::facts::Facts;
 use crate::name::quote_literal;
 
 /// Statements that set up a psql session, begin the transaction and protect both.

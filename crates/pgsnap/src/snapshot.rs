@@ -8,9 +8,10 @@
 
 use std::time::Duration;
 
-use crate::catalog::{Facts, Lockable, Relations, Table};
+use crate::catalog::{Lockable, Relations, Table};
 use crate::database::Database;
 use crate::error::{Error, Result};
+use crate::facts::Facts;
 use crate::session::Session;
 
 /// How often taking the snapshot is tried while tables come and go.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::catalog::Facts;
 use crate::database::Database;
 use crate::error::{Error, Result};
+use crate::facts::Facts;
 use crate::manifest::Manifest;
 use crate::name::{quote_identifier, quote_literal};
 use crate::restore::RestoreOptions;

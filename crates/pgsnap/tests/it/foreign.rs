@@ -139,12 +139,7 @@ async fn no_command_of_a_hostile_dump_runs_here() {
         format!("{HEAD}{body}\\q\n{TRAILER}"),
     ] {
         let error = restore(&server, &text).await.unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("backslash commands are restricted"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("restrict"), "{error}");
         assert!(!witness.exists(), "{text}");
         assert_eq!(databases(&server).await, "");
     }
@@ -303,14 +298,13 @@ async fn roles_are_created_whatever_language_the_server_speaks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_after_the_load_leaves_nothing_behind() {
     let server = Server::start().await;
-    // ANALYZE computes the expression of an index, which fails by now.
+    // Whoever connects afterwards, to count, is turned away.
     let fails_late = format!(
-        "{HEAD}CREATE FUNCTION public.f(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN 1; END $$;
-CREATE TABLE public.t (n int);\nINSERT INTO public.t SELECT generate_series(1, 100);\nCREATE INDEX i ON public.t (public.f(n));
-CREATE OR REPLACE FUNCTION public.f(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RAISE 'too late'; END $$;\n{TRAILER}"
+        "{HEAD}CREATE TABLE public.t (n int);
+DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET session_preload_libraries = too_late', current_database()); END $$;\n{TRAILER}"
     );
     let error = restore(&server, &fails_late).await.unwrap_err();
-    assert!(error.to_string().contains("too late"), "{error}");
+    assert!(error.to_string().contains("too_late"), "{error}");
     assert_eq!(databases(&server).await, "");
 
     // Somebody connects to the database that is to be replaced.
@@ -327,7 +321,11 @@ CREATE OR REPLACE FUNCTION public.f(int) RETURNS int IMMUTABLE LANGUAGE plpgsql 
     let (restored, _client) = tokio::join!(restoring, connecting);
     let error = restored.unwrap_err();
     assert!(matches!(error, Error::Preflight { .. }), "{error}");
-    assert_eq!(databases(&server).await, "copy");
+    let left = databases(&server).await;
+    assert!(
+        left.starts_with("copy") && !left.contains("__restoring_"),
+        "{left}"
+    );
 }
 
 /// The session that holds the restore lock is idle while psql loads.

@@ -10,13 +10,13 @@ use pgsnap::{ScratchOptions, ScratchServer};
 
 const PARENT: &str = "PGSNAP_TEST_SCRATCH_PARENT";
 
-/// A parent of its own for each test, which the server's user can enter.
+/// A parent of its own for each test, with the permissions of `/tmp`.
 fn parent() -> tempfile::TempDir {
     let parent = tempfile::Builder::new()
         .prefix("t")
         .tempdir_in("/tmp")
         .unwrap();
-    fs_err::set_permissions(parent.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
+    fs_err::set_permissions(parent.path(), std::fs::Permissions::from_mode(0o1777)).unwrap();
     parent
 }
 
