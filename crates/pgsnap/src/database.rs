@@ -243,7 +243,8 @@ fn watch_peer(config: &mut Config) {
         config.keepalives_retries(3);
     }
     if config.get_tcp_user_timeout().is_none() {
-        config.tcp_user_timeout(Duration::from_secs(60));
+        // Linux also counts a peer that lives but does not read, such as a server in a long checkpoint.
+        config.tcp_user_timeout(Duration::from_secs(300));
     }
 }
 
@@ -430,7 +431,7 @@ mod tests {
         assert_eq!(default.get_keepalives_retries(), Some(3));
         assert_eq!(
             default.get_tcp_user_timeout(),
-            Some(&Duration::from_secs(60))
+            Some(&Duration::from_secs(300))
         );
         let chosen = config("postgresql://hub@localhost/hub?tcp_user_timeout=600");
         assert_eq!(

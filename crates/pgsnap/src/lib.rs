@@ -21,7 +21,7 @@
 //!
 //! let archive = Archive::open(PathBuf::from("state_hub.sql.gz"))?;
 //! pgsnap::verify(&archive, &VerifyOptions::default(), &progress)?;
-//! let target = Database::from_url("postgresql://hub@192.0.2.10:5432/state_hub")?;
+//! let target = Database::from_url("postgresql://hub@127.0.0.1:5433/state_hub")?;
 //! let restored = pgsnap::restore(&archive, &target, &RestoreOptions::default(), &progress).await?;
 //! assert_eq!(restored.rows, manifest.census.rows());
 //! # Ok(())
@@ -38,7 +38,7 @@
 //! # use pgsnap::{CensusOptions, Database, NoProgress, Progress};
 //! # let progress: Arc<dyn Progress> = Arc::new(NoProgress);
 //! let old = Database::from_url("postgresql://hub@127.0.0.1/state_hub")?;
-//! let new = Database::from_url("postgresql://hub@192.0.2.10/state_hub")?;
+//! let new = Database::from_url("postgresql://hub@127.0.0.1:5433/state_hub")?;
 //! let a = pgsnap::census(&old, &CensusOptions::default(), &progress).await?;
 //! let b = pgsnap::census(&new, &CensusOptions::default(), &progress).await?;
 //! for difference in pgsnap::compare(&a, &b).differences {

@@ -36,7 +36,7 @@ use record::{Drilled, PASSED, ask};
 Examples:
   hubctl drill
   hubctl drill 20261121T161200Z
-  hubctl drill --server postgresql://postgres@192.0.2.10:5432/postgres")]
+  hubctl drill --server postgresql://postgres@127.0.0.1:5433/postgres")]
 pub(crate) struct DrillArgs {
     /// Id, path or `latest`
     #[arg(value_name = "ENTRY", default_value = "latest")]

@@ -183,7 +183,7 @@ pub(crate) fn with_sorted_rows(dump: &str) -> String {
         out.push(line);
         match block {
             None if line.starts_with("COPY ") && line.ends_with(" FROM stdin;") => {
-                block = Some(out.len())
+                block = Some(out.len());
             }
             Some(start) if line == "\\." => {
                 let end = out.len() - 1;
