@@ -155,16 +155,16 @@ impl Bench {
             verify,
             peer_verify,
         );
-        let [table, whole] = self.restores(entry, &peer_file);
-        vec![dumps, verifications, table, whole]
+        let restores = self.restores(entry, &peer_file);
+        [dumps, verifications].into_iter().chain(restores).collect()
     }
 
     /// Both rows share their peer: a plain dump has no way to one table but the whole restore.
-    fn restores(&self, entry: &str, peer_file: &Path) -> [Row; 2] {
+    fn restores(&self, entry: &str, peer_file: &Path) -> [Row; 3] {
         const PEER: &str = "`age -d \\| gunzip \\| psql`";
-        let (mut table, mut whole) = (Vec::new(), Vec::new());
+        let (mut table, mut same, mut whole) = (Vec::new(), Vec::new(), Vec::new());
         for pair in 1..=self.pairs {
-            for name in ["one_table", "ours", "theirs"] {
+            for name in ["one_table", "unproven", "ours", "theirs"] {
                 self.sql(&format!("DROP DATABASE IF EXISTS {name}"));
             }
             let restore = ["restore", entry, "--execute", "--to"];
@@ -182,6 +182,8 @@ impl Bench {
                 .concat(),
             );
             self.sql("CHECKPOINT");
+            let loaded = self.restore_without_proof(entry);
+            self.sql("CHECKPOINT");
             let all = self.hubctl(&[&restore[..], &[&self.url("ours")]].concat());
             self.sql("CREATE DATABASE theirs TEMPLATE template0");
             self.sql("CHECKPOINT");
@@ -194,7 +196,12 @@ impl Bench {
                 "restore: pair {pair}: table {:.2} s, all {:.2} s, psql {:.2} s",
                 one.seconds, all.seconds, theirs.seconds
             );
+            eprintln!(
+                "restore: pair {pair}: without the proof {:.2} s",
+                loaded.seconds
+            );
             table.push((one, theirs));
+            same.push((loaded, theirs));
             whole.push((all, theirs));
         }
         let row = |work, target, pairs| Row {
@@ -206,11 +213,43 @@ impl Bench {
         [
             row("one small table out of the archive", 50.0, table),
             row(
-                "restore, analyze, census against the manifest, swap",
+                "restore, the same work as the peer (library, census off)",
                 1.3,
+                same,
+            ),
+            row(
+                "restore with its proof: every row read again and compared",
+                1.0,
                 whole,
             ),
         ]
+    }
+
+    /// What the peer does and no more. `hubctl` itself never leaves the proof out, the library may.
+    fn restore_without_proof(&self, entry: &str) -> Run {
+        let mut identities = backup::Identities::new();
+        identities
+            .add_file(self.directory.path().join("key.txt"))
+            .unwrap();
+        let unsealed = backup::open_file(Path::new(entry), &identities).unwrap();
+        let open = move || -> std::io::Result<Box<dyn pgsnap::ReadSeek>> {
+            Ok(Box::new(unsealed.reopen().unwrap()))
+        };
+        let target = self.server.database("unproven");
+        let mut options = pgsnap::RestoreOptions::default();
+        options.census = false;
+        let progress: std::sync::Arc<dyn pgsnap::Progress> =
+            std::sync::Arc::new(pgsnap::NoProgress);
+        let start = Instant::now();
+        let archive = pgsnap::Archive::open(open).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime
+            .block_on(pgsnap::restore(&archive, &target, &options, &progress))
+            .unwrap();
+        Run {
+            seconds: start.elapsed().as_secs_f64(),
+            peak_kib: 0,
+        }
     }
 
     fn row(

@@ -79,7 +79,15 @@ struct Planner {
     steps: Vec<Step>,
     /// `ADD CONSTRAINT … USING INDEX` statements waiting for their indexes.
     keys: Vec<String>,
-    foreign_keys: Vec<(String, String, u64)>,
+    foreign_keys: Vec<ForeignKey>,
+}
+
+/// A foreign key on its way: added at once, validated with the others of its table.
+struct ForeignKey {
+    table: String,
+    addition: String,
+    validation: String,
+    weight: u64,
 }
 
 impl Planner {
@@ -107,9 +115,15 @@ impl Planner {
                 self.keys.push(self.with_settings(&key));
                 return self.beside(index, weight);
             }
-            if let Some((add, validate)) = constraint.not_valid() {
+            if let Some((addition, validation)) = constraint.not_valid() {
+                let table = constraint.table.to_owned();
                 self.end_keys();
-                self.foreign_keys.push((add, validate, weight));
+                self.foreign_keys.push(ForeignKey {
+                    table,
+                    addition,
+                    validation,
+                    weight,
+                });
                 return;
             }
         }
@@ -135,18 +149,19 @@ impl Planner {
         self.steps.extend(self.keys.drain(..).map(Step::Alone));
     }
 
+    /// Validations of one table exclude each other, so each table is one statement.
     fn end_foreign_keys(&mut self) {
-        let pending = std::mem::take(&mut self.foreign_keys);
-        self.steps
-            .extend(pending.iter().map(|(add, _, _)| Step::Alone(add.clone())));
-        self.steps.extend(
-            pending
-                .into_iter()
-                .map(|(_, validate, weight)| Step::Beside {
-                    statement: validate,
-                    weight,
-                }),
-        );
+        let mut validations: BTreeMap<String, (Vec<String>, u64)> = BTreeMap::new();
+        for key in std::mem::take(&mut self.foreign_keys) {
+            self.steps.push(Step::Alone(key.addition));
+            let entry = validations.entry(key.table).or_default();
+            entry.0.push(key.validation);
+            entry.1 += key.weight;
+        }
+        for (table, (validations, weight)) in validations {
+            let statement = format!("ALTER TABLE ONLY {table} {};", validations.join(", "));
+            self.steps.push(Step::Beside { statement, weight });
+        }
     }
 
     fn finish(mut self) -> Vec<Step> {
@@ -244,7 +259,7 @@ impl<'a> Constraint<'a> {
         } = self;
         Some((
             format!("ALTER TABLE ONLY {table} ADD CONSTRAINT {name} {definition} NOT VALID;"),
-            format!("ALTER TABLE ONLY {table} VALIDATE CONSTRAINT {name};"),
+            format!("VALIDATE CONSTRAINT {name}"),
         ))
     }
 }
