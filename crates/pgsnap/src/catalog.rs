@@ -56,7 +56,6 @@ WITH config AS (
            LATERAL ROWS FROM (pg_catalog.unnest(e.extconfig), pg_catalog.unnest(e.extcondition)) AS u(relation, condition)
 )
 SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relfilenode,
-       COALESCE(pg_catalog.pg_relation_filenode(c.oid), 0::oid) AS current_filenode,
        COALESCE(am.amname = 'heap', true) AS heap,
        config.condition,
        pg_catalog.row_security_active(c.oid) AS hidden,

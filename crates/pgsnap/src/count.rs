@@ -8,7 +8,7 @@ use crate::catalog::{self, Table};
 use crate::census::{Census, SchemaFingerprint, TableCensus};
 use crate::database::Database;
 use crate::ddl::Ddl;
-use crate::digest::{Digest, Key, Tally};
+use crate::digest::{Buckets, Digest};
 use crate::dump::default_jobs;
 use crate::error::{Error, Result};
 use crate::large_object::{self, NoPieces};
@@ -160,7 +160,7 @@ async fn counts(snapshot: &Snapshot, progress: &Arc<dyn Progress>) -> Result<Vec
             rows,
             bytes: 0,
             digest: Digest::default(),
-            buckets: Tally::new(Key::WholeRow).buckets(),
+            buckets: Buckets::default(),
             with_partitions: table.with_partitions,
             filter: table.filter.clone(),
         });

@@ -3,7 +3,6 @@
 //! `libdeflater` does whole blocks about twice as fast as a streaming deflate at the same size;
 //! `docs/architecture.md` has the numbers.
 
-use flate2::Crc;
 use libdeflater::{CompressionLvl, Compressor, Decompressor};
 
 use crate::error::{Error, Result};
@@ -65,12 +64,7 @@ impl MemberDecompressor {
             return Err(Error::damaged("a member is shorter than the manifest says"));
         }
         // libdeflate ignores what follows the first gzip stream; gunzip would print it.
-        let trailer = [
-            libdeflater::crc32(&out).to_le_bytes(),
-            (raw as u32).to_le_bytes(),
-        ]
-        .concat();
-        if !member.ends_with(&trailer) {
+        if !member.ends_with(&trailer(&out)) {
             return Err(Error::damaged(
                 "a member does not end with its own checksum",
             ));
@@ -79,17 +73,22 @@ impl MemberDecompressor {
     }
 }
 
+/// How a member ends: CRC-32 and length modulo 2^32 of what it holds (RFC 1952, section 2.3.1).
+fn trailer(content: &[u8]) -> [u8; 8] {
+    let mut trailer = [0; 8];
+    trailer[..4].copy_from_slice(&libdeflater::crc32(content).to_le_bytes());
+    trailer[4..].copy_from_slice(&(content.len() as u32).to_le_bytes());
+    trailer
+}
+
 /// A member of predictable size: one stored deflate block. Only for payloads under 64 KiB.
 pub(crate) fn stored_member(payload: &[u8]) -> Vec<u8> {
     let length = u16::try_from(payload.len()).expect("callers store short payloads only");
-    let mut crc = Crc::new();
-    crc.update(payload);
     let mut member = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 1];
     member.extend_from_slice(&length.to_le_bytes());
     member.extend_from_slice(&(!length).to_le_bytes());
     member.extend_from_slice(payload);
-    member.extend_from_slice(&crc.sum().to_le_bytes());
-    member.extend_from_slice(&u32::from(length).to_le_bytes());
+    member.extend_from_slice(&trailer(payload));
     member
 }
 

@@ -64,7 +64,6 @@ pub struct ScratchServer {
     port: u16,
     tcp: bool,
     password: SecretString,
-    superuser: &'static str,
 }
 
 const SUPERUSER: &str = "postgres";
@@ -127,7 +126,6 @@ impl ScratchServer {
             port,
             tcp: options.tcp,
             password,
-            superuser: SUPERUSER,
         };
         server.wait_until_ready().await?;
         Ok(server)
@@ -140,7 +138,7 @@ impl ScratchServer {
             "host={} port={} user={} dbname=postgres",
             self.directory().display(),
             self.port,
-            self.superuser
+            SUPERUSER
         );
         Database::from_url(&url)
             .expect("the directory is ours and has no odd characters")
@@ -154,7 +152,7 @@ impl ScratchServer {
     pub fn tcp_database(&self, name: &str) -> Option<Database> {
         let url = format!(
             "host=127.0.0.1 port={} user={} dbname=postgres",
-            self.port, self.superuser
+            self.port, SUPERUSER
         );
         let database = Database::from_url(&url)
             .expect("the URL is ours")

@@ -66,31 +66,22 @@ impl Target {
     pub(crate) async fn swap(&self, restoring: &str, timeout: Duration) -> Result<Option<String>> {
         let deadline = Instant::now() + timeout;
         loop {
-            match self.try_swap(restoring).await {
-                // 55006: object in use. Our own workers may still be leaving.
-                Err(error) if error.sqlstate() == Some("55006") && Instant::now() < deadline => {
-                    let _ = self
-                        .session
-                        .execute("the end of the attempt", "ROLLBACK")
-                        .await;
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                Err(error) if error.sqlstate() == Some("55006") => {
-                    let _ = self
-                        .session
-                        .execute("the end of the attempt", "ROLLBACK")
-                        .await;
-                    return Err(self.keep_for_later(restoring).await);
-                }
-                Err(error) => {
-                    let _ = self
-                        .session
-                        .execute("the end of the attempt", "ROLLBACK")
-                        .await;
-                    return Err(error);
-                }
+            let error = match self.try_swap(restoring).await {
                 Ok(kept) => return Ok(kept),
+                Err(error) => error,
+            };
+            let _ = self
+                .session
+                .execute("the end of the attempt", "ROLLBACK")
+                .await;
+            // 55006: object in use. Our own workers may still be leaving.
+            if error.sqlstate() != Some("55006") {
+                return Err(error);
             }
+            if Instant::now() >= deadline {
+                return Err(self.keep_for_later(restoring).await);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 

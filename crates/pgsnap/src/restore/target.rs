@@ -139,7 +139,7 @@ impl Target {
         options: &RestoreOptions,
     ) -> Result<RestorePlan> {
         let state = self.state().await?;
-        let exists = state != TargetState::Absent;
+        let exists = state.exists();
         let mut plan = RestorePlan {
             server: self.label.clone(),
             database: self.name.clone(),
