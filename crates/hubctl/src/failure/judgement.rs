@@ -104,18 +104,10 @@ fn of_backup(error: &backup::Error) -> Exit {
         | E::Ambiguous { .. } => Exit::Usage,
         E::NoIdentityMatched { .. }
         | E::WrongPassphrase { .. }
-        | E::Empty { .. }
-        | E::NotAge { .. }
-        | E::HeaderDamaged { .. }
-        | E::Truncated { .. }
-        | E::EndDamaged { .. }
-        | E::Damaged { .. }
-        | E::SizeDiffers { .. }
-        | E::HashDiffers { .. }
-        | E::NotAsSealed { .. }
         | E::InvalidSidecar { .. }
         | E::NotVerified { .. }
         | E::NothingVerified { .. } => Exit::No,
+        damaged if is_sealed_damage(damaged) => Exit::No,
         _ => Exit::CouldNotAsk,
     }
 }
