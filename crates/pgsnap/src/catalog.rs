@@ -4,6 +4,10 @@
 //! The rules are `pg_dump`'s (`getTableData`, `selectDumpableObject` and
 //! `checkExtensionMembership` in `src/bin/pg_dump/pg_dump.c`).
 
+use std::collections::HashMap;
+
+use tokio_postgres::Row;
+
 use crate::census::{Column, Extension, SequenceState};
 use crate::error::{Error, Result};
 use crate::name::{TableName, quote_identifier, quote_literal};
@@ -49,17 +53,36 @@ pub(crate) struct Lockable {
 ///
 /// Relations of the database that are dumped and are no members of an extension, or are its
 /// configuration tables. `row_security_active` is asked with `row_security = off` set.
-const RELATIONS: &str = "
+/// `details` are further columns to select.
+fn relations_query(details: &str) -> String {
+    format!(
+        "
 WITH config AS (
     SELECT u.relation AS oid, u.condition
       FROM pg_catalog.pg_extension e,
            LATERAL ROWS FROM (pg_catalog.unnest(e.extconfig), pg_catalog.unnest(e.extcondition)) AS u(relation, condition)
 )
 SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relfilenode,
+       pg_catalog.row_security_active(c.oid) AS hidden,
+       pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable{details}
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
+  LEFT JOIN config ON config.oid = c.oid
+ WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+   AND (c.relpersistence = 'p' OR NOT pg_catalog.pg_is_in_recovery())
+   AND (config.oid IS NOT NULL
+        OR (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+            AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                  WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')))
+ ORDER BY n.nspname, c.relname"
+    )
+}
+
+/// What reading and loading the rows takes to know; at ten thousand tables it costs more than all the rest.
+const DETAILS: &str = ",
        COALESCE(am.amname = 'heap', true) AS heap,
        config.condition,
-       pg_catalog.row_security_active(c.oid) AS hidden,
-       pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable,
        COALESCE((SELECT pg_catalog.array_agg(a.attname ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''), '{}') AS columns,
        COALESCE((SELECT pg_catalog.array_agg(pg_catalog.format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
@@ -73,18 +96,7 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relfilenode,
             AND EXISTS (SELECT FROM pg_catalog.pg_partition_ancestors(c.oid) AS a(relid)
                   JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = a.relid
                   JOIN pg_catalog.pg_opclass o ON o.oid = ANY (p.partclass::oid[])
-                 WHERE p.partstrat = 'h' AND o.opcname = 'enum_ops')) AS load_root
-  FROM pg_catalog.pg_class c
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
-  LEFT JOIN config ON config.oid = c.oid
- WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
-   AND (c.relpersistence = 'p' OR NOT pg_catalog.pg_is_in_recovery())
-   AND (config.oid IS NOT NULL
-        OR (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-            AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-                  WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')))
- ORDER BY n.nspname, c.relname";
+                 WHERE p.partstrat = 'h' AND o.opcname = 'enum_ops')) AS load_root";
 
 /// The relations as one query saw them.
 pub(crate) struct Relations {
@@ -98,39 +110,25 @@ impl Relations {
     /// # Errors
     /// [`Error::RowSecurity`] and [`Error::NotReadable`] name every table concerned at once.
     pub(crate) async fn read(session: &Session) -> Result<Self> {
-        let rows = session
-            .rows("reading the list of tables", RELATIONS, &[])
-            .await?;
-        let mut lockable = Vec::new();
-        let mut hidden = Vec::new();
-        let mut unreadable = Vec::new();
-        for row in &rows {
-            let name = readable_name(row)?;
-            // A policy on a partitioned root hides nothing: the partitions are read themselves.
-            if row.get("hidden") && row.get::<_, String>("relkind") == "r" {
-                hidden.push(name.to_string());
-            }
-            if !row.get::<_, bool>("readable") {
-                unreadable.push(name.to_string());
-            }
-            lockable.push(Lockable {
-                oid: row.get("oid"),
-                name,
-                filenode: row.get("relfilenode"),
-            });
-        }
-        if !unreadable.is_empty() {
-            return Err(Error::NotReadable {
-                objects: unreadable,
-            });
-        }
-        if !hidden.is_empty() {
-            return Err(Error::RowSecurity { tables: hidden });
-        }
+        let rows = Self::rows(session, DETAILS).await?;
         Ok(Self {
-            lockable,
+            lockable: lockable(&rows)?,
             tables: tables(&rows),
         })
+    }
+
+    /// Only what must be locked.
+    ///
+    /// # Errors
+    /// As [`Relations::read`].
+    pub(crate) async fn lockable(session: &Session) -> Result<Vec<Lockable>> {
+        lockable(&Self::rows(session, "").await?)
+    }
+
+    async fn rows(session: &Session, details: &str) -> Result<Vec<Row>> {
+        session
+            .rows("reading the list of tables", &relations_query(details), &[])
+            .await
     }
 
     /// Asks for the size of every part. Relations must be locked, or they may be gone.
@@ -144,7 +142,7 @@ impl Relations {
         let rows = session
             .rows("measuring the tables", SIZES, &[&oids])
             .await?;
-        let sizes: std::collections::HashMap<u32, (i64, i64)> = rows
+        let sizes: HashMap<u32, (i64, i64)> = rows
             .iter()
             .map(|row| {
                 (
@@ -167,8 +165,39 @@ impl Relations {
     }
 }
 
+/// What must be locked, if all of it can be read whole.
+fn lockable(rows: &[Row]) -> Result<Vec<Lockable>> {
+    let mut lockable = Vec::with_capacity(rows.len());
+    let mut hidden = Vec::new();
+    let mut unreadable = Vec::new();
+    for row in rows {
+        let name = readable_name(row)?;
+        // A policy on a partitioned root hides nothing: the partitions are read themselves.
+        if row.get("hidden") && row.get::<_, String>("relkind") == "r" {
+            hidden.push(name.to_string());
+        }
+        if !row.get::<_, bool>("readable") {
+            unreadable.push(name.to_string());
+        }
+        lockable.push(Lockable {
+            oid: row.get("oid"),
+            name,
+            filenode: row.get("relfilenode"),
+        });
+    }
+    if !unreadable.is_empty() {
+        return Err(Error::NotReadable {
+            objects: unreadable,
+        });
+    }
+    if !hidden.is_empty() {
+        return Err(Error::RowSecurity { tables: hidden });
+    }
+    Ok(lockable)
+}
+
 /// In an SQL_ASCII database a name may be any bytes; such a one cannot be handled, and must be said.
-fn readable_name(row: &tokio_postgres::Row) -> Result<TableName> {
+fn readable_name(row: &Row) -> Result<TableName> {
     match (
         row.try_get::<_, String>("nspname"),
         row.try_get::<_, String>("relname"),
@@ -180,32 +209,33 @@ fn readable_name(row: &tokio_postgres::Row) -> Result<TableName> {
     }
 }
 
-fn tables(rows: &[tokio_postgres::Row]) -> Vec<Table> {
-    let name_of = |row: &tokio_postgres::Row| {
+fn tables(rows: &[Row]) -> Vec<Table> {
+    let name_of = |row: &Row| {
         TableName::new(
             row.get::<_, String>("nspname"),
             row.get::<_, String>("relname"),
         )
     };
-    let part_of = |row: &tokio_postgres::Row| Part {
+    let part_of = |row: &Row| Part {
         oid: row.get("oid"),
         name: name_of(row),
         size: 0,
         total_size: 0,
         heap: row.get("heap"),
     };
+    let is_leaf = |row: &Row| row.get::<_, String>("relkind") == "r";
+    let mut through_root: HashMap<u32, Vec<Part>> = HashMap::new();
+    for row in rows.iter().filter(|row| is_leaf(row)) {
+        if let Some(root) = row.get("load_root") {
+            through_root.entry(root).or_default().push(part_of(row));
+        }
+    }
     let mut tables = Vec::new();
     for row in rows {
-        let oid: u32 = row.get("oid");
-        let is_leaf = row.get::<_, String>("relkind") == "r";
-        let through: Vec<Part> = rows
-            .iter()
-            .filter(|leaf| {
-                leaf.get::<_, Option<u32>>("load_root") == Some(oid)
-                    && leaf.get::<_, String>("relkind") == "r"
-            })
-            .map(part_of)
-            .collect();
+        let is_leaf = is_leaf(row);
+        let through = through_root
+            .remove(&row.get::<_, u32>("oid"))
+            .unwrap_or_default();
         let parts = match (is_leaf, row.get::<_, Option<u32>>("load_root")) {
             (true, None) => vec![part_of(row)],
             (false, _) if !through.is_empty() => through,

@@ -71,18 +71,22 @@ pub async fn census(
         align_columns(&mut snapshot.tables, like);
     }
     progress.begin(Phase::Census, scan::expected(&snapshot.tables));
-    let tables = if options.content {
-        scan(&snapshot, options.jobs, "census", progress, || Discard).await?
-    } else {
-        counts(&snapshot, progress).await?
+    let rows = async {
+        if options.content {
+            scan(&snapshot, options.jobs, "census", progress, || Discard).await
+        } else {
+            counts(&snapshot, progress).await
+        }
     };
+    let (tables, schema) =
+        tokio::try_join!(rows, fingerprint(database, &snapshot, options, progress))?;
     let census = Census {
         tables,
         large_objects: large_object::read(&snapshot.leader, &mut NoPieces).await?,
         sequences: catalog::sequences(&snapshot.leader).await?,
         extensions: catalog::extensions(&snapshot.leader).await?,
         locale: snapshot.facts.locale.clone(),
-        schema: fingerprint(database, &snapshot, options, progress).await?,
+        schema,
         content: options.content,
     };
     snapshot.finish().await?;

@@ -60,9 +60,9 @@ async fn stuck(leader: &Session, name: &str, lock_timeout: Duration) -> Error {
 }
 
 /// Settings of the session that change how definitions print, and that `pg_dump` leaves as the role or
-/// database has them.
+/// database has them. Its queries are large by the planner's estimate, and compiling them takes longer than running them.
 fn options(database: &Database) -> String {
-    const FIXED: &str = "-c TimeZone=UTC -c bytea_output=hex -c quote_all_identifiers=off -c lc_monetary=C -c xmlbinary=base64";
+    const FIXED: &str = "-c TimeZone=UTC -c bytea_output=hex -c quote_all_identifiers=off -c lc_monetary=C -c xmlbinary=base64 -c jit=off";
     format!("{} {FIXED}", database.options().unwrap_or_default())
 }
 
@@ -97,12 +97,19 @@ impl Ddl {
             archive = output(command, b"") => archive.map_err(lock_hint)?,
             error = stuck(&snapshot.leader, &name, lock_timeout) => return Err(error),
         };
-        let pre_data = list(tool, &archive, "pre-data").await?;
+        let (pre_data, post_data) = tokio::try_join!(
+            list(tool, &archive, "pre-data"),
+            list(tool, &archive, "post-data")
+        )?;
         let (before, privileges) = split(&pre_data);
-        let after = privileges + &list(tool, &archive, "post-data").await?;
+        let after = privileges + &post_data;
+        let (pre_data, post_data) = tokio::try_join!(
+            print(tool, &archive, &before),
+            print(tool, &archive, &after)
+        )?;
         Ok(Self {
-            pre_data: print(tool, &archive, &before).await?,
-            post_data: print(tool, &archive, &after).await?,
+            pre_data,
+            post_data,
         })
     }
 

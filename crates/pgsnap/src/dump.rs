@@ -1,17 +1,20 @@
 //! A dump: every row of one snapshot, counted, digested and compressed while it streams by.
 
+mod members;
+mod packer;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 
-use crate::archive::{COPY_BEGIN, COPY_END, copy_in_statement, manifest_text, pointer_member};
+use self::members::{Members, Packed};
+use self::packer::Packer;
+use crate::archive::{COPY_BEGIN, copy_in_statement, manifest_text, pointer_member};
 use crate::catalog;
-use crate::census::Census;
+use crate::census::{Census, TableCensus};
 use crate::database::Database;
 use crate::ddl::Ddl;
 use crate::digest::Digest;
@@ -19,9 +22,9 @@ use crate::error::{Error, Result};
 use crate::facts::{self, Facts};
 use crate::gzip::MemberCompressor;
 use crate::large_object::{self, PieceSink};
-use crate::manifest::{FORMAT, Manifest, Member, MemberKind, Source};
+use crate::manifest::{FORMAT, Manifest, MemberKind, Source};
 use crate::progress::{Phase, Progress, Work};
-use crate::scan::{self, RowSink, scan};
+use crate::scan::{self, scan};
 use crate::script;
 use crate::snapshot::Snapshot;
 use crate::tools::PgDump;
@@ -74,9 +77,9 @@ pub async fn dump<W: Write + Send + 'static>(
     options: &DumpOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<(W, Manifest)> {
-    let (members, received) = mpsc::channel(options.jobs.max(1));
-    let writing = tokio::task::spawn_blocking(move || write_members(writer, received));
-    let dumped = dump_members(source, &members, options, progress).await;
+    let (opening, members, received) = members::channel();
+    let writing = tokio::task::spawn_blocking(move || members::write(writer, received));
+    let dumped = dump_members(source, opening, &members, options, progress).await;
     drop(members);
     let written = writing.await.map_err(|_| Error::WorkerDied {
         what: "writing the archive".into(),
@@ -93,47 +96,6 @@ pub async fn dump<W: Write + Send + 'static>(
             what: "writing the manifest".into(),
         })?
         .map_err(|source| Error::Write { source })
-}
-
-/// A compressed member on its way to the writer.
-struct Packed {
-    kind: MemberKind,
-    table: Option<usize>,
-    rows: Option<u64>,
-    raw: u64,
-    hash: Option<Digest>,
-    bytes: Vec<u8>,
-}
-
-fn write_members<W: Write>(
-    mut writer: W,
-    mut received: mpsc::Receiver<Packed>,
-) -> io::Result<(W, Vec<Member>)> {
-    let mut index = Vec::new();
-    let mut offset = 0;
-    while let Some(packed) = received.blocking_recv() {
-        writer.write_all(&packed.bytes)?;
-        let length = packed.bytes.len() as u64;
-        let Packed {
-            kind,
-            table,
-            rows,
-            raw,
-            hash,
-            ..
-        } = packed;
-        index.push(Member {
-            kind,
-            offset,
-            length,
-            raw,
-            hash,
-            table,
-            rows,
-        });
-        offset += length;
-    }
-    Ok((writer, index))
 }
 
 fn write_manifest<W: Write>(mut writer: W, manifest: Manifest) -> io::Result<(W, Manifest)> {
@@ -154,7 +116,8 @@ fn write_manifest<W: Write>(mut writer: W, manifest: Manifest) -> io::Result<(W,
 /// Sends every member but the manifest; returns a manifest whose index is still empty.
 async fn dump_members(
     source: &Database,
-    members: &mpsc::Sender<Packed>,
+    opening: oneshot::Sender<Vec<Packed>>,
+    members: &Members,
     options: &DumpOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<Manifest> {
@@ -163,12 +126,70 @@ async fn dump_members(
     let facts = snapshot.facts.clone();
     let tool = PgDump::find(facts.server_major(), &options.bin_directories).await?;
 
-    progress.begin(Phase::Schema, Work::default());
-    let ddl = Ddl::read(source, &tool, &snapshot, options.lock_timeout).await?;
-    send_text(members, MemberKind::Prologue, script::prologue(&facts)).await?;
-    send_text(members, MemberKind::PreData, ddl.pre_data.clone()).await?;
-
     progress.begin(Phase::Dump, scan::expected(&snapshot.tables));
+    let definitions = async {
+        let ddl = Ddl::read(source, &tool, &snapshot, options.lock_timeout).await?;
+        send_opening(opening, &facts, &ddl).await?;
+        let schema = ddl.fingerprint(&tool, facts.server_major());
+        Ok((ddl.post_data, schema))
+    };
+    let rows = read_rows(&snapshot, members, options, progress);
+    let ((post_data, schema), tables) = tokio::try_join!(definitions, rows)?;
+
+    let (large_objects, privileges) =
+        dump_large_objects(&snapshot, &tool, members, options).await?;
+    let sequences = catalog::sequences(&snapshot.leader).await?;
+    let setvals = sequences.iter().map(catalog::setval).collect();
+    for (kind, text) in [
+        (MemberKind::Sequences, setvals),
+        (MemberKind::Check, script::check_block(&tables)),
+        (MemberKind::PostData, post_data),
+        (MemberKind::LargeObjects, privileges),
+        (MemberKind::Epilogue, script::epilogue().to_owned()),
+    ] {
+        members.send_text(kind, text).await?;
+    }
+
+    let census = Census {
+        tables,
+        sequences,
+        large_objects,
+        extensions: catalog::extensions(&snapshot.leader).await?,
+        locale: facts.locale.clone(),
+        schema: Some(schema),
+        content: true,
+    };
+    let manifest = Manifest {
+        format: FORMAT.to_owned(),
+        writer: concat!("pgsnap ", env!("CARGO_PKG_VERSION")).to_owned(),
+        taken_at: facts.now.clone(),
+        source: provenance(&snapshot, facts, &tool).await?,
+        census,
+        members: Vec::new(),
+    };
+    snapshot.finish().await?;
+    Ok(manifest)
+}
+
+/// What stands before the rows.
+async fn send_opening(
+    opening: oneshot::Sender<Vec<Packed>>,
+    facts: &Facts,
+    ddl: &Ddl,
+) -> Result<()> {
+    let prologue = Packed::text(MemberKind::Prologue, script::prologue(facts)).await?;
+    let pre_data = Packed::text(MemberKind::PreData, ddl.pre_data.clone()).await?;
+    opening
+        .send(prologue.into_iter().chain(pre_data).collect())
+        .map_err(|_| members::writer_gone())
+}
+
+async fn read_rows(
+    snapshot: &Snapshot,
+    members: &Members,
+    options: &DumpOptions,
+    progress: &Arc<dyn Progress>,
+) -> Result<Vec<TableCensus>> {
     let heads: Arc<Vec<String>> = Arc::new(
         snapshot
             .tables
@@ -182,41 +203,7 @@ async fn dump_members(
             .collect(),
     );
     let packer = || Packer::new(Arc::clone(&heads), members.clone(), options);
-    let tables = scan(&snapshot, options.jobs, "dump", progress, packer).await?;
-
-    let (large_objects, privileges) =
-        dump_large_objects(&snapshot, &tool, members, options).await?;
-    let sequences = catalog::sequences(&snapshot.leader).await?;
-    send_text(
-        members,
-        MemberKind::Sequences,
-        sequences.iter().map(catalog::setval).collect(),
-    )
-    .await?;
-    send_text(members, MemberKind::Check, script::check_block(&tables)).await?;
-    send_text(members, MemberKind::PostData, ddl.post_data.clone()).await?;
-    send_text(members, MemberKind::LargeObjects, privileges).await?;
-    send_text(members, MemberKind::Epilogue, script::epilogue().to_owned()).await?;
-
-    let census = Census {
-        tables,
-        sequences,
-        large_objects,
-        extensions: catalog::extensions(&snapshot.leader).await?,
-        locale: facts.locale.clone(),
-        schema: Some(ddl.fingerprint(&tool, facts.server_major())),
-        content: true,
-    };
-    let manifest = Manifest {
-        format: FORMAT.to_owned(),
-        writer: concat!("pgsnap ", env!("CARGO_PKG_VERSION")).to_owned(),
-        taken_at: facts.now.clone(),
-        source: provenance(&snapshot, facts, &tool).await?,
-        census,
-        members: Vec::new(),
-    };
-    snapshot.finish().await?;
-    Ok(manifest)
+    scan(snapshot, options.jobs, "dump", progress, packer).await
 }
 
 async fn provenance(snapshot: &Snapshot, facts: Facts, tool: &PgDump) -> Result<Source> {
@@ -247,19 +234,17 @@ async fn provenance(snapshot: &Snapshot, facts: Facts, tool: &PgDump) -> Result<
 async fn dump_large_objects(
     snapshot: &Snapshot,
     tool: &PgDump,
-    members: &mpsc::Sender<Packed>,
+    members: &Members,
     options: &DumpOptions,
 ) -> Result<(crate::census::LargeObjects, String)> {
     /// The first `pg_dump` that keeps the definitions of large objects in the data section.
     const DEFINITIONS_MOVED: u32 = 17;
     let mut privileges = String::new();
     if tool.major >= DEFINITIONS_MOVED {
-        send_text(
-            members,
-            MemberKind::LargeObjects,
-            large_object::definitions(&snapshot.leader).await?,
-        )
-        .await?;
+        let definitions = large_object::definitions(&snapshot.leader).await?;
+        members
+            .send_text(MemberKind::LargeObjects, definitions)
+            .await?;
         privileges = large_object::privileges(&snapshot.leader).await?;
     }
     let mut writer = LargeObjectWriter {
@@ -273,19 +258,16 @@ async fn dump_large_objects(
 }
 
 struct LargeObjectWriter {
-    members: mpsc::Sender<Packed>,
+    members: Members,
     block: String,
     block_size: usize,
 }
 
 impl LargeObjectWriter {
     async fn flush(&mut self) -> Result<()> {
-        send_text(
-            &self.members,
-            MemberKind::LargeObjects,
-            std::mem::take(&mut self.block),
-        )
-        .await
+        self.members
+            .send_text(MemberKind::LargeObjects, std::mem::take(&mut self.block))
+            .await
     }
 }
 
@@ -300,128 +282,5 @@ impl PieceSink for LargeObjectWriter {
         } else {
             Ok(())
         }
-    }
-}
-
-/// Sends a member of SQL text. An empty text makes no member.
-async fn send_text(members: &mpsc::Sender<Packed>, kind: MemberKind, text: String) -> Result<()> {
-    const LEVEL: u8 = 6;
-    if text.trim().is_empty() {
-        return Ok(());
-    }
-    let members = members.clone();
-    let packing = tokio::task::spawn_blocking(move || {
-        let bytes = MemberCompressor::new(LEVEL).compress(text.as_bytes());
-        let hash = Some(Digest::of(text.as_bytes()));
-        let packed = Packed {
-            kind,
-            table: None,
-            rows: None,
-            raw: text.len() as u64,
-            hash,
-            bytes,
-        };
-        members.blocking_send(packed).map_err(|_| writer_gone())
-    });
-    packing.await.map_err(|_| Error::WorkerDied {
-        what: "compressing".into(),
-    })?
-}
-
-fn writer_gone() -> Error {
-    Error::WorkerDied {
-        what: "writing the archive".into(),
-    }
-}
-
-/// Gathers rows of one table into blocks and compresses them beside the reading.
-struct Packer {
-    heads: Arc<Vec<String>>,
-    members: mpsc::Sender<Packed>,
-    block_size: usize,
-    block: Vec<u8>,
-    rows: u64,
-    /// Compressor and spare buffer, while no compression is under way.
-    idle: Option<Spare>,
-    busy: Option<JoinHandle<Result<Spare>>>,
-}
-
-/// A compressor and an empty buffer.
-type Spare = (MemberCompressor, Vec<u8>);
-
-impl Packer {
-    fn new(heads: Arc<Vec<String>>, members: mpsc::Sender<Packed>, options: &DumpOptions) -> Self {
-        let idle = Some((MemberCompressor::new(options.level), Vec::new()));
-        Self {
-            heads,
-            members,
-            block_size: options.block_size,
-            block: Vec::new(),
-            rows: 0,
-            idle,
-            busy: None,
-        }
-    }
-
-    /// Waits for the compression under way, if any.
-    async fn settle(&mut self) -> Result<()> {
-        if let Some(busy) = self.busy.take() {
-            let settled = busy.await.map_err(|_| Error::WorkerDied {
-                what: "compressing".into(),
-            })?;
-            self.idle = Some(settled?);
-        }
-        Ok(())
-    }
-
-    async fn flush(&mut self, table: usize) -> Result<()> {
-        if self.block.is_empty() {
-            return Ok(());
-        }
-        self.settle().await?;
-        let (mut compressor, spare) = self.idle.take().expect("settled just above");
-        let mut block = std::mem::replace(&mut self.block, spare);
-        let rows = std::mem::take(&mut self.rows);
-        let members = self.members.clone();
-        self.busy = Some(tokio::task::spawn_blocking(move || {
-            block.extend_from_slice(COPY_END.as_bytes());
-            let bytes = compressor.compress(&block);
-            let raw = block.len() as u64;
-            let packed = Packed {
-                kind: MemberKind::Data,
-                table: Some(table),
-                rows: Some(rows),
-                raw,
-                hash: None,
-                bytes,
-            };
-            members.blocking_send(packed).map_err(|_| writer_gone())?;
-            block.clear();
-            Ok((compressor, block))
-        }));
-        Ok(())
-    }
-}
-
-impl RowSink for Packer {
-    async fn rows(&mut self, table: usize, rows: Bytes) -> Result<()> {
-        if self.block.is_empty() {
-            self.block.extend_from_slice(self.heads[table].as_bytes());
-        }
-        self.block.extend_from_slice(&rows);
-        self.rows += memchr::memchr_iter(b'\n', &rows).count() as u64;
-        if self.block.len() >= self.block_size {
-            self.flush(table).await
-        } else {
-            Ok(())
-        }
-    }
-
-    async fn end_of_piece(&mut self, table: usize) -> Result<()> {
-        self.flush(table).await
-    }
-
-    async fn finish(mut self) -> Result<()> {
-        self.settle().await
     }
 }

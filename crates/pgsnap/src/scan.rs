@@ -56,11 +56,14 @@ impl RowSink for Discard {
     }
 }
 
+/// What a worker takes at a time: one piece of a big table, or many small tables.
+type Group = Vec<Piece>;
+
 struct Shared {
     tables: Vec<Table>,
-    queue: Mutex<VecDeque<Piece>>,
+    queue: Mutex<VecDeque<Group>>,
     tallies: Tallies,
-    lock_per_piece: bool,
+    lock_per_group: bool,
     progress: Arc<dyn Progress>,
 }
 
@@ -72,16 +75,16 @@ pub(crate) async fn scan<S: RowSink>(
     progress: &Arc<dyn Progress>,
     mut sink: impl FnMut() -> S,
 ) -> Result<Vec<TableCensus>> {
-    let queue = pieces(&snapshot.tables);
+    let queue = groups(pieces(&snapshot.tables));
     let mut counts = vec![0; snapshot.tables.len()];
-    for piece in &queue {
+    for piece in queue.iter().flatten() {
         counts[piece.table] += 1;
     }
     let shared = Arc::new(Shared {
         tallies: Tallies::new(counts),
         queue: Mutex::new(queue),
         tables: snapshot.tables.clone(),
-        lock_per_piece: !snapshot.locks_eagerly(),
+        lock_per_group: !snapshot.locks_eagerly(),
         progress: Arc::clone(progress),
     });
     let mut workers = JoinSet::new();
@@ -107,7 +110,7 @@ pub(crate) async fn scan<S: RowSink>(
 
 /// Big tables first, in pieces of consecutive pages, so that the last minutes are not one
 /// worker's.
-fn pieces(tables: &[Table]) -> VecDeque<Piece> {
+fn pieces(tables: &[Table]) -> Vec<(i64, Piece)> {
     let mut pieces: Vec<(i64, Piece)> = Vec::new();
     for (index, table) in tables.iter().enumerate() {
         for (part_index, part) in table.parts.iter().enumerate() {
@@ -141,18 +144,45 @@ fn pieces(tables: &[Table]) -> VecDeque<Piece> {
         }
     }
     pieces.sort_by_key(|(size, _)| std::cmp::Reverse(*size));
-    pieces.into_iter().map(|(_, piece)| piece).collect()
+    pieces
+}
+
+/// Puts small tables together, to lock them with one statement.
+fn groups(pieces: Vec<(i64, Piece)>) -> VecDeque<Group> {
+    const TABLES: usize = 64;
+    const SMALL: i64 = 1 << 20;
+    let mut groups: VecDeque<Group> = VecDeque::new();
+    let mut open = false;
+    for (size, piece) in pieces {
+        let is_small = size <= SMALL;
+        match groups.back_mut() {
+            Some(group) if open && group.len() < TABLES => group.push(piece),
+            _ => groups.push_back(vec![piece]),
+        }
+        open = is_small;
+    }
+    groups
 }
 
 async fn work<S: RowSink>(session: Session, shared: Arc<Shared>, mut sink: S) -> Result<()> {
     loop {
-        let piece = shared
+        let group = shared
             .queue
             .lock()
             .expect("no worker panics while it holds the queue")
             .pop_front();
-        let Some(piece) = piece else { break };
-        read_piece(&session, &shared, &piece, &mut sink).await?;
+        let Some(group) = group else { break };
+        if shared.lock_per_group {
+            let parts = group
+                .iter()
+                .map(|piece| &shared.tables[piece.table].parts[piece.part].name);
+            session
+                .execute("locking tables", &lock_statement(parts))
+                .await?;
+        }
+        for piece in &group {
+            read_piece(&session, &shared, piece, &mut sink).await?;
+        }
     }
     sink.finish().await?;
     // A COPY stream ends before its final message is read; asking something proves that no error
@@ -177,14 +207,6 @@ async fn read_piece<S: RowSink>(
     let table = &shared.tables[piece.table];
     let part = &table.parts[piece.part];
     let context = format!("reading {}", part.name);
-    if shared.lock_per_piece {
-        session
-            .execute(
-                &format!("locking {}", part.name),
-                &lock_statement(&part.name),
-            )
-            .await?;
-    }
     let mut stream = pin!(
         session
             .copy_out(&context, &table.copy_out(part, piece.pages))
@@ -297,7 +319,7 @@ mod tests {
     fn a_big_table_is_read_in_pieces_that_leave_no_page_out() {
         let pieces: Vec<_> = pieces(&[table(PAGES_PER_PIECE * 3 + 1, true)])
             .into_iter()
-            .map(|piece| piece.pages.unwrap())
+            .map(|(_, piece)| piece.pages.unwrap())
             .collect();
         assert_eq!(pieces.len(), 4);
         assert_eq!(pieces[0].0, 0);
@@ -314,9 +336,18 @@ mod tests {
     fn other_access_methods_and_small_tables_are_read_whole() {
         assert!(
             pieces(&[table(PAGES_PER_PIECE * 3, false)])[0]
+                .1
                 .pages
                 .is_none()
         );
-        assert!(pieces(&[table(10, true)])[0].pages.is_none());
+        assert!(pieces(&[table(10, true)])[0].1.pages.is_none());
+    }
+
+    #[test]
+    fn small_tables_are_read_in_groups_and_big_ones_alone() {
+        let mut tables = vec![table(PAGES_PER_PIECE * 3, true)];
+        tables.extend((0..100).map(|_| table(1, true)));
+        let sizes: Vec<_> = groups(pieces(&tables)).iter().map(Vec::len).collect();
+        assert_eq!(sizes, [1, 1, 1, 64, 36]);
     }
 }

@@ -12,6 +12,7 @@ use crate::catalog::{Lockable, Relations, Table};
 use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::facts::Facts;
+use crate::name::TableName;
 use crate::session::Session;
 
 /// How often taking the snapshot is tried while tables come and go.
@@ -127,13 +128,13 @@ async fn try_take(
     leader: &Session,
     lock_timeout: Duration,
 ) -> Result<std::result::Result<(Relations, String), String>> {
-    let before = Relations::read(leader).await?;
+    let before = Relations::lockable(leader).await?;
     let begin = format!(
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = {}",
         lock_timeout.as_millis()
     );
     leader.execute("the start of the snapshot", &begin).await?;
-    for statement in lock_statements(&before.lockable, "") {
+    for statement in lock_statements(&before, "") {
         match leader.execute("locking the tables", &statement).await {
             Ok(()) => {}
             // A table was dropped or renamed since the list was read.
@@ -154,7 +155,7 @@ async fn try_take(
         .await?
         .get(0);
     let mut after = Relations::read(leader).await?;
-    if let Some(change) = difference(&before.lockable, &after.lockable) {
+    if let Some(change) = difference(&before, &after.lockable) {
         return Ok(Err(change));
     }
     after.measure(leader).await?;
@@ -180,29 +181,28 @@ fn difference(before: &[Lockable], after: &[Lockable]) -> Option<String> {
 fn lock_statements(relations: &[Lockable], suffix: &str) -> Vec<String> {
     relations
         .chunks(LOCK_BATCH)
-        .map(|batch| {
-            let names = batch
-                .iter()
-                .map(|relation| format!("ONLY {}", relation.name.quoted()))
-                .collect::<Vec<_>>()
-                .join(", ");
-            format!("LOCK TABLE {names} IN ACCESS SHARE MODE{suffix}")
-        })
+        .map(|batch| lock(batch.iter().map(|relation| &relation.name), suffix))
         .collect()
 }
 
-/// The statement with which a worker locks one relation if it did not lock all at its start.
-pub(crate) fn lock_statement(relation: &crate::name::TableName) -> String {
+/// The statement with which a worker locks what it reads next if it did not lock all at its start.
+pub(crate) fn lock_statement<'a>(relations: impl Iterator<Item = &'a TableName>) -> String {
+    lock(relations, " NOWAIT")
+}
+
+fn lock<'a>(relations: impl Iterator<Item = &'a TableName>, suffix: &str) -> String {
+    let names: Vec<String> = relations
+        .map(|name| format!("ONLY {}", name.quoted()))
+        .collect();
     format!(
-        "LOCK TABLE ONLY {} IN ACCESS SHARE MODE NOWAIT",
-        relation.quoted()
+        "LOCK TABLE {} IN ACCESS SHARE MODE{suffix}",
+        names.join(", ")
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::name::TableName;
 
     fn relation(oid: u32, name: &str, filenode: u32) -> Lockable {
         Lockable {
