@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinSet;
 
+use crate::census::TableCensus;
 use crate::database::Database;
 use crate::error::{Error, Result};
-use crate::manifest::Manifest;
 use crate::name::TableName;
 use crate::progress::{Phase, Progress, Work};
 use crate::restore::RestoreOptions;
@@ -29,11 +29,9 @@ pub(crate) enum Step {
 }
 
 /// Cuts the section into steps.
-pub(crate) fn plan(text: &str, manifest: &Manifest, options: &RestoreOptions) -> Vec<Step> {
+pub(crate) fn plan(text: &str, tables: &[TableCensus], options: &RestoreOptions) -> Vec<Step> {
     let mut planner = Planner {
-        sizes: manifest
-            .census
-            .tables
+        sizes: tables
             .iter()
             .filter(|table| !table.with_partitions)
             .map(|table| (table.name.quoted(), table.bytes))

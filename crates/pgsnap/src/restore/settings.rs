@@ -2,7 +2,7 @@
 //! privileges, connection limit.
 
 use crate::error::{Error, Result};
-use crate::manifest::{DatabasePrivilege, Manifest};
+use crate::manifest::{DatabasePrivilege, Source};
 use crate::name::{quote_identifier, quote_literal};
 use crate::restore::swap::comment_statement;
 use crate::restore::target::Target;
@@ -23,11 +23,11 @@ const LISTS: &[&str] = &[
 pub(crate) async fn apply(
     target: &Target,
     database: &str,
-    manifest: &Manifest,
+    source: &Source,
     whole: bool,
 ) -> Result<()> {
     let statements = if whole {
-        statements(database, manifest)?
+        statements(database, source)?
     } else {
         vec![default_privileges(database)]
     };
@@ -40,9 +40,8 @@ pub(crate) async fn apply(
     Ok(())
 }
 
-fn statements(database: &str, manifest: &Manifest) -> Result<Vec<String>> {
+fn statements(database: &str, source: &Source) -> Result<Vec<String>> {
     let name = quote_identifier(database);
-    let source = &manifest.source;
     let mut statements = vec![format!(
         "ALTER DATABASE {name} CONNECTION LIMIT {}",
         source.connection_limit
