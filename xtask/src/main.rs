@@ -10,6 +10,7 @@ mod bench;
 mod ci;
 mod demo;
 mod project;
+mod servers;
 mod setup;
 mod test;
 mod tidy;
@@ -35,6 +36,8 @@ enum Task {
     Bench(bench::Args),
     /// Install what the demo and the tests need: PostgreSQL, age, an SSH server
     Setup,
+    /// Fetch servers of every supported version of PostgreSQL, for the tests
+    Servers(servers::Args),
     /// Check the rules that the compiler and clippy cannot
     Tidy,
     /// Run everything that a change has to pass
@@ -47,12 +50,14 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(args),
         Task::Bench(args) => bench::run(args),
         Task::Setup => setup::run(),
+        Task::Servers(args) => servers::run(args),
         Task::Tidy => tidy::run(),
         Task::Ci => ci::run(),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         // As hubctl: 3 means that something needed could not be asked or is not there.
-        ExitCode::from(if error.is::<setup::Missing>() { 3 } else { 1 })
+        let is_absent = error.is::<setup::Missing>() || error.is::<servers::Unavailable>();
+        ExitCode::from(if is_absent { 3 } else { 1 })
     })
 }

@@ -51,7 +51,37 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
 ///
 /// Fails with [`Missing`] where that is not possible.
 pub(crate) fn ensure() -> anyhow::Result<()> {
-    let packages = missing_packages(&program_directories());
+    obtain(|| missing_packages(&program_directories()))
+}
+
+/// Installs the Debian packages of programs that are not found: pairs of a program and its package.
+pub(crate) fn ensure_programs(programs: &[(&str, &'static str)]) -> anyhow::Result<()> {
+    obtain(|| {
+        let directories = program_directories();
+        let is_missing = |program: &str| {
+            !directories
+                .iter()
+                .any(|directory| directory.join(program).is_file())
+        };
+        programs
+            .iter()
+            .filter(|(program, _)| is_missing(program))
+            .map(|(_, package)| *package)
+            .collect()
+    })
+}
+
+/// Installs a Debian package unless a file of it is there.
+pub(crate) fn ensure_file(file: &str, package: &'static str) -> anyhow::Result<()> {
+    obtain(|| {
+        let is_missing = !Path::new(file).exists();
+        is_missing.then_some(package).into_iter().collect()
+    })
+}
+
+/// Installs what is missing, and asks again.
+fn obtain(missing: impl Fn() -> Vec<&'static str>) -> anyhow::Result<()> {
+    let packages = missing();
     if packages.is_empty() {
         return Ok(());
     }
@@ -61,7 +91,7 @@ pub(crate) fn ensure() -> anyhow::Result<()> {
     };
     eprintln!("Installing {} …", packages.join(", "));
     let status = install(apt, &packages)?;
-    let packages = missing_packages(&program_directories());
+    let packages = missing();
     if packages.is_empty() {
         return Ok(());
     }

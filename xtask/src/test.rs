@@ -1,13 +1,18 @@
-//! `cargo xtask test`: all tests, after installing what they need.
+//! `cargo xtask test`: all tests, after installing what they need; and those of `pgsnap` against every supported version
+//! of PostgreSQL.
 
 use std::process::ExitCode;
 
-use xshell::cmd;
+use xshell::{Cmd, Shell, cmd};
 
+use crate::servers::{self, BUNDLES, Bundle, MUSL, Server};
 use crate::{project, setup};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    /// Run only the tests of `pgsnap`, against these versions of PostgreSQL: such as 14,18
+    #[arg(long, value_delimiter = ',', value_parser = servers::bundle)]
+    pg: Vec<&'static Bundle>,
     /// Passed on to `cargo test`, such as `--package NAME` or a part of a test's name
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
@@ -16,9 +21,172 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     setup::ensure()?;
     let shell = project::shell()?;
+    let mut report = Report::default();
+    let is_everything = args.pg.is_empty() && args.arguments.is_empty();
+    let musl = musl(is_everything, &mut report);
+    if args.pg.is_empty() {
+        let server = match servers::installed_major() {
+            Some(major) => format!("PostgreSQL {major}, as installed"),
+            None => "PostgreSQL, as installed".to_owned(),
+        };
+        let code = project::run(with_musl(workspace(&shell, &args.arguments), musl.as_ref()))?;
+        report.ran(
+            format!("{server}: all tests{}", chosen(&args.arguments)),
+            code,
+        );
+    }
+    for bundle in versions(&args) {
+        match servers::ensure(bundle) {
+            Ok(server) => {
+                let command = against(&shell, &server, &args.arguments)?;
+                let code = project::run(with_musl(command, musl.as_ref()))?;
+                let what = format!(
+                    "PostgreSQL {}: tests of pgsnap{}",
+                    server.version(),
+                    chosen(&args.arguments)
+                );
+                report.ran(what, code);
+            }
+            Err(error) => report.did_not_run(format!("PostgreSQL {}", bundle.version), &error),
+        }
+    }
+    Ok(report.close())
+}
+
+/// The versions that are tested one by one. What is installed was tested with everything else.
+fn versions(args: &Args) -> Vec<&'static Bundle> {
+    if !args.pg.is_empty() {
+        return args.pg.clone();
+    }
+    if !args.arguments.is_empty() {
+        return Vec::new();
+    }
+    let installed = servers::installed_major();
+    BUNDLES
+        .iter()
+        .filter(|bundle| Some(bundle.major) != installed)
+        .collect()
+}
+
+/// The server of another C library, which one test restores from; it is fetched only for a run of everything.
+fn musl(fetch: bool, report: &mut Report) -> Option<Server> {
+    if !fetch {
+        return None;
+    }
+    servers::ensure(&MUSL)
+        .inspect_err(|error| report.did_not_run("collations of musl".to_owned(), error))
+        .ok()
+}
+
+/// At the root, cargo takes the whole workspace unless a package is named: unit, integration and documentation tests.
+/// One failure does not hide another.
+fn workspace<'a>(shell: &'a Shell, arguments: &'a [String]) -> Cmd<'a> {
     let cargo = project::cargo();
-    let arguments = args.arguments;
-    // At the root, cargo takes the whole workspace unless a package is named: unit, integration and documentation tests.
-    // One failure does not hide another.
-    project::run(cmd!(shell, "{cargo} test --no-fail-fast {arguments...}"))
+    cmd!(shell, "{cargo} test --no-fail-fast {arguments...}")
+}
+
+/// The integration tests of `pgsnap` on this server, with its clients first on the search path.
+fn against<'a>(
+    shell: &'a Shell,
+    server: &Server,
+    arguments: &'a [String],
+) -> anyhow::Result<Cmd<'a>> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let clients = server.clients().to_owned();
+    let path = std::env::join_paths([clients].into_iter().chain(std::env::split_paths(&path)))?;
+    let cargo = project::cargo();
+    // The example is the same program whatever the server.
+    let command = cmd!(
+        shell,
+        "{cargo} test --package pgsnap --test it {arguments...} -- --skip examples::"
+    );
+    Ok(command
+        .env("PATH", path)
+        .env("PGSNAP_TEST_SERVER_BIN", server.programs()))
+}
+
+fn with_musl<'a>(command: Cmd<'a>, musl: Option<&Server>) -> Cmd<'a> {
+    match musl {
+        Some(server) => command.env("PGSNAP_TEST_MUSL_SERVER_BIN", server.programs()),
+        None => command,
+    }
+}
+
+/// What was chosen of the tests, for the report.
+fn chosen(arguments: &[String]) -> String {
+    if arguments.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", arguments.join(" "))
+    }
+}
+
+/// What ran, and what did not and why.
+#[derive(Default)]
+struct Report {
+    lines: Vec<String>,
+    failed: bool,
+    incomplete: bool,
+}
+
+impl Report {
+    fn ran(&mut self, what: String, code: ExitCode) {
+        let passed = code == ExitCode::SUCCESS;
+        self.failed |= !passed;
+        let verdict = if passed { "passed " } else { "FAILED " };
+        self.lines.push(format!("{verdict} {what}"));
+    }
+
+    fn did_not_run(&mut self, what: String, error: &anyhow::Error) {
+        self.incomplete = true;
+        self.lines.push(format!("NOT RUN {what}: {error:#}"));
+    }
+
+    /// 1 where a test failed, and 3 where all passed that could be run: that is no proof.
+    fn code(&self) -> u8 {
+        match (self.failed, self.incomplete) {
+            (true, _) => 1,
+            (false, true) => 3,
+            (false, false) => 0,
+        }
+    }
+
+    fn close(self) -> ExitCode {
+        println!("\n== tests");
+        for line in &self.lines {
+            println!("{line}");
+        }
+        ExitCode::from(self.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_did_not_run_is_neither_passed_nor_failed() {
+        let mut report = Report::default();
+        report.ran("PostgreSQL 15".into(), ExitCode::SUCCESS);
+        assert_eq!(report.code(), 0);
+        report.did_not_run("PostgreSQL 16".into(), &anyhow::anyhow!("no network"));
+        assert_eq!(report.code(), 3);
+        assert_eq!(report.lines[1], "NOT RUN PostgreSQL 16: no network");
+        report.ran("PostgreSQL 17".into(), ExitCode::FAILURE);
+        assert_eq!(report.code(), 1);
+    }
+
+    #[test]
+    fn arguments_alone_are_for_the_installed_server() {
+        let args = |pg: &[&str], arguments: &[&str]| Args {
+            pg: pg
+                .iter()
+                .map(|name| servers::bundle(name).unwrap())
+                .collect(),
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+        };
+        assert!(versions(&args(&[], &["some_test"])).is_empty());
+        assert!(versions(&args(&[], &[])).len() >= 4);
+        assert_eq!(versions(&args(&["18"], &["some_test"]))[0].major, 18);
+    }
 }

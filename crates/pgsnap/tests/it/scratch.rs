@@ -23,6 +23,7 @@ fn parent() -> tempfile::TempDir {
 async fn start(parent: &Path) -> ScratchServer {
     let mut options = ScratchOptions::default();
     options.parent = parent.to_owned();
+    options.bin_directory = crate::server::server_programs();
     ScratchServer::start(&options).await.unwrap()
 }
 
