@@ -31,7 +31,7 @@ pub(crate) struct Ddl {
 /// wait for ever, while the leader keeps everybody else from altering any table.
 async fn stuck(leader: &Session, name: &str, lock_timeout: Duration) -> Error {
     const QUERY: &str = "
-        SELECT pg_catalog.pg_cancel_backend(pid) FROM pg_catalog.pg_stat_activity
+        SELECT pid FROM pg_catalog.pg_stat_activity
          WHERE application_name = $1 AND wait_event_type = 'Lock'
            AND EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - query_start)::float8 > $2";
     loop {
@@ -44,7 +44,7 @@ async fn stuck(leader: &Session, name: &str, lock_timeout: Duration) -> Error {
             )
             .await
         {
-            Ok(cancelled) if cancelled.is_empty() => {}
+            Ok(waiting) if waiting.is_empty() => {}
             Ok(_) => {
                 return Error::Server {
                     context: "reading the schema".into(),
@@ -57,6 +57,15 @@ async fn stuck(leader: &Session, name: &str, lock_timeout: Duration) -> Error {
             Err(error) => return error,
         }
     }
+}
+
+/// Ends what `pg_dump` waits for in the server. Only once its fate is decided: its complaint about this must not be
+/// what is told.
+async fn cancel(leader: &Session, name: &str) -> Result<()> {
+    const QUERY: &str = "
+        SELECT pg_catalog.pg_cancel_backend(pid) FROM pg_catalog.pg_stat_activity WHERE application_name = $1";
+    leader.rows("ending pg_dump", QUERY, &[&name]).await?;
+    Ok(())
 }
 
 /// Settings of the session that change how definitions print, and that `pg_dump` leaves as the role or
@@ -95,7 +104,10 @@ impl Ddl {
             .env("PGAPPNAME", &name);
         let archive = tokio::select! {
             archive = output(command, b"") => archive.map_err(lock_hint)?,
-            error = stuck(&snapshot.leader, &name, lock_timeout) => return Err(error),
+            error = stuck(&snapshot.leader, &name, lock_timeout) => {
+                cancel(&snapshot.leader, &name).await?;
+                return Err(error);
+            }
         };
         let (pre_data, post_data) = tokio::try_join!(
             list(tool, &archive, "pre-data"),
