@@ -1,7 +1,8 @@
 -- The zoo: one of every kind of object and of every data type that a dump must carry, for PostgreSQL 14 and newer.
 --
 -- Plain SQL without psql meta-commands, to be run once by a superuser in a fresh UTF8 database
--- on a server with the contrib extensions, after zoo-roles.sql. Parts of newer versions are guarded by DO blocks.
+-- on a server with the contrib extensions, after zoo-roles.sql and before zoo-15.sql, zoo-16.sql and so on, as far as the
+-- server's version goes.
 -- What is left out, and why, is listed at the end.
 
 -- Values added to an enum can be used only once they are committed.
@@ -612,47 +613,6 @@ BEGIN
     INSERT INTO zoo.compressed VALUES (1, repeat('packed ', 1000));
 EXCEPTION WHEN feature_not_supported OR invalid_parameter_value THEN
     NULL;                                                                                   -- built without lz4
-END
-$zoo$;
-DO $zoo$
-DECLARE
-    version integer := current_setting('server_version_num');
-    statement text;
-    statements text[] := '{}';
-BEGIN
-    IF version >= 150000 THEN
-        statements := statements || ARRAY[
-            'CREATE TABLE zoo.nulls_not_distinct (id integer PRIMARY KEY, a integer, b integer, UNIQUE NULLS NOT DISTINCT (a, b))',
-            'INSERT INTO zoo.nulls_not_distinct VALUES (1, NULL, 1), (2, NULL, 2)',
-            'CREATE TABLE zoo.set_null_some (id integer PRIMARY KEY, region text COLLATE "C", number integer, FOREIGN KEY (region, number) REFERENCES zoo.by_list ON DELETE SET NULL (number))',
-            'CREATE VIEW zoo.as_invoker WITH (security_invoker = true) AS SELECT id FROM zoo.hen',
-            'CREATE TABLE zoo.negative_scale (id integer PRIMARY KEY, thousands numeric(3, -3), tiny numeric(2, 5))',
-            'INSERT INTO zoo.negative_scale VALUES (1, 123456, 0.00012)',
-            'CREATE UNLOGGED SEQUENCE zoo.unlogged_sequence',
-            'CREATE PUBLICATION zoo_filtered FOR TABLE zoo.booking (id, room) WHERE (id > 1 AND room <> ''it''''s'') WITH (publish = ''insert'')',
-            'CREATE PUBLICATION zoo_schema FOR TABLES IN SCHEMA zoo_empty'];
-    END IF;
-    IF version >= 170000 THEN
-        statements := statements || ARRAY[
-            'INSERT INTO zoo.times (id, span) VALUES (9, ''infinity''), (10, ''-infinity'')',
-            'CREATE TABLE zoo.identity_partitions (id integer GENERATED ALWAYS AS IDENTITY, note text) PARTITION BY RANGE (id)',
-            'CREATE TABLE zoo.identity_partitions_1 PARTITION OF zoo.identity_partitions FOR VALUES FROM (1) TO (100)',
-            'INSERT INTO zoo.identity_partitions (note) VALUES (''a''), (''b'')'];
-    END IF;
-    IF version >= 180000 THEN
-        statements := statements || ARRAY[
-            'CREATE TABLE zoo.generated_virtually (id integer PRIMARY KEY, twice integer GENERATED ALWAYS AS (id * 2) VIRTUAL, CONSTRAINT loose CHECK (id > 100) NOT ENFORCED)',
-            'INSERT INTO zoo.generated_virtually VALUES (1), (2)',
-            'CREATE TABLE zoo.periods (id int4range, valid daterange, PRIMARY KEY (id, valid WITHOUT OVERLAPS))',
-            'INSERT INTO zoo.periods VALUES (''[1,2)'', ''[2024-01-01,2024-02-01)''), (''[1,2)'', ''[2024-02-01,2024-03-01)'')',
-            'CREATE TABLE zoo.periods_child (id int4range, valid daterange, FOREIGN KEY (id, PERIOD valid) REFERENCES zoo.periods (id, PERIOD valid))',
-            'CREATE TABLE zoo.named_not_null (id integer CONSTRAINT "must ""be""" NOT NULL, note text)',
-            'INSERT INTO zoo.named_not_null VALUES (1, NULL)',
-            'ALTER TABLE zoo.named_not_null ADD CONSTRAINT never_checked NOT NULL note NOT VALID'];
-    END IF;
-    FOREACH statement IN ARRAY statements LOOP
-        EXECUTE statement;
-    END LOOP;
 END
 $zoo$;
 

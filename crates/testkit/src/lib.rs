@@ -42,6 +42,7 @@ mod tmpfs;
 
 pub use proxy::{Fault, FaultProxy, Side, Upstream};
 pub use sample::{
-    ENUM_HASH, HOSTILE_DEFAULTS, HUB, HUB_CHECK, HUB_WRITER, ZOO, ZOO_ROLES, load_hub, load_zoo,
+    ENUM_HASH, HOSTILE_DEFAULTS, HUB, HUB_CHECK, HUB_WRITER, ZOO, ZOO_ROLES, ZOO_VERSIONS,
+    load_hub, load_zoo,
 };
 pub use tmpfs::Tmpfs;

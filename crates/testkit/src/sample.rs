@@ -8,6 +8,14 @@ use tokio_postgres::{Client, Error};
 /// what it leaves out and why. `pg_dump | psql` of it and a second `pg_dump` give an identical text.
 pub const ZOO: &str = include_str!("../sql/zoo.sql");
 
+/// What newer versions of PostgreSQL add to [`ZOO`]: the major version, and SQL for it and for all later ones, in order.
+pub const ZOO_VERSIONS: [(i32, &str); 4] = [
+    (15, include_str!("../sql/zoo-15.sql")),
+    (16, include_str!("../sql/zoo-16.sql")),
+    (17, include_str!("../sql/zoo-17.sql")),
+    (18, include_str!("../sql/zoo-18.sql")),
+];
+
 /// The roles that [`ZOO`] names. They belong to the whole server, so this may be run any number of times.
 pub const ZOO_ROLES: &str = include_str!("../sql/zoo-roles.sql");
 
@@ -34,7 +42,7 @@ pub const HUB_WRITER: &str = include_str!("../../hubctl/src/demo/writer.sql");
 /// that writes happened meanwhile, or the check proves nothing.
 pub const HUB_CHECK: &str = "SELECT bool_and(holds) FROM public.hub_invariants";
 
-/// Makes the roles of the zoo where they are missing, and loads the zoo.
+/// Makes the roles of the zoo where they are missing, and loads the zoo, as much of it as the server's version has.
 ///
 /// The client must be a superuser in a fresh database. When this fails its session may be left in a failed
 /// transaction: drop the client.
@@ -43,7 +51,19 @@ pub const HUB_CHECK: &str = "SELECT bool_and(holds) FROM public.hub_invariants";
 /// What the server says, the first time it refuses a statement.
 pub async fn load_zoo(client: &Client) -> Result<(), Error> {
     client.batch_execute(ZOO_ROLES).await?;
-    client.batch_execute(ZOO).await
+    client.batch_execute(ZOO).await?;
+    let version = client
+        .query_one(
+            "SELECT pg_catalog.current_setting('server_version_num')::int4 / 10000",
+            &[],
+        )
+        .await?;
+    for (major, sql) in ZOO_VERSIONS {
+        if major <= version.get(0) {
+            client.batch_execute(sql).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Loads the sample hub into a fresh database; a scale of 1 is about 100 MB with indexes (5 s on an idle core), 0.02 is
