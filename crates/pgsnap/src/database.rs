@@ -462,8 +462,14 @@ mod tests {
             ("postgresql://hub@a,b/hub", "exactly one host"),
             ("host=a,b user=hub", "exactly one host"),
             ("postgresql://hub@a/hub?port=1,2", "exactly one host"),
-            ("postgresql://hub@a/hub?sslcrl=/crl.pem", "`sslcrl` is not supported"),
-            ("postgresql://hub@a/hub?service=hub", "looked up by the program"),
+            (
+                "postgresql://hub@a/hub?sslcrl=/crl.pem",
+                "`sslcrl` is not supported",
+            ),
+            (
+                "postgresql://hub@a/hub?service=hub",
+                "looked up by the program",
+            ),
             ("postgresql://hub@a/hub?gssencmode=require", "`gssencmode`"),
             ("postgresql://a/hub", "name the role"),
         ] {

@@ -78,7 +78,9 @@ impl ConnectionParameters {
 
     /// Takes a keyword out.
     pub fn remove(&mut self, keyword: &str) -> Option<String> {
-        self.values.remove(keyword).filter(|value| !value.is_empty())
+        self.values
+            .remove(keyword)
+            .filter(|value| !value.is_empty())
     }
 
     /// The keywords that are set, in alphabetical order, without their values.

@@ -35,7 +35,12 @@ mod tests {
         };
         with_mode(0o600).unwrap();
         let error = with_mode(0o644).unwrap_err();
-        assert!(error.to_string().ends_with("may be read by others (mode 644)"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .ends_with("may be read by others (mode 644)"),
+            "{error}"
+        );
         assert!(error.hint().unwrap().starts_with("chmod 600 /"));
         assert!(with_mode(0o602).is_err());
     }

@@ -66,7 +66,9 @@ impl Session {
         let connected = Connected::open(database, purpose).await?;
         let session = Self { connected };
         let settings = format!("{SETTINGS} {ASK_MARK}");
-        let mark = session.last_value("the session settings", &settings).await?;
+        let mark = session
+            .last_value("the session settings", &settings)
+            .await?;
         if !session.connected.is_marked(mark.as_deref()) {
             return Err(Error::Pooler {
                 target: database.to_string(),
@@ -85,7 +87,12 @@ impl Session {
 
     /// A session that the server ended by itself only says that it is closed; why was said before.
     fn failed(&self, context: &str, error: tokio_postgres::Error) -> Error {
-        match self.connected.farewell.get().and_then(tokio_postgres::Error::as_db_error) {
+        match self
+            .connected
+            .farewell
+            .get()
+            .and_then(tokio_postgres::Error::as_db_error)
+        {
             Some(farewell) if error.as_db_error().is_none() => Error::server(context, farewell),
             _ => Error::query(context, error),
         }

@@ -3,6 +3,7 @@
 mod certificates;
 mod connector;
 mod failure;
+mod stream;
 mod verifier;
 
 use std::fmt;
@@ -118,7 +119,9 @@ impl Tls {
             ));
         }
         if self.direct && self.mode < TlsMode::Require {
-            return Err(invalid("sslnegotiation=direct needs sslmode=require or a stricter one"));
+            return Err(invalid(
+                "sslnegotiation=direct needs sslmode=require or a stricter one",
+            ));
         }
         Ok(())
     }
@@ -166,7 +169,9 @@ fn client(parameters: &ConnectionParameters) -> Result<Option<ClientCertificate>
             key: key.into(),
         })),
         (Some(_), None) => Err(invalid("sslcert needs sslkey, the file with its key")),
-        (None, Some(_)) => Err(invalid("sslkey needs sslcert, the file with its certificate")),
+        (None, Some(_)) => Err(invalid(
+            "sslkey needs sslcert, the file with its certificate",
+        )),
     }
 }
 

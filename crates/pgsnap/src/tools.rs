@@ -245,7 +245,12 @@ mod tests {
         let database = Database::from_url("postgresql://hub@localhost/hub").unwrap();
         let command = libpq_command(Path::new("psql"), &database).unwrap();
         let environment: Vec<_> = command.as_std().get_envs().collect();
-        for variable in ["PGSSLROOTCERT", "PGREQUIREAUTH", "PGSYSCONFDIR", "PGOPTIONS"] {
+        for variable in [
+            "PGSSLROOTCERT",
+            "PGREQUIREAUTH",
+            "PGSYSCONFDIR",
+            "PGOPTIONS",
+        ] {
             assert!(
                 environment.contains(&(variable.as_ref(), None)),
                 "{variable}"

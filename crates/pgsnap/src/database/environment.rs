@@ -176,7 +176,10 @@ mod tests {
         let url = "postgresql://hub@db.example/hub?sslrootcert=/ca.pem";
         let forwarded = Database::from_url(url).unwrap().through("127.0.0.1", 6543);
         assert_eq!(value(&forwarded, "PGHOST").as_deref(), Some("db.example"));
-        assert_eq!(value(&forwarded, "PGHOSTADDR").as_deref(), Some("127.0.0.1"));
+        assert_eq!(
+            value(&forwarded, "PGHOSTADDR").as_deref(),
+            Some("127.0.0.1")
+        );
         assert_eq!(value(&forwarded, "PGPORT").as_deref(), Some("6543"));
         assert_eq!(forwarded.to_string(), "hub@127.0.0.1:6543/hub");
     }

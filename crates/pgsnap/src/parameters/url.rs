@@ -51,7 +51,8 @@ fn host_and_port(place: &str) -> Result<(&str, &str)> {
     let Some(bracketed) = place.strip_prefix('[') else {
         return Ok(place.split_once(':').unwrap_or((place, "")));
     };
-    let broken = || invalid("an IPv6 address in brackets is not closed, or something but a port follows it");
+    let broken =
+        || invalid("an IPv6 address in brackets is not closed, or something but a port follows it");
     let (address, after) = bracketed.split_once(']').ok_or_else(broken)?;
     match after.strip_prefix(':') {
         Some(port) => Ok((address, port)),
@@ -72,7 +73,11 @@ fn decode(text: &str) -> Result<String> {
         let mut digit = || Some(char::from(rest.next()?).to_digit(16)? as u8);
         match (digit(), digit()) {
             (Some(high), Some(low)) if (high, low) != (0, 0) => bytes.push(high << 4 | low),
-            _ => return Err(invalid("a percent sign is not followed by two hexadecimal digits")),
+            _ => {
+                return Err(invalid(
+                    "a percent sign is not followed by two hexadecimal digits",
+                ));
+            }
         }
     }
     String::from_utf8(bytes).map_err(|_| invalid("a part of it is not UTF-8"))
@@ -97,9 +102,18 @@ mod tests {
             ("postgresql://", ""),
             ("postgres://h", "host=h"),
             ("postgresql://hub@/d", "user=hub dbname=d"),
-            ("postgresql:///d?host=/run&port=1", "dbname=d host=/run port=1"),
-            ("postgresql://u:p@h:6/d?sslmode=require", "user=u password=p host=h port=6 dbname=d sslmode=require"),
-            ("postgresql://u@[2001:db8::1]:6/d", "user=u host=2001:db8::1 port=6 dbname=d"),
+            (
+                "postgresql:///d?host=/run&port=1",
+                "dbname=d host=/run port=1",
+            ),
+            (
+                "postgresql://u:p@h:6/d?sslmode=require",
+                "user=u password=p host=h port=6 dbname=d sslmode=require",
+            ),
+            (
+                "postgresql://u@[2001:db8::1]:6/d",
+                "user=u host=2001:db8::1 port=6 dbname=d",
+            ),
             ("postgresql://u@[::1]", "user=u host=::1"),
             ("postgresql://u@h?ssl=true", "user=u host=h sslmode=require"),
         ] {
@@ -117,7 +131,14 @@ mod tests {
 
     #[test]
     fn a_broken_url_is_not_repeated() {
-        for url in ["u:s3cret@[::1/d", "u:s3cret%4@h/d", "u:s3cret@h/d?x", "u:s3cret@[::1]x/d", "u:s3cret%00@h", "u:s3cret@a,b/d"] {
+        for url in [
+            "u:s3cret@[::1/d",
+            "u:s3cret%4@h/d",
+            "u:s3cret@h/d?x",
+            "u:s3cret@[::1]x/d",
+            "u:s3cret%00@h",
+            "u:s3cret@a,b/d",
+        ] {
             let error = parse(url).unwrap_err().to_string();
             assert!(!error.contains("s3cret"), "{error}");
         }

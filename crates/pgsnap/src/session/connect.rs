@@ -31,7 +31,10 @@ impl Connected {
     pub(super) async fn open(database: &Database, purpose: &str) -> Result<Self> {
         let mark = random_digits()?;
         let mut config = database.config(&format!("pgsnap {purpose}"));
-        let options = format!("{} -c {MARK}={mark}", database.options().unwrap_or_default());
+        let options = format!(
+            "{} -c {MARK}={mark}",
+            database.options().unwrap_or_default()
+        );
         config.options(options.trim_start());
         let farewell = Arc::new(OnceLock::new());
         let connected = match database.connector()? {
@@ -68,8 +71,10 @@ where
 }
 
 /// The reason is noted before the connection is dropped, because that is what wakes those who wait for answers.
-async fn drive<S>(mut connection: Connection<Socket, S>, farewell: Arc<OnceLock<tokio_postgres::Error>>)
-where
+async fn drive<S>(
+    mut connection: Connection<Socket, S>,
+    farewell: Arc<OnceLock<tokio_postgres::Error>>,
+) where
     S: TlsStream + Unpin + Send + 'static,
 {
     if let Err(error) = (&mut connection).await {

@@ -69,9 +69,13 @@ impl ClientCertificate {
         private_file::require(&self.key)?;
         let text = fs_err::read(&self.key).map_err(|source| Error::file(&self.key, source))?;
         let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
-            let is_locked = text.windows(10).any(|word| word == b" ENCRYPTED" || word == b",ENCRYPTED");
+            let is_locked = text
+                .windows(10)
+                .any(|word| word == b" ENCRYPTED" || word == b",ENCRYPTED");
             let reason = match error {
-                _ if is_locked => "the key is encrypted, and there is nobody to ask for its password".to_owned(),
+                _ if is_locked => {
+                    "the key is encrypted, and there is nobody to ask for its password".to_owned()
+                }
                 pem::Error::NoItemsFound => "there is no key in it".to_owned(),
                 other => other.to_string(),
             };
@@ -117,7 +121,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let empty = file(&directory, "empty.pem", "");
         let error = Authorities::File(empty.clone()).read().err().unwrap();
-        assert!(error.to_string().contains("empty.pem: there is no certificate in it"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("empty.pem: there is no certificate in it"),
+            "{error}"
+        );
         assert_eq!(error.class(), crate::ErrorClass::Usage);
         let missing = Authorities::File(directory.path().join("none.pem"));
         assert!(matches!(missing.read(), Err(Error::File { .. })));
@@ -134,11 +143,16 @@ mod tests {
                 certificate: certificate.clone(),
                 key,
             };
-            client.read().err().map(|error| error.to_string()).unwrap_or_default()
+            client
+                .read()
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default()
         };
         assert_eq!(reason(&own.signing_key.serialize_pem()), "");
         assert!(reason("").contains("there is no key in it"));
-        let locked = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMA==\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        let locked =
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMA==\n-----END ENCRYPTED PRIVATE KEY-----\n";
         assert!(reason(locked).contains("encrypted"));
     }
 }

@@ -1,21 +1,26 @@
 //! From what is asked for to a connector of the driver.
 
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
 use rustls::crypto::ring;
+use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use tokio_postgres::Socket;
-use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+use tokio_rustls::TlsConnector;
 
 use super::certificates::unusable;
+use super::stream::Encrypted;
 use super::verifier::Verifier;
 use super::{Tls, TlsMode};
 use crate::error::Result;
 
 /// Makes TLS connections to one server.
 pub(crate) struct Connector {
-    rustls: MakeRustlsConnect,
+    rustls: TlsConnector,
     server_name: Option<String>,
 }
 
@@ -26,7 +31,7 @@ impl Tls {
             return Ok(None);
         }
         Ok(Some(Connector {
-            rustls: MakeRustlsConnect::new(self.client_config()?),
+            rustls: TlsConnector::from(Arc::new(self.client_config()?)),
             server_name: self.server_name.clone(),
         }))
     }
@@ -62,12 +67,34 @@ impl Tls {
 }
 
 impl MakeTlsConnect<Socket> for Connector {
-    type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
-    type TlsConnect = <MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect;
-    type Error = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Error;
+    type Stream = Encrypted<Socket>;
+    type TlsConnect = Handshake;
+    type Error = InvalidDnsNameError;
 
-    fn make_tls_connect(&mut self, host: &str) -> Result<Self::TlsConnect, Self::Error> {
+    fn make_tls_connect(&mut self, host: &str) -> Result<Handshake, InvalidDnsNameError> {
         let name = self.server_name.as_deref().unwrap_or(host);
-        MakeTlsConnect::<Socket>::make_tls_connect(&mut self.rustls, name)
+        Ok(Handshake {
+            rustls: self.rustls.clone(),
+            server_name: ServerName::try_from(name)?.to_owned(),
+        })
+    }
+}
+
+/// One connection that is about to be encrypted.
+pub(crate) struct Handshake {
+    rustls: TlsConnector,
+    server_name: ServerName<'static>,
+}
+
+impl TlsConnect<Socket> for Handshake {
+    type Stream = Encrypted<Socket>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Encrypted<Socket>>> + Send>>;
+
+    fn connect(self, socket: Socket) -> Self::Future {
+        Box::pin(async move {
+            let stream = self.rustls.connect(self.server_name, socket).await?;
+            Ok(Encrypted(stream))
+        })
     }
 }

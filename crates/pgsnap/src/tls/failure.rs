@@ -103,7 +103,9 @@ impl TlsFailure {
                 | AlertDescription::UnsupportedCertificate
                 | AlertDescription::CertificateRevoked
                 | AlertDescription::CertificateExpired
-                | AlertDescription::CertificateUnknown,
+                | AlertDescription::CertificateUnknown
+                // Its authority has the name of a known one, but another key.
+                | AlertDescription::DecryptError,
             ) => Self::ClientCertificateRefused,
             other => Self::Other(other.to_string()),
         }

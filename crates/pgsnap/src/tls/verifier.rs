@@ -78,8 +78,7 @@ impl Authority {
             Ok(_) => Ok(()),
             // The name is looked at last: everything else is in order.
             Err(Error::InvalidCertificate(
-                CertificateError::NotValidForName
-                | CertificateError::NotValidForNameContext { .. },
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) if !self.checks_name => Ok(()),
             // A certificate that signed itself, as many servers have one, is its own authority, which
             // rustls calls no server's certificate. Its dates were looked at before that.
