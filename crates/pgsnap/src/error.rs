@@ -292,8 +292,9 @@ impl Error {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Connect { .. }
-            | Self::ConnectTimeout { .. }
+            // A network may come back; a missing password does not.
+            Self::Connect { source, .. } => !is_of_the_login(source),
+            Self::ConnectTimeout { .. }
             | Self::ConnectionLost { .. }
             | Self::SnapshotUnstable { .. }
             | Self::RestoreRunning { .. } => true,
@@ -313,6 +314,9 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::InvalidUrl { .. } => Some("a URL looks like postgresql://user@host:5432/database".into()),
+            Self::Connect { source, .. } if is_of_the_login(source) => Some(
+                "look at the password (passfile, password_file or password_command) and at channel_binding".into(),
+            ),
             Self::Connect { .. } => Some("is the server running, and does it listen on this address?".into()),
             Self::ConnectTimeout { .. } => Some(
                 "is the server healthy, and does the tunnel or proxy in between lead to it? connect_timeout=SECONDS in the URL allows more".into(),
@@ -406,6 +410,12 @@ impl Error {
 /// Details of data exceptions and constraint violations quote values of the row.
 fn quotes_rows(code: &str) -> bool {
     code.starts_with("22") || code.starts_with("23")
+}
+
+/// Whether the server was reached and we could not log in. The driver tells by its words only.
+fn is_of_the_login(error: &tokio_postgres::Error) -> bool {
+    let said = error.to_string();
+    said.starts_with("authentication error") || said.starts_with("invalid configuration")
 }
 
 fn is_damage(error: &io::Error) -> bool {

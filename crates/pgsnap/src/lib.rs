@@ -105,6 +105,7 @@ mod script;
 mod session;
 mod snapshot;
 mod sql;
+mod standby;
 mod tallies;
 mod tls;
 mod tools;

@@ -36,8 +36,7 @@ where
 /// its signature. `None` for signatures that name no single hash (Ed25519, RSA-PSS), on which client and server
 /// may not agree.
 fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
-    const SHA_1_WITH_RSA: ObjectIdentifier =
-        ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.5");
+    const SHA_1_WITH_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.5");
     let algorithm = Certificate::from_der(certificate)
         .ok()?
         .signature_algorithm
