@@ -1,6 +1,5 @@
 //! From what the operator calls a database to the database, with its password.
 
-mod passfile;
 mod password;
 
 use pgsnap::Database;

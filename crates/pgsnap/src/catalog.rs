@@ -313,13 +313,14 @@ pub(crate) fn count_statement(
     .to_owned()
 }
 
-/// The current state of every sequence that is dumped. Sequences are not transactional: read
+/// The current state of every sequence that is dumped; unlogged ones have none on a standby. Sequences are not transactional: read
 /// them after the rows, so that no id in the snapshot is ahead of its sequence.
 pub(crate) async fn sequences(session: &Session) -> Result<Vec<SequenceState>> {
     const LIST: &str = "
         SELECT n.nspname, c.relname, pg_catalog.has_sequence_privilege(c.oid, 'SELECT')
           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          WHERE c.relkind = 'S' AND c.relpersistence <> 't'
+           AND (c.relpersistence = 'p' OR NOT pg_catalog.pg_is_in_recovery())
            AND ((n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
                  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
                       WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))

@@ -16,6 +16,7 @@ use crate::name::TableName;
 use crate::progress::{Phase, Progress, Work};
 use crate::scan::{self, Discard, scan};
 use crate::snapshot::Snapshot;
+use crate::standby;
 use crate::tools::PgDump;
 
 /// How to take a census.
@@ -64,6 +65,7 @@ pub async fn census(
 ) -> Result<Census> {
     progress.begin(Phase::Snapshot, Work::default());
     let mut snapshot = Snapshot::take(database, "census", options.lock_timeout).await?;
+    standby::note_what_is_missing(&snapshot, progress).await?;
     if let Some(wanted) = &options.tables {
         select(&mut snapshot.tables, wanted, database)?;
     }

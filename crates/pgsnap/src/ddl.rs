@@ -88,7 +88,7 @@ impl Ddl {
         lock_timeout: Duration,
     ) -> Result<Self> {
         let name = format!("pgsnap ddl {}", snapshot.id);
-        let mut command = libpq_command(&tool.program("pg_dump"), database);
+        let mut command = libpq_command(&tool.program("pg_dump"), database)?;
         command.args([
             "--format=custom",
             "--compress=0",

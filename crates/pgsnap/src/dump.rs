@@ -27,6 +27,7 @@ use crate::progress::{Phase, Progress, Work};
 use crate::scan::{self, scan};
 use crate::script;
 use crate::snapshot::Snapshot;
+use crate::standby;
 use crate::tools::PgDump;
 
 /// How to dump.
@@ -123,6 +124,7 @@ async fn dump_members(
 ) -> Result<Manifest> {
     progress.begin(Phase::Snapshot, Work::default());
     let snapshot = Snapshot::take(source, "dump", options.lock_timeout).await?;
+    standby::note_what_is_missing(&snapshot, progress).await?;
     let facts = snapshot.facts.clone();
     let tool = PgDump::find(facts.server_major(), &options.bin_directories).await?;
 

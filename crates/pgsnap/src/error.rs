@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::compare::Difference;
+use crate::tls::TlsFailure;
 
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -52,11 +53,35 @@ pub enum Error {
         /// The limit: `connect_timeout` of the URL, or the default.
         seconds: u64,
     },
-    /// The connection would leave this machine in clear text, and nobody asked for that.
-    #[error("the connection to {host} would not be encrypted: TLS is not supported yet")]
-    PlainText {
-        /// The host that was named.
-        host: String,
+    /// No encrypted connection could be made.
+    #[error("no TLS connection to {target}: {failure}")]
+    Tls {
+        /// Role, host, port and database; never a password.
+        target: String,
+        /// Why.
+        failure: TlsFailure,
+    },
+    /// A connection pooler is in between: sessions are not what they seem to be.
+    #[error("{target} is a connection pooler and not the PostgreSQL server itself")]
+    Pooler {
+        /// Role, host, port and database; never a password.
+        target: String,
+    },
+    /// A file of certificates or of a key cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file with a secret can be read by others.
+    #[error("{} may be read by others (mode {mode:03o})", path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
     },
     /// An established connection broke.
     #[error("lost the connection to the server while {context}")]
@@ -247,9 +272,10 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::InvalidUrl { .. } | Self::PlainText { .. } | Self::NoSuchTable { .. } => {
-                ErrorClass::Usage
-            }
+            Self::InvalidUrl { .. }
+            | Self::Certificate { .. }
+            | Self::Exposed { .. }
+            | Self::NoSuchTable { .. } => ErrorClass::Usage,
             Self::Damaged { .. }
             | Self::NotAnArchive { .. }
             | Self::RowSecurity { .. }
@@ -266,8 +292,9 @@ impl Error {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Connect { .. }
-            | Self::ConnectTimeout { .. }
+            // A network may come back; a missing password does not.
+            Self::Connect { source, .. } => !is_of_the_login(source),
+            Self::ConnectTimeout { .. }
             | Self::ConnectionLost { .. }
             | Self::SnapshotUnstable { .. }
             | Self::RestoreRunning { .. } => true,
@@ -287,18 +314,25 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::InvalidUrl { .. } => Some("a URL looks like postgresql://user@host:5432/database".into()),
+            Self::Connect { source, .. } if is_of_the_login(source) => Some(
+                "look at the password (passfile, password_file or password_command) and at channel_binding".into(),
+            ),
             Self::Connect { .. } => Some("is the server running, and does it listen on this address?".into()),
             Self::ConnectTimeout { .. } => Some(
                 "is the server healthy, and does the tunnel or proxy in between lead to it? connect_timeout=SECONDS in the URL allows more".into(),
             ),
-            Self::PlainText { .. } => Some(
-                "use an SSH forward or a unix socket, or add sslmode=disable to the URL if the network is trusted".into(),
+            Self::Tls { failure, .. } => Some(failure.hint()),
+            Self::Pooler { .. } => Some(
+                "connect to the server itself: snapshots, locks and settings belong to a session, which a pooler shares out".into(),
             ),
+            Self::Exposed { path, .. } => Some(format!("chmod 600 {}", path.display())),
             Self::PsqlTooOld { .. } => Some(
                 "install psql 18, 17.6, 16.10, 15.14, 14.19, 13.22 or newer; any of them can restore into an older server".into(),
             ),
             Self::ConnectionLost { .. } => Some("nothing short was kept; run the command again once the server is back".into()),
-            Self::Server { code, server_hint, .. } => server_hint.clone().or_else(|| sqlstate_hint(code)),
+            Self::Server { code, server_hint, message, .. } => {
+                server_hint.clone().or_else(|| message_hint(message)).or_else(|| sqlstate_hint(code))
+            }
             Self::PgDumpMissing { server_major, .. } => Some(format!(
                 "install it, for example `apt-get install postgresql-client-{server_major}`; it supplies the DDL only"
             )),
@@ -329,22 +363,26 @@ impl Error {
     /// Turns an error of the driver into ours, with the server's message, detail,
     /// hint and SQLSTATE: the driver's own `Display` says only "db error".
     pub(crate) fn query(context: impl Into<String>, error: tokio_postgres::Error) -> Self {
-        let context = context.into();
         match error.as_db_error() {
-            Some(db) => Self::Server {
-                context,
-                message: db.message().to_owned(),
-                code: db.code().code().to_owned(),
-                detail: db
-                    .detail()
-                    .filter(|_| !quotes_rows(db.code().code()))
-                    .map(str::to_owned),
-                server_hint: db.hint().map(str::to_owned),
-            },
+            Some(db) => Self::server(context, db),
             None => Self::ConnectionLost {
-                context,
+                context: context.into(),
                 source: error,
             },
+        }
+    }
+
+    /// What the server said.
+    pub(crate) fn server(context: impl Into<String>, db: &tokio_postgres::error::DbError) -> Self {
+        Self::Server {
+            context: context.into(),
+            message: db.message().to_owned(),
+            code: db.code().code().to_owned(),
+            detail: db
+                .detail()
+                .filter(|_| !quotes_rows(db.code().code()))
+                .map(str::to_owned),
+            server_hint: db.hint().map(str::to_owned),
         }
     }
 
@@ -372,6 +410,12 @@ impl Error {
 /// Details of data exceptions and constraint violations quote values of the row.
 fn quotes_rows(code: &str) -> bool {
     code.starts_with("22") || code.starts_with("23")
+}
+
+/// Whether the server was reached and we could not log in. The driver tells by its words only.
+fn is_of_the_login(error: &tokio_postgres::Error) -> bool {
+    let said = error.to_string();
+    said.starts_with("authentication error") || said.starts_with("invalid configuration")
 }
 
 fn is_damage(error: &io::Error) -> bool {
@@ -408,6 +452,20 @@ fn summary(differences: &[Difference]) -> String {
         text.push_str(&format!("; and {} more", differences.len() - SHOWN));
     }
     text
+}
+
+/// Remedies where one SQLSTATE stands for several troubles. Servers that speak another language
+/// get the remedy of the SQLSTATE.
+fn message_hint(message: &str) -> Option<String> {
+    let hint = if message.contains("conflict with recovery") {
+        "the standby had to go on with the changes of its primary: run it again, set hot_standby_feedback = on, or raise \
+         max_standby_streaming_delay"
+    } else if message.contains("no pg_hba.conf entry") && message.contains("no encryption") {
+        "the server may want TLS: add sslmode=require or a stricter one; otherwise pg_hba.conf has no line for this role and address"
+    } else {
+        return None;
+    };
+    Some(hint.to_owned())
 }
 
 /// Remedies for the SQLSTATEs an operator meets in practice (appendix A of the

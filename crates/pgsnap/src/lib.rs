@@ -48,6 +48,16 @@
 //! # }
 //! ```
 //!
+//! # Connect
+//! A [`Database`] is named as for libpq, certificates included; what crosses a network is encrypted unless
+//! `sslmode=disable` says otherwise, and no setting is weaker than libpq's. A hot standby serves as a source, too.
+//! ```
+//! # use pgsnap::{Database, TlsMode};
+//! let database = Database::from_url("postgresql://hub@db.example/state_hub?sslrootcert=/etc/hub/ca.pem")?;
+//! assert_eq!(database.tls_mode(), TlsMode::VerifyFull);
+//! # Ok::<(), pgsnap::Error>(())
+//! ```
+//!
 //! # What is guaranteed
 //! * **One point in time.** Tables are locked first and the snapshot is taken after, so a concurrent TRUNCATE
 //!   or rewriting ALTER cannot empty a table in the dump; `pg_dump` itself does not guarantee that.
@@ -59,7 +69,7 @@
 //! # What is not
 //! The DDL comes from `pg_dump`, which must be installed in the server's major version or newer.
 //! Restoring runs the DDL of the archive with the rights of the connecting role: restore only
-//! archives you trust, or authenticated ones. TLS connections are not supported yet.
+//! archives you trust, or authenticated ones. A connection pooler in between is refused.
 //!
 //! The crate never prints, reads environment variables or exits. It needs a Tokio runtime
 //! with the multi-thread scheduler and all drivers enabled.
@@ -82,6 +92,9 @@ mod gzip;
 mod large_object;
 mod manifest;
 mod name;
+mod parameters;
+mod passfile;
+mod private_file;
 mod progress;
 mod random;
 mod restore;
@@ -92,7 +105,9 @@ mod script;
 mod session;
 mod snapshot;
 mod sql;
+mod standby;
 mod tallies;
+mod tls;
 mod tools;
 mod verify;
 
@@ -109,6 +124,7 @@ pub use crate::error::{Error, ErrorClass, Result};
 pub use crate::foreign::{ForeignRestored, OpenDump, restore_foreign};
 pub use crate::manifest::{FORMAT, Manifest, Member, MemberKind, Source};
 pub use crate::name::TableName;
+pub use crate::parameters::ConnectionParameters;
 pub use crate::progress::{NoProgress, Phase, Progress, Work};
 pub use crate::restore::{
     RestoreOptions, RestorePlan, Restored, TargetState, drop_leftovers, plan_restore, restore,
@@ -116,6 +132,7 @@ pub use crate::restore::{
 pub use crate::rows::{RowChange, RowDifference, RowSource, differing_rows};
 pub use crate::scratch::{ScratchOptions, ScratchServer};
 pub use crate::session::{execute, query_scalar};
+pub use crate::tls::{TlsFailure, TlsMode};
 pub use crate::tools::PgDump;
 pub use crate::verify::{Verified, VerifyOptions, verify};
 

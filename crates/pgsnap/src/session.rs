@@ -1,10 +1,12 @@
 //! One connection with the settings every row must be read and written under.
 
-use bytes::Bytes;
-use tokio::task::JoinHandle;
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, CopyInSink, CopyOutStream, NoTls, Row, RowStream};
+mod connect;
 
+use bytes::Bytes;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{CopyInSink, CopyOutStream, Row, RowStream, SimpleQueryMessage};
+
+use self::connect::{ASK_MARK, Connected};
 use crate::database::Database;
 use crate::error::{Error, Result};
 
@@ -40,8 +42,7 @@ const SETTINGS: &str = "
 /// A connection whose driver task ends with it: dropping a session in the middle of a COPY closes
 /// the socket instead of draining the rest of the table.
 pub(crate) struct Session {
-    client: Client,
-    driver: JoinHandle<()>,
+    connected: Connected,
 }
 
 impl Session {
@@ -62,27 +63,17 @@ impl Session {
     }
 
     async fn open_now(database: &Database, purpose: &str) -> Result<Self> {
-        let target = database.to_string();
-        let name = format!("pgsnap {purpose}");
-        let (client, connection) =
-            database
-                .config(&name)
-                .connect(NoTls)
-                .await
-                .map_err(|source| {
-                    if source.as_db_error().is_some() {
-                        Error::query(format!("the connection to {target}"), source)
-                    } else {
-                        Error::Connect { target, source }
-                    }
-                })?;
-        let driver = tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "the connection ended");
-            }
-        });
-        let session = Self { client, driver };
-        session.execute("the session settings", SETTINGS).await?;
+        let connected = Connected::open(database, purpose).await?;
+        let session = Self { connected };
+        let settings = format!("{SETTINGS} {ASK_MARK}");
+        let mark = session
+            .last_value("the session settings", &settings)
+            .await?;
+        if !session.connected.is_marked(mark.as_deref()) {
+            return Err(Error::Pooler {
+                target: database.to_string(),
+            });
+        }
         // SQL_ASCII means "bytes of unknown encoding": they must pass unconverted.
         session
             .execute(
@@ -92,6 +83,19 @@ impl Session {
             )
             .await?;
         Ok(session)
+    }
+
+    /// A session that the server ended by itself only says that it is closed; why was said before.
+    fn failed(&self, context: &str, error: tokio_postgres::Error) -> Error {
+        match self
+            .connected
+            .farewell
+            .get()
+            .and_then(tokio_postgres::Error::as_db_error)
+        {
+            Some(farewell) if error.as_db_error().is_none() => Error::server(context, farewell),
+            _ => Error::query(context, error),
+        }
     }
 
     /// Refuses to read views and foreign tables: one that took a table's name must not run its code with
@@ -104,10 +108,11 @@ impl Session {
 
     /// Runs one or more statements that return nothing of interest.
     pub(crate) async fn execute(&self, context: &str, sql: &str) -> Result<()> {
-        self.client
+        self.connected
+            .client
             .batch_execute(sql)
             .await
-            .map_err(|error| Error::query(context, error))
+            .map_err(|error| self.failed(context, error))
     }
 
     pub(crate) async fn rows(
@@ -116,10 +121,11 @@ impl Session {
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>> {
-        self.client
+        self.connected
+            .client
             .query(sql, parameters)
             .await
-            .map_err(|error| Error::query(context, error))
+            .map_err(|error| self.failed(context, error))
     }
 
     pub(crate) async fn row(
@@ -128,10 +134,11 @@ impl Session {
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Row> {
-        self.client
+        self.connected
+            .client
             .query_one(sql, parameters)
             .await
-            .map_err(|error| Error::query(context, error))
+            .map_err(|error| self.failed(context, error))
     }
 
     /// Rows as they arrive, for results that do not fit in memory.
@@ -141,43 +148,63 @@ impl Session {
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<RowStream> {
-        self.client
+        self.connected
+            .client
             .query_raw(sql, parameters.iter().copied())
             .await
-            .map_err(|error| Error::query(context, error))
+            .map_err(|error| self.failed(context, error))
     }
 
     pub(crate) async fn copy_out(&self, context: &str, sql: &str) -> Result<CopyOutStream> {
-        self.client
+        self.connected
+            .client
             .copy_out(sql)
             .await
-            .map_err(|error| Error::query(context, error))
+            .map_err(|error| self.failed(context, error))
     }
 
     pub(crate) async fn copy_in(&self, context: &str, sql: &str) -> Result<CopyInSink<Bytes>> {
-        self.client
+        self.connected
+            .client
             .copy_in(sql)
             .await
-            .map_err(|error| Error::query(context, error))
+            .map_err(|error| self.failed(context, error))
     }
 
     /// The first column of the first row, as text. For the user's own checks.
     pub(crate) async fn scalar(&self, context: &str, sql: &str) -> Result<Option<String>> {
+        let rows = self.simple_rows(context, sql).await?;
+        Ok(rows.first().and_then(|row| row.get(0)).map(str::to_owned))
+    }
+
+    /// The first column of the last row of several statements.
+    async fn last_value(&self, context: &str, sql: &str) -> Result<Option<String>> {
+        let rows = self.simple_rows(context, sql).await?;
+        Ok(rows.last().and_then(|row| row.get(0)).map(str::to_owned))
+    }
+
+    async fn simple_rows(
+        &self,
+        context: &str,
+        sql: &str,
+    ) -> Result<Vec<tokio_postgres::SimpleQueryRow>> {
         let messages = self
+            .connected
             .client
             .simple_query(sql)
             .await
-            .map_err(|error| Error::query(context, error))?;
-        Ok(messages.iter().find_map(|message| match message {
-            tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            .map_err(|error| self.failed(context, error))?;
+        let rows = messages.into_iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
-        }))
+        });
+        Ok(rows.collect())
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.driver.abort();
+        self.connected.driver.abort();
     }
 }
 

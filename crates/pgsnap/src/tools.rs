@@ -128,13 +128,16 @@ pub(crate) fn package_directories() -> Vec<PathBuf> {
 }
 
 /// A libpq program that reaches `database`; it is killed when its future is dropped.
-pub(crate) fn libpq_command(program: &Path, database: &Database) -> Command {
+///
+/// # Errors
+/// [`Error::Certificate`] where the files of certificates that it needs cannot be named.
+pub(crate) fn libpq_command(program: &Path, database: &Database) -> Result<Command> {
     let mut command = Command::new(program);
     for variable in FOREIGN_LIBPQ_VARIABLES {
         command.env_remove(variable);
     }
     command
-        .envs(database.libpq_environment())
+        .envs(database.libpq_environment()?)
         .env("PGAPPNAME", "pgsnap")
         .env("LC_MESSAGES", "C");
     command
@@ -142,7 +145,7 @@ pub(crate) fn libpq_command(program: &Path, database: &Database) -> Command {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    command
+    Ok(command)
 }
 
 /// Runs a program to its end, feeding `input`, and returns its stdout. All of it stays in memory.
@@ -240,9 +243,14 @@ mod tests {
     #[test]
     fn nothing_of_the_callers_environment_changes_how_a_program_connects() {
         let database = Database::from_url("postgresql://hub@localhost/hub").unwrap();
-        let command = libpq_command(Path::new("psql"), &database);
+        let command = libpq_command(Path::new("psql"), &database).unwrap();
         let environment: Vec<_> = command.as_std().get_envs().collect();
-        for variable in ["PGGSSENCMODE", "PGREQUIREAUTH", "PGSYSCONFDIR", "PGOPTIONS"] {
+        for variable in [
+            "PGSSLROOTCERT",
+            "PGREQUIREAUTH",
+            "PGSYSCONFDIR",
+            "PGOPTIONS",
+        ] {
             assert!(
                 environment.contains(&(variable.as_ref(), None)),
                 "{variable}"

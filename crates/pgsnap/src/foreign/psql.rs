@@ -84,7 +84,7 @@ impl Psql {
     ) -> Result<u64> {
         let guard = Guard::new(abilities.has_transaction_timeout)?;
         let mut child = self
-            .command(database, abilities)
+            .command(database, abilities)?
             .spawn()
             .map_err(|source| start_error("psql", source))?;
         let stdin = child.stdin.take().expect("stdin is piped");
@@ -118,8 +118,8 @@ impl Psql {
         }
     }
 
-    fn command(&self, database: &Database, abilities: &Abilities) -> Command {
-        let mut command = libpq_command(&self.program, database);
+    fn command(&self, database: &Database, abilities: &Abilities) -> Result<Command> {
+        let mut command = libpq_command(&self.program, database)?;
         command.args([
             "--no-psqlrc",
             "--quiet",
@@ -138,7 +138,7 @@ impl Psql {
             command.env("PGOPTIONS", format!("{options} -c lc_messages=C"));
         }
         command.stdin(Stdio::piped());
-        command
+        Ok(command)
     }
 }
 
@@ -257,7 +257,7 @@ mod tests {
                 has_transaction_timeout: true,
                 may_set_language,
             };
-            let command = psql.command(&database, &abilities);
+            let command = psql.command(&database, &abilities).unwrap();
             let mut environment = command.as_std().get_envs();
             let options = environment.find(|(name, _)| *name == "PGOPTIONS").unwrap();
             assert_eq!(options.1.unwrap(), expected);

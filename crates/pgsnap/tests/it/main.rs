@@ -5,6 +5,7 @@
 
 mod server;
 
+mod connection;
 mod damage;
 mod diff;
 mod examples;

@@ -2,23 +2,22 @@
 
 use std::path::Path;
 
-use pgsnap::Database;
 use secrecy::SecretString;
 
-use crate::failure::Refusal;
-use crate::secret::require_private;
+use crate::database::Database;
+use crate::error::{Error, Result};
+use crate::private_file;
 
 /// The password for this database, if the file has a line for it.
-pub(super) fn find(path: &Path, database: &Database) -> anyhow::Result<Option<SecretString>> {
-    require_private(path, "password")?;
-    let text = fs_err::read_to_string(path)
-        .map_err(|error| Refusal::usage(format!("the passfile cannot be read: {error}")))?;
-    let port = database.port().to_string();
-    Ok(look_up(
-        &text,
-        [&host(database), &port, database.name(), database.user()],
-    )
-    .map(SecretString::from))
+///
+/// # Errors
+/// [`Error::File`] and [`Error::Exposed`]: libpq would go on without a password.
+pub(crate) fn find(path: &Path, database: &Database) -> Result<Option<SecretString>> {
+    private_file::require(path)?;
+    let text = fs_err::read_to_string(path).map_err(|source| Error::file(path, source))?;
+    let (host, port) = (host(database), database.port().to_string());
+    let wanted = [&host, &port, database.name(), database.user()];
+    Ok(look_up(&text, wanted).map(SecretString::from))
 }
 
 /// libpq writes `localhost` for the default socket directory, and other directories as they are.
@@ -34,7 +33,7 @@ fn look_up(text: &str, wanted: [&str; 4]) -> Option<String> {
         .filter(|line| !line.starts_with('#'))
         .find_map(|line| {
             let fields = split(line);
-            let [host, port, name, user, password] = fields.as_slice() else {
+            let [host, port, name, user, password, ..] = fields.as_slice() else {
                 return None;
             };
             let fits = |field: &String, wanted: &str| field == "*" || field == wanted;
@@ -78,5 +77,7 @@ mod tests {
             Some("late")
         );
         assert_eq!(look_up("h:1:d:u", ["h", "1", "d", "u"]), None);
+        let address = ["::1", "5432", "d", "u"];
+        assert_eq!(look_up("\\:\\:1:*:*:*:p", address).as_deref(), Some("p"));
     }
 }

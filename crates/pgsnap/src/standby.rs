@@ -1,0 +1,40 @@
+//! A hot standby as the source: it has everything but what was never written to the log.
+
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::name::TableName;
+use crate::progress::Progress;
+use crate::snapshot::Snapshot;
+
+/// Says which tables and sequences a standby cannot give. `pg_dump` leaves them out there, too: it
+/// keeps their definitions and loses their contents.
+pub(crate) async fn note_what_is_missing(
+    snapshot: &Snapshot,
+    progress: &Arc<dyn Progress>,
+) -> Result<()> {
+    const UNLOGGED: &str = "
+        SELECT n.nspname, c.relname
+          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relpersistence = 'u' AND c.relkind IN ('r', 'm', 'S')
+           AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+         ORDER BY 1, 2";
+    if !snapshot.facts.in_recovery {
+        return Ok(());
+    }
+    let rows = snapshot
+        .leader
+        .rows("reading the list of unlogged tables", UNLOGGED, &[])
+        .await?;
+    let names: Vec<String> = rows
+        .iter()
+        .map(|row| TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)).to_string())
+        .collect();
+    if !names.is_empty() {
+        progress.note(&format!(
+            "this server is a standby, which has no contents of unlogged relations; left out: {}",
+            names.join(", ")
+        ));
+    }
+    Ok(())
+}

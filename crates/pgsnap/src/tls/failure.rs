@@ -1,0 +1,119 @@
+//! Why there is no TLS connection, out of what the driver says.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+
+use rustls::{AlertDescription, CertificateError};
+
+/// Why a TLS connection could not be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TlsFailure {
+    /// The server has no TLS, and clear text was not allowed.
+    NotOffered,
+    /// The server's certificate is not signed by an authority that is known.
+    Untrusted,
+    /// The server's certificate is for another host.
+    WrongName,
+    /// The server's certificate is not valid any more, or not yet.
+    OutOfDate,
+    /// The server asks for a client certificate, and there was none.
+    ClientCertificateRequired,
+    /// The server does not accept the client certificate.
+    ClientCertificateRefused,
+    /// Something else, in the words of the TLS library.
+    Other(String),
+}
+
+impl fmt::Display for TlsFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotOffered => "the server does not offer TLS",
+            Self::Untrusted => "the server's certificate is not signed by a trusted authority",
+            Self::WrongName => "the server's certificate is for another host",
+            Self::OutOfDate => "the server's certificate has expired, or is not valid yet",
+            Self::ClientCertificateRequired => "the server asks for a client certificate",
+            Self::ClientCertificateRefused => "the server does not accept the client certificate",
+            Self::Other(words) => words,
+        })
+    }
+}
+
+impl TlsFailure {
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> String {
+        match self {
+            Self::NotOffered => {
+                "switch `ssl` on in the server, go through an SSH forward, or add sslmode=disable if the network is trusted"
+            }
+            Self::Untrusted => "name the authority that signed it with sslrootcert=FILE",
+            Self::WrongName => {
+                "connect by a name in the certificate's subject alternative names (the common name does not count), \
+                 or be content with sslmode=verify-ca; hostaddr=ADDRESS goes another way to the same name"
+            }
+            Self::OutOfDate => "renew the server's certificate; is the clock of this machine right?",
+            Self::ClientCertificateRequired => "give one with sslcert=FILE and sslkey=FILE",
+            Self::ClientCertificateRefused => {
+                "it must be signed by the authority in the server's ssl_ca_file, be valid today, and not be revoked"
+            }
+            Self::Other(_) => "is it PostgreSQL that listens there, with a certificate of X.509 version 3?",
+        }
+        .to_owned()
+    }
+
+    /// `None` where the error is not about TLS.
+    pub(crate) fn of(error: &tokio_postgres::Error) -> Option<Self> {
+        if let Some(refusal) = error.as_db_error() {
+            // pg_hba.conf asks for it; the SQLSTATE is that of any refused authentication.
+            return refusal
+                .message()
+                .contains("valid client certificate")
+                .then_some(Self::ClientCertificateRequired);
+        }
+        let source = error.source()?;
+        if let Some(said) = rustls_error(source) {
+            return Some(Self::of_rustls(said));
+        }
+        let is_tls = error.to_string().contains("TLS");
+        is_tls.then(|| match source.to_string() {
+            words if words.contains("does not support TLS") => Self::NotOffered,
+            words => Self::Other(words),
+        })
+    }
+
+    fn of_rustls(error: &rustls::Error) -> Self {
+        use CertificateError as C;
+        match error {
+            rustls::Error::InvalidCertificate(reason) => match reason {
+                C::UnknownIssuer => Self::Untrusted,
+                C::NotValidForName | C::NotValidForNameContext { .. } => Self::WrongName,
+                C::Expired
+                | C::ExpiredContext { .. }
+                | C::NotValidYet
+                | C::NotValidYetContext { .. } => Self::OutOfDate,
+                other => Self::Other(format!("the server's certificate cannot be used: {other}")),
+            },
+            rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+                Self::ClientCertificateRequired
+            }
+            rustls::Error::AlertReceived(
+                AlertDescription::UnknownCA
+                | AlertDescription::BadCertificate
+                | AlertDescription::UnsupportedCertificate
+                | AlertDescription::CertificateRevoked
+                | AlertDescription::CertificateExpired
+                | AlertDescription::CertificateUnknown
+                // Its authority has the name of a known one, but another key.
+                | AlertDescription::DecryptError,
+            ) => Self::ClientCertificateRefused,
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+/// The TLS library's error, which travels inside of one of the operating system.
+fn rustls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    let inner = error.downcast_ref::<io::Error>()?.get_ref()?;
+    inner.downcast_ref()
+}

@@ -1,0 +1,307 @@
+//! A hot standby as the source.
+
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use pgsnap::{
+    CensusOptions, Database, Difference, Error, Progress, RestoreOptions, ScratchOptions, census,
+    compare, query_scalar,
+};
+use tokio_postgres::Client;
+
+use crate::server::{Server, quiet, small_blocks};
+
+/// Ends the server when its standard input ends, which is when the test does.
+const UNTIL_END_OF_INPUT: &str =
+    r#""$@" & server=$!; read -r _; kill -INT "$server"; wait "$server""#;
+
+/// Settings of the primary that a standby needs, over those of a scratch server.
+const REPLICATION: [&str; 2] = ["wal_level=replica", "max_wal_senders=4"];
+
+/// A standby that streams from a server, in that server's directory.
+struct Standby {
+    process: Child,
+    directory: PathBuf,
+    primary: Client,
+}
+
+impl Standby {
+    async fn of(server: &Server, settings: &[&str]) -> Self {
+        let directory = server.scratch.directory().join("standby");
+        let primary = server.client("postgres").await;
+        copy_data(server, &primary, &directory).await;
+        let row = primary
+            .query_one("SELECT setting FROM pg_config WHERE name = 'BINDIR'", &[])
+            .await
+            .unwrap();
+        let owner = fs_err::metadata(server.scratch.directory().join("data")).unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", UNTIL_END_OF_INPUT, "sh"]);
+        command.arg(Path::new(row.get::<_, &str>(0)).join("postgres"));
+        command.arg("-D").arg(directory.join("data"));
+        command.arg("-k").arg(&directory).args(["-p", "5432"]);
+        let needed = [
+            "listen_addresses=",
+            "max_locks_per_transaction=1024",
+            "fsync=off",
+        ];
+        for setting in REPLICATION.iter().chain(&needed).chain(settings) {
+            command.args(["-c", setting]);
+        }
+        if owner.uid() != fs_err::metadata("/proc/self").unwrap().uid() {
+            command.uid(owner.uid()).gid(owner.gid());
+        }
+        let log = fs_err::File::create(server.file("standby.log")).unwrap();
+        let process = command
+            .current_dir(&directory)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(log.into_file()))
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let standby = Self {
+            process,
+            directory,
+            primary,
+        };
+        standby.wait_until_it_answers().await;
+        standby
+    }
+
+    async fn wait_until_it_answers(&self) {
+        for _ in 0..1500 {
+            if query_scalar(&self.database("postgres"), "SELECT 1")
+                .await
+                .is_ok()
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the standby does not answer");
+    }
+
+    fn database(&self, name: &str) -> Database {
+        let text = format!(
+            "host={} user=postgres dbname={name}",
+            self.directory.display()
+        );
+        Database::from_url(&text).unwrap()
+    }
+
+    /// Waits until everything that the primary has done is here.
+    async fn catch_up(&self) {
+        let row = self
+            .primary
+            .query_one("SELECT pg_current_wal_insert_lsn()::text", &[])
+            .await
+            .unwrap();
+        let query = format!(
+            "SELECT pg_last_wal_replay_lsn() >= '{}'::pg_lsn",
+            row.get::<_, &str>(0)
+        );
+        for _ in 0..1500 {
+            let reached = query_scalar(&self.database("postgres"), &query).await;
+            if reached.unwrap().as_deref() == Some("t") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the standby lags behind");
+    }
+}
+
+impl Drop for Standby {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}
+
+/// A base backup, with the server's own functions: clients of its version may not be here.
+async fn copy_data(server: &Server, primary: &Client, directory: &Path) {
+    let version: i32 = primary
+        .query_one("SELECT current_setting('server_version_num')::int", &[])
+        .await
+        .unwrap()
+        .get(0);
+    let (start, stop) = if version < 150_000 {
+        (
+            "SELECT pg_start_backup('standby', true, false)::text",
+            "SELECT labelfile FROM pg_stop_backup(false, false)",
+        )
+    } else {
+        (
+            "SELECT pg_backup_start('standby', true)::text",
+            "SELECT labelfile FROM pg_backup_stop(false)",
+        )
+    };
+    primary.query_one(start, &[]).await.unwrap();
+    let from = server.scratch.directory();
+    let script = "mkdir standby && chown --reference=data standby && chmod 700 standby && cp -a data standby/ && rm standby/data/postmaster.pid";
+    let status = Command::new("sh")
+        .args(["-c", script])
+        .current_dir(from)
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let label: String = primary.query_one(stop, &[]).await.unwrap().get(0);
+    let data = directory.join("data");
+    fs_err::write(data.join("backup_label"), label).unwrap();
+    fs_err::write(data.join("standby.signal"), "").unwrap();
+    let source = format!(
+        "primary_conninfo = 'host={} port={} user=postgres'\n",
+        from.display(),
+        server.scratch.port()
+    );
+    fs_err::write(data.join("postgresql.auto.conf"), source).unwrap();
+}
+
+async fn primary() -> Server {
+    let mut options = ScratchOptions::default();
+    options.settings = REPLICATION.map(str::to_owned).to_vec();
+    Server::start_with(options).await
+}
+
+/// Keeps what is said.
+#[derive(Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl Progress for Notes {
+    fn note(&self, text: &str) {
+        self.0.lock().unwrap().push(text.to_owned());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_of_a_standby_is_one_of_its_primary() {
+    let server = primary().await;
+    let source = server.zoo("zoo").await;
+    pgsnap::execute(
+        &source,
+        "CREATE UNLOGGED TABLE draft (id serial PRIMARY KEY, v text); INSERT INTO draft (v) VALUES ('a'), ('b')",
+    )
+    .await
+    .unwrap();
+    let standby = Standby::of(&server, &[]).await;
+    pgsnap::execute(
+        &source,
+        "CREATE TABLE later (id int PRIMARY KEY); INSERT INTO later SELECT generate_series(1, 100)",
+    )
+    .await
+    .unwrap();
+    standby.catch_up().await;
+
+    let notes = Arc::new(Notes::default());
+    let progress: Arc<dyn Progress> = Arc::clone(&notes) as _;
+    let file = fs_err::File::create(server.file("zoo.sql.gz")).unwrap();
+    let (_, manifest) = pgsnap::dump(&standby.database("zoo"), file, &small_blocks(), &progress)
+        .await
+        .unwrap();
+    assert!(manifest.source.in_recovery);
+    let said = notes.0.lock().unwrap().join("\n");
+    assert!(
+        said.contains("standby") && said.contains("\"draft\""),
+        "{said}"
+    );
+
+    // Equal to the primary, but for what a standby does not have.
+    let options = CensusOptions::default();
+    let of_primary = census(&source, &options, &quiet()).await.unwrap();
+    let of_standby = census(&standby.database("zoo"), &options, &quiet())
+        .await
+        .unwrap();
+    assert_eq!(compare(&of_standby, &manifest.census).differences, []);
+    for difference in compare(&of_primary, &manifest.census).differences {
+        assert!(difference.to_string().contains("draft"), "{difference}");
+        assert!(
+            matches!(
+                difference,
+                Difference::TableMissing { .. } | Difference::Sequence { .. }
+            ),
+            "{difference}"
+        );
+    }
+
+    // And it restores, with the unlogged table in its place.
+    let archive = pgsnap::Archive::open(server.file("zoo.sql.gz")).unwrap();
+    let target = server.scratch.database("copy");
+    pgsnap::restore(&archive, &target, &RestoreOptions::default(), &quiet())
+        .await
+        .unwrap();
+    let drafts = query_scalar(&target, "SELECT count(*) FROM draft")
+        .await
+        .unwrap();
+    assert_eq!(drafts.as_deref(), Some("0"));
+}
+
+/// Takes its time, so that the dump is still under way when something happens.
+struct SlowWriter;
+
+impl Write for SlowWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        std::thread::sleep(Duration::from_millis(50));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_with_recovery_may_be_tried_again() {
+    const BIG: &str = "CREATE TABLE big (id int PRIMARY KEY, v text); INSERT INTO big SELECT n, repeat(md5(n::text), 20) FROM generate_series(1, 100000) n";
+    let server = primary().await;
+    server.with_sql("hub", BIG).await;
+    let standby = Standby::of(&server, &["max_standby_streaming_delay=100ms"]).await;
+    standby.catch_up().await;
+    let source = standby.database("hub");
+    let dump =
+        tokio::spawn(
+            async move { pgsnap::dump(&source, SlowWriter, &small_blocks(), &quiet()).await },
+        );
+    let reading = "SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE 'COPY%big%' AND state = 'active'";
+    while query_scalar(&standby.database("postgres"), reading)
+        .await
+        .unwrap()
+        .as_deref()
+        != Some("t")
+    {
+        assert!(!dump.is_finished(), "the dump was too fast");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    pgsnap::execute(&server.scratch.database("hub"), "TRUNCATE big")
+        .await
+        .unwrap();
+    let error = dump.await.unwrap().err().expect("the rows are gone");
+    assert_eq!(error.sqlstate(), Some("40001"), "{error:?}");
+    assert!(error.is_retryable());
+    assert!(
+        error.hint().unwrap().contains("hot_standby_feedback"),
+        "{error}"
+    );
+    assert!(!matches!(error, Error::ConnectionLost { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_cannot_be_restored_to() {
+    let server = primary().await;
+    let source = server.with_sql("hub", "CREATE TABLE t (id int)").await;
+    let (archive, _) = server.dump(&source).await;
+    let standby = Standby::of(&server, &[]).await;
+    let target = standby.database("copy");
+    let error = pgsnap::restore(&archive, &target, &RestoreOptions::default(), &quiet())
+        .await
+        .unwrap_err();
+    let Error::Preflight { problems, .. } = &error else {
+        panic!("{error}")
+    };
+    assert!(problems.concat().contains("standby"), "{error}");
+}
