@@ -26,10 +26,10 @@ impl Server {
         Self::start_with(options).await
     }
 
-    pub(crate) async fn start_with(options: ScratchOptions) -> Self {
-        let scratch = ScratchServer::start(&options).await.unwrap();
+    pub(crate) async fn start_with(mut options: ScratchOptions) -> Self {
+        options.bin_directory = options.bin_directory.or_else(server_programs);
         Self {
-            scratch,
+            scratch: ScratchServer::start(&options).await.unwrap(),
             files: tempfile::tempdir().unwrap(),
         }
     }
@@ -148,7 +148,7 @@ impl Server {
             .collect()
     }
 
-    fn libpq(&self, program: &str, database: &str) -> Command {
+    pub(crate) fn libpq(&self, program: &str, database: &str) -> Command {
         let mut command = Command::new(program);
         command
             .env("PGHOST", self.scratch.directory())
@@ -162,6 +162,12 @@ impl Server {
             );
         command
     }
+}
+
+/// The server that `cargo xtask test --pg` wants tested, instead of the installed one. The client programs that go with
+/// it come first on the search path.
+pub(crate) fn server_programs() -> Option<PathBuf> {
+    std::env::var_os("PGSNAP_TEST_SERVER_BIN").map(PathBuf::from)
 }
 
 pub(crate) fn quiet() -> Arc<dyn Progress> {
