@@ -58,7 +58,7 @@ impl RowSink for Discard {
 
 struct Shared {
     tables: Vec<Table>,
-    queue: Mutex<VecDeque<Piece>>,
+    queue: Mutex<VecDeque<Vec<Piece>>>,
     tallies: Tallies,
     lock_per_piece: bool,
     progress: Arc<dyn Progress>,
@@ -72,9 +72,9 @@ pub(crate) async fn scan<S: RowSink>(
     progress: &Arc<dyn Progress>,
     mut sink: impl FnMut() -> S,
 ) -> Result<Vec<TableCensus>> {
-    let queue = pieces(&snapshot.tables);
+    let queue = chains(&snapshot.tables, pieces(&snapshot.tables));
     let mut counts = vec![0; snapshot.tables.len()];
-    for piece in &queue {
+    for piece in queue.iter().flatten() {
         counts[piece.table] += 1;
     }
     let shared = Arc::new(Shared {
@@ -144,15 +144,31 @@ fn pieces(tables: &[Table]) -> VecDeque<Piece> {
     pieces.into_iter().map(|(_, piece)| piece).collect()
 }
 
+/// Pieces that one worker reads one after the other: each alone, but tables whose foreign keys exist when they are
+/// loaded all in one chain, referenced before referencing.
+fn chains(tables: &[Table], pieces: VecDeque<Piece>) -> VecDeque<Vec<Piece>> {
+    let (mut tied, free): (Vec<Piece>, Vec<Piece>) = pieces
+        .into_iter()
+        .partition(|piece| tables[piece.table].tied.is_some());
+    tied.sort_by_key(|piece| tables[piece.table].tied);
+    let first = (!tied.is_empty()).then_some(tied);
+    first
+        .into_iter()
+        .chain(free.into_iter().map(|piece| vec![piece]))
+        .collect()
+}
+
 async fn work<S: RowSink>(session: Session, shared: Arc<Shared>, mut sink: S) -> Result<()> {
     loop {
-        let piece = shared
+        let chain = shared
             .queue
             .lock()
             .expect("no worker panics while it holds the queue")
             .pop_front();
-        let Some(piece) = piece else { break };
-        read_piece(&session, &shared, &piece, &mut sink).await?;
+        let Some(chain) = chain else { break };
+        for piece in chain {
+            read_piece(&session, &shared, &piece, &mut sink).await?;
+        }
     }
     sink.finish().await?;
     // A COPY stream ends before its final message is read; asking something proves that no error
@@ -282,6 +298,7 @@ mod tests {
             }],
             key: vec!["id".into()],
             filter: None,
+            tied: None,
             with_partitions: false,
             parts: vec![Part {
                 oid: 1,
