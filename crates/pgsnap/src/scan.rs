@@ -75,7 +75,7 @@ pub(crate) async fn scan<S: RowSink>(
     progress: &Arc<dyn Progress>,
     mut sink: impl FnMut() -> S,
 ) -> Result<Vec<TableCensus>> {
-    let queue = groups(pieces(&snapshot.tables));
+    let queue = groups(&snapshot.tables, pieces(&snapshot.tables));
     let mut counts = vec![0; snapshot.tables.len()];
     for piece in queue.iter().flatten() {
         counts[piece.table] += 1;
@@ -147,19 +147,25 @@ fn pieces(tables: &[Table]) -> Vec<(i64, Piece)> {
     pieces
 }
 
-/// Puts small tables together, to lock them with one statement.
-fn groups(pieces: Vec<(i64, Piece)>) -> VecDeque<Group> {
+/// Puts small tables together, to lock them with one statement, and tables whose foreign keys exist when they are loaded
+/// into one group, referenced before referencing.
+fn groups(tables: &[Table], pieces: Vec<(i64, Piece)>) -> VecDeque<Group> {
     const TABLES: usize = 64;
     const SMALL: i64 = 1 << 20;
+    let (mut tied, free): (Vec<_>, Vec<_>) = pieces
+        .into_iter()
+        .partition(|(_, piece)| tables[piece.table].tied.is_some());
+    tied.sort_by_key(|(_, piece)| tables[piece.table].tied);
+    let (small, big): (Vec<_>, Vec<_>) = free.into_iter().partition(|(size, _)| *size <= SMALL);
+    let without_size = |pieces: Vec<(i64, Piece)>| pieces.into_iter().map(|(_, piece)| piece);
     let mut groups: VecDeque<Group> = VecDeque::new();
-    let mut open = false;
-    for (size, piece) in pieces {
-        let is_small = size <= SMALL;
-        match groups.back_mut() {
-            Some(group) if open && group.len() < TABLES => group.push(piece),
-            _ => groups.push_back(vec![piece]),
-        }
-        open = is_small;
+    if !tied.is_empty() {
+        groups.push_back(without_size(tied).collect());
+    }
+    groups.extend(without_size(big).map(|piece| vec![piece]));
+    let mut small = without_size(small).peekable();
+    while small.peek().is_some() {
+        groups.push_back(small.by_ref().take(TABLES).collect());
     }
     groups
 }
@@ -304,6 +310,7 @@ mod tests {
             }],
             key: vec!["id".into()],
             filter: None,
+            tied: None,
             with_partitions: false,
             parts: vec![Part {
                 oid: 1,
@@ -344,10 +351,10 @@ mod tests {
     }
 
     #[test]
-    fn small_tables_are_read_in_groups_and_big_ones_alone() {
+    fn small_tables_are_read_in_groups_and_big_ones_without_size() {
         let mut tables = vec![table(PAGES_PER_PIECE * 3, true)];
         tables.extend((0..100).map(|_| table(1, true)));
-        let sizes: Vec<_> = groups(pieces(&tables)).iter().map(Vec::len).collect();
+        let sizes: Vec<_> = groups(&tables, pieces(&tables)).iter().map(Vec::len).collect();
         assert_eq!(sizes, [1, 1, 1, 64, 36]);
     }
 }
