@@ -249,8 +249,8 @@ fn write(dice: &mut Dice, _: u64) -> String {
             format!(
                 "INSERT INTO document (content, hash) SELECT lo_from_bytea(0, b), md5(b)
                    FROM (SELECT decode(repeat(md5(random()::text), 1 + {size} / 16), 'hex')) AS s (b);
-                 SELECT lo_put(content, 0, 'changed') FROM document WHERE id = (SELECT max(id) FROM document);
-                 UPDATE document SET hash = md5(lo_get(content)) WHERE id = (SELECT max(id) FROM document);
+                 SELECT lo_put(content, 0, 'changed') FROM document WHERE id = currval('document_id_seq');
+                 UPDATE document SET hash = md5(lo_get(content)) WHERE id = currval('document_id_seq');
                  WITH gone AS (DELETE FROM document WHERE id = (SELECT min(id) FROM document HAVING count(*) > 50) RETURNING content)
                  SELECT lo_unlink(content) FROM gone"
             )
