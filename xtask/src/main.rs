@@ -7,8 +7,10 @@
 )]
 
 mod bench;
+mod campaign;
 mod ci;
 mod demo;
+mod fuzz;
 mod project;
 mod servers;
 mod setup;
@@ -34,6 +36,10 @@ enum Task {
     Test(test::Args),
     /// Measure against the pipelines hubctl replaces
     Bench(bench::Args),
+    /// Run the randomised tests for longer than the tests do
+    Campaign(campaign::Args),
+    /// Fuzz everything that reads bytes of unknown origin
+    Fuzz(fuzz::Args),
     /// Install what the demo and the tests need: PostgreSQL, age, an SSH server
     Setup,
     /// Fetch servers of every supported version of PostgreSQL, for the tests
@@ -49,6 +55,8 @@ fn main() -> ExitCode {
         Task::Demo(args) => demo::run(args),
         Task::Test(args) => test::run(args),
         Task::Bench(args) => bench::run(args),
+        Task::Campaign(args) => campaign::run(args),
+        Task::Fuzz(args) => fuzz::run(args),
         Task::Setup => setup::run(),
         Task::Servers(args) => servers::run(args),
         Task::Tidy => tidy::run(),

@@ -89,6 +89,9 @@ mod durable;
 mod entry;
 mod error;
 mod find;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod identities;
 mod latest;
 mod leftover;

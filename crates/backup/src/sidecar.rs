@@ -220,8 +220,13 @@ impl Sidecar {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.into()),
         };
+        Self::parse(path, &bytes)
+    }
+
+    /// What [`Sidecar::read`] makes of these bytes; `path` is for errors.
+    pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Option<Self>> {
         let invalid = |error: serde_json::Error| invalid(path, error.to_string());
-        let value: Value = serde_json::from_slice(&bytes).map_err(invalid)?;
+        let value: Value = serde_json::from_slice(bytes).map_err(invalid)?;
         match value.get("format").and_then(Value::as_str) {
             Some(FORMAT) => {}
             Some(other) if other.starts_with(FAMILY) => {

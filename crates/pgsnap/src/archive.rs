@@ -1,7 +1,7 @@
 //! Reading an archive: find the manifest from the end, read any member alone.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -75,7 +75,7 @@ pub(crate) fn manifest_text(manifest: &Manifest) -> String {
     text
 }
 
-const MANIFEST_LINE: &str = "--@ ";
+pub(crate) const MANIFEST_LINE: &str = "--@ ";
 
 /// A manifest larger than this is refused: a million tables need about a tenth of it.
 const MAX_MANIFEST: u64 = 4 << 30;
@@ -263,19 +263,22 @@ fn read_manifest(reader: &mut dyn ReadSeek) -> Result<Manifest> {
             "the manifest does not have the hash its pointer promises",
         ));
     }
-    let mut text = String::new();
-    MultiGzDecoder::new(&compressed[..])
-        .take(MAX_MANIFEST)
-        .read_to_string(&mut text)
+    let json = manifest_json(&compressed)
         .map_err(|error| Error::damaged(format!("the manifest cannot be decompressed: {error}")))?;
-    let json: String = text
-        .lines()
-        .filter_map(|line| line.strip_prefix(MANIFEST_LINE))
-        .collect();
     let manifest: Manifest = serde_json::from_str(&json)
         .map_err(|error| Error::damaged(format!("the manifest cannot be parsed: {error}")))?;
     check(&manifest, offset)?;
     Ok(manifest)
+}
+
+/// The JSON out of a compressed manifest, line by line: the text around it is never in memory as a whole.
+fn manifest_json(compressed: &[u8]) -> io::Result<String> {
+    let text = BufReader::new(MultiGzDecoder::new(compressed).take(MAX_MANIFEST));
+    let mut json = String::new();
+    for line in text.lines() {
+        json.push_str(line?.strip_prefix(MANIFEST_LINE).unwrap_or_default());
+    }
+    Ok(json)
 }
 
 /// Reads the last member; returns where the manifest begins and ends, and its hash.
@@ -327,7 +330,7 @@ fn read_pointer(reader: &mut dyn ReadSeek, length: u64) -> Result<(u64, u64, Dig
 }
 
 /// What every reader may rely on afterwards: members lie one after the other from the first byte
-/// to the manifest, data members name a table, and counts add up.
+/// to the manifest, data members name a table, counts add up, and no sum of them overflows.
 fn check(manifest: &Manifest, end: u64) -> Result<()> {
     if manifest.format != FORMAT {
         return Err(Error::UnsupportedFormat {
@@ -357,14 +360,21 @@ fn check(manifest: &Manifest, end: u64) -> Result<()> {
             "the members do not end where the manifest begins",
         ));
     }
-    for (table, rows) in manifest.census.tables.iter().zip(rows) {
+    let tables = &manifest.census.tables;
+    let has_total = add_up(manifest.members.iter().map(|member| member.raw))
+        && add_up(tables.iter().map(|table| table.rows))
+        && add_up(tables.iter().map(|table| table.bytes));
+    if !has_total {
+        return Err(Error::damaged("it claims more than any file can hold"));
+    }
+    for (table, rows) in tables.iter().zip(rows) {
         if table.rows != rows {
             return Err(Error::damaged(format!(
                 "{} has {} rows by census and {rows} by its members",
                 table.name, table.rows
             )));
         }
-        if !table.buckets.is_well_formed() {
+        if !table.buckets.are_of(table.rows) {
             return Err(Error::damaged(format!(
                 "the buckets of {} are malformed",
                 table.name
@@ -372,4 +382,12 @@ fn check(manifest: &Manifest, end: u64) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether the sum of the numbers is one.
+fn add_up(numbers: impl Iterator<Item = u64>) -> bool {
+    numbers
+        .into_iter()
+        .try_fold(0u64, u64::checked_add)
+        .is_some()
 }

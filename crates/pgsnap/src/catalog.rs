@@ -57,7 +57,8 @@ pub(crate) struct Lockable {
 /// Rows of unlogged tables do not exist on a standby; `pg_dump` leaves them out there, too.
 ///
 /// Relations of the database that are dumped and are no members of an extension, or are its
-/// configuration tables. `row_security_active` is asked with `row_security = off` set.
+/// configuration tables. `row_security_active` is asked with `row_security = off` set. The privilege is null for a
+/// table that was dropped since the snapshot was taken: whoever locks it will find out.
 /// `details` are further columns to select.
 fn relations_query(details: &str) -> String {
     format!(
@@ -69,7 +70,7 @@ WITH config AS (
 )
 SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relfilenode,
        pg_catalog.row_security_active(c.oid) AS hidden,
-       pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable{details}
+       COALESCE(pg_catalog.has_table_privilege(c.oid, 'SELECT'), true) AS readable{details}
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
@@ -347,7 +348,7 @@ pub(crate) fn count_statement(
 /// them after the rows, so that no id in the snapshot is ahead of its sequence.
 pub(crate) async fn sequences(session: &Session) -> Result<Vec<SequenceState>> {
     const LIST: &str = "
-        SELECT n.nspname, c.relname, pg_catalog.has_sequence_privilege(c.oid, 'SELECT')
+        SELECT n.nspname, c.relname, COALESCE(pg_catalog.has_sequence_privilege(c.oid, 'SELECT'), true)
           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          WHERE c.relkind = 'S' AND c.relpersistence <> 't'
            AND (c.relpersistence = 'p' OR NOT pg_catalog.pg_is_in_recovery())
@@ -394,7 +395,15 @@ pub(crate) async fn sequences(session: &Session) -> Result<Vec<SequenceState>> {
             })
             .collect::<Vec<_>>()
             .join(" UNION ALL ");
-        for row in session.rows("reading the sequences", &query, &[]).await? {
+        // They cannot be locked: one may be gone since the snapshot was taken.
+        let rows = session.rows("reading the sequences", &query, &[]).await;
+        let rows = rows.map_err(|error| match error.sqlstate() {
+            Some("42P01" | "3F000") => Error::ChangedMeanwhile {
+                what: "list of sequences".into(),
+            },
+            _ => error,
+        });
+        for row in rows? {
             let index = usize::try_from(row.get::<_, i32>(0)).expect("the index was ours");
             states.push(SequenceState {
                 name: batch[index].clone(),

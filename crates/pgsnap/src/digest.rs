@@ -91,9 +91,13 @@ impl Buckets {
         self.0.is_empty()
     }
 
-    /// Whether the vector has a length this crate could have written.
-    pub(crate) fn is_well_formed(&self) -> bool {
-        self.0.is_empty() || (self.0.len().is_power_of_two() && self.0.len() <= MAX_BUCKETS)
+    /// Whether this crate could have written them for a table of so many rows.
+    pub(crate) fn are_of(&self, rows: u64) -> bool {
+        let mut counts = self.0.iter().map(|bucket| bucket.0);
+        self.0.is_empty()
+            || (self.0.len().is_power_of_two()
+                && self.0.len() <= MAX_BUCKETS
+                && counts.try_fold(0, u64::checked_add) == Some(rows))
     }
 
     /// The buckets in which two tables differ, with the modulus they refer to.
@@ -310,6 +314,20 @@ mod tests {
             .differing(&tally(&rows[..16_000]).buckets());
         assert_eq!(modulus, 4);
         assert_eq!(differing, [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn buckets_that_do_not_add_up_to_the_rows_are_refused() {
+        let bucket = |rows| Bucket(rows, Digest::default());
+        assert!(Buckets::default().are_of(7));
+        assert!(Buckets(vec![bucket(3), bucket(4)]).are_of(7));
+        for buckets in [
+            vec![bucket(3), bucket(5)],
+            vec![bucket(u64::MAX), bucket(8)],
+            vec![bucket(3), bucket(2), bucket(2)],
+        ] {
+            assert!(!Buckets(buckets).are_of(7));
+        }
     }
 
     proptest! {

@@ -17,6 +17,7 @@ use crate::catalog;
 use crate::census::{Census, TableCensus};
 use crate::database::Database;
 use crate::ddl::Ddl;
+use crate::definitions::{self, Scope};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::facts::{self, Facts};
@@ -130,13 +131,14 @@ async fn dump_members(
 
     progress.begin(Phase::Dump, scan::expected(&snapshot.tables));
     let definitions = async {
-        let ddl = Ddl::read(source, &tool, &snapshot, options.lock_timeout).await?;
+        let ddl = read_ddl(source, &tool, &snapshot, options).await?;
         send_opening(opening, &facts, &ddl).await?;
         let schema = ddl.fingerprint(&tool, facts.server_major());
         Ok((ddl.post_data, schema))
     };
     let rows = read_rows(&snapshot, members, options, progress);
     let ((post_data, schema), tables) = tokio::try_join!(definitions, rows)?;
+    require_unchanged(&snapshot, source, Scope::Rows).await?;
 
     let (large_objects, privileges) =
         dump_large_objects(&snapshot, &tool, members, options).await?;
@@ -171,6 +173,29 @@ async fn dump_members(
     };
     snapshot.finish().await?;
     Ok(manifest)
+}
+
+/// Asks for the DDL, and whether it is that of the snapshot.
+async fn read_ddl(
+    source: &Database,
+    tool: &PgDump,
+    snapshot: &Snapshot,
+    options: &DumpOptions,
+) -> Result<Ddl> {
+    let ddl = Ddl::read(source, tool, snapshot, options.lock_timeout).await;
+    // A definition that is gone makes pg_dump fail: the change is the news, if there is one.
+    let unchanged = require_unchanged(snapshot, source, Scope::Schema).await;
+    match (ddl, unchanged) {
+        (_, Err(changed @ Error::ChangedMeanwhile { .. })) => Err(changed),
+        (ddl, unchanged) => ddl.and_then(|ddl| unchanged.map(|()| ddl)),
+    }
+}
+
+async fn require_unchanged(snapshot: &Snapshot, source: &Database, scope: Scope) -> Result<()> {
+    match definitions::changed(&snapshot.leader, source, scope).await? {
+        Some(what) => Err(Error::ChangedMeanwhile { what }),
+        None => Ok(()),
+    }
 }
 
 /// What stands before the rows.

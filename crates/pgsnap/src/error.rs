@@ -181,6 +181,12 @@ pub enum Error {
         /// What changed at the last attempt.
         detail: String,
     },
+    /// A definition that cannot be locked was changed during the dump, which is not of one point in time then.
+    #[error("the {what} was changed while it was dumped")]
+    ChangedMeanwhile {
+        /// The kind and name of what was changed.
+        what: String,
+    },
     /// Writing the archive failed.
     #[error("could not write the archive")]
     Write {
@@ -303,6 +309,7 @@ impl Error {
             Self::ConnectTimeout { .. }
             | Self::ConnectionLost { .. }
             | Self::SnapshotUnstable { .. }
+            | Self::ChangedMeanwhile { .. }
             | Self::RestoreRunning { .. } => true,
             // Lock not available, admin shutdown, cannot connect now, too many connections.
             Self::Server { code, .. } => {
@@ -351,7 +358,7 @@ impl Error {
             Self::NotReadable { .. } => {
                 Some("grant SELECT on them to this role, or dump as the owner or a superuser".into())
             }
-            Self::SnapshotUnstable { .. } => {
+            Self::SnapshotUnstable { .. } | Self::ChangedMeanwhile { .. } => {
                 Some("run the dump when no migration is creating, dropping or rewriting tables".into())
             }
             Self::UnsupportedFormat { .. } => Some("use a newer hubctl, or restore with `age -d | gunzip | psql`".into()),

@@ -3,6 +3,9 @@
 mod psql;
 mod text;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use text::{Guard, Portion, send};
+
 use std::io::{self, Read};
 use std::sync::Arc;
 

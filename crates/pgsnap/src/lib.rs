@@ -83,11 +83,15 @@ mod compare;
 mod count;
 mod database;
 mod ddl;
+mod definitions;
 mod digest;
 mod dump;
 mod error;
 mod facts;
 mod foreign;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gzip;
 mod large_object;
 mod manifest;

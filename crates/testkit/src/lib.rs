@@ -6,6 +6,7 @@
 //! - **Network faults.** [`FaultProxy`] stands between a client and a server and cuts, freezes or refuses
 //!   connections at the exact byte.
 //! - **Full disks.** [`Tmpfs`] is a file system that is as small as the test wants.
+//! - **Damaged input.** [`Mutator`] makes broken versions of sound bytes, [`Dice`] make reproducible choices.
 //!
 //! Every fault is exact and counted, so a test can assert that it hit, not only that something failed:
 //!
@@ -36,10 +37,14 @@
 //! # }
 //! ```
 
+mod dice;
+mod mutator;
 mod proxy;
 mod sample;
 mod tmpfs;
 
+pub use dice::Dice;
+pub use mutator::Mutator;
 pub use proxy::{Fault, FaultProxy, Side, Upstream};
 pub use sample::{
     ENUM_HASH, HOSTILE_DEFAULTS, HUB, HUB_CHECK, HUB_WRITER, ZOO, ZOO_ROLES, ZOO_VERSIONS,

@@ -8,6 +8,14 @@ use fs_err as fs;
 /// What is made by building and running, and is in no commit.
 const NOT_OURS: [&str; 3] = [".git", "target", "demo"];
 
+/// The same of `cargo xtask fuzz`.
+const MADE_BY_FUZZING: [&str; 4] = [
+    "fuzz/artifacts",
+    "fuzz/corpus",
+    "fuzz/coverage",
+    "fuzz/target",
+];
+
 /// All text files, by their path from the root with `/` between its parts.
 pub(super) struct Repository {
     files: BTreeMap<String, String>,
@@ -77,6 +85,9 @@ fn read_into(
         for entry in fs::read_dir(path)? {
             let entry = entry?;
             let name = format!("{name}/{}", entry.file_name().to_string_lossy());
+            if MADE_BY_FUZZING.contains(&name.as_str()) {
+                continue;
+            }
             read_into(files, &entry.path(), name)?;
         }
     } else if let Ok(text) = String::from_utf8(fs::read(path)?) {

@@ -12,13 +12,16 @@ const FORBIDDEN: [(&str, &str); 5] = [
     ("npm", "js"),
 ];
 
-/// Cargo writes this file, with the address of its registry.
+/// Cargo writes files of this name, with the address of its registry.
 const GENERATED: &str = "Cargo.lock";
 
 pub(super) fn check(repository: &Repository) -> Vec<Finding> {
     let words = FORBIDDEN.map(|(begin, end)| format!("{begin}{end}"));
     let mut findings = Vec::new();
-    for (path, text) in repository.files().filter(|(path, _)| *path != GENERATED) {
+    for (path, text) in repository
+        .files()
+        .filter(|(path, _)| !path.ends_with(GENERATED))
+    {
         for (index, line) in text.lines().enumerate() {
             let line = line.to_lowercase();
             if let Some(word) = words.iter().find(|word| line.contains(word.as_str())) {

@@ -20,7 +20,7 @@ const TRANSACTION_TIMEOUT: &[u8] = b"SET transaction_timeout = 0;";
 const HELD_BACK: usize = 4096;
 
 /// A piece of what psql is to read.
-pub(super) enum Portion {
+pub(crate) enum Portion {
     /// There is more to come.
     Middle(Bytes),
     /// The end of the dump, which was seen to be one.
@@ -29,7 +29,7 @@ pub(super) enum Portion {
 
 /// What is put around a dump. Neither word can be known to who wrote it.
 #[derive(Clone)]
-pub(super) struct Guard {
+pub(crate) struct Guard {
     /// The key of our `\restrict`: psql then refuses every meta-command (CVE-2025-8714).
     key: String,
     /// What psql is asked to print last. It does so only if it has read everything before as what
@@ -40,7 +40,7 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    pub(super) fn new(has_transaction_timeout: bool) -> Result<Self> {
+    pub(crate) fn new(has_transaction_timeout: bool) -> Result<Self> {
         Ok(Self {
             key: random_digits()?,
             proof: random_digits()?,
@@ -132,7 +132,7 @@ fn without_return(line: &[u8]) -> &[u8] {
 }
 
 /// Reads the dump to its end and sends it in portions; the last one only if it ends as a dump does.
-pub(super) fn send(
+pub(crate) fn send(
     open: &OpenDump,
     guard: &Guard,
     progress: &Arc<dyn Progress>,

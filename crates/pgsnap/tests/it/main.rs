@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod campaign;
 mod server;
 
 mod connection;
@@ -12,6 +13,9 @@ mod examples;
 mod fidelity;
 mod foreign;
 mod format;
+mod property;
 mod races;
 mod restoring;
 mod scratch;
+mod seeds;
+mod writers;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use pgsnap::{Database, DumpOptions, Error, RestoreOptions};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pgsnap::{Database, DumpOptions, Error, Phase, Progress, RestoreOptions, Work};
 use testkit::{Fault, FaultProxy, Side, Upstream};
 
 use crate::server::{Server, quiet, small_blocks};
@@ -93,6 +96,102 @@ async fn a_dump_under_write_load_is_one_point_in_time() {
         assert_eq!(holds.as_deref(), Some("t"));
     }
     writing.abort();
+}
+
+/// Somebody else's statement, run the first time that a phase begins.
+struct During {
+    phase: Phase,
+    client: tokio_postgres::Client,
+    statement: &'static str,
+    is_done: AtomicBool,
+}
+
+impl Progress for During {
+    fn begin(&self, phase: Phase, _: Work) {
+        if phase == self.phase && !self.is_done.swap(true, Ordering::SeqCst) {
+            tokio::task::block_in_place(|| {
+                let run = self.client.batch_execute(self.statement);
+                tokio::runtime::Handle::current().block_on(run).unwrap();
+            });
+        }
+    }
+}
+
+const CHANGEABLE: &str = "
+    CREATE TYPE mood AS ENUM ('calm', 'cross');
+    CREATE TYPE pair AS (a int, b text);
+    CREATE DOMAIN small AS int CONSTRAINT is_small CHECK (VALUE < 10);
+    CREATE FUNCTION one() RETURNS int LANGUAGE sql RETURN 1;
+    CREATE FUNCTION named(int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+    CREATE VIEW v AS SELECT public.named(1) AS id;
+    CREATE VIEW w AS SELECT 1 AS id;
+    CREATE SEQUENCE s;
+    CREATE TABLE t AS SELECT 'calm'::mood AS m, ROW(1, 'x')::pair AS p, 1::small AS n";
+
+async fn dump_during(
+    phase: Phase,
+    statement: &'static str,
+) -> (Server, pgsnap::Result<pgsnap::Manifest>) {
+    let server = Server::start().await;
+    let source = server.with_sql("hub", CHANGEABLE).await;
+    let progress: Arc<dyn Progress> = Arc::new(During {
+        phase,
+        client: server.client("hub").await,
+        statement,
+        is_done: AtomicBool::new(false),
+    });
+    let file = fs_err::File::create(server.file("hub.sql.gz")).unwrap();
+    let dumped = pgsnap::dump(&source, file, &small_blocks(), &progress).await;
+    (server, dumped.map(|(_, manifest)| manifest))
+}
+
+/// Types cannot be locked, and their text is that of the newest catalogue: with `pg_dump` the rows get
+/// labels that the DDL does not have.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_type_changed_while_rows_are_read_fails_the_dump() {
+    for statement in [
+        "ALTER TYPE mood RENAME VALUE 'calm' TO 'serene'",
+        "ALTER TYPE pair ADD ATTRIBUTE c int",
+    ] {
+        let (_, dumped) = dump_during(Phase::Dump, statement).await;
+        let error = dumped.unwrap_err();
+        assert!(matches!(error, Error::ChangedMeanwhile { .. }), "{error}");
+        assert!(error.is_retryable() && error.hint().is_some());
+    }
+}
+
+/// Functions and types cannot be locked either; the server prints the newest names and bodies of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_definition_changed_while_pg_dump_reads_it_fails_the_dump() {
+    for statement in [
+        "ALTER TYPE pair RENAME TO couple",
+        "ALTER FUNCTION named(int) RENAME TO renamed",
+        "CREATE OR REPLACE FUNCTION one() RETURNS int LANGUAGE sql RETURN 2",
+        "DROP VIEW w",
+        "DROP SEQUENCE s",
+    ] {
+        let (_, dumped) = dump_during(Phase::Dump, statement).await;
+        let error = dumped.unwrap_err();
+        assert!(
+            matches!(error, Error::ChangedMeanwhile { .. }),
+            "{statement}: {error}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_replaced_before_pg_dump_reads_it_is_the_one_of_the_snapshot() {
+    let statement =
+        "CREATE TABLE late AS SELECT 2 AS id; CREATE OR REPLACE VIEW w AS SELECT id FROM late";
+    let (server, dumped) = dump_during(Phase::Dump, statement).await;
+    assert_eq!(dumped.unwrap().census.tables.len(), 1);
+    let archive = pgsnap::Archive::open(server.file("hub.sql.gz")).unwrap();
+    server.restore(&archive, "copy").await;
+    let copy = server.scratch.database("copy");
+    let id = pgsnap::query_scalar(&copy, "SELECT id FROM w")
+        .await
+        .unwrap();
+    assert_eq!(id.as_deref(), Some("1"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,92 @@
+//! Definitions that nobody can lock, and whether they are still those of the snapshot.
+//!
+//! Rows and catalogues are read under one snapshot, but what prints them looks at the newest catalogue: labels of enums
+//! (`enum_out`), attributes of composite types (`record_out`), names in expressions, and bodies of functions
+//! (`pg_get_function_sqlbody`). Locks keep tables as they are; views, functions and types have none that a dump could
+//! take. A label that is renamed while rows are read, or a function that a view calls between the snapshot and
+//! `pg_dump`, would make a dump of two points in time, which may not even restore. So both are looked at again
+//! afterwards.
+
+use std::collections::HashMap;
+
+use crate::database::Database;
+use crate::error::Result;
+use crate::session::Session;
+
+/// Labels and attributes: what the text of a row is made of.
+const ROW_TEXT: &str = "
+SELECT 'type ' || t.typname, 'pg_enum', e.oid::bigint, 0, e.xmin::text
+  FROM pg_catalog.pg_enum e JOIN pg_catalog.pg_type t ON t.oid = e.enumtypid JOIN ours ON ours.oid = t.typnamespace
+UNION ALL
+SELECT 'type ' || c.relname, 'pg_attribute', a.attrelid::bigint, a.attnum::int, a.xmin::text
+  FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN ours ON ours.oid = c.relnamespace
+ WHERE c.relkind = 'c' AND a.attnum > 0
+UNION ALL
+SELECT 'type ' || c.relname, 'number of attributes', c.oid::bigint, 0, c.relnatts::text
+  FROM pg_catalog.pg_class c JOIN ours ON ours.oid = c.relnamespace WHERE c.relkind = 'c'";
+
+/// What `pg_dump` has the server print. Of relations and types the names alone: a REFRESH or GRANT writes their rows, too.
+const PRINTED: &str = "
+UNION ALL
+SELECT 'schema ' || n.nspname, 'pg_namespace', n.oid::bigint, 0, n.nspname::text
+  FROM pg_catalog.pg_namespace n JOIN ours ON ours.oid = n.oid
+UNION ALL
+SELECT 'relation ' || c.relname, 'pg_class', c.oid::bigint, 0, c.relname || ' ' || c.relnamespace
+  FROM pg_catalog.pg_class c JOIN ours ON ours.oid = c.relnamespace WHERE c.relkind IN ('v', 'm', 'c', 'S', 'f')
+UNION ALL
+SELECT 'function ' || p.proname, 'pg_proc', p.oid::bigint, 0, p.xmin::text
+  FROM pg_catalog.pg_proc p JOIN ours ON ours.oid = p.pronamespace
+UNION ALL
+SELECT 'type ' || t.typname, 'pg_type', t.oid::bigint, 0, t.typname || ' ' || t.typnamespace
+  FROM pg_catalog.pg_type t JOIN ours ON ours.oid = t.typnamespace WHERE t.typtype <> 'c' AND t.typelem = 0
+UNION ALL
+SELECT 'statistics object ' || s.stxname, 'pg_statistic_ext', s.oid::bigint, 0, s.xmin::text
+  FROM pg_catalog.pg_statistic_ext s JOIN ours ON ours.oid = s.stxnamespace";
+
+const OURS: &str = "
+WITH ours AS (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema')";
+
+/// Which definitions have to be the same still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Everything that `pg_dump` has printed.
+    Schema,
+    /// What the text of rows depends on.
+    Rows,
+}
+
+/// Looks for a definition of the leader's snapshot that has been changed or dropped since, and names it.
+///
+/// What was added is not part of the snapshot and does no harm.
+pub(crate) async fn changed(
+    leader: &Session,
+    database: &Database,
+    scope: Scope,
+) -> Result<Option<String>> {
+    let query = match scope {
+        Scope::Schema => format!("{OURS}{ROW_TEXT}{PRINTED}"),
+        Scope::Rows => format!("{OURS}{ROW_TEXT}"),
+    };
+    let before = read(leader, &query).await?;
+    if before.is_empty() {
+        return Ok(None);
+    }
+    let now = read(&Session::open(database, "definitions").await?, &query).await?;
+    let change = before
+        .iter()
+        .find(|(key, (_, version))| now.get(key).is_none_or(|(_, current)| current != version));
+    Ok(change.map(|(_, (name, _))| name.clone()))
+}
+
+/// Catalogue, OID and number within it.
+type Key = (String, i64, i32);
+
+/// The name to show and the version of each definition.
+async fn read(session: &Session, query: &str) -> Result<HashMap<Key, (String, String)>> {
+    let rows = session.rows("reading the definitions", query, &[]).await?;
+    let entry = |row: &tokio_postgres::Row| {
+        let key = (row.get(1), row.get(2), row.get(3));
+        (key, (row.get(0), row.get(4)))
+    };
+    Ok(rows.iter().map(entry).collect())
+}
