@@ -80,6 +80,7 @@ mod archive;
 mod catalog;
 mod census;
 mod compare;
+mod copy;
 mod count;
 mod database;
 mod ddl;
@@ -116,6 +117,7 @@ pub use crate::census::{
     Census, Column, Extension, LargeObjects, Locale, SchemaFingerprint, SequenceState, TableCensus,
 };
 pub use crate::compare::{Comparison, Difference, Note, Side, compare};
+pub use crate::copy::{Copied, CopyOptions, CopyPlan, copy, plan_copy};
 pub use crate::count::{CensusOptions, census};
 pub use crate::database::Database;
 pub use crate::digest::{Bucket, Buckets, Digest};

@@ -6,6 +6,7 @@
 mod server;
 
 mod connection;
+mod copying;
 mod damage;
 mod diff;
 mod examples;
