@@ -211,6 +211,28 @@ async fn rows_hidden_by_row_security_fail_the_copy() {
     assert!(names(&server, "copy").await.is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_is_never_released_ends_the_copy_with_a_reason() {
+    let server = Server::start().await;
+    let source = server.with_sql("hub", "CREATE TABLE t ()").await;
+    let mut other = server.client("hub").await;
+    let transaction = other.transaction().await.unwrap();
+    transaction.batch_execute("LOCK TABLE t").await.unwrap();
+    let mut options = CopyOptions::default();
+    options.lock_timeout = Duration::from_millis(300);
+    let target = server.scratch.database("copy");
+    let error = plan_copy(&source, &target, &options).await.unwrap_err();
+    assert_eq!(error.sqlstate(), Some("55P03"), "{error}");
+    let error = copy(&source, &target, &options, &quiet())
+        .await
+        .unwrap_err();
+    assert_eq!(error.sqlstate(), Some("55P03"), "{error}");
+    assert!(error.is_retryable());
+    transaction.rollback().await.unwrap();
+    copy(&source, &target, &options, &quiet()).await.unwrap();
+    assert_eq!(names(&server, "copy").await, ["copy"]);
+}
+
 /// A connection of the source, of the target: whichever breaks, the old database stays and nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_cut_in_mid_copy_leaves_the_old_database() {
