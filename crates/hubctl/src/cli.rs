@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, ColorChoice, Parser, Subcommand};
 
 use crate::commands::{
-    backup, backups, completions, config, demo, diff, doctor, drill, init, journal, man, restore,
-    verify,
+    backup, backups, completions, config, copy, demo, diff, doctor, drill, init, journal, man,
+    restore, verify,
 };
 use crate::environment as env;
 use crate::printer::Format;
@@ -79,6 +79,7 @@ pub(crate) enum Command {
     Backups(backups::BackupsArgs),
     Verify(verify::VerifyArgs),
     Restore(restore::RestoreArgs),
+    Copy(copy::CopyArgs),
     Drill(drill::DrillArgs),
     Diff(diff::DiffArgs),
     Journal(journal::JournalArgs),

@@ -4,6 +4,7 @@ pub(crate) mod backup;
 pub(crate) mod backups;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod copy;
 pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod doctor;
@@ -28,6 +29,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<E
         Command::Backups(args) => backups::run(context, args),
         Command::Verify(args) => verify::run(context, args).await,
         Command::Restore(args) => restore::run(context, args).await,
+        Command::Copy(args) => copy::run(context, args).await,
         Command::Drill(args) => drill::run(context, args).await,
         Command::Diff(args) => diff::run(context, args).await,
         Command::Journal(args) => journal::run(context, args),

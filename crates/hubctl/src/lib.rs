@@ -12,7 +12,7 @@
 //! One file per concern: `cli` (arguments), `settings` (what is configured, and where from), `site` and `password`
 //! (from a name to a database), `store` (from a name to an entry and its archive), `keys` and `secret` (what seals and
 //! opens), `act` and `damage` (what is journalled, and what the journal knows), `unfinished` (what an interruption leaves),
-//! `printer`, `progress`, `logging`, `failure` and `exit` (what is said), and `commands`, one file per command.
+//! `replacement` (what a new database does to the one of its name), `printer`, `progress`, `logging`, `failure` and `exit` (what is said), and `commands`, one file per command.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -29,6 +29,7 @@ mod keys;
 mod logging;
 mod printer;
 mod progress;
+mod replacement;
 mod run;
 mod secret;
 mod settings;

@@ -150,6 +150,20 @@ impl Census {
         self.tables.iter().map(|table| table.rows).sum()
     }
 
+    /// One number for the contents: the hash of a line `"schema"."name" ROWS DIGEST` per table, in order, and
+    /// of a last line `large objects COUNT DIGEST`. Equal for equal rows in columns of the same order.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let mut lines = String::new();
+        for table in &self.tables {
+            let (name, rows, digest) = (&table.name, table.rows, table.digest);
+            lines.push_str(&format!("{name} {rows} {digest}\n"));
+        }
+        let LargeObjects { count, digest, .. } = self.large_objects;
+        lines.push_str(&format!("large objects {count} {digest}\n"));
+        Digest::of(lines.as_bytes())
+    }
+
     /// Bytes of all rows in COPY text format.
     #[must_use]
     pub fn bytes(&self) -> u64 {

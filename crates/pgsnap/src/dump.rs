@@ -22,11 +22,12 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::facts::{self, Facts};
 use crate::gzip::MemberCompressor;
-use crate::large_object::{self, PieceSink};
+use crate::large_object::{self, DEFINITIONS_MOVED, PieceSink};
 use crate::manifest::{FORMAT, Manifest, MemberKind, Source};
 use crate::progress::{Phase, Progress, Work};
 use crate::scan::{self, scan};
 use crate::script;
+use crate::session::Session;
 use crate::snapshot::Snapshot;
 use crate::standby;
 use crate::tools::PgDump;
@@ -167,7 +168,7 @@ async fn dump_members(
         format: FORMAT.to_owned(),
         writer: concat!("pgsnap ", env!("CARGO_PKG_VERSION")).to_owned(),
         taken_at: facts.now.clone(),
-        source: provenance(&snapshot, facts, &tool).await?,
+        source: provenance(&snapshot.leader, facts, &tool).await?,
         census,
         members: Vec::new(),
     };
@@ -233,7 +234,8 @@ async fn read_rows(
     scan(snapshot, options.jobs, "dump", progress, packer).await
 }
 
-async fn provenance(snapshot: &Snapshot, facts: Facts, tool: &PgDump) -> Result<Source> {
+/// Where rows come from, for the manifest.
+pub(crate) async fn provenance(session: &Session, facts: Facts, tool: &PgDump) -> Result<Source> {
     Ok(Source {
         server_version: facts.server_version,
         server_version_num: facts.server_version_num,
@@ -249,8 +251,8 @@ async fn provenance(snapshot: &Snapshot, facts: Facts, tool: &PgDump) -> Result<
         role_settings: facts.role_settings,
         connection_limit: facts.connection_limit,
         privileges: facts.privileges,
-        roles: facts::roles(&snapshot.leader).await?,
-        tablespaces: facts::tablespaces(&snapshot.leader).await?,
+        roles: facts::roles(session).await?,
+        tablespaces: facts::tablespaces(session).await?,
         lsn: facts.lsn,
         in_recovery: facts.in_recovery,
     })
@@ -264,8 +266,6 @@ async fn dump_large_objects(
     members: &Members,
     options: &DumpOptions,
 ) -> Result<(crate::census::LargeObjects, String)> {
-    /// The first `pg_dump` that keeps the definitions of large objects in the data section.
-    const DEFINITIONS_MOVED: u32 = 17;
     let mut privileges = String::new();
     if tool.major >= DEFINITIONS_MOVED {
         let definitions = large_object::definitions(&snapshot.leader).await?;

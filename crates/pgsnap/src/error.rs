@@ -250,6 +250,16 @@ pub enum Error {
         /// Each difference.
         differences: Vec<Difference>,
     },
+    /// The server said that it took another number of rows than it was sent.
+    #[error("the server took {taken} of {sent} rows of {table}")]
+    RowsNotTaken {
+        /// The table.
+        table: String,
+        /// Rows sent to it in one statement.
+        sent: u64,
+        /// Rows it took.
+        taken: u64,
+    },
     /// Another restore of the same database is running.
     #[error("another restore of database {database} is running on this server")]
     RestoreRunning {
@@ -292,6 +302,7 @@ impl Error {
             | Self::NotAnArchive { .. }
             | Self::RowSecurity { .. }
             | Self::RestoreDiffers { .. }
+            | Self::RowsNotTaken { .. }
             | Self::ForeignDump { .. } => ErrorClass::No,
             // Failed authentication of the sealed file and a short file are answers;
             // anything else of the operating system is not.

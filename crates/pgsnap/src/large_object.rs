@@ -14,6 +14,10 @@ use crate::session::Session;
 /// Bytes of a large object per piece.
 const PIECE: i64 = 1 << 20;
 
+/// The first `pg_dump` that keeps the definitions of large objects in the data section, which is not
+/// taken from it.
+pub(crate) const DEFINITIONS_MOVED: u32 = 17;
+
 /// Receives pieces of large objects.
 pub(crate) trait PieceSink: Send {
     /// One piece: the object, the position of the piece within it in bytes, and its bytes.

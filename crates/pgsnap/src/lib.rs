@@ -1,4 +1,4 @@
-//! Consistent snapshots of PostgreSQL databases: dump, restore, census and comparison.
+//! Consistent snapshots of PostgreSQL databases: dump, restore, copy, census and comparison.
 //!
 //! A dump is a plain SQL script in gzip members that restores with nothing but
 //! `gunzip | psql`. It also carries a manifest, so that this crate can do with it what no
@@ -24,6 +24,21 @@
 //! let target = Database::from_url("postgresql://hub@127.0.0.1:5433/state_hub")?;
 //! let restored = pgsnap::restore(&archive, &target, &RestoreOptions::default(), &progress).await?;
 //! assert_eq!(restored.rows, manifest.census.rows());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Copy
+//! From server to server with no file in between, proven and swapped in as a restore is.
+//! ```no_run
+//! # async fn example() -> pgsnap::Result<()> {
+//! # use std::sync::Arc;
+//! # use pgsnap::{CopyOptions, Database, NoProgress, Progress};
+//! # let progress: Arc<dyn Progress> = Arc::new(NoProgress);
+//! let old = Database::from_url("postgresql://hub@127.0.0.1/state_hub")?;
+//! let new = Database::from_url("postgresql://hub@127.0.0.1:5433/state_hub")?;
+//! let copied = pgsnap::copy(&old, &new, &CopyOptions::default(), &progress).await?;
+//! assert_eq!(copied.restored.rows, copied.census.rows());
 //! # Ok(())
 //! # }
 //! ```
@@ -63,7 +78,7 @@
 //!   or rewriting ALTER cannot empty a table in the dump; `pg_dump` itself does not guarantee that.
 //! * **All or an error.** Rows hidden by row-level security, a missing privilege or a
 //!   dead worker fail the dump. The manifest is written last, so a short archive is not an archive.
-//! * **The old database stays.** A restore builds a new database and swaps names in one transaction.
+//! * **The old database stays.** A restore or copy builds a new database and swaps names in one transaction.
 //! * **Bounded memory.** A few blocks per job, whatever the size of the database.
 //!
 //! # What is not
@@ -80,6 +95,7 @@ mod archive;
 mod catalog;
 mod census;
 mod compare;
+mod copy;
 mod count;
 mod database;
 mod ddl;
@@ -120,6 +136,7 @@ pub use crate::census::{
     Census, Column, Extension, LargeObjects, Locale, SchemaFingerprint, SequenceState, TableCensus,
 };
 pub use crate::compare::{Comparison, Difference, Note, Side, compare};
+pub use crate::copy::{Copied, CopyOptions, CopyPlan, copy, plan_copy};
 pub use crate::count::{CensusOptions, census};
 pub use crate::database::Database;
 pub use crate::digest::{Bucket, Buckets, Digest};

@@ -19,6 +19,8 @@ pub enum Phase {
     Schema,
     /// Streaming rows out of the source.
     Dump,
+    /// Streaming rows from one server into another.
+    Copy,
     /// Reading an archive from end to end.
     Verify,
     /// Loading rows into the target.
@@ -41,6 +43,7 @@ impl Phase {
             Self::Snapshot => "snapshot",
             Self::Schema => "schema",
             Self::Dump => "dump",
+            Self::Copy => "copy",
             Self::Verify => "verify",
             Self::Load => "load",
             Self::Index => "indexes",

@@ -25,8 +25,8 @@ use crate::name::TableName;
 use crate::progress::{Phase, Progress, Work};
 use crate::session::Session;
 
-pub(crate) use building::{Building, analyze};
-use building::{Loaded, run_statements};
+pub(crate) use building::{Building, Loaded, analyze, run_statements};
+pub(crate) use load::SETTINGS as LOAD_SETTINGS;
 pub(crate) use swap::restoring_name;
 pub(crate) use target::Target;
 pub use target::{RestorePlan, TargetState};
@@ -128,8 +128,10 @@ pub async fn restore(
     let server = Target::connect(target).await?;
     server.plan(manifest, options).await?.require_clear()?;
     let mut building = Building::begin(&server, target, manifest, options, progress).await?;
-    let loaded = load_archive(archive, &mut building).await;
-    building.complete(loaded).await
+    match load_archive(archive, &mut building).await {
+        Ok(loaded) => building.complete(&loaded).await,
+        Err(error) => Err(building.abandon(error).await),
+    }
 }
 
 /// Drops what unfinished restores of database `target.name()` left behind, and returns the names.

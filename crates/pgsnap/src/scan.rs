@@ -1,4 +1,4 @@
-//! Reading every row of a snapshot with several sessions: shared by dump and census.
+//! Reading every row of a snapshot with several sessions: shared by dump, copy and census.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -31,7 +31,8 @@ struct Piece {
 
 /// What becomes of the rows besides being counted and digested.
 ///
-/// There are two: the dump compresses them, the census does nothing with them.
+/// There are three: the dump compresses them, the copy sends them to another server, the census does
+/// nothing with them.
 pub(crate) trait RowSink: Send + 'static {
     /// Takes whole rows of one table, in the order they were read.
     fn rows(&mut self, table: usize, rows: Bytes) -> impl Future<Output = Result<()>> + Send;

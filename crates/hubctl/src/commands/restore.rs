@@ -6,7 +6,6 @@ use backup::Identities;
 use clap::Args;
 use pgsnap::{
     Archive, Database, ForeignRestored, RestoreOptions, RestorePlan, Restored, TableName,
-    TargetState,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -19,6 +18,7 @@ use crate::failure::Refusal;
 use crate::human;
 use crate::keys;
 use crate::printer::answer;
+use crate::replacement;
 use crate::settings::Overrides;
 use crate::site::Site;
 use crate::store::{self, OpenEntry};
@@ -185,7 +185,6 @@ struct Job<'a> {
 impl Job<'_> {
     async fn plan(&self, archive: &Archive) -> anyhow::Result<Exit> {
         let plan = pgsnap::plan_restore(archive, self.target, self.options).await?;
-        let clear = plan.problems.is_empty();
         let printer = &self.context.printer;
         let shown = Shown {
             plan: Some(&plan),
@@ -194,12 +193,7 @@ impl Job<'_> {
         printer.result("hubctl.restore.v1", &shown, || {
             self.describe(archive, &plan)
         })?;
-        for (index, problem) in plan.problems.iter().enumerate() {
-            printer.warn(format_args!("obstacle: {problem}"));
-            if let Some(remedy) = plan.remedies.get(index) {
-                printer.hint(remedy);
-            }
-        }
+        let clear = replacement::is_clear(&plan, printer);
         if clear {
             printer.say("nothing was changed; run it again with --execute to restore");
         }
@@ -227,24 +221,8 @@ impl Job<'_> {
                 human::plural(tables, "table"),
                 human::plural(rows, "row")
             ),
-            format!("to        database {} at {}", plan.database, plan.server),
-            format!(
-                "built as  {}, compared row by row, then renamed",
-                plan.restoring
-            ),
         ];
-        if let (TargetState::Present { bytes, .. }, Some(keeps)) = (&plan.state, &plan.keeps) {
-            let size = human::bytes(u64::try_from(*bytes).unwrap_or(0));
-            lines.push(format!(
-                "keeps     the present {} ({size}) as {keeps}",
-                plan.database
-            ));
-        }
-        lines.extend(
-            plan.leftovers
-                .iter()
-                .map(|name| format!("drops     {name}, left over from an interrupted restore")),
-        );
+        lines.extend(replacement::describe(plan));
         lines.join("\n")
     }
 
@@ -257,7 +235,7 @@ impl Job<'_> {
         drop(progress);
         let restored = act.end(result.map_err(Into::into), |restored| {
             json!({ "site": self.site.label, "database": restored.database, "kept": restored.kept, "tables": restored.tables,
-                    "rows": restored.rows, "phases": phases(restored) })
+                    "rows": restored.rows, "phases": replacement::phases(restored) })
         })?;
         let printer = &self.context.printer;
         let (tables, rows) = (
@@ -268,19 +246,7 @@ impl Job<'_> {
             "{tables}, {rows} restored and found equal to the manifest in {}",
             human::duration(begun.elapsed())
         ));
-        for note in &restored.notes {
-            printer.say(format_args!("note: {note}"));
-        }
-        for name in &restored.cleaned {
-            printer.warn(format_args!(
-                "dropped what an interrupted restore left over: {name}"
-            ));
-        }
-        if let Some(kept) = &restored.kept {
-            printer.say(format_args!(
-                "the database that was there before is kept as {kept}"
-            ));
-        }
+        replacement::tell(&restored, printer);
         let shown = Shown {
             restored: Some(&restored),
             ..Shown::of(self.id, true)
@@ -349,15 +315,4 @@ impl Job<'_> {
 fn foreign(restored: &ForeignRestored) -> Value {
     json!({ "database": restored.database, "kept": restored.kept, "bytes": restored.bytes,
             "tables": restored.census.tables.len(), "rows": restored.census.rows(), "unproven": restored.unproven })
-}
-
-/// Seconds per phase, rounded to milliseconds.
-pub(crate) fn phases(restored: &Restored) -> Value {
-    let rounded = restored.seconds.iter().map(|(phase, seconds)| {
-        (
-            (*phase).to_owned(),
-            json!((seconds * 1000.0).round() / 1000.0),
-        )
-    });
-    Value::Object(rounded.collect())
 }

@@ -326,7 +326,7 @@ fn kill_restores(stage: &Stage, seeded: &mut Seeded, runs: u32) -> Hits {
     let (run, _) = stage.run("restore");
     for name in &left {
         run.says(&format!(
-            "dropped what an interrupted restore left over: {name}"
+            "dropped what an interrupted run left over: {name}"
         ));
     }
     assert_eq!(stage.databases(r"copy\_\_restoring\_%"), BTreeSet::new());

@@ -3,6 +3,7 @@
 
 mod answers;
 mod cases;
+mod copying;
 mod crash;
 mod damage;
 mod faults;

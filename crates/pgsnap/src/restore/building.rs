@@ -80,27 +80,28 @@ impl<'a> Building<'a> {
         self.clock.lap(name);
     }
 
-    /// Does all that follows the rows, up to the swap. If that or the loading fails, the new database is
-    /// dropped and the old one is in place.
-    pub(crate) async fn complete(mut self, loaded: Result<Loaded>) -> Result<Restored> {
-        let restored = match loaded {
-            Ok(loaded) => self.finish(loaded).await,
-            Err(error) => Err(error),
-        };
-        if restored.is_err() {
-            // The first error is the one that matters; what cannot be dropped is found by the next run.
-            let _ = self.server.drop_database(self.database.name()).await;
-        }
-        restored
+    /// Drops the new database; the old one is in place. Gives back the error that made it useless: what
+    /// cannot be dropped is found by the next run.
+    pub(crate) async fn abandon(self, error: Error) -> Error {
+        let _ = self.server.drop_database(self.database.name()).await;
+        error
     }
 
-    async fn finish(&mut self, loaded: Loaded) -> Result<Restored> {
+    /// Does all that follows the rows, up to the swap, or leaves nothing of the new database.
+    pub(crate) async fn complete(mut self, loaded: &Loaded) -> Result<Restored> {
+        match self.finish(loaded).await {
+            Ok(restored) => Ok(restored),
+            Err(error) => Err(self.abandon(error).await),
+        }
+    }
+
+    async fn finish(&mut self, loaded: &Loaded) -> Result<Restored> {
         let Loaded {
             source,
             expected,
             post_data,
         } = loaded;
-        let steps = post_data::plan(&post_data, &expected.tables, self.options);
+        let steps = post_data::plan(post_data, &expected.tables, self.options);
         self.run_post_data(steps).await?;
         self.lap("indexes");
         analyze(&self.database, self.options.jobs, self.progress).await?;
@@ -117,7 +118,7 @@ impl<'a> Building<'a> {
             seconds: Vec::new(),
         };
         if self.options.census {
-            let (found, comparison) = self.prove(&expected).await?;
+            let (found, comparison) = self.prove(expected).await?;
             self.lap("census");
             restored.notes.clone_from(&comparison.notes);
             restored.comparison = Some(comparison);
@@ -125,7 +126,7 @@ impl<'a> Building<'a> {
         }
         restored.seconds = std::mem::take(&mut self.clock.laps);
         let whole = self.options.tables.is_none();
-        settings::apply(self.server, self.database.name(), &source, whole).await?;
+        settings::apply(self.server, self.database.name(), source, whole).await?;
         self.progress.begin(Phase::Swap, Work::default());
         restored.kept = self
             .server

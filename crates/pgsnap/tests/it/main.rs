@@ -7,6 +7,7 @@ mod campaign;
 mod server;
 
 mod connection;
+mod copying;
 mod damage;
 mod diff;
 mod examples;

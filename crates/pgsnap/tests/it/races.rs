@@ -249,10 +249,10 @@ async fn a_server_killed_in_mid_dump_fails_the_dump() {
     assert!(matches!(error, Error::NotAnArchive { .. }), "{error}");
 }
 
-const BIG: &str = "CREATE TABLE big (id int PRIMARY KEY, v text); INSERT INTO big SELECT n, repeat(md5(n::text), 20) FROM generate_series(1, 150000) n";
+pub(crate) const BIG: &str = "CREATE TABLE big (id int PRIMARY KEY, v text); INSERT INTO big SELECT n, repeat(md5(n::text), 20) FROM generate_series(1, 150000) n";
 
 /// The database through a proxy that can break connections.
-async fn proxied(server: &Server, name: &str) -> (FaultProxy, Database) {
+pub(crate) async fn proxied(server: &Server, name: &str) -> (FaultProxy, Database) {
     let upstream = Upstream::Tcp(([127, 0, 0, 1], server.scratch.port()).into());
     let proxy = FaultProxy::start(upstream).await.unwrap();
     let database = server

@@ -9,11 +9,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::commands::backups::age;
-use crate::commands::restore::phases;
 use crate::exit::Exit;
 use crate::failure::{Failure, is_damage};
 use crate::human;
 use crate::printer::table;
+use crate::replacement::phases;
 use crate::settings::Check;
 
 /// A drill that was run to its end, passed or not.

@@ -1,0 +1,216 @@
+//! A copy: one snapshot streamed from server to server, with no file in between.
+//!
+//! Rows are counted and digested on their way, so the census of the source costs no second reading.
+//! What becomes of the new database afterwards is what becomes of a restored one.
+
+mod large_objects;
+mod origin;
+mod rows;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::catalog;
+use crate::census::Census;
+use crate::database::Database;
+use crate::ddl::Ddl;
+use crate::dump::{default_jobs, provenance};
+use crate::error::Result;
+use crate::manifest::Source;
+use crate::progress::{Phase, Progress, Work};
+use crate::restore::{
+    Building, Loaded, RestoreOptions, RestorePlan, Restored, Target, run_statements,
+};
+use crate::scan;
+use crate::snapshot::Snapshot;
+use crate::tools::PgDump;
+
+use origin::Origin;
+
+/// How to copy.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct CopyOptions {
+    /// Sessions on either side that carry rows, and those that build indexes. Default: the number of
+    /// processors, at least 2.
+    pub jobs: usize,
+    /// How long to wait for a lock on the tables of the source. Default: 30 s.
+    pub lock_timeout: Duration,
+    /// Create roles the source refers to and the target lacks, without login and without
+    /// privileges, and do without tablespaces it lacks. Default: no, what is missing is an obstacle.
+    pub create_roles: bool,
+    /// Read every row of the copy and compare it with the source before it is swapped in. Default: yes.
+    pub census: bool,
+    /// How long to wait for the moment in which nobody is connected to the old database.
+    pub swap_timeout: Duration,
+    /// Directories to look for PostgreSQL's programs in, before the usual places.
+    pub bin_directories: Vec<PathBuf>,
+}
+
+impl Default for CopyOptions {
+    fn default() -> Self {
+        let RestoreOptions {
+            create_roles,
+            census,
+            swap_timeout,
+            ..
+        } = RestoreOptions::default();
+        Self {
+            jobs: default_jobs(),
+            lock_timeout: Duration::from_secs(30),
+            create_roles,
+            census,
+            swap_timeout,
+            bin_directories: Vec::new(),
+        }
+    }
+}
+
+impl CopyOptions {
+    /// How the target is treated: as by a restore of everything.
+    fn of_target(&self) -> RestoreOptions {
+        RestoreOptions {
+            jobs: self.jobs,
+            create_roles: self.create_roles,
+            census: self.census,
+            swap_timeout: self.swap_timeout,
+            bin_directories: self.bin_directories.clone(),
+            ..RestoreOptions::default()
+        }
+    }
+}
+
+/// What a copy would do, and what stands in its way.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct CopyPlan {
+    /// The database that would be copied, as `user@host:port/name`.
+    pub source: String,
+    /// Its tables with rows of their own.
+    pub tables: usize,
+    /// About how many bytes they have on the source's disk, indexes left out.
+    pub bytes: u64,
+    /// What would happen at the target.
+    pub target: RestorePlan,
+}
+
+/// What a copy did.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Copied {
+    /// Where the rows came from.
+    pub source: Source,
+    /// When the snapshot was taken, by the source server's clock (RFC 3339, UTC).
+    pub taken_at: String,
+    /// The census of the source as of that snapshot.
+    pub census: Census,
+    /// What was done at the target, and the proof.
+    pub restored: Restored,
+}
+
+/// Looks at both servers and says what a copy would do and what stands in its way.
+///
+/// # Errors
+/// Connection errors; [`Error::RowSecurity`](crate::Error::RowSecurity) and
+/// [`Error::NotReadable`](crate::Error::NotReadable) if the source would not show everything.
+/// Obstacles at the target are no errors here: see [`RestorePlan::problems`].
+pub async fn plan_copy(
+    source: &Database,
+    target: &Database,
+    options: &CopyOptions,
+) -> Result<CopyPlan> {
+    let server = Target::connect(target).await?;
+    let origin = Origin::read(source, options).await?;
+    origin.plan(&server, &options.of_target()).await
+}
+
+/// Copies a database as database `target.name()`, on another server or the same.
+///
+/// All rows are of one snapshot of the source. They go into a new database `NAME__restoring_ID`, which is
+/// compared row by row with what the source sent and then renamed in one transaction; a
+/// database that was there before is kept as `NAME__before_ID`. Until that moment the old database
+/// is not touched. The source is locked against changes of its tables, not of their rows, until
+/// the last row is out.
+///
+/// Memory is bounded by `jobs` times a few hundred KiB (or the largest row, if that is larger). Dropping the
+/// future ends all sessions; the unfinished database is dropped by the next run or by
+/// [`drop_leftovers`](crate::drop_leftovers).
+///
+/// # Errors
+/// Any failure of any session on either side fails the copy.
+/// [`Error::Preflight`](crate::Error::Preflight) lists all obstacles;
+/// [`Error::RestoreDiffers`](crate::Error::RestoreDiffers) if the proof fails.
+pub async fn copy(
+    source: &Database,
+    target: &Database,
+    options: &CopyOptions,
+    progress: &Arc<dyn Progress>,
+) -> Result<Copied> {
+    let server = Target::connect(target).await?;
+    let origin = Origin::read(source, options).await?;
+    let at_target = options.of_target();
+    let plan = origin.plan(&server, &at_target).await?;
+    plan.target.require_clear()?;
+    let (tool, manifest) = origin.leave();
+    let mut building = Building::begin(&server, target, &manifest, &at_target, progress).await?;
+    let (taken_at, loaded) = match stream(source, &tool, options, &mut building).await {
+        Ok(streamed) => streamed,
+        Err(error) => return Err(building.abandon(error).await),
+    };
+    let restored = building.complete(&loaded).await?;
+    Ok(Copied {
+        source: loaded.source,
+        taken_at,
+        census: loaded.expected,
+        restored,
+    })
+}
+
+/// Moves everything up to what comes after the rows, and lets go of the source. Returns the time of the
+/// snapshot with it.
+async fn stream(
+    source: &Database,
+    tool: &PgDump,
+    options: &CopyOptions,
+    building: &mut Building<'_>,
+) -> Result<(String, Loaded)> {
+    let progress = building.progress;
+    progress.begin(Phase::Snapshot, Work::default());
+    let snapshot = Snapshot::take(source, "copy", options.lock_timeout).await?;
+    progress.begin(Phase::Schema, Work::default());
+    let ddl = Ddl::read(source, tool, &snapshot, options.lock_timeout).await?;
+    let session = building.session().await?;
+    run_statements(&session, &ddl.pre_data, options.create_roles, "the schema").await?;
+    building.lap("schema");
+
+    progress.begin(Phase::Copy, scan::expected(&snapshot.tables));
+    let tables = rows::copy(&snapshot, &building.database, options.jobs, progress).await?;
+    let large_objects = large_objects::copy(&snapshot.leader, tool, &session).await?;
+    let sequences = catalog::sequences(&snapshot.leader).await?;
+    let setvals: String = sequences.iter().map(catalog::setval).collect();
+    run_statements(&session, &setvals, false, "the sequences").await?;
+
+    let facts = snapshot.facts.clone();
+    let taken_at = facts.now.clone();
+    let expected = Census {
+        tables,
+        sequences,
+        large_objects,
+        extensions: catalog::extensions(&snapshot.leader).await?,
+        locale: facts.locale.clone(),
+        schema: Some(ddl.fingerprint(tool, facts.server_major())),
+        content: true,
+    };
+    let source = provenance(&snapshot.leader, facts, tool).await?;
+    snapshot.finish().await?;
+    building.lap("load");
+    let loaded = Loaded {
+        source,
+        expected,
+        post_data: ddl.post_data,
+    };
+    Ok((taken_at, loaded))
+}

@@ -1,0 +1,120 @@
+//! The database that is copied, as it is before its snapshot is taken.
+
+use crate::catalog::{self, Relations, Table};
+use crate::census::{Census, LargeObjects, TableCensus};
+use crate::copy::{CopyOptions, CopyPlan};
+use crate::database::Database;
+use crate::digest::{Buckets, Digest};
+use crate::dump::provenance;
+use crate::error::Result;
+use crate::facts::Facts;
+use crate::manifest::{FORMAT, Manifest};
+use crate::random::random_digits;
+use crate::restore::{RestoreOptions, Target};
+use crate::session::Session;
+use crate::tools::PgDump;
+
+/// A session of the source that holds no lock on any table, and what it saw.
+pub(crate) struct Origin {
+    session: Session,
+    label: String,
+    tool: PgDump,
+    /// What an archive of the database would say, with sizes for the numbers that are not known yet.
+    manifest: Manifest,
+}
+
+impl Origin {
+    /// Asks for what the target must provide, and whether everything may be read.
+    pub(crate) async fn read(source: &Database, options: &CopyOptions) -> Result<Self> {
+        let session = Session::open(source, "copy").await?;
+        // Asking for the size of a table waits for whoever has locked it.
+        let limit = format!("SET lock_timeout = {}", options.lock_timeout.as_millis());
+        session.execute("the session settings", &limit).await?;
+        let facts = Facts::read(&session).await?;
+        let tool = PgDump::find(facts.server_major(), &options.bin_directories).await?;
+        let mut relations = Relations::read(&session).await?;
+        relations.measure(&session).await?;
+        let manifest = Manifest {
+            format: FORMAT.to_owned(),
+            writer: concat!("pgsnap ", env!("CARGO_PKG_VERSION")).to_owned(),
+            taken_at: facts.now.clone(),
+            census: Census {
+                tables: relations.tables.iter().map(estimate).collect(),
+                sequences: Vec::new(),
+                large_objects: LargeObjects::default(),
+                extensions: catalog::extensions(&session).await?,
+                locale: facts.locale.clone(),
+                schema: None,
+                content: false,
+            },
+            source: provenance(&session, facts, &tool).await?,
+            members: Vec::new(),
+        };
+        Ok(Self {
+            session,
+            label: source.to_string(),
+            tool,
+            manifest,
+        })
+    }
+
+    /// What a copy to this server would do.
+    pub(crate) async fn plan(&self, server: &Target, options: &RestoreOptions) -> Result<CopyPlan> {
+        let mut target = server.plan(&self.manifest, options).await?;
+        if self.is_at(server).await? {
+            // Whatever else is in the way, such as our own session, follows from this.
+            target.problems = vec!["the source and the target are the same database".into()];
+            target.remedies = vec!["copy to another name with --database".into()];
+        }
+        let census = &self.manifest.census;
+        Ok(CopyPlan {
+            source: self.label.clone(),
+            tables: census.tables.len(),
+            bytes: census.bytes(),
+            target,
+        })
+    }
+
+    /// Ends the session.
+    pub(crate) fn leave(self) -> (PgDump, Manifest) {
+        (self.tool, self.manifest)
+    }
+
+    /// Whether this is the very database that would be replaced. Addresses and identifiers lie: tunnels have
+    /// other ports, and copied servers have the same identifier. So a lock taken here is looked for there.
+    async fn is_at(&self, server: &Target) -> Result<bool> {
+        const CONTEXT: &str = "telling the source and the target apart";
+        const LOCK: &str = "SELECT pg_catalog.pg_advisory_lock_shared($1)";
+        const SEEN: &str = "
+            SELECT EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database
+                WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND d.datname = $2
+                  AND l.classid::pg_catalog.int8 << 32 | l.objid::pg_catalog.int8 = $1)";
+        let digits = random_digits()?;
+        let key = i64::from_str_radix(&digits[..15], 16).expect("sixty bits of hexadecimal digits");
+        self.session.row(CONTEXT, LOCK, &[&key]).await?;
+        let row = server
+            .session
+            .row(CONTEXT, SEEN, &[&key, &server.name])
+            .await?;
+        Ok(row.get(0))
+    }
+}
+
+/// A table before its rows were read: its size instead of their number.
+fn estimate(table: &Table) -> TableCensus {
+    TableCensus {
+        name: table.name.clone(),
+        columns: table.columns.clone(),
+        key: table.key.clone(),
+        rows: 0,
+        bytes: table
+            .parts
+            .iter()
+            .map(|part| u64::try_from(part.total_size).unwrap_or(0))
+            .sum(),
+        digest: Digest::default(),
+        buckets: Buckets::default(),
+        with_partitions: table.with_partitions,
+        filter: table.filter.clone(),
+    }
+}

@@ -1,0 +1,142 @@
+//! Rows on their way: what a session of the source reads, a session of the target takes.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::SinkExt;
+use tokio_postgres::CopyInSink;
+
+use crate::archive::copy_in_statement;
+use crate::catalog::Table;
+use crate::census::TableCensus;
+use crate::database::Database;
+use crate::error::{Error, Result};
+use crate::progress::Progress;
+use crate::restore::LOAD_SETTINGS;
+use crate::scan::{RowSink, scan};
+use crate::session::Session;
+use crate::snapshot::Snapshot;
+
+/// Copies all rows with `jobs` sessions on either side; counts and digests them.
+pub(crate) async fn copy(
+    snapshot: &Snapshot,
+    target: &Database,
+    jobs: usize,
+    progress: &Arc<dyn Progress>,
+) -> Result<Vec<TableCensus>> {
+    let tables: Arc<[Table]> = snapshot.tables.as_slice().into();
+    let writer = || Writer {
+        tables: Arc::clone(&tables),
+        target: target.clone(),
+        session: None,
+        copying: None,
+    };
+    scan(snapshot, jobs, "copy", progress, writer).await
+}
+
+/// Writes rows into the target through one session, which is opened with the first row.
+///
+/// The driver of that session sends while the next rows are read, so both servers work at once; its
+/// queue is bounded, so a slow target slows the reading.
+struct Writer {
+    tables: Arc<[Table]>,
+    target: Database,
+    session: Option<Session>,
+    copying: Option<Copying>,
+}
+
+/// A COPY under way.
+struct Copying {
+    sink: Pin<Box<CopyInSink<Bytes>>>,
+    bytes: u64,
+    rows: u64,
+}
+
+impl Writer {
+    fn context(&self, table: usize) -> String {
+        format!("loading {}", self.tables[table].name)
+    }
+
+    async fn begin(&mut self, table: usize) -> Result<Copying> {
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => {
+                let session = Session::open(&self.target, "copy").await?;
+                session
+                    .execute("the session settings", LOAD_SETTINGS)
+                    .await?;
+                session
+            }
+        };
+        let Table { name, columns, .. } = &self.tables[table];
+        let statement = copy_in_statement(name, columns.iter().map(|column| column.name.as_str()));
+        let sink = session.copy_in(&self.context(table), &statement).await?;
+        self.session = Some(session);
+        Ok(Copying {
+            sink: Box::pin(sink),
+            bytes: 0,
+            rows: 0,
+        })
+    }
+
+    /// Ends the COPY under way, if any: only now does the server say whether it took the rows.
+    async fn end(&mut self, table: usize) -> Result<()> {
+        let Some(mut copying) = self.copying.take() else {
+            return Ok(());
+        };
+        let taken = copying
+            .sink
+            .as_mut()
+            .finish()
+            .await
+            .map_err(|error| Error::query(self.context(table), error))?;
+        // Rows diverted by a trigger or rule would not be counted; there are none at this stage.
+        if taken != copying.rows {
+            return Err(Error::RowsNotTaken {
+                table: self.tables[table].name.to_string(),
+                sent: copying.rows,
+                taken,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl RowSink for Writer {
+    async fn rows(&mut self, table: usize, mut rows: Bytes) -> Result<()> {
+        /// Bytes per protocol message.
+        const MESSAGE: usize = 128 << 10;
+        /// Bytes per COPY. An error shows when a COPY ends, and a whole table may be one piece.
+        const LIMIT: u64 = 64 << 20;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut copying = match self.copying.take() {
+            Some(copying) => copying,
+            None => self.begin(table).await?,
+        };
+        copying.bytes += rows.len() as u64;
+        copying.rows += memchr::memchr_iter(b'\n', &rows).count() as u64;
+        while !rows.is_empty() {
+            let message = rows.split_to(rows.len().min(MESSAGE));
+            if let Err(error) = copying.sink.as_mut().feed(message).await {
+                return Err(Error::query(self.context(table), error));
+            }
+        }
+        let is_long = copying.bytes >= LIMIT;
+        self.copying = Some(copying);
+        if is_long {
+            self.end(table).await?;
+        }
+        Ok(())
+    }
+
+    async fn end_of_piece(&mut self, table: usize) -> Result<()> {
+        self.end(table).await
+    }
+
+    async fn finish(self) -> Result<()> {
+        Ok(())
+    }
+}
