@@ -33,7 +33,7 @@ enum Task {
     Test(test::Args),
     /// Measure against the pipelines hubctl replaces
     Bench(bench::Args),
-    /// Install what the demo and the tests need: PostgreSQL, age, an SSH server
+    /// Install what the demo and the tests need: PostgreSQL, age, an SSH server, pgbouncer
     Setup,
     /// Check the rules that the compiler and clippy cannot
     Tidy,

@@ -3,6 +3,7 @@
 
 mod answers;
 mod cases;
+mod connection;
 mod crash;
 mod damage;
 mod faults;
