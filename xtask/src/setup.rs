@@ -43,7 +43,7 @@ impl std::error::Error for Missing {}
 /// The task: installs what is missing and says so when nothing is.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
     ensure()?;
-    println!("PostgreSQL, age and an SSH server are here.");
+    println!("PostgreSQL, age, an SSH server and pgbouncer are here.");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -123,6 +123,9 @@ fn missing_packages(directories: &[PathBuf]) -> Vec<&'static str> {
     }
     if !has("sshd") {
         packages.push("openssh-server");
+    }
+    if !has("pgbouncer") {
+        packages.push("pgbouncer");
     }
     packages
 }
@@ -204,13 +207,13 @@ mod tests {
     fn an_empty_machine_lacks_everything() {
         assert_eq!(
             missing_packages(&[]),
-            ["postgresql", "age", "openssh-server"]
+            ["postgresql", "age", "openssh-server", "pgbouncer"]
         );
     }
 
     #[test]
     fn half_a_server_is_no_server() {
-        let clients = installation(&["psql", "pg_dump", "pg_restore", "age", "sshd"]);
+        let clients = installation(&["psql", "pg_dump", "pg_restore", "age", "sshd", "pgbouncer"]);
         let rest = installation(&["initdb", "postgres", "pgbench"]);
         let directories = [clients.path().join("bin"), rest.path().join("bin")];
         assert_eq!(missing_packages(&directories), ["postgresql"]);
@@ -218,7 +221,8 @@ mod tests {
 
     #[test]
     fn a_server_without_extensions_lacks_only_them() {
-        let machine = installation(&[SERVER_PROGRAMS.as_slice(), &["age", "sshd"]].concat());
+        let machine =
+            installation(&[SERVER_PROGRAMS.as_slice(), &["age", "sshd", "pgbouncer"]].concat());
         let directories = [machine.path().join("bin")];
         assert_eq!(missing_packages(&directories), ["postgresql-contrib"]);
 

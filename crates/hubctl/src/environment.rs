@@ -26,6 +26,37 @@ pub(crate) const JOURNAL: &str = "HUBCTL_JOURNAL";
 pub(crate) const PGPASSWORD: &str = "PGPASSWORD";
 /// libpq: the passfile, instead of `~/.pgpass`.
 pub(crate) const PGPASSFILE: &str = "PGPASSFILE";
+/// libpq: the name of a service, a group of connection parameters in a file.
+pub(crate) const PGSERVICE: &str = "PGSERVICE";
+/// libpq: the file of services, instead of `~/.pg_service.conf`.
+pub(crate) const PGSERVICEFILE: &str = "PGSERVICEFILE";
+/// libpq: the directory of the machine's own `pg_service.conf`.
+pub(crate) const PGSYSCONFDIR: &str = "PGSYSCONFDIR";
+/// libpq: connection parameters, each with its keyword. Those that protect and are not supported are here, too, so
+/// that they are refused and not overlooked.
+pub(crate) const CONNECTION: [(&str, &str); 21] = [
+    ("PGHOST", "host"),
+    ("PGHOSTADDR", "hostaddr"),
+    ("PGPORT", "port"),
+    ("PGDATABASE", "dbname"),
+    ("PGUSER", "user"),
+    ("PGOPTIONS", "options"),
+    ("PGCONNECT_TIMEOUT", "connect_timeout"),
+    ("PGTARGETSESSIONATTRS", "target_session_attrs"),
+    ("PGCHANNELBINDING", "channel_binding"),
+    ("PGSSLMODE", "sslmode"),
+    ("PGSSLNEGOTIATION", "sslnegotiation"),
+    ("PGSSLROOTCERT", "sslrootcert"),
+    ("PGSSLCERT", "sslcert"),
+    ("PGSSLKEY", "sslkey"),
+    ("PGSSLCRL", "sslcrl"),
+    ("PGSSLCRLDIR", "sslcrldir"),
+    ("PGSSLMINPROTOCOLVERSION", "ssl_min_protocol_version"),
+    ("PGSSLCERTMODE", "sslcertmode"),
+    ("PGGSSENCMODE", "gssencmode"),
+    ("PGREQUIREAUTH", "require_auth"),
+    ("PGREQUIREPEER", "requirepeer"),
+];
 
 /// The value of a variable; an empty one counts as not set.
 pub(crate) fn get(name: &str) -> Option<String> {

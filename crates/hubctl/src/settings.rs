@@ -68,12 +68,20 @@ struct SiteFlags {
 impl SiteSettings {
     /// A database that was given as URL on the command line.
     pub(crate) fn of_url(url: &str) -> Self {
-        let database = Sourced {
-            value: url.to_owned(),
-            origin: Origin::Argument,
-        };
+        Self::of(url, Origin::Argument)
+    }
+
+    /// The database that variables of libpq name, of which `variable` is one.
+    pub(crate) fn of_environment(variable: &'static str) -> Self {
+        Self::of("", Origin::Environment(variable))
+    }
+
+    fn of(url: &str, origin: Origin) -> Self {
         Self {
-            database,
+            database: Sourced {
+                value: url.to_owned(),
+                origin,
+            },
             password_file: None,
             password_command: None,
             passfile: None,

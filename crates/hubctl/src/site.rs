@@ -1,8 +1,10 @@
 //! From what the operator calls a database to the database, with its password.
 
 mod password;
+mod service;
+mod surroundings;
 
-use pgsnap::Database;
+use pgsnap::{ConnectionParameters, Database};
 use url::Url;
 
 use crate::failure::Refusal;
@@ -52,9 +54,15 @@ impl Site {
         let mut names = settings.sites.keys();
         match (names.next(), names.next()) {
             (Some(only), None) => Self::resolve(settings, only).await,
-            (None, _) => Err(Refusal::usage("no database was named")
-                .hint("give a URL such as postgresql://hub@127.0.0.1:5432/state_hub, or configure [sites.NAME]")
-                .into()),
+            (None, _) => match surroundings::variable_that_names_a_database() {
+                Some(variable) => {
+                    let site = settings.overriding(&SiteSettings::of_environment(variable));
+                    Self::open("", settings, &site, "in the environment").await
+                }
+                None => Err(Refusal::usage("no database was named")
+                    .hint("give a URL such as postgresql://hub@127.0.0.1:5432/state_hub, configure [sites.NAME], or set PGSERVICE or PGHOST")
+                    .into()),
+            },
             _ => Err(Refusal::usage("several sites are configured, and none was named").hint(known(settings)).into()),
         }
     }
@@ -67,11 +75,8 @@ impl Site {
     ) -> anyhow::Result<Self> {
         let url = &site.database.value;
         refuse_password(url, place)?;
-        let database = Database::from_url(url)?;
-        let database = match password::find(settings, site, &database).await? {
-            Some(password) => database.with_password(password),
-            None => database,
-        };
+        let (database, passfile) = database_of(url)?;
+        let database = password::complete(settings, site, database, passfile).await?;
         let label = if label.is_empty() {
             database.to_string()
         } else {
@@ -81,13 +86,26 @@ impl Site {
     }
 }
 
+/// The database that a URL names, completed from the surroundings, and the passfile that is to be looked into.
+fn database_of(url: &str) -> anyhow::Result<(Database, Option<String>)> {
+    let mut parameters = ConnectionParameters::parse(url)?;
+    surroundings::complete(&mut parameters)?;
+    let passfile = parameters.remove("passfile");
+    Ok((Database::from_parameters(&parameters)?, passfile))
+}
+
+/// Whether a database could be reached by this URL, as far as it can be known without asking the server.
+pub(crate) fn check(url: &str) -> anyhow::Result<()> {
+    database_of(url).map(drop)
+}
+
 /// A password in a URL ends up in shell histories, process lists and backups of `/etc`.
 pub(crate) fn refuse_password(url: &str, place: &str) -> anyhow::Result<()> {
     let in_authority = Url::parse(url).is_ok_and(|url| url.password().is_some());
     // Also where it does not parse, and as a parameter.
     if in_authority
         || url.to_ascii_lowercase().contains("password=")
-        || Database::from_url(url).is_ok_and(|d| d.has_password())
+        || ConnectionParameters::parse(url).is_ok_and(|p| p.get("password").is_some())
     {
         return Err(Refusal::usage(format!("a connection URL {place} holds a password"))
             .hint("leave it out of the URL, change it if others could see it, and give it by password_file, password_command, PGPASSWORD or ~/.pgpass")

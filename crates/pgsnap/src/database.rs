@@ -203,6 +203,12 @@ impl Database {
         }
     }
 
+    /// Whether the connection stays on this machine: a socket in the file system, or a loopback address.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        reach(&self.config) != Reach::Network
+    }
+
     /// How the connection is encrypted, as decided from the parameters.
     #[must_use]
     pub fn tls_mode(&self) -> TlsMode {

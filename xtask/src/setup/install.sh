@@ -34,3 +34,6 @@ apt install --yes --no-install-recommends "$@"
 case " $* " in
   *" openssh-server "*) systemctl --root=/ --quiet disable ssh.service ssh.socket >&2 || true ;;
 esac
+case " $* " in
+  *" pgbouncer "*) systemctl --root=/ --quiet disable pgbouncer.service >&2 || true ;;
+esac

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Refusal;
-use crate::site::refuse_password;
+use crate::site::{check, refuse_password};
 
 /// Write a commented hubctl.toml, and a key on request
 ///
@@ -57,7 +57,7 @@ struct Written {
 
 pub(crate) fn run(context: &Context, args: InitArgs) -> anyhow::Result<Exit> {
     refuse_password(&args.database, "on the command line")?;
-    pgsnap::Database::from_url(&args.database)?;
+    check(&args.database)?;
     let mut checked = backup::Recipients::new();
     for recipient in &args.recipients {
         checked.add(recipient)?;

@@ -1,5 +1,6 @@
-//! The password of a database: file, command, environment, passfile, in this order.
+//! The password of a database: file, command, service, environment, passfile, in this order.
 
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::Context as _;
@@ -7,7 +8,6 @@ use pgsnap::Database;
 use secrecy::SecretString;
 use tokio::process::Command;
 
-use super::passfile;
 use crate::environment;
 use crate::failure::Refusal;
 use crate::secret;
@@ -15,40 +15,49 @@ use crate::settings::{Settings, SiteSettings};
 
 const PASSWORD: &str = "password";
 
-/// Looks in every place that may hold it; `None` where none does, which suits sockets and trusted networks.
-pub(super) async fn find(
+/// Adds the password from the first place that has one; none suits sockets and trusted networks. `passfile` is the one
+/// that the connection parameters name.
+pub(super) async fn complete(
     settings: &Settings,
     site: &SiteSettings,
-    database: &Database,
-) -> anyhow::Result<Option<SecretString>> {
+    database: Database,
+    passfile: Option<String>,
+) -> anyhow::Result<Database> {
+    if let Some(password) = dedicated(site).await? {
+        return Ok(database.with_password(password));
+    }
+    if database.has_password() {
+        return Ok(database);
+    }
+    if let Some(password) = environment::get(environment::PGPASSWORD) {
+        return Ok(database.with_password(password.into()));
+    }
+    let named = site.passfile.as_ref().map(|path| path.value.clone());
+    let named = named.or_else(|| passfile.map(|path| settings.expand(&path)));
+    match named.or_else(|| default_passfile(settings)) {
+        Some(path) => Ok(database.with_passfile(&path)?),
+        None => Ok(database),
+    }
+}
+
+/// What was set up for this very password.
+async fn dedicated(site: &SiteSettings) -> anyhow::Result<Option<SecretString>> {
     if let Some(path) = &site.password_file {
         return secret::read_file(&path.value, PASSWORD).map(Some);
     }
     if let Some(command) = &site.password_command {
         return run(&command.value).await.map(Some);
     }
-    if let Some(password) = environment::get(environment::PGPASSWORD) {
-        return Ok(Some(password.into()));
-    }
-    match &site.passfile {
-        Some(path) => passfile::find(&path.value, database),
-        None => default_passfile(settings, database),
-    }
+    Ok(None)
 }
 
 /// The file that libpq would look into; that it is missing is normal unless somebody named it.
-fn default_passfile(
-    settings: &Settings,
-    database: &Database,
-) -> anyhow::Result<Option<SecretString>> {
+fn default_passfile(settings: &Settings) -> Option<PathBuf> {
     if let Some(path) = environment::get(environment::PGPASSFILE) {
-        return passfile::find(&settings.expand(&path), database);
+        return Some(settings.expand(&path));
     }
-    let path = environment::home().map(|home| home.join(".pgpass"));
-    match path.filter(|path| path.exists()) {
-        Some(path) => passfile::find(&path, database),
-        None => Ok(None),
-    }
+    let path = environment::home()?.join(".pgpass");
+    path.exists().then_some(path)
 }
 
 /// Runs the command with the shell. Its output is the secret, so nothing of it is ever repeated.

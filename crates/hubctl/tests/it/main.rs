@@ -3,6 +3,7 @@
 
 mod answers;
 mod cases;
+mod connection;
 mod copying;
 mod crash;
 mod damage;

@@ -1,6 +1,6 @@
 //! The examination of one database and of the tools for it.
 
-use pgsnap::{Database, PgDump};
+use pgsnap::{Database, PgDump, TlsMode};
 use serde::Deserialize;
 
 use super::{Finding, Verdict};
@@ -79,6 +79,7 @@ async fn try_examine(
         human::bytes(facts.bytes)
     );
     findings.push(Finding::new(Verdict::Ok, &site.label, fact));
+    findings.extend(encryption(&site));
     findings.push(rights(&site.label, &facts));
     findings.push(restores(&site.label, &facts));
     findings.push(match PgDump::find(facts.number / 10_000, &[]).await {
@@ -112,6 +113,24 @@ fn is_absent(error: &anyhow::Error) -> bool {
         .downcast_ref::<pgsnap::Error>()
         .and_then(pgsnap::Error::sqlstate)
         == Some("3D000")
+}
+
+/// What may be known of a connection over a network; on this machine there is nothing to say.
+fn encryption(site: &Site) -> Option<Finding> {
+    let mode = site.database.tls_mode();
+    if site.database.is_local() {
+        return None;
+    }
+    let warning = match mode {
+        TlsMode::Disable => "rows and passwords cross the network in clear text",
+        TlsMode::Require => "the connection is encrypted, but the server does not prove who it is",
+        _ => {
+            let fact = format!("the connection is encrypted and the server verified ({mode})");
+            return Some(Finding::new(Verdict::Ok, &site.label, fact));
+        }
+    };
+    let hint = "name the authority of its certificate with sslrootcert=FILE or sslrootcert=system";
+    Some(Finding::new(Verdict::Warn, &site.label, warning).hint(hint))
 }
 
 /// Whether a backup would hold everything.
