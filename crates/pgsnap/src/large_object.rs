@@ -121,7 +121,7 @@ pub(crate) async fn definitions(session: &Session) -> Result<String> {
         if let Some(comment) = row.get::<_, Option<String>>(2) {
             sql.push_str(&format!(
                 "COMMENT ON LARGE OBJECT {oid} IS {};\n",
-                quote_text(&comment)
+                quote_literal(&comment)
             ));
         }
         for label in row.get::<_, Vec<String>>(3) {
@@ -131,63 +131,104 @@ pub(crate) async fn definitions(session: &Session) -> Result<String> {
             let provider = quote_identifier(provider);
             sql.push_str(&format!(
                 "SECURITY LABEL FOR {provider} ON LARGE OBJECT {oid} IS {};\n",
-                quote_text(label)
+                quote_literal(label)
             ));
         }
     }
     Ok(sql)
 }
 
-/// Privileges on large objects, for the same versions of `pg_dump`.
+/// Privileges on large objects, for the same versions of `pg_dump`, as it prints them.
 pub(crate) async fn privileges(session: &Session) -> Result<String> {
     const QUERY: &str = "
-        SELECT m.oid, pg_catalog.pg_get_userbyid(m.lomowner), a.privilege_type, a.is_grantable,
+        SELECT m.oid, pg_catalog.pg_get_userbyid(m.lomowner)::text,
                CASE a.grantee WHEN 0 THEN NULL ELSE pg_catalog.pg_get_userbyid(a.grantee)::text END,
-               pg_catalog.pg_get_userbyid(a.grantor)
-          FROM pg_catalog.pg_largeobject_metadata m LEFT JOIN LATERAL pg_catalog.aclexplode(m.lomacl) a ON true
-         WHERE m.lomacl IS NOT NULL ORDER BY m.oid, a.is_grantable DESC";
-    let mut sql = String::new();
-    let mut last = None;
-    for row in session
+               pg_catalog.pg_get_userbyid(a.grantor)::text,
+               COALESCE(pg_catalog.array_agg(a.privilege_type ORDER BY a.privilege_type) FILTER (WHERE NOT a.is_grantable), '{}'),
+               COALESCE(pg_catalog.array_agg(a.privilege_type ORDER BY a.privilege_type) FILTER (WHERE a.is_grantable), '{}')
+          FROM pg_catalog.pg_largeobject_metadata m
+          LEFT JOIN LATERAL pg_catalog.unnest(m.lomacl) WITH ORDINALITY AS i(item, n) ON true
+          LEFT JOIN LATERAL pg_catalog.aclexplode(ARRAY[i.item]) a ON true
+         WHERE m.lomacl IS NOT NULL
+         GROUP BY m.oid, m.lomowner, i.n, a.grantee, a.grantor ORDER BY m.oid, i.n";
+    let rows = session
         .rows("reading privileges on large objects", QUERY, &[])
-        .await?
-    {
-        let (oid, owner): (u32, String) = (row.get(0), row.get(1));
-        let on = format!("ON LARGE OBJECT {oid}");
-        if last.replace(oid) != Some(oid) {
-            sql.push_str(&format!(
-                "REVOKE ALL {on} FROM PUBLIC;\nREVOKE ALL {on} FROM {};\n",
-                quote_identifier(&owner)
-            ));
-        }
-        let Some(privilege) = row.get::<_, Option<String>>(2) else {
-            continue;
-        };
-        let grantee = row
-            .get::<_, Option<String>>(4)
-            .map_or("PUBLIC".to_owned(), |role| quote_identifier(&role));
-        let option = if row.get(3) { " WITH GRANT OPTION" } else { "" };
-        let grantor: String = row.get(5);
-        let grant = format!("GRANT {privilege} {on} TO {grantee}{option};\n");
-        if grantor == owner {
-            sql.push_str(&grant);
-        } else {
-            let role = quote_identifier(&grantor);
-            sql.push_str(&format!(
-                "SET SESSION AUTHORIZATION {role};\n{grant}RESET SESSION AUTHORIZATION;\n"
-            ));
-        }
+        .await?;
+    let mut sql = String::new();
+    for object in rows.chunk_by(|a, b| a.get::<_, u32>(0) == b.get::<_, u32>(0)) {
+        let (oid, owner): (u32, String) = (object[0].get(0), object[0].get(1));
+        let grants: Vec<Grant> = object
+            .iter()
+            .map(|row| Grant {
+                grantee: row.get(2),
+                grantor: row.get(3),
+                plain: row.get(4),
+                grantable: row.get(5),
+            })
+            .collect();
+        sql.push_str(&privilege_statements(oid, &owner, &grants));
     }
     Ok(sql)
 }
 
-/// A literal that means the same whatever `standard_conforming_strings` says.
-fn quote_text(text: &str) -> String {
-    if text.contains('\\') {
-        format!("E{}", quote_literal(&text.replace('\\', "\\\\")))
-    } else {
-        quote_literal(text)
+/// What one role granted to another, or to everybody, on one large object.
+struct Grant {
+    grantee: Option<String>,
+    /// `None` where there is no grant at all: even the owner's privileges were revoked.
+    grantor: Option<String>,
+    plain: Vec<String>,
+    grantable: Vec<String>,
+}
+
+impl Grant {
+    /// What every new large object has: all privileges for its owner.
+    fn is_default(&self, owner: &str) -> bool {
+        self.grantee.as_deref() == Some(owner)
+            && self.grantor.as_deref() == Some(owner)
+            && self.plain.len() == ALL
+            && self.grantable.is_empty()
     }
+}
+
+/// SELECT and UPDATE.
+const ALL: usize = 2;
+
+fn privilege_statements(oid: u32, owner: &str, grants: &[Grant]) -> String {
+    let on = format!("ON LARGE OBJECT {oid}");
+    let mut sql = String::new();
+    if !grants.iter().any(|grant| grant.is_default(owner)) {
+        sql.push_str(&format!(
+            "REVOKE ALL {on} FROM {};\n",
+            quote_identifier(owner)
+        ));
+    }
+    for grant in grants.iter().filter(|grant| !grant.is_default(owner)) {
+        let Some(grantor) = &grant.grantor else {
+            continue;
+        };
+        let grantee = grant
+            .grantee
+            .as_deref()
+            .map_or("PUBLIC".to_owned(), quote_identifier);
+        let mut statements = String::new();
+        for (privileges, option) in [(&grant.plain, ""), (&grant.grantable, " WITH GRANT OPTION")] {
+            let list = match privileges.len() {
+                0 => continue,
+                ALL => "ALL".to_owned(),
+                _ => privileges.join(","),
+            };
+            statements.push_str(&format!("GRANT {list} {on} TO {grantee}{option};\n"));
+        }
+        if grantor == owner {
+            sql.push_str(&statements);
+        } else {
+            let role = quote_identifier(grantor);
+            sql.push_str(&format!(
+                "SET SESSION AUTHORIZATION {role};\n{statements}RESET SESSION AUTHORIZATION;\n"
+            ));
+        }
+    }
+    sql
 }
 
 #[cfg(test)]
@@ -199,6 +240,20 @@ mod tests {
         assert_eq!(
             put_statement(42, 1 << 20, &[0, 255]),
             "SELECT pg_catalog.lo_put(42, 1048576, '\\x00ff');\n"
+        );
+    }
+
+    #[test]
+    fn an_owner_who_gave_up_everything_has_nothing_after_a_restore() {
+        let nothing = Grant {
+            grantee: None,
+            grantor: None,
+            plain: Vec::new(),
+            grantable: Vec::new(),
+        };
+        assert_eq!(
+            privilege_statements(7, "hub", &[nothing]),
+            "REVOKE ALL ON LARGE OBJECT 7 FROM \"hub\";\n"
         );
     }
 

@@ -148,7 +148,7 @@ impl Server {
             .collect()
     }
 
-    fn libpq(&self, program: &str, database: &str) -> Command {
+    pub(crate) fn libpq(&self, program: &str, database: &str) -> Command {
         let mut command = Command::new(program);
         command
             .env("PGHOST", self.scratch.directory())
