@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 
 use tokio_postgres::Row;
+use tokio_postgres::row::RowIndex;
+use tokio_postgres::types::FromSql;
 
 use crate::census::{Column, Extension, SequenceState};
 use crate::error::{Error, Result};
@@ -21,6 +23,9 @@ pub(crate) struct Table {
     pub(crate) key: Vec<String>,
     /// The condition of an extension's configuration table, `WHERE` included.
     pub(crate) filter: Option<String>,
+    /// For a configuration table with foreign keys to or from others: how many of them come before it at most. Its
+    /// keys exist when its rows are loaded.
+    pub(crate) tied: Option<usize>,
     /// Whether the rows are loaded through this partitioned root.
     pub(crate) with_partitions: bool,
     /// The relations whose rows are read: the table itself, or the root's partitions.
@@ -91,6 +96,8 @@ const DETAILS: &str = ",
              LATERAL pg_catalog.unnest(i.indkey) WITH ORDINALITY AS k(attnum, n)
              JOIN pg_catalog.pg_attribute a ON a.attnum = k.attnum
           WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid AND k.n <= i.indnkeyatts), '{}') AS key,
+       COALESCE((SELECT pg_catalog.array_agg(k.confrelid) FROM pg_catalog.pg_constraint k
+          WHERE k.conrelid = config.oid AND k.contype = 'f' AND k.confrelid <> k.conrelid), '{}') AS refers_to,
        (SELECT r.oid FROM pg_catalog.pg_class r
           WHERE c.relispartition AND r.oid = pg_catalog.pg_partition_root(c.oid)
             AND EXISTS (SELECT FROM pg_catalog.pg_partition_ancestors(c.oid) AS a(relid)
@@ -113,7 +120,7 @@ impl Relations {
         let rows = Self::rows(session, DETAILS).await?;
         Ok(Self {
             lockable: lockable(&rows)?,
-            tables: tables(&rows),
+            tables: tables(&rows)?,
         })
     }
 
@@ -196,71 +203,94 @@ fn lockable(rows: &[Row]) -> Result<Vec<Lockable>> {
     Ok(lockable)
 }
 
-/// In an SQL_ASCII database a name may be any bytes; such a one cannot be handled, and must be said.
-fn readable_name(row: &Row) -> Result<TableName> {
-    match (
-        row.try_get::<_, String>("nspname"),
-        row.try_get::<_, String>("relname"),
-    ) {
-        (Ok(schema), Ok(name)) => Ok(TableName::new(schema, name)),
-        _ => Err(Error::UnexpectedDdl {
-            what: "the name of a table is not UTF-8".into(),
-        }),
-    }
+/// A column that may hold text. In an SQL_ASCII database that may be any bytes; such a text cannot be handled, and must
+/// be said.
+pub(crate) fn text<'a, T: FromSql<'a>>(
+    row: &'a Row,
+    column: impl RowIndex + std::fmt::Display,
+    what: &str,
+) -> Result<T> {
+    row.try_get(column)
+        .map_err(|_| Error::NotUtf8 { what: what.into() })
 }
 
-fn tables(rows: &[Row]) -> Vec<Table> {
-    let name_of = |row: &Row| {
-        TableName::new(
-            row.get::<_, String>("nspname"),
-            row.get::<_, String>("relname"),
-        )
+fn readable_name(row: &Row) -> Result<TableName> {
+    const WHAT: &str = "the name of a table";
+    Ok(TableName::new(
+        text::<String>(row, "nspname", WHAT)?,
+        text::<String>(row, "relname", WHAT)?,
+    ))
+}
+
+fn tables(rows: &[Row]) -> Result<Vec<Table>> {
+    let part_of = |row: &Row| -> Result<Part> {
+        Ok(Part {
+            oid: row.get("oid"),
+            name: readable_name(row)?,
+            size: 0,
+            total_size: 0,
+            heap: row.get("heap"),
+        })
     };
-    let part_of = |row: &Row| Part {
-        oid: row.get("oid"),
-        name: name_of(row),
-        size: 0,
-        total_size: 0,
-        heap: row.get("heap"),
-    };
-    let is_leaf = |row: &Row| row.get::<_, String>("relkind") == "r";
-    let mut through_root: HashMap<u32, Vec<Part>> = HashMap::new();
-    for row in rows.iter().filter(|row| is_leaf(row)) {
-        if let Some(root) = row.get("load_root") {
-            through_root.entry(root).or_default().push(part_of(row));
+    let is_leaf = |row: &Row| row.get::<_, &str>("relkind") == "r";
+    let load_root = |row: &Row| row.get::<_, Option<u32>>("load_root");
+    let mut through: HashMap<u32, Vec<Part>> = HashMap::new();
+    for leaf in rows.iter().filter(|row| is_leaf(row)) {
+        if let Some(root) = load_root(leaf) {
+            through.entry(root).or_default().push(part_of(leaf)?);
         }
     }
+    let refers_to: HashMap<u32, Vec<u32>> = rows
+        .iter()
+        .map(|row| (row.get("oid"), row.get("refers_to")))
+        .filter(|(_, list): &(u32, Vec<u32>)| !list.is_empty())
+        .collect();
     let mut tables = Vec::new();
     for row in rows {
         let is_leaf = is_leaf(row);
-        let through = through_root
-            .remove(&row.get::<_, u32>("oid"))
-            .unwrap_or_default();
-        let parts = match (is_leaf, row.get::<_, Option<u32>>("load_root")) {
-            (true, None) => vec![part_of(row)],
-            (false, _) if !through.is_empty() => through,
+        let parts = match (is_leaf, load_root(row), through.remove(&row.get("oid"))) {
+            (true, None, _) => vec![part_of(row)?],
+            (false, _, Some(parts)) => parts,
             // A partition loaded through its root, or a root whose partitions speak for themselves.
             _ => continue,
         };
-        let types: Vec<String> = row.get("types");
-        let columns: Vec<String> = row.get("columns");
+        let types: Vec<String> = text(row, "types", "the name of a type")?;
+        let columns: Vec<String> = text(row, "columns", "the name of a column")?;
         tables.push(Table {
-            name: name_of(row),
+            name: readable_name(row)?,
             columns: columns
                 .into_iter()
                 .zip(types)
                 .map(|(name, r#type)| Column { name, r#type })
                 .collect(),
             key: row.get("key"),
-            filter: row
-                .get::<_, Option<String>>("condition")
+            filter: text::<Option<String>>(row, "condition", "a condition of an extension")?
                 .filter(|condition| !condition.trim().is_empty()),
+            tied: tied(&refers_to, row.get("oid")),
             with_partitions: !is_leaf,
             parts,
         });
     }
     tables.sort_by(|a, b| a.name.cmp(&b.name));
-    tables
+    Ok(tables)
+}
+
+/// The length of the longest chain of references from a table, or `None` where no reference leads from or to it.
+fn tied(refers_to: &HashMap<u32, Vec<u32>>, table: u32) -> Option<usize> {
+    fn depth(refers_to: &HashMap<u32, Vec<u32>>, table: u32, limit: usize) -> usize {
+        let referred = refers_to.get(&table).map_or(&[][..], Vec::as_slice);
+        let deepest = referred.iter().map(|&next| match limit {
+            // Tables that refer to each other in a circle cannot be loaded by pg_dump's script either.
+            0 => 0,
+            _ => 1 + depth(refers_to, next, limit - 1),
+        });
+        deepest.max().unwrap_or(0)
+    }
+    /// Longer chains are circles.
+    const LONGEST: usize = 8;
+    let is_referred = || refers_to.values().any(|list| list.contains(&table));
+    let depth = depth(refers_to, table, LONGEST);
+    (depth > 0 || is_referred()).then_some(depth)
 }
 
 impl Table {
@@ -332,8 +362,14 @@ pub(crate) async fn sequences(session: &Session) -> Result<Vec<SequenceState>> {
         .await?;
     let names: Vec<TableName> = rows
         .iter()
-        .map(|row| TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)))
-        .collect();
+        .map(|row| {
+            const WHAT: &str = "the name of a sequence";
+            Ok(TableName::new(
+                text::<String>(row, 0, WHAT)?,
+                text::<String>(row, 1, WHAT)?,
+            ))
+        })
+        .collect::<Result<_>>()?;
     let unreadable: Vec<String> = rows
         .iter()
         .zip(&names)

@@ -71,7 +71,7 @@ async fn cancel(leader: &Session, name: &str) -> Result<()> {
 /// Settings of the session that change how definitions print, and that `pg_dump` leaves as the role or
 /// database has them. Its queries are large by the planner's estimate, and compiling them takes longer than running them.
 fn options(database: &Database) -> String {
-    const FIXED: &str = "-c TimeZone=UTC -c bytea_output=hex -c quote_all_identifiers=off -c lc_monetary=C -c xmlbinary=base64 -c jit=off";
+    const FIXED: &str = "-c standard_conforming_strings=on -c TimeZone=UTC -c bytea_output=hex -c quote_all_identifiers=off -c lc_monetary=C -c xmlbinary=base64 -c jit=off";
     format!("{} {FIXED}", database.options().unwrap_or_default())
 }
 
@@ -174,9 +174,7 @@ async fn list(tool: &PgDump, archive: &[u8], section: &str) -> Result<String> {
     let mut command = Command::new(tool.program("pg_restore"));
     command.args(["--list", "--section", section]);
     let text = output(command, archive).await?;
-    let text = String::from_utf8(text).map_err(|_| Error::UnexpectedDdl {
-        what: "the list of entries is not UTF-8".into(),
-    })?;
+    let text = String::from_utf8(text).map_err(|_| not_utf8())?;
     Ok(text
         .lines()
         .filter(|line| entry_kind(line).is_some())
@@ -215,10 +213,14 @@ async fn print(tool: &PgDump, archive: &[u8], entries: &str) -> Result<String> {
         .arg(&list.path)
         .args(["--file", "-"]);
     let text = output(command, archive).await?;
-    let text = String::from_utf8(text).map_err(|_| Error::UnexpectedDdl {
-        what: "it is not UTF-8".into(),
-    })?;
+    let text = String::from_utf8(text).map_err(|_| not_utf8())?;
     strip(&text)
+}
+
+fn not_utf8() -> Error {
+    Error::NotUtf8 {
+        what: "a definition in the schema".into(),
+    }
 }
 
 fn strip(text: &str) -> Result<String> {

@@ -153,6 +153,12 @@ pub enum Error {
         /// What was missing.
         what: String,
     },
+    /// An SQL_ASCII database may hold names and definitions in any encoding; only UTF-8 can be handled.
+    #[error("{what} is not UTF-8")]
+    NotUtf8 {
+        /// What was read, such as the name of a table.
+        what: String,
+    },
     /// Row-level security hides rows from the role that dumps.
     #[error("row-level security hides rows of {} from this role", tables.join(", "))]
     RowSecurity {
@@ -336,6 +342,9 @@ impl Error {
             Self::PgDumpMissing { server_major, .. } => Some(format!(
                 "install it, for example `apt-get install postgresql-client-{server_major}`; it supplies the DDL only"
             )),
+            Self::NotUtf8 { .. } => Some(
+                "rename or redefine what is in another encoding (rows may be in any), or dump this database with pg_dump".into(),
+            ),
             Self::RowSecurity { .. } => Some(
                 "dump as a superuser or as a role with BYPASSRLS; a dump without the hidden rows is refused".into(),
             ),

@@ -1,5 +1,6 @@
 //! What must be known about the server and the database besides its tables.
 
+use crate::catalog::text;
 use crate::census::Locale;
 use crate::error::{Error, Result};
 use crate::manifest::{DatabasePrivilege, RoleSetting};
@@ -76,8 +77,8 @@ impl Facts {
                 version: row.get(9),
                 locale: row.get(10),
             },
-            comment: row.get(11),
-            settings: row.get(12),
+            comment: text(&row, 11, "the comment of the database")?,
+            settings: text(&row, 12, "a setting of the database")?,
             in_recovery: row.get(13),
             now: row.get(14),
             lsn: row.get::<_, Option<String>>(15).unwrap_or_default(),

@@ -147,10 +147,9 @@ pub(crate) async fn privileges(session: &Session) -> Result<String> {
                COALESCE(pg_catalog.array_agg(a.privilege_type ORDER BY a.privilege_type) FILTER (WHERE NOT a.is_grantable), '{}'),
                COALESCE(pg_catalog.array_agg(a.privilege_type ORDER BY a.privilege_type) FILTER (WHERE a.is_grantable), '{}')
           FROM pg_catalog.pg_largeobject_metadata m
-          LEFT JOIN LATERAL pg_catalog.unnest(m.lomacl) WITH ORDINALITY AS i(item, n) ON true
-          LEFT JOIN LATERAL pg_catalog.aclexplode(ARRAY[i.item]) a ON true
+          LEFT JOIN LATERAL pg_catalog.aclexplode(m.lomacl) WITH ORDINALITY AS a(grantor, grantee, privilege_type, is_grantable, n) ON true
          WHERE m.lomacl IS NOT NULL
-         GROUP BY m.oid, m.lomowner, i.n, a.grantee, a.grantor ORDER BY m.oid, i.n";
+         GROUP BY m.oid, m.lomowner, a.grantee, a.grantor ORDER BY m.oid, pg_catalog.min(a.n)";
     let rows = session
         .rows("reading privileges on large objects", QUERY, &[])
         .await?;

@@ -6,6 +6,7 @@ mod post_data;
 mod settings;
 mod swap;
 mod target;
+mod tied;
 
 use std::path::PathBuf;
 use std::sync::Arc;

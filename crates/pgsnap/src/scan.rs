@@ -75,7 +75,7 @@ pub(crate) async fn scan<S: RowSink>(
     progress: &Arc<dyn Progress>,
     mut sink: impl FnMut() -> S,
 ) -> Result<Vec<TableCensus>> {
-    let queue = groups(pieces(&snapshot.tables));
+    let queue = groups(&snapshot.tables, pieces(&snapshot.tables));
     let mut counts = vec![0; snapshot.tables.len()];
     for piece in queue.iter().flatten() {
         counts[piece.table] += 1;
@@ -147,11 +147,19 @@ fn pieces(tables: &[Table]) -> Vec<(i64, Piece)> {
     pieces
 }
 
-/// Puts small tables together, to lock them with one statement.
-fn groups(pieces: Vec<(i64, Piece)>) -> VecDeque<Group> {
+/// Puts small tables together, to lock them with one statement; and before all others the tables whose foreign keys
+/// exist when they are loaded, referenced before referencing.
+fn groups(tables: &[Table], pieces: Vec<(i64, Piece)>) -> VecDeque<Group> {
     const TABLES: usize = 64;
     const SMALL: i64 = 1 << 20;
+    let (mut tied, pieces): (Vec<_>, Vec<_>) = pieces
+        .into_iter()
+        .partition(|(_, piece)| tables[piece.table].tied.is_some());
+    tied.sort_by_key(|(_, piece)| tables[piece.table].tied);
     let mut groups: VecDeque<Group> = VecDeque::new();
+    if !tied.is_empty() {
+        groups.push_back(tied.into_iter().map(|(_, piece)| piece).collect());
+    }
     let mut open = false;
     for (size, piece) in pieces {
         let is_small = size <= SMALL;
@@ -304,6 +312,7 @@ mod tests {
             }],
             key: vec!["id".into()],
             filter: None,
+            tied: None,
             with_partitions: false,
             parts: vec![Part {
                 oid: 1,
@@ -347,7 +356,10 @@ mod tests {
     fn small_tables_are_read_in_groups_and_big_ones_alone() {
         let mut tables = vec![table(PAGES_PER_PIECE * 3, true)];
         tables.extend((0..100).map(|_| table(1, true)));
-        let sizes: Vec<_> = groups(pieces(&tables)).iter().map(Vec::len).collect();
+        let sizes: Vec<_> = groups(&tables, pieces(&tables))
+            .iter()
+            .map(Vec::len)
+            .collect();
         assert_eq!(sizes, [1, 1, 1, 64, 36]);
     }
 }

@@ -15,6 +15,8 @@ use crate::name::quote_literal;
 ///   run programs (CVE-2025-8714). A psql from before that release does not know the command, and
 ///   `\if` cannot wrap it (`\endif` would be refused), so it comes out of a variable that is empty
 ///   for old versions. There is no `\unrestrict`: the session ends with the file.
+/// * `standard_conforming_strings`: a role's default may give backslashes another meaning, already in the next
+///   statement.
 /// * `BEGIN`: a file that was cut commits nothing, although psql would accept a half COPY.
 /// * `transaction_timeout` exists from version 17 on, so it is set only where it exists.
 pub(crate) fn prologue(facts: &Facts) -> String {
@@ -32,6 +34,7 @@ pub(crate) fn prologue(facts: &Facts) -> String {
 --   set -o pipefail
 --   age -d -i KEYFILE FILE.sql.gz.age | gunzip | psql -X -v ON_ERROR_STOP=1 -d DATABASE
 \\set ON_ERROR_STOP on
+SET standard_conforming_strings = on;
 SELECT CASE WHEN :'VERSION_NUM'::int >=
          CASE :'VERSION_NUM'::int / 10000
            WHEN 13 THEN 130022 WHEN 14 THEN 140019 WHEN 15 THEN 150014 WHEN 16 THEN 160010 ELSE 170006
@@ -43,10 +46,13 @@ SET lock_timeout = 0;
 SET idle_in_transaction_session_timeout = 0;
 SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'transaction_timeout';
 SET client_encoding = '{encoding}';
-SET standard_conforming_strings = on;
 SELECT pg_catalog.set_config('search_path', '', false);
 SET check_function_bodies = false;
 SET xmloption = content;
+SET array_nulls = on;
+SET quote_all_identifiers = off;
+SET transform_null_equals = off;
+SET backslash_quote = safe_encoding;
 SET client_min_messages = warning;
 SET row_security = off;
 SET DateStyle = 'ISO, YMD';

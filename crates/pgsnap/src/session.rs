@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 
 /// Settings under which text is read and written. The first block is what `pg_dump` sets
 /// (`setup_connection` in `src/bin/pg_dump/pg_dump.c`); the second keeps defaults of a
-/// role or database from leaking into the text of a row.
+/// role or database from leaking into the text of a row, or changing what a text means.
 const SETTINGS: &str = "
     SET standard_conforming_strings = on;
     SET DateStyle = 'ISO, YMD';
@@ -27,6 +27,9 @@ const SETTINGS: &str = "
     SET bytea_output = 'hex';
     SET xmlbinary = 'base64';
     SET xmloption = 'content';
+    SET array_nulls = on;
+    SET transform_null_equals = off;
+    SET backslash_quote = safe_encoding;
     SET lc_monetary = 'C';
     SET TimeZone = 'UTC';
     SET quote_all_identifiers = off;

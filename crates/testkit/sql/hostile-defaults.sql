@@ -7,7 +7,7 @@ BEGIN
     FOREACH setting IN ARRAY ARRAY[
         'bytea_output = escape', 'DateStyle = ''SQL, DMY''', 'IntervalStyle = sql_standard', 'extra_float_digits = -3',
         'TimeZone = ''Asia/Kolkata''', 'xmlbinary = hex', 'quote_all_identifiers = on', 'search_path = zoo, pg_catalog',
-        'statement_timeout = ''1min''', 'default_transaction_isolation = serializable', 'row_security = on']
+        'standard_conforming_strings = off', 'array_nulls = off', 'lc_monetary = ''C.UTF-8''', 'statement_timeout = ''1min''', 'default_transaction_isolation = serializable', 'row_security = on']
     LOOP
         EXECUTE format('ALTER DATABASE %I SET %s', current_database(), setting);
     END LOOP;

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::manifest::{Manifest, Member, MemberKind};
 use crate::name::TableName;
 use crate::progress::{Phase, Progress, Work};
+use crate::restore::tied::tied;
 use crate::session::Session;
 
 /// The members to load, in file order.
@@ -53,6 +54,24 @@ pub(crate) async fn load(
             rows,
         },
     );
+    let session = Session::open(database, "restore").await?;
+    let tied = tied(&session, archive.manifest()).await?;
+    let (first, rest): (Vec<Member>, Vec<Member>) = members
+        .into_iter()
+        .partition(|member| member.table.is_some_and(|index| tied.contains(&index)));
+    if !first.is_empty() {
+        load_side_by_side(archive, database, first, 1, progress).await?;
+    }
+    load_side_by_side(archive, database, rest, jobs, progress).await
+}
+
+async fn load_side_by_side(
+    archive: &Archive,
+    database: &Database,
+    members: Vec<Member>,
+    jobs: usize,
+    progress: &Arc<dyn Progress>,
+) -> Result<()> {
     let queue: Queue = Arc::new(Mutex::new(runs(members)));
     let mut workers = JoinSet::new();
     for worker in 0..jobs.max(1) {

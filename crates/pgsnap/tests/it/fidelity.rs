@@ -3,6 +3,7 @@
 mod database;
 mod defaults;
 mod encoding;
+mod extension;
 mod golden;
 mod partition;
 mod psql;
