@@ -108,6 +108,9 @@ pub struct Locale {
     /// The ICU or builtin locale, where the provider has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
+    /// Further ICU collation rules (PostgreSQL 16 and later).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<String>,
     /// The version of the collation the database was created under.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,

@@ -45,7 +45,7 @@ impl Facts {
                    pg_catalog.to_char(pg_catalog.clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'),
                    CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()::text
                         ELSE pg_catalog.pg_current_wal_insert_lsn()::text END,
-                   d.datconnlimit, d.datacl IS NULL
+                   d.datconnlimit, d.datacl IS NULL, pg_catalog.to_jsonb(d) ->> 'daticurules'
               FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
         let row = session
             .row("reading the server's version", QUERY, &[])
@@ -76,6 +76,7 @@ impl Facts {
                 ctype: row.get(7),
                 version: row.get(9),
                 locale: row.get(10),
+                rules: row.get(18),
             },
             comment: text(&row, 11, "the comment of the database")?,
             settings: text(&row, 12, "a setting of the database")?,

@@ -474,6 +474,9 @@ impl Target {
                 };
                 sql.push_str(&format!(" {option} {}", quote_literal(value)));
             }
+            if let Some(rules) = &locale.rules {
+                sql.push_str(&format!(" ICU_RULES {}", quote_literal(rules)));
+            }
         }
         self.create(name, &sql).await
     }

@@ -5,6 +5,7 @@ mod defaults;
 mod encoding;
 mod extension;
 mod golden;
+mod objects;
 mod partition;
 mod psql;
 mod scale;

@@ -4,7 +4,8 @@
 //! (root, usually); from 18 on `extension_control_path` makes any directory do. Where neither works they say so and
 //! pass.
 
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use pgsnap::ScratchOptions;
 
@@ -45,70 +46,90 @@ CREATE TABLE settings.no_member AS SELECT 1 AS id;
 GRANT SELECT ON settings.chosen TO PUBLIC;
 ";
 
-/// The directory of the server's extensions, and the programs it belongs to.
-fn extension_directory() -> Option<PathBuf> {
-    let programs = crate::server::server_programs().or_else(|| {
-        let output = std::process::Command::new("pg_config")
-            .arg("--bindir")
-            .output();
-        Some(PathBuf::from(
-            String::from_utf8(output.ok()?.stdout).ok()?.trim(),
-        ))
-    })?;
-    let output = std::process::Command::new(programs.join("pg_config"))
-        .arg("--sharedir")
-        .output();
-    let told = output
-        .ok()
-        .and_then(|output| String::from_utf8(output.stdout).ok())
-        .map(|path| PathBuf::from(path.trim()));
+/// The extension's files, removed in the end.
+struct Installed {
+    files: Vec<PathBuf>,
+}
+
+impl Installed {
+    fn into(directory: &Path) -> std::io::Result<Self> {
+        let mut installed = Self { files: Vec::new() };
+        for (name, text) in [
+            ("pgsnap_settings--1.0.sql", SCRIPT),
+            ("pgsnap_settings.control", CONTROL),
+        ] {
+            let path = directory.join(name);
+            fs_err::write(&path, text)?;
+            installed.files.push(path);
+        }
+        Ok(installed)
+    }
+}
+
+impl Drop for Installed {
+    fn drop(&mut self) {
+        for file in &self.files {
+            let _ = fs_err::remove_file(file);
+        }
+    }
+}
+
+/// What a program of PostgreSQL prints.
+fn told(program: &Path, argument: &str) -> Option<String> {
+    let output = std::process::Command::new(program).arg(argument).output();
+    Some(
+        String::from_utf8(output.ok()?.stdout)
+            .ok()?
+            .trim()
+            .to_owned(),
+    )
+}
+
+/// The server's own directory of extensions.
+fn extension_directory(programs: &Path) -> Option<PathBuf> {
     let root = programs.parent()?;
-    told.into_iter()
+    told(&programs.join("pg_config"), "--sharedir")
+        .map(PathBuf::from)
+        .into_iter()
         .chain([root.join("share/postgresql"), root.join("share")])
         .map(|share| share.join("extension"))
         .find(|path| path.join("plpgsql.control").exists())
 }
 
-/// A server that knows the extension, or `None` where it cannot be told.
-async fn server_with_extension() -> Option<Server> {
-    let install = |directory: PathBuf| -> std::io::Result<()> {
-        // Tests run side by side: each file appears whole.
-        for (name, text) in [
-            ("pgsnap_settings--1.0.sql", SCRIPT),
-            ("pgsnap_settings.control", CONTROL),
-        ] {
-            let mut file = tempfile::NamedTempFile::new_in(&directory)?;
-            std::io::Write::write_all(&mut file, text.as_bytes())?;
-            std::os::unix::fs::PermissionsExt::set_mode(
-                &mut file.as_file().metadata()?.permissions(),
-                0o644,
-            );
-            fs_err::set_permissions(
-                file.path(),
-                std::os::unix::fs::PermissionsExt::from_mode(0o644),
-            )?;
-            file.persist(directory.join(name))?;
-        }
-        Ok(())
+/// A server that knows the extension, or why there is none.
+async fn server_with_extension() -> Result<(Server, Installed, tempfile::TempDir), String> {
+    let programs = crate::server::server_programs()
+        .or_else(|| told(Path::new("pg_config"), "--bindir").map(PathBuf::from))
+        .ok_or("pg_config is missing")?;
+    let version = told(&programs.join("postgres"), "--version").unwrap_or_default();
+    let takes_any_directory = version
+        .split(|c: char| !c.is_ascii_digit())
+        .find_map(|number| number.parse::<u32>().ok())
+        .is_some_and(|major| major >= 18);
+    let mut options = ScratchOptions::default();
+    let own = tempfile::tempdir().unwrap();
+    let directory = if takes_any_directory {
+        let directory = own.path().join("extension");
+        fs_err::create_dir(&directory).unwrap();
+        fs_err::set_permissions(own.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        options.settings.push(format!(
+            "extension_control_path=$system:{}",
+            own.path().display()
+        ));
+        directory
+    } else {
+        extension_directory(&programs)
+            .ok_or("the server's directory of extensions was not found")?
     };
-    let Some(directory) = extension_directory() else {
-        eprintln!("SKIPPED: the server's directory of extensions was not found");
-        return None;
-    };
-    if let Err(error) = install(directory.clone()) {
-        eprintln!(
-            "SKIPPED: no extension can be put into {}: {error}",
-            directory.display()
-        );
-        return None;
-    }
-    Some(Server::start_with(ScratchOptions::default()).await)
+    let installed = Installed::into(&directory).map_err(|error| error.to_string())?;
+    Ok((Server::start_with(options).await, installed, own))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn configuration_of_extensions_is_kept() {
-    let Some(server) = server_with_extension().await else {
-        return;
+    let (server, _installed, _own) = match server_with_extension().await {
+        Ok(started) => started,
+        Err(reason) => return eprintln!("SKIPPED: no extension can be installed: {reason}"),
     };
     let source = server.with_sql("source", USED).await;
     assert_golden(&server, &source).await;
