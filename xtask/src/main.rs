@@ -9,6 +9,7 @@
 mod bench;
 mod ci;
 mod demo;
+mod fidelity;
 mod project;
 mod servers;
 mod setup;
@@ -32,6 +33,8 @@ enum Task {
     Demo(demo::Args),
     /// Run all tests
     Test(test::Args),
+    /// Show that what pg_dump keeps is kept
+    Fidelity(fidelity::Args),
     /// Measure against the pipelines hubctl replaces
     Bench(bench::Args),
     /// Install what the demo and the tests need: PostgreSQL, age, an SSH server
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Demo(args) => demo::run(args),
         Task::Test(args) => test::run(args),
+        Task::Fidelity(args) => fidelity::run(args),
         Task::Bench(args) => bench::run(args),
         Task::Setup => setup::run(),
         Task::Servers(args) => servers::run(args),

@@ -47,6 +47,10 @@ async fn measured<T>(step: impl Future<Output = T>) -> (T, Step) {
 }
 
 /// Dumps, verifies, restores and compares; prints a line for `docs/fidelity.md`, and returns the most memory of it all.
+#[expect(
+    clippy::print_stderr,
+    reason = "the command that runs the large cases shows what they print"
+)]
 async fn round_trip(case: &str, server: &Server, source: &Database) -> u64 {
     let path = server.file("large.sql.gz");
     let file = fs_err::File::create(&path).unwrap();
