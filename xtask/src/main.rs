@@ -10,6 +10,7 @@ mod bench;
 mod campaign;
 mod ci;
 mod demo;
+mod fidelity;
 mod fuzz;
 mod project;
 mod servers;
@@ -34,6 +35,8 @@ enum Task {
     Demo(demo::Args),
     /// Run all tests
     Test(test::Args),
+    /// Show that what pg_dump keeps is kept
+    Fidelity(fidelity::Args),
     /// Measure against the pipelines hubctl replaces
     Bench(bench::Args),
     /// Run the randomised tests for longer than the tests do
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Demo(args) => demo::run(args),
         Task::Test(args) => test::run(args),
+        Task::Fidelity(args) => fidelity::run(args),
         Task::Bench(args) => bench::run(args),
         Task::Campaign(args) => campaign::run(args),
         Task::Fuzz(args) => fuzz::run(args),

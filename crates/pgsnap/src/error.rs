@@ -434,6 +434,10 @@ impl Error {
     }
 }
 
+/// For a row that does not fit into a message of the server.
+const ROW_TOO_LONG: &str = "a row longer than 1 GB as text (bytea counts twice) cannot leave the server, for pg_dump neither: \
+    find it by pg_column_size and divide it, or store it as a large object";
+
 /// Details of data exceptions and constraint violations quote values of the row.
 fn quotes_rows(code: &str) -> bool {
     code.starts_with("22") || code.starts_with("23")
@@ -489,6 +493,8 @@ fn message_hint(message: &str) -> Option<String> {
          max_standby_streaming_delay"
     } else if message.contains("no pg_hba.conf entry") && message.contains("no encryption") {
         "the server may want TLS: add sslmode=require or a stricter one; otherwise pg_hba.conf has no line for this role and address"
+    } else if message.starts_with("invalid memory alloc request size") {
+        ROW_TOO_LONG
     } else {
         return None;
     };
@@ -507,6 +513,7 @@ fn sqlstate_hint(code: &str) -> Option<String> {
         "53100" => "the server's disk is full",
         "53200" => "the server ran out of shared memory: raise max_locks_per_transaction",
         "53300" => "the server has no free connection slot: lower --jobs",
+        "54000" => ROW_TOO_LONG,
         "55P03" => {
             "somebody holds or waits for an exclusive lock on a table; try again when it is done"
         }
@@ -537,6 +544,23 @@ mod tests {
             error.hint().as_deref(),
             Some("the role lacks a privilege for this")
         );
+    }
+
+    #[test]
+    fn a_row_that_the_server_cannot_print_has_a_remedy() {
+        for (code, message) in [
+            ("54000", "out of memory"),
+            ("XX000", "invalid memory alloc request size 1258291203"),
+        ] {
+            let error = Error::Server {
+                context: "reading \"public\".\"t\"".into(),
+                message: message.into(),
+                code: code.into(),
+                detail: None,
+                server_hint: None,
+            };
+            assert!(error.hint().unwrap().contains("1 GB"), "{error}");
+        }
     }
 
     #[test]

@@ -25,8 +25,19 @@ impl MemberCompressor {
     }
 
     pub(crate) fn compress(&mut self, block: &[u8]) -> Vec<u8> {
-        self.buffer
-            .resize(self.compressor.gzip_compress_bound(block.len()), 0);
+        let bound = self.compressor.gzip_compress_bound(block.len());
+        if bound > LARGEST_KEPT {
+            // Fresh zeroes take no memory until they are written.
+            let mut out = vec![0; bound];
+            let length = self
+                .compressor
+                .gzip_compress(block, &mut out)
+                .expect("the buffer has the size libdeflate asked for");
+            out.truncate(length);
+            out.shrink_to_fit();
+            return out;
+        }
+        self.buffer.resize(bound, 0);
         let length = self
             .compressor
             .gzip_compress(block, &mut self.buffer)
@@ -34,6 +45,9 @@ impl MemberCompressor {
         self.buffer[..length].to_vec()
     }
 }
+
+/// Buffers above this many bytes, which only a very long row needs, are given back after use.
+pub(crate) const LARGEST_KEPT: usize = 64 << 20;
 
 /// No deflate stream expands further than this (zlib's `deflate` documentation: 1032:1).
 const MAX_EXPANSION: u64 = 1032;

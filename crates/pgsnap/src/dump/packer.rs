@@ -9,7 +9,7 @@ use super::DumpOptions;
 use super::members::{Members, Packed};
 use crate::archive::COPY_END;
 use crate::error::{Error, Result};
-use crate::gzip::MemberCompressor;
+use crate::gzip::{LARGEST_KEPT, MemberCompressor};
 use crate::manifest::MemberKind;
 use crate::scan::RowSink;
 
@@ -92,6 +92,7 @@ fn pack(
         bytes: compressor.compress(&block),
     };
     block.clear();
+    block.shrink_to(LARGEST_KEPT);
     (packed, (compressor, block))
 }
 
@@ -102,6 +103,7 @@ impl RowSink for Packer {
         }
         self.block.extend_from_slice(&rows);
         self.rows += memchr::memchr_iter(b'\n', &rows).count() as u64;
+        drop(rows);
         if self.block.len() >= self.block_size {
             self.flush(table).await
         } else {

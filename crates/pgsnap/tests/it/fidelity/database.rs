@@ -96,7 +96,7 @@ async fn any_name_of_a_database_will_do() {
         .unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(manifest.source.database, name);
         let archive = pgsnap::Archive::open(server.file("odd.sql.gz")).unwrap();
-        let restored = server.restore(&archive, name).await;
+        let restored = server.restore(&archive, &format!("{name} 2")).await;
         assert!(restored.comparison.unwrap().is_equal(), "{name}");
         let plain = server.psql_file(
             &server.file("odd.sql.gz"),

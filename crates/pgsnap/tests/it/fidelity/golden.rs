@@ -102,3 +102,20 @@ async fn the_zoo_is_dumped_as_pg_dump_does() {
     let zoo = server.zoo("zoo").await;
     assert_golden(&server, &zoo).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hash_partitions_of_an_enum_are_dumped_as_pg_dump_does() {
+    let server = Server::start().await;
+    let source = server.with_sql("source", testkit::ENUM_HASH).await;
+    assert_golden(&server, &source).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hub_is_dumped_as_pg_dump_does() {
+    let server = Server::start().await;
+    let source = server.create("hub").await;
+    testkit::load_hub(&server.client("hub").await, 0.01)
+        .await
+        .unwrap();
+    assert_golden(&server, &source).await;
+}

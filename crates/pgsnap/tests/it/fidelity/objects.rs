@@ -151,8 +151,40 @@ async fn security_labels_are_dumped_and_refused_where_their_provider_is_missing(
     assert!(error.to_string().contains("provider"), "{error}");
 }
 
-/// A label on a system object, a member of an extension, and other things that belong to the server stay there; their
-/// privileges, where they were changed, follow. The zoo has those; this is one that a restore cannot give.
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_and_sequences_that_a_role_may_not_read_are_all_named() {
+    let server = Server::start().await;
+    let source = server
+        .with_sql(
+            "source",
+            "CREATE ROLE reader LOGIN; CREATE TABLE one (id int); CREATE TABLE two (id int); CREATE SEQUENCE counter",
+        )
+        .await;
+    let url = format!(
+        "postgresql://reader@/source?host={}&port={}",
+        server.scratch.directory().display(),
+        server.scratch.port()
+    );
+    let reader = pgsnap::Database::from_url(&url).unwrap();
+    let refused = async || {
+        pgsnap::dump(&reader, Vec::new(), &DumpOptions::default(), &quiet())
+            .await
+            .map(|_| ())
+            .unwrap_err()
+    };
+    let error = refused().await;
+    assert!(
+        matches!(&error, Error::NotReadable { objects } if objects.len() == 2),
+        "{error}"
+    );
+    pgsnap::execute(&source, "GRANT SELECT ON one, two TO reader")
+        .await
+        .unwrap();
+    // The definitions of sequences are read by pg_dump, which says it in its own words.
+    let error = refused().await;
+    assert!(error.to_string().contains("counter"), "{error}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_that_may_not_read_a_large_object_is_told_so() {
     let server = Server::start().await;
