@@ -11,13 +11,14 @@ pub(crate) struct Args {
     /// Replace the table in docs/benchmarks.md
     #[arg(long)]
     write: bool,
-    /// Passed on to the bench: `--scale N` (14 is 1.1 GB), `--pairs N`
+    /// Passed on to the bench: `--data events|narrow|many`, `--pairs N`, `--only WORK`, `--scale N`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     setup::ensure()?;
+    setup::ensure_programs(&[("pigz", "pigz"), ("pgcopydb", "pgcopydb")])?;
     let shell = project::shell()?;
     let cargo = project::cargo();
     let mut arguments = args.arguments;
