@@ -185,11 +185,31 @@ pub(crate) async fn output(mut command: Command, input: &[u8]) -> Result<Vec<u8>
     if status.success() {
         Ok(out)
     } else {
-        Err(Error::ToolFailed {
+        Err(failure(tool, status, &err))
+    }
+}
+
+/// A standby ends whoever reads what its primary changes: that is no failure of the program, and may pass.
+fn failure(tool: String, status: std::process::ExitStatus, stderr: &[u8]) -> Error {
+    /// What a session is told whose work was undone so that others could go on.
+    const SERIALIZATION_FAILURE: &str = "40001";
+    let text = String::from_utf8_lossy(stderr);
+    match text
+        .lines()
+        .find(|line| line.contains("conflict with recovery"))
+    {
+        Some(line) => Error::Server {
+            context: tool,
+            message: line.trim().to_owned(),
+            code: SERIALIZATION_FAILURE.to_owned(),
+            detail: None,
+            server_hint: None,
+        },
+        None => Error::ToolFailed {
             tool,
             status: status.to_string(),
-            stderr: last_lines(&err),
-        })
+            stderr: last_lines(stderr),
+        },
     }
 }
 
