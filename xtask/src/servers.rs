@@ -118,6 +118,12 @@ pub(crate) fn ensure(bundle: &'static Bundle) -> anyhow::Result<Server> {
     })
 }
 
+/// A directory for `LOCPATH` with a locale of glibc that does not sort by bytes, as musl does. A minimal system has none.
+pub(crate) fn locales() -> anyhow::Result<PathBuf> {
+    let origin = fetch::locale_origin()?;
+    Cache::open()?.ensure("locales", &origin, fetch::locale)
+}
+
 /// The version of the installed server that `pgsnap` starts when it is not told which.
 pub(crate) fn installed_major() -> Option<u32> {
     installed("initdb").into_keys().find(|&major| major >= 14)

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: all tests, after installing what they need; and those of `pgsnap` against every supported version
 //! of PostgreSQL.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use xshell::{Cmd, Shell, cmd};
@@ -22,14 +23,17 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     setup::ensure()?;
     let shell = project::shell()?;
     let mut report = Report::default();
-    let is_everything = args.pg.is_empty() && args.arguments.is_empty();
+    let is_everything = args.arguments.is_empty();
     let musl = musl(is_everything, &mut report);
     if args.pg.is_empty() {
         let server = match servers::installed_major() {
             Some(major) => format!("PostgreSQL {major}, as installed"),
             None => "PostgreSQL, as installed".to_owned(),
         };
-        let code = project::run(with_musl(workspace(&shell, &args.arguments), musl.as_ref()))?;
+        let code = project::run(with_musl(
+            workspace(&shell, &args.arguments),
+            musl.as_ref(),
+        )?)?;
         report.ran(
             format!("{server}: all tests{}", chosen(&args.arguments)),
             code,
@@ -39,7 +43,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         match servers::ensure(bundle) {
             Ok(server) => {
                 let command = against(&shell, &server, &args.arguments)?;
-                let code = project::run(with_musl(command, musl.as_ref()))?;
+                let code = project::run(with_musl(command, musl.as_ref())?)?;
                 let what = format!(
                     "PostgreSQL {}: tests of pgsnap{}",
                     server.version(),
@@ -68,12 +72,23 @@ fn versions(args: &Args) -> Vec<&'static Bundle> {
         .collect()
 }
 
-/// The server of another C library, which one test restores from; it is fetched only for a run of everything.
-fn musl(fetch: bool, report: &mut Report) -> Option<Server> {
-    if !fetch {
-        return None;
-    }
-    servers::ensure(&MUSL)
+/// What the test of collations needs: a server of another C library to restore from, and a locale in which this one
+/// sorts otherwise.
+struct Musl {
+    server: Server,
+    locales: PathBuf,
+}
+
+/// It is fetched for a run of everything only.
+fn musl(fetch: bool, report: &mut Report) -> Option<Musl> {
+    let find = || {
+        anyhow::Ok(Musl {
+            server: servers::ensure(&MUSL)?,
+            locales: servers::locales()?,
+        })
+    };
+    let found: anyhow::Result<Musl> = fetch.then(find)?;
+    found
         .inspect_err(|error| report.did_not_run("collations of musl".to_owned(), error))
         .ok()
 }
@@ -105,11 +120,14 @@ fn against<'a>(
         .env("PGSNAP_TEST_SERVER_BIN", server.programs()))
 }
 
-fn with_musl<'a>(command: Cmd<'a>, musl: Option<&Server>) -> Cmd<'a> {
-    match musl {
-        Some(server) => command.env("PGSNAP_TEST_MUSL_SERVER_BIN", server.programs()),
-        None => command,
-    }
+fn with_musl<'a>(command: Cmd<'a>, musl: Option<&Musl>) -> anyhow::Result<Cmd<'a>> {
+    let Some(Musl { server, locales }) = musl else {
+        return Ok(command);
+    };
+    let locales = std::env::join_paths([locales.as_path(), Path::new("/usr/lib/locale")])?;
+    Ok(command
+        .env("PGSNAP_TEST_MUSL_SERVER_BIN", server.programs())
+        .env("LOCPATH", locales))
 }
 
 /// What was chosen of the tests, for the report.

@@ -85,6 +85,25 @@ pub(super) fn clients(new: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Fills a directory with the locale `en_US.utf8`, compiled by the C library that is here.
+pub(super) fn locale(new: &Path) -> anyhow::Result<()> {
+    setup::ensure_file("/usr/share/i18n/locales/en_US", "locales")?;
+    let shell = Shell::new()?;
+    let locale = new.join("en_US.utf8");
+    attempt(cmd!(
+        shell,
+        "localedef --inputfile=en_US --charmap=UTF-8 {locale}"
+    ))?;
+    open_to_all(new)
+}
+
+/// A compiled locale belongs to one version of the C library.
+pub(super) fn locale_origin() -> anyhow::Result<String> {
+    let shell = Shell::new()?;
+    let library = cmd!(shell, "getconf GNU_LIBC_VERSION").quiet().read()?;
+    Ok(format!("en_US.UTF-8 of {library}"))
+}
+
 /// A directory to download into, gone with the tree if anything fails.
 struct Work {
     directory: PathBuf,

@@ -6,6 +6,7 @@
 mod campaign;
 mod server;
 
+mod collations;
 mod connection;
 mod copying;
 mod damage;
@@ -19,4 +20,5 @@ mod races;
 mod restoring;
 mod scratch;
 mod seeds;
+mod versions;
 mod writers;

@@ -34,6 +34,22 @@ impl Server {
         }
     }
 
+    /// The installed server, also where another one is tested.
+    pub(crate) async fn start_installed() -> Self {
+        Self {
+            scratch: ScratchServer::start(&ScratchOptions::default())
+                .await
+                .unwrap(),
+            files: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub(crate) async fn major(&self) -> u32 {
+        let query = "SELECT current_setting('server_version_num')::int / 10000";
+        let major = pgsnap::query_scalar(&self.scratch.database("postgres"), query).await;
+        major.unwrap().unwrap().parse().unwrap()
+    }
+
     /// An empty database.
     pub(crate) async fn create(&self, name: &str) -> Database {
         pgsnap::execute(

@@ -161,6 +161,13 @@ async fn copy_data(server: &Server, primary: &Client, directory: &Path) {
         server.scratch.port()
     );
     fs_err::write(data.join("postgresql.auto.conf"), source).unwrap();
+    // From version 16 on the server also wants to write what it reads there.
+    let status = Command::new("chown")
+        .args(["-R", "--reference=data", "standby"])
+        .current_dir(from)
+        .status()
+        .unwrap();
+    assert!(status.success());
     shell(from, "chown -R --reference=data standby");
 }
 
