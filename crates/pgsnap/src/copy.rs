@@ -22,7 +22,7 @@ use crate::error::Result;
 use crate::manifest::Source;
 use crate::progress::{Phase, Progress, Work};
 use crate::restore::{
-    Building, Loaded, RestoreOptions, RestorePlan, Restored, Target, run_statements,
+    Building, Loaded, RestoreOptions, RestorePlan, Restored, Target, post_data, run_statements,
 };
 use crate::scan;
 use crate::snapshot::Snapshot;
@@ -156,11 +156,11 @@ pub async fn copy(
     plan.target.require_clear()?;
     let (tool, manifest) = origin.leave();
     let mut building = Building::begin(&server, target, &manifest, &at_target, progress).await?;
-    let (taken_at, loaded) = match stream(source, &tool, options, &mut building).await {
+    let (taken_at, mut loaded) = match stream(source, &tool, options, &mut building).await {
         Ok(streamed) => streamed,
         Err(error) => return Err(building.abandon(error).await),
     };
-    let restored = building.complete(&loaded).await?;
+    let restored = building.complete(&mut loaded).await?;
     Ok(Copied {
         source: loaded.source,
         taken_at,
@@ -208,9 +208,9 @@ async fn stream(
     snapshot.finish().await?;
     building.lap("load");
     let loaded = Loaded {
+        steps: post_data::plan(&ddl.post_data, &expected.tables, building.options),
         source,
         expected,
-        post_data: ddl.post_data,
     };
     Ok((taken_at, loaded))
 }

@@ -2,7 +2,8 @@
 
 mod building;
 mod load;
-mod post_data;
+pub(crate) mod post_data;
+mod schedule;
 mod settings;
 mod swap;
 mod target;
@@ -129,7 +130,7 @@ pub async fn restore(
     server.plan(manifest, options).await?.require_clear()?;
     let mut building = Building::begin(&server, target, manifest, options, progress).await?;
     match load_archive(archive, &mut building).await {
-        Ok(loaded) => building.complete(&loaded).await,
+        Ok(mut loaded) => building.complete(&mut loaded).await,
         Err(error) => Err(building.abandon(error).await),
     }
 }
@@ -161,10 +162,13 @@ async fn load_archive(archive: &Archive, building: &mut Building<'_>) -> Result<
     .await?;
     building.lap("schema");
 
+    let post_data = archive.text_of(MemberKind::PostData)?;
+    let mut steps = post_data::plan(&post_data, &manifest.census.tables, options);
     load::load(
         archive,
         &building.database,
         load::wanted(manifest, options.tables.as_deref()),
+        post_data::take_builds(&mut steps, &manifest.census.tables),
         options.jobs,
         building.progress,
     )
@@ -197,7 +201,7 @@ async fn load_archive(archive: &Archive, building: &mut Building<'_>) -> Result<
     Ok(Loaded {
         source: manifest.source.clone(),
         expected,
-        post_data: archive.text_of(MemberKind::PostData)?,
+        steps,
     })
 }
 

@@ -23,7 +23,10 @@ pub(crate) fn measure(stage: &Stage) -> String {
         ),
         (
             "encryption alone (`age`)",
-            shell(&format!("age -r {} < plain.sql > /dev/null", stage.recipient)),
+            shell(&format!(
+                "age -r {} < plain.sql > /dev/null",
+                stage.recipient
+            )),
         ),
     ];
     let mut text = "\n| part alone, once | wall |\n|---|---|\n".to_owned();

@@ -29,7 +29,11 @@ impl Row {
             _ => "not measured".to_owned(),
         };
         let ratio = median(ratios.iter().copied());
-        let verdict = if ratio >= self.target { "met" } else { "**missed**" };
+        let verdict = if ratio >= self.target {
+            "met"
+        } else {
+            "**missed**"
+        };
         format!(
             "| {} | {} | {} | {ours:.2} s | {theirs:.2} s | {ratio:.2}× ({:.2}–{:.2}) | {}× {verdict} | {memory} |\n",
             self.work,
@@ -60,7 +64,9 @@ pub(crate) fn write_between_markers(path: &Path, data: &str, report: &str) {
     let begin = format!("<!-- bench {data}: begin -->\n");
     let end = format!("<!-- bench {data}: end -->");
     let text = fs_err::read_to_string(path).unwrap();
-    let (before, rest) = text.split_once(&begin).expect("the file has a begin marker");
+    let (before, rest) = text
+        .split_once(&begin)
+        .expect("the file has a begin marker");
     let (_, after) = rest.split_once(&end).expect("the file has an end marker");
     fs_err::write(path, format!("{before}{begin}\n{report}\n{end}{after}")).unwrap();
 }

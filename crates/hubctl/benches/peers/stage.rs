@@ -62,7 +62,8 @@ impl Stage {
     /// Runs statements, untimed.
     pub(crate) fn sql(&self, database: &str, statement: &str) {
         let database = self.server.database(database);
-        self.block_on(pgsnap::execute(&database, statement)).unwrap();
+        self.block_on(pgsnap::execute(&database, statement))
+            .unwrap();
     }
 
     /// Drops databases and writes out what is dirty, so that no side pays for the one before.

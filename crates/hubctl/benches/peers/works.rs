@@ -232,7 +232,11 @@ impl<'a> Works<'a> {
             ours,
             vec![
                 peer("`pg_dump | psql`", 1.4, pipe),
-                peer("`pgcopydb clone --table-jobs 2 --index-jobs 2`", 1.0, pgcopydb),
+                peer(
+                    "`pgcopydb clone --table-jobs 2 --index-jobs 2`",
+                    1.0,
+                    pgcopydb,
+                ),
             ],
         );
         stage.clean(&["ours", "theirs"]);
@@ -281,9 +285,7 @@ impl<'a> Works<'a> {
         let stage = self.stage;
         let entry = stage.entry();
         let both = || {
-            let one = || {
-                self_restore(stage, "theirs").and(hash_in_the_server(stage, "theirs"))
-            };
+            let one = || self_restore(stage, "theirs").and(hash_in_the_server(stage, "theirs"));
             one().and(one())
         };
         self.rounds(

@@ -13,6 +13,7 @@ use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, Source};
 use crate::progress::{Phase, Progress, Work};
+use crate::restore::post_data::Step;
 use crate::restore::target::Target;
 use crate::restore::{RestoreOptions, Restored, load, post_data, restoring_name, settings};
 use crate::session::Session;
@@ -37,8 +38,8 @@ pub(crate) struct Loaded {
     pub(crate) source: Source,
     /// What the database must hold. The statements of the schema are there, to name a difference.
     pub(crate) expected: Census,
-    /// The DDL that comes after the rows.
-    pub(crate) post_data: String,
+    /// What comes after the rows and is not done yet.
+    pub(crate) steps: Vec<Step>,
 }
 
 impl<'a> Building<'a> {
@@ -89,21 +90,20 @@ impl<'a> Building<'a> {
     }
 
     /// Does all that follows the rows, up to the swap, or leaves nothing of the new database.
-    pub(crate) async fn complete(mut self, loaded: &Loaded) -> Result<Restored> {
+    pub(crate) async fn complete(mut self, loaded: &mut Loaded) -> Result<Restored> {
         match self.finish(loaded).await {
             Ok(restored) => Ok(restored),
             Err(error) => Err(self.abandon(error).await),
         }
     }
 
-    async fn finish(&mut self, loaded: &Loaded) -> Result<Restored> {
+    async fn finish(&mut self, loaded: &mut Loaded) -> Result<Restored> {
         let Loaded {
             source,
             expected,
-            post_data,
+            steps,
         } = loaded;
-        let steps = post_data::plan(post_data, &expected.tables, self.options);
-        self.run_post_data(steps).await?;
+        self.run_post_data(std::mem::take(steps)).await?;
         self.lap("indexes");
         analyze(&self.database, self.options.jobs, self.progress).await?;
         self.lap("analyze");
@@ -136,7 +136,7 @@ impl<'a> Building<'a> {
         Ok(restored)
     }
 
-    async fn run_post_data(&self, steps: Vec<post_data::Step>) -> Result<()> {
+    async fn run_post_data(&self, steps: Vec<Step>) -> Result<()> {
         let session = self.session().await?;
         post_data::run(
             &session,
@@ -240,9 +240,10 @@ pub(crate) async fn analyze(
     };
     let steps = rows
         .iter()
-        .map(|row| post_data::Step::Beside {
+        .map(|row| Step::Beside {
             statement: row.get(0),
             weight: weight(row.get(1)),
+            table: None,
         })
         .collect();
     post_data::run(&session, database, steps, Phase::Analyze, jobs, progress).await

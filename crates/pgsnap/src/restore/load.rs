@@ -1,7 +1,6 @@
 //! Loading rows with several sessions, each taking whole members.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::SinkExt;
@@ -14,6 +13,8 @@ use crate::error::{Error, Result};
 use crate::manifest::{Manifest, Member, MemberKind};
 use crate::name::TableName;
 use crate::progress::{Phase, Progress, Work};
+use crate::restore::post_data::{INDEX_SETTINGS, describe};
+use crate::restore::schedule::{Build, Schedule, Task};
 use crate::restore::tied::tied;
 use crate::session::Session;
 
@@ -33,16 +34,13 @@ pub(crate) fn wanted(manifest: &Manifest, tables: Option<&[TableName]>) -> Vec<M
         .collect()
 }
 
-/// Consecutive members of one table that one session loads with one COPY.
-const RUN: usize = 4;
-
-type Queue = Arc<Mutex<VecDeque<Vec<Member>>>>;
-
-/// Loads members with `jobs` sessions. Every session's failure fails the load.
+/// Loads members with `jobs` sessions, and builds the indexes that need nothing but the rows of their table. Every session's
+/// failure fails the load.
 pub(crate) async fn load(
     archive: &Archive,
     database: &Database,
     members: Vec<Member>,
+    builds: Vec<Build>,
     jobs: usize,
     progress: &Arc<dyn Progress>,
 ) -> Result<()> {
@@ -60,28 +58,31 @@ pub(crate) async fn load(
         .into_iter()
         .partition(|member| member.table.is_some_and(|index| tied.contains(&index)));
     if !first.is_empty() {
-        load_side_by_side(archive, database, first, 1, progress).await?;
+        let schedule = Schedule::new(first, Vec::new());
+        run(archive, database, schedule, 1, progress).await?;
     }
-    load_side_by_side(archive, database, rest, jobs, progress).await
+    let schedule = Schedule::new(rest, builds);
+    run(archive, database, schedule, jobs, progress).await
 }
 
-async fn load_side_by_side(
+async fn run(
     archive: &Archive,
     database: &Database,
-    members: Vec<Member>,
+    schedule: Schedule,
     jobs: usize,
     progress: &Arc<dyn Progress>,
 ) -> Result<()> {
-    let queue: Queue = Arc::new(Mutex::new(runs(members)));
+    let schedule = Arc::new(schedule);
     let mut workers = JoinSet::new();
-    for worker in 0..jobs.max(1) {
+    for _ in 0..jobs.max(1) {
         let session = Session::open(database, "restore").await?;
-        session.execute("the session settings", SETTINGS).await?;
+        session
+            .execute("the session settings", INDEX_SETTINGS)
+            .await?;
         let loader = Loader {
             archive: archive.clone(),
             session,
-            queue: Arc::clone(&queue),
-            from_the_end: worker % 2 == 1,
+            schedule: Arc::clone(&schedule),
             progress: Arc::clone(progress),
         };
         workers.spawn(loader.run());
@@ -98,24 +99,10 @@ async fn load_side_by_side(
 /// fail its proof or never be swapped in. `COMMIT` of the swap is synchronous and flushes them.
 pub(crate) const SETTINGS: &str = "SET synchronous_commit = off";
 
-fn runs(members: Vec<Member>) -> VecDeque<Vec<Member>> {
-    let mut runs: VecDeque<Vec<Member>> = VecDeque::new();
-    for member in members {
-        match runs.back_mut() {
-            Some(run) if run.len() < RUN && run[0].table == member.table => run.push(member),
-            _ => runs.push_back(vec![member]),
-        }
-    }
-    runs
-}
-
 struct Loader {
     archive: Archive,
     session: Session,
-    queue: Queue,
-    /// Every other session begins with the last tables: sessions that load different tables do not
-    /// wait for each other to extend a file.
-    from_the_end: bool,
+    schedule: Arc<Schedule>,
     progress: Arc<dyn Progress>,
 }
 
@@ -124,26 +111,35 @@ type Reading = JoinHandle<Result<(MemberReader, Bytes)>>;
 impl Loader {
     async fn run(self) -> Result<()> {
         let mut reader = Some(self.archive.reader()?);
-        loop {
-            let Some(run) = self.next_run() else {
-                return Ok(());
-            };
-            reader = Some(
-                self.load_run(run, reader.take().expect("put back after every run"))
-                    .await?,
-            );
+        while let Some(task) = self.schedule.next().await {
+            match task {
+                Task::Build(build) => self.build(&build).await?,
+                Task::Load(run) => {
+                    let table = run[0].table.expect("data members have a table");
+                    let taken = reader.take().expect("put back after every run");
+                    reader = Some(self.load_run(run, taken).await?);
+                    self.note_loaded(table);
+                }
+            }
         }
+        Ok(())
     }
 
-    fn next_run(&self) -> Option<Vec<Member>> {
-        let mut queue = self
-            .queue
-            .lock()
-            .expect("no worker panics while it holds the queue");
-        if self.from_the_end {
-            queue.pop_back()
-        } else {
-            queue.pop_front()
+    async fn build(&self, build: &Build) -> Result<()> {
+        self.session
+            .execute(&describe(&build.statement), &build.statement)
+            .await?;
+        // Before that, the progress shows rows.
+        if self.schedule.all_loaded() {
+            self.progress.advance(Work { bytes: 0, rows: 1 });
+        }
+        Ok(())
+    }
+
+    fn note_loaded(&self, table: usize) {
+        if let Some(left) = self.schedule.loaded(table) {
+            let rows = left as u64;
+            self.progress.begin(Phase::Index, Work { bytes: 0, rows });
         }
     }
 

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::name::TableName;
 use crate::progress::{Phase, Progress, Work};
 use crate::restore::RestoreOptions;
+use crate::restore::schedule::Build;
 use crate::session::Session;
 use crate::sql;
 
@@ -24,8 +25,43 @@ use crate::sql;
 pub(crate) enum Step {
     /// Runs alone.
     Alone(String),
-    /// Runs beside its neighbours: statements, and the size of the table, to begin with the longest.
-    Beside { statement: String, weight: u64 },
+    /// Runs beside its neighbours; the longest, by weight, begins first.
+    Beside {
+        statement: String,
+        weight: u64,
+        /// The plain table, quoted, whose rows are all it needs.
+        table: Option<String>,
+    },
+}
+
+/// Takes the indexes at the beginning that need nothing but the rows of their own tables.
+pub(crate) fn take_builds(steps: &mut Vec<Step>, tables: &[TableCensus]) -> Vec<Build> {
+    let positions: HashMap<String, usize> = tables
+        .iter()
+        .enumerate()
+        .map(|(position, table)| (table.name.quoted(), position))
+        .collect();
+    let mut builds = Vec::new();
+    for step in steps.iter() {
+        let Step::Beside {
+            statement,
+            weight,
+            table: Some(table),
+        } = step
+        else {
+            break;
+        };
+        let Some(&table) = positions.get(table) else {
+            break;
+        };
+        builds.push(Build {
+            weight: *weight,
+            table,
+            statement: statement.clone(),
+        });
+    }
+    steps.drain(..builds.len());
+    builds
 }
 
 /// Cuts the section into steps.
@@ -38,7 +74,7 @@ pub(crate) fn plan(text: &str, tables: &[TableCensus], options: &RestoreOptions)
             .collect(),
         settings: BTreeMap::new(),
         steps: Vec::new(),
-        keys: Vec::new(),
+        deferred: Vec::new(),
         foreign_keys: Vec::new(),
     };
     let wanted: Option<Vec<String>> = options
@@ -75,8 +111,8 @@ struct Planner {
     /// Session settings that `pg_dump` toggles between statements; every session must have them.
     settings: BTreeMap<String, String>,
     steps: Vec<Step>,
-    /// `ADD CONSTRAINT … USING INDEX` statements waiting for their indexes.
-    keys: Vec<String>,
+    /// `ADD CONSTRAINT … USING INDEX` statements waiting for their indexes, and comments on both.
+    deferred: Vec<String>,
     foreign_keys: Vec<ForeignKey>,
 }
 
@@ -99,23 +135,30 @@ impl Planner {
             self.settings.insert(name, statement);
             return;
         }
-        if let Some(table) = index_table(&statement) {
-            let weight =
-                self.sizes.get(&canonical(table)).copied().unwrap_or(0) * effort(&statement);
+        if let Some(table) = index_table(&statement).map(canonical) {
             self.end_foreign_keys();
-            return self.beside(statement, weight);
+            return self.index(&statement, table);
+        }
+        let is_comment = ["COMMENT ON INDEX ", "COMMENT ON CONSTRAINT "]
+            .iter()
+            .any(|start| statement.starts_with(start));
+        if is_comment {
+            // Nothing depends on it, and it would part the indexes before it from those after it.
+            self.deferred.push(self.with_settings(&statement));
+            return;
         }
         if let Some(constraint) = Constraint::parse(&statement)
-            && let Some(&weight) = self.sizes.get(&canonical(constraint.table))
+            && let table = canonical(constraint.table)
+            && let Some(&weight) = self.sizes.get(&table)
         {
             if let Some((index, key)) = constraint.using_index() {
                 self.end_foreign_keys();
-                self.keys.push(self.with_settings(&key));
-                return self.beside(index, weight);
+                self.deferred.push(self.with_settings(&key));
+                return self.index(&index, table);
             }
             if let Some((addition, validation)) = constraint.not_valid() {
                 let table = constraint.table.to_owned();
-                self.end_keys();
+                self.end_deferred();
                 self.foreign_keys.push(ForeignKey {
                     table,
                     addition,
@@ -125,15 +168,17 @@ impl Planner {
                 return;
             }
         }
-        self.end_keys();
+        self.end_deferred();
         self.end_foreign_keys();
         self.steps.push(Step::Alone(self.with_settings(&statement)));
     }
 
-    fn beside(&mut self, statement: String, weight: u64) {
+    fn index(&mut self, statement: &str, table: String) {
+        let size = self.sizes.get(&table).copied();
         self.steps.push(Step::Beside {
-            statement: self.with_settings(&statement),
-            weight,
+            statement: self.with_settings(statement),
+            weight: size.unwrap_or(0) * effort(statement),
+            table: size.is_some().then_some(table),
         });
     }
 
@@ -142,9 +187,12 @@ impl Planner {
         settings + statement
     }
 
-    /// Keys take an exclusive lock, but only for an instant once their index exists.
-    fn end_keys(&mut self) {
-        self.steps.extend(self.keys.drain(..).map(Step::Alone));
+    /// Keys take an exclusive lock, but only for an instant once their index exists: many go into one query.
+    fn end_deferred(&mut self) {
+        const BATCH: usize = 50;
+        let deferred = std::mem::take(&mut self.deferred);
+        let batches = deferred.chunks(BATCH).map(|batch| batch.join("\n"));
+        self.steps.extend(batches.map(Step::Alone));
     }
 
     /// Validations of one table exclude each other, so each table is one statement.
@@ -158,12 +206,16 @@ impl Planner {
         }
         for (table, (validations, weight)) in validations {
             let statement = format!("ALTER TABLE ONLY {table} {};", validations.join(", "));
-            self.steps.push(Step::Beside { statement, weight });
+            self.steps.push(Step::Beside {
+                statement,
+                weight,
+                table: None,
+            });
         }
     }
 
     fn finish(mut self) -> Vec<Step> {
-        self.end_keys();
+        self.end_deferred();
         self.end_foreign_keys();
         self.steps
     }
@@ -317,7 +369,9 @@ pub(crate) async fn run(
     let mut beside: Vec<(u64, String)> = Vec::new();
     for step in steps {
         match step {
-            Step::Beside { statement, weight } => beside.push((weight, statement)),
+            Step::Beside {
+                statement, weight, ..
+            } => beside.push((weight, statement)),
             Step::Alone(statement) => {
                 run_beside(
                     session,
@@ -337,7 +391,7 @@ pub(crate) async fn run(
 
 /// Memory for one index build, so that the usual sizes sort without touching the disk. The server's
 /// own setting stays where it is higher.
-const INDEX_SETTINGS: &str = "
+pub(crate) const INDEX_SETTINGS: &str = "
     SET synchronous_commit = off;
     SELECT pg_catalog.set_config('maintenance_work_mem', '256MB', false)
      WHERE pg_catalog.pg_size_bytes(pg_catalog.current_setting('maintenance_work_mem')) < pg_catalog.pg_size_bytes('256MB')";
@@ -395,7 +449,7 @@ async fn run_queue(session: &Session, queue: &Queue, progress: &Arc<dyn Progress
 }
 
 /// Kind and name only: a statement may hold values that must not reach an error.
-fn describe(statement: &str) -> String {
+pub(crate) fn describe(statement: &str) -> String {
     let last = sql::statements(statement).pop().unwrap_or_default();
     format!("`{}`", sql::label(&last))
 }
