@@ -142,7 +142,7 @@ impl Planner {
         let is_comment = ["COMMENT ON INDEX ", "COMMENT ON CONSTRAINT "]
             .iter()
             .any(|start| statement.starts_with(start));
-        if is_comment {
+        if is_comment && self.foreign_keys.is_empty() {
             // Nothing depends on it, and it would part the indexes before it from those after it.
             self.deferred.push(self.with_settings(&statement));
             return;
@@ -522,6 +522,66 @@ mod tests {
                 .unwrap()
                 .not_valid()
                 .is_none()
+        );
+    }
+
+    fn table(name: &str, bytes: u64) -> TableCensus {
+        TableCensus {
+            name: TableName::new("public", name),
+            columns: Vec::new(),
+            key: Vec::new(),
+            rows: 0,
+            bytes,
+            digest: crate::digest::Digest::default(),
+            buckets: crate::digest::Buckets::default(),
+            with_partitions: false,
+            filter: None,
+        }
+    }
+
+    #[test]
+    fn a_comment_waits_for_what_it_is_about_and_parts_no_indexes() {
+        let text = "
+            ALTER TABLE ONLY public.a ADD CONSTRAINT a_pkey PRIMARY KEY (id);
+            COMMENT ON CONSTRAINT a_pkey ON public.a IS 'the key';
+            CREATE INDEX b_at ON public.b USING btree (at);
+            ALTER TABLE ONLY public.b ADD CONSTRAINT b_a FOREIGN KEY (a) REFERENCES public.a(id);
+            COMMENT ON CONSTRAINT b_a ON public.b IS 'the reference';";
+        let tables = [table("a", 1), table("b", 2)];
+        let mut steps = plan(text, &tables, &RestoreOptions::default());
+        let builds = take_builds(&mut steps, &tables);
+        assert_eq!(builds.len(), 2, "{builds:?}");
+        assert_eq!((builds[0].table, builds[1].table), (0, 1));
+        let order: Vec<String> = steps
+            .iter()
+            .flat_map(|step| match step {
+                Step::Alone(statement) | Step::Beside { statement, .. } => {
+                    sql::statements(statement)
+                }
+            })
+            .map(|statement| sql::label(&statement))
+            .collect();
+        let at = |label: &str| {
+            order
+                .iter()
+                .position(|found| found.contains(label))
+                .unwrap()
+        };
+        assert!(
+            at("ADD CONSTRAINT") < at("COMMENT ON CONSTRAINT a_pkey"),
+            "{order:?}"
+        );
+        assert!(
+            order
+                .iter()
+                .filter(|label| label.starts_with("ALTER TABLE"))
+                .count()
+                == 3,
+            "key, reference, validation: {order:?}"
+        );
+        assert!(
+            at("COMMENT ON CONSTRAINT b_a") > at("COMMENT ON CONSTRAINT a_pkey"),
+            "{order:?}"
         );
     }
 }
