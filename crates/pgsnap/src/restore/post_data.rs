@@ -46,9 +46,6 @@ pub(crate) fn plan(text: &str, tables: &[TableCensus], options: &RestoreOptions)
         .as_ref()
         .map(|tables| tables.iter().map(TableName::quoted).collect());
     for statement in sql::statements(text) {
-        if options.create_roles && sql::is_default_tablespace(&statement) {
-            continue;
-        }
         if wanted
             .as_ref()
             .is_none_or(|wanted| belongs_to(&statement, wanted))
