@@ -157,8 +157,15 @@ pub async fn copy(
     plan.target.require_clear()?;
     let (tool, manifest) = origin.leave();
     let selection = Selection::of_everything(&manifest, &at_target);
-    let mut building =
-        Building::begin(&server, &plan.target, &manifest, &selection, &at_target, progress).await?;
+    let mut building = Building::begin(
+        &server,
+        &plan.target,
+        &manifest,
+        &selection,
+        &at_target,
+        progress,
+    )
+    .await?;
     let (taken_at, loaded) = match stream(source, &tool, options, &mut building).await {
         Ok(streamed) => streamed,
         Err(error) => return Err(building.abandon(error).await),
@@ -194,7 +201,12 @@ async fn stream(
     let tables = rows::copy(&snapshot, &building.database, options.jobs, progress).await?;
     let large_objects = large_objects::copy(&snapshot.leader, tool, &session).await?;
     let sequences = catalog::sequences(&snapshot.leader).await?;
-    run_statements(&session, sequences.iter().map(catalog::setval), "the sequences").await?;
+    run_statements(
+        &session,
+        sequences.iter().map(catalog::setval).collect(),
+        "the sequences",
+    )
+    .await?;
 
     let facts = snapshot.facts.clone();
     let taken_at = facts.now.clone();
@@ -213,7 +225,11 @@ async fn stream(
     let loaded = Loaded {
         source,
         expected,
-        post_data: building.selection.edits.statements(&ddl.post_data)?.join("\n"),
+        post_data: building
+            .selection
+            .edits
+            .statements(&ddl.post_data)?
+            .join("\n"),
     };
     Ok((taken_at, loaded))
 }

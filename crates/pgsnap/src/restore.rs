@@ -236,7 +236,7 @@ async fn load_archive(archive: &Archive, building: &mut Building<'_>) -> Result<
         }
         let sequences = manifest.census.sequences.iter();
         let sequences = sequences.filter(|sequence| selection.holds_sequence(sequence));
-        run_statements(&session, sequences.map(setval), "the sequences").await?;
+        run_statements(&session, sequences.map(setval).collect(), "the sequences").await?;
     }
     building.lap("load");
     Ok(Loaded {

@@ -365,7 +365,10 @@ mod tests {
     fn small_tables_are_read_in_groups_and_big_ones_alone() {
         let mut tables = vec![table(PAGES_PER_PIECE * 3, true)];
         tables.extend((0..100).map(|_| table(1, true)));
-        let sizes: Vec<_> = groups(&tables, pieces(&tables)).iter().map(Vec::len).collect();
+        let sizes: Vec<_> = groups(&tables, pieces(&tables))
+            .iter()
+            .map(Vec::len)
+            .collect();
         assert_eq!(sizes, [1, 1, 1, 64, 36]);
     }
 }

@@ -105,12 +105,15 @@ impl<'a> Building<'a> {
         statements: &[String],
     ) -> Result<()> {
         const CREATE: &str = "CREATE SCHEMA ";
-        let statements = statements.iter().map(|statement| {
-            statement.strip_prefix(CREATE).map_or_else(
-                || statement.clone(),
-                |name| format!("{CREATE}IF NOT EXISTS {name}"),
-            )
-        });
+        let statements: Vec<String> = statements
+            .iter()
+            .map(|statement| {
+                statement.strip_prefix(CREATE).map_or_else(
+                    || statement.clone(),
+                    |name| format!("{CREATE}IF NOT EXISTS {name}"),
+                )
+            })
+            .collect();
         self.refused
             .extend(run_statements(session, statements, "the schema").await?);
         Ok(())
@@ -221,7 +224,7 @@ impl Refused {
 /// thousand objects would not fit into the server's lock table. Returns what was refused and can be done without.
 pub(crate) async fn run_statements(
     session: &Session,
-    statements: impl IntoIterator<Item = String>,
+    statements: Vec<String>,
     context: &str,
 ) -> Result<Vec<Refused>> {
     const BATCH: usize = 100;

@@ -104,7 +104,7 @@ async fn load_and_prove(
     .await?;
     run_statements(
         session,
-        expected.sequences.iter().map(setval),
+        expected.sequences.iter().map(setval).collect(),
         "the sequences",
     )
     .await?;
