@@ -12,7 +12,7 @@ pub(crate) use entry::{Entry, entries_or_statements};
 pub(crate) use role::{
     RoleUse, is_authorization, role_use, roles, with_canonical_roles, with_roles,
 };
-pub(crate) use token::{TokenKind, tokens};
+pub(crate) use token::{Token, TokenKind, tokens};
 
 /// The statements of a text, each with its final semicolon, without surrounding white space and
 /// comments between statements. A last statement without semicolon is kept.

@@ -172,7 +172,7 @@ fn references(statement: &str) -> Vec<(String, String)> {
         }
         let is_qualified = next(1).is_some_and(|token| token.is_symbol("."));
         if let (Some(schema), true) = (token.identifier(), is_qualified) {
-            let name = match next(2).and_then(|token| token.identifier()) {
+            let name = match next(2).and_then(sql::Token::identifier) {
                 Some(name) => name,
                 // An operator: all its characters.
                 None => tokens[index + 2..]
