@@ -1,6 +1,6 @@
 //! A new database that takes the place of another: what people are told before and after.
 
-use pgsnap::{RestorePlan, Restored, TargetState};
+use pgsnap::{Method, RestorePlan, Restored, TargetState};
 use serde_json::{Value, json};
 
 use crate::human;
@@ -10,11 +10,16 @@ use crate::printer::Printer;
 pub(crate) fn describe(plan: &RestorePlan) -> Vec<String> {
     let mut lines = vec![
         format!("to        database {} at {}", plan.database, plan.server),
-        format!(
-            "built as  {}, compared row by row, then renamed",
-            plan.restoring
-        ),
+        match plan.method {
+            Method::InPlace => "built     in the empty database that is there, compared row by row".to_owned(),
+            Method::IntoTables => "built     in the empty tables that are there, in one transaction, compared row by row".to_owned(),
+            _ => format!("built as  {}, compared row by row, then renamed", plan.restoring),
+        },
     ];
+    if !plan.creates_roles.is_empty() {
+        let roles = plan.creates_roles.join(", ");
+        lines.push(format!("creates   role(s) {roles}, without login"));
+    }
     if let (TargetState::Present { bytes, .. }, Some(keeps)) = (&plan.state, &plan.keeps) {
         let size = human::bytes(u64::try_from(*bytes).unwrap_or(0));
         lines.push(format!(
@@ -37,6 +42,12 @@ pub(crate) fn is_clear(plan: &RestorePlan, printer: &Printer) -> bool {
         if let Some(remedy) = plan.remedies.get(index) {
             printer.hint(remedy);
         }
+    }
+    for warning in &plan.warnings {
+        printer.warn(warning);
+    }
+    for what in &plan.unchecked {
+        printer.say(format_args!("not checked: {what}"));
     }
     plan.problems.is_empty()
 }

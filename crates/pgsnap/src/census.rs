@@ -95,6 +95,31 @@ pub struct SchemaFingerprint {
     pub statements: Vec<String>,
 }
 
+impl SchemaFingerprint {
+    /// Puts other statements in the place of those it has, and the digest that belongs to them.
+    pub(crate) fn replace_statements(&mut self, statements: Vec<String>) {
+        self.digest = Self::digest_of(&statements);
+        self.statements = statements;
+    }
+
+    /// The digest of statements, which does not depend on their order.
+    pub(crate) fn digest_of(statements: &[String]) -> String {
+        let mut sorted: Vec<&String> = statements.iter().collect();
+        sorted.sort();
+        let mut hasher = blake3::Hasher::new();
+        for statement in sorted {
+            hasher.update(statement.as_bytes()).update(b"\n");
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+
+    /// Whether both were printed by the same versions, so that equal schemas have equal statements.
+    pub(crate) fn is_comparable(&self, other: &Self) -> bool {
+        let major = |version: &str| version.split('.').next().map(str::to_owned);
+        self.server_major == other.server_major && major(&self.pg_dump) == major(&other.pg_dump)
+    }
+}
+
 /// The collation a database was created with.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

@@ -133,6 +133,25 @@ pub enum Note {
     },
     /// Only counts were compared.
     CountsOnly,
+    /// A part was left out of the comparison, because it was left out of the restore.
+    NotCompared {
+        /// What.
+        what: String,
+    },
+    /// The server refused something to this role that nothing depends on.
+    Refused {
+        /// What, without values.
+        statement: String,
+        /// What the server said.
+        reason: String,
+    },
+    /// Privileges print in another way, as they may where objects have other owners.
+    Privileges {
+        /// Statements only A has, without values.
+        only_a: Vec<String>,
+        /// Statements only B has.
+        only_b: Vec<String>,
+    },
 }
 
 /// The result of a comparison.
@@ -494,6 +513,16 @@ impl fmt::Display for Note {
                 write!(f, "extension {name} was {} and is {}", show(a), show(b))
             }
             Self::CountsOnly => f.write_str("only counts were compared, not contents"),
+            Self::NotCompared { what } => write!(f, "not compared: {what}"),
+            Self::Refused { statement, reason } => {
+                write!(f, "the server refused `{statement}`: {reason}")
+            }
+            Self::Privileges { only_a, only_b } => write!(
+                f,
+                "privileges print in another way (only in A: {}; only in B: {})",
+                list(only_a),
+                list(only_b)
+            ),
         }
     }
 }

@@ -22,7 +22,8 @@ use crate::error::Result;
 use crate::manifest::Source;
 use crate::progress::{Phase, Progress, Work};
 use crate::restore::{
-    Building, Loaded, RestoreOptions, RestorePlan, Restored, Target, post_data, run_statements,
+    Building, Loaded, RestoreOptions, RestorePlan, Restored, Selection, Target, post_data,
+    run_statements,
 };
 use crate::scan;
 use crate::snapshot::Snapshot;
@@ -75,6 +76,7 @@ impl CopyOptions {
         RestoreOptions {
             jobs: self.jobs,
             create_roles: self.create_roles,
+            tablespaces: !self.create_roles,
             census: self.census,
             swap_timeout: self.swap_timeout,
             bin_directories: self.bin_directories.clone(),
@@ -155,7 +157,16 @@ pub async fn copy(
     let plan = origin.plan(&server, &at_target).await?;
     plan.target.require_clear()?;
     let (tool, manifest) = origin.leave();
-    let mut building = Building::begin(&server, target, &manifest, &at_target, progress).await?;
+    let selection = Selection::of_everything(&manifest, &at_target);
+    let mut building = Building::begin(
+        &server,
+        &plan.target,
+        &manifest,
+        &selection,
+        &at_target,
+        progress,
+    )
+    .await?;
     let (taken_at, mut loaded) = match stream(source, &tool, options, &mut building).await {
         Ok(streamed) => streamed,
         Err(error) => return Err(building.abandon(error).await),
@@ -183,15 +194,20 @@ async fn stream(
     progress.begin(Phase::Schema, Work::default());
     let ddl = Ddl::read(source, tool, &snapshot, options.lock_timeout).await?;
     let session = building.session().await?;
-    run_statements(&session, &ddl.pre_data, options.create_roles, "the schema").await?;
+    let pre_data = building.selection.edits.statements(&ddl.pre_data)?;
+    building.run_schema(&session, &pre_data).await?;
     building.lap("schema");
 
     progress.begin(Phase::Copy, scan::expected(&snapshot.tables));
     let tables = rows::copy(&snapshot, &building.database, options.jobs, progress).await?;
     let large_objects = large_objects::copy(&snapshot.leader, tool, &session).await?;
     let sequences = catalog::sequences(&snapshot.leader).await?;
-    let setvals: String = sequences.iter().map(catalog::setval).collect();
-    run_statements(&session, &setvals, false, "the sequences").await?;
+    run_statements(
+        &session,
+        sequences.iter().map(catalog::setval).collect(),
+        "the sequences",
+    )
+    .await?;
 
     let facts = snapshot.facts.clone();
     let taken_at = facts.now.clone();
@@ -207,8 +223,9 @@ async fn stream(
     let source = provenance(&snapshot.leader, facts, tool).await?;
     snapshot.finish().await?;
     building.lap("load");
+    let post_data = building.selection.edits.statements(&ddl.post_data)?;
     let loaded = Loaded {
-        steps: post_data::plan(&ddl.post_data, &expected.tables, building.options),
+        steps: post_data::plan(post_data, &expected.tables, building.options),
         source,
         expected,
     };

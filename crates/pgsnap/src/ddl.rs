@@ -130,14 +130,8 @@ impl Ddl {
         let mut statements = sql::statements(&self.pre_data);
         statements.extend(sql::statements(&self.post_data));
         let statements = significant(statements);
-        let mut sorted: Vec<&String> = statements.iter().collect();
-        sorted.sort();
-        let mut hasher = blake3::Hasher::new();
-        for statement in sorted {
-            hasher.update(statement.as_bytes()).update(b"\n");
-        }
         SchemaFingerprint {
-            digest: hasher.finalize().to_hex().to_string(),
+            digest: SchemaFingerprint::digest_of(&statements),
             pg_dump: tool.version.clone(),
             server_major,
             statements,

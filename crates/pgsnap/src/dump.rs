@@ -21,6 +21,7 @@ use crate::definitions::{self, Scope};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::facts::{self, Facts};
+use crate::globals;
 use crate::gzip::MemberCompressor;
 use crate::large_object::{self, DEFINITIONS_MOVED, PieceSink};
 use crate::manifest::{FORMAT, Manifest, MemberKind, Source};
@@ -44,6 +45,8 @@ pub struct DumpOptions {
     pub level: u8,
     /// How long to wait for a lock on the tables. Default: 30 s.
     pub lock_timeout: Duration,
+    /// Keep what the passwords of the roles are checked against in the manifest, which takes a superuser. Default: no.
+    pub role_passwords: bool,
     /// Directories to look for `pg_dump` in, before the usual places.
     pub bin_directories: Vec<PathBuf>,
 }
@@ -55,6 +58,7 @@ impl Default for DumpOptions {
             block_size: 2 << 20,
             level: 4,
             lock_timeout: Duration::from_secs(30),
+            role_passwords: false,
             bin_directories: Vec::new(),
         }
     }
@@ -164,11 +168,16 @@ async fn dump_members(
         schema: Some(schema),
         content: true,
     };
+    let taken_at = facts.now.clone();
+    let mut source = provenance(&snapshot.leader, facts, &tool).await?;
+    if options.role_passwords {
+        globals::add_passwords(&snapshot.leader, &mut source).await?;
+    }
     let manifest = Manifest {
         format: FORMAT.to_owned(),
         writer: concat!("pgsnap ", env!("CARGO_PKG_VERSION")).to_owned(),
-        taken_at: facts.now.clone(),
-        source: provenance(&snapshot.leader, facts, &tool).await?,
+        taken_at,
+        source,
         census,
         members: Vec::new(),
     };
@@ -236,6 +245,8 @@ async fn read_rows(
 
 /// Where rows come from, for the manifest.
 pub(crate) async fn provenance(session: &Session, facts: Facts, tool: &PgDump) -> Result<Source> {
+    let roles = facts::roles(session).await?;
+    let tablespaces = facts::tablespaces(session).await?;
     Ok(Source {
         server_version: facts.server_version,
         server_version_num: facts.server_version_num,
@@ -243,6 +254,7 @@ pub(crate) async fn provenance(session: &Session, facts: Facts, tool: &PgDump) -
         pg_dump: tool.version.clone(),
         database: facts.database,
         database_oid: facts.database_oid,
+        database_bytes: facts::database_bytes(session).await?,
         owner: facts.owner,
         encoding: facts.encoding,
         locale: facts.locale,
@@ -251,8 +263,11 @@ pub(crate) async fn provenance(session: &Session, facts: Facts, tool: &PgDump) -
         role_settings: facts.role_settings,
         connection_limit: facts.connection_limit,
         privileges: facts.privileges,
-        roles: facts::roles(session).await?,
-        tablespaces: facts::tablespaces(session).await?,
+        role_definitions: globals::roles(session, &roles).await?,
+        memberships: globals::memberships(session, &roles).await?,
+        tablespace_definitions: globals::tablespaces(session, &tablespaces).await?,
+        roles,
+        tablespaces,
         lsn: facts.lsn,
         in_recovery: facts.in_recovery,
     })

@@ -236,6 +236,12 @@ pub enum Error {
         /// Where it was looked for.
         place: String,
     },
+    /// A schema was named that the archive does not hold.
+    #[error("no schema {name} in this archive")]
+    NoSuchSchema {
+        /// The name as given.
+        name: String,
+    },
     /// The target cannot take the restore. All reasons are given at once.
     #[error("the target is not ready: {}", problems.join("; "))]
     Preflight {
@@ -259,6 +265,17 @@ pub enum Error {
         sent: u64,
         /// Rows it took.
         taken: u64,
+    },
+    /// A restore into a database that was there and empty failed. What it had made was dropped again.
+    #[error("the restore into database {database} failed, and {}", in_place(.left))]
+    InPlace {
+        /// The database.
+        database: String,
+        /// What could not be dropped; nothing means that the database is as it was.
+        left: Vec<String>,
+        /// Why it failed.
+        #[source]
+        source: Box<Error>,
     },
     /// Another restore of the same database is running.
     #[error("another restore of database {database} is running on this server")]
@@ -297,7 +314,8 @@ impl Error {
             Self::InvalidUrl { .. }
             | Self::Certificate { .. }
             | Self::Exposed { .. }
-            | Self::NoSuchTable { .. } => ErrorClass::Usage,
+            | Self::NoSuchTable { .. }
+            | Self::NoSuchSchema { .. } => ErrorClass::Usage,
             Self::Damaged { .. }
             | Self::NotAnArchive { .. }
             | Self::RowSecurity { .. }
@@ -307,6 +325,7 @@ impl Error {
             // Failed authentication of the sealed file and a short file are answers;
             // anything else of the operating system is not.
             Self::Read { source } if is_damage(source) => ErrorClass::No,
+            Self::InPlace { source, .. } => source.class(),
             _ => ErrorClass::CouldNotAsk,
         }
     }
@@ -382,6 +401,8 @@ impl Error {
             }
             Self::Preflight { remedies, .. } if !remedies.is_empty() => Some(remedies.join("; ")),
             Self::RestoreDiffers { .. } => Some("the database that was there before is untouched".into()),
+            Self::InPlace { source, left, .. } if left.is_empty() => source.hint(),
+            Self::InPlace { .. } => Some("drop what is left by hand before the next attempt; the next restore tries it first".into()),
             Self::RestoreRunning { .. } => Some("wait for it to end, or stop it".into()),
             _ => None,
         }
@@ -461,6 +482,17 @@ fn server_message(context: &str, message: &str, detail: Option<&str>, code: &str
         .map(|detail| format!(" ({detail})"))
         .unwrap_or_default();
     format!("the server refused {context}: {message}{detail} [SQLSTATE {code}]")
+}
+
+fn in_place(left: &[String]) -> String {
+    if left.is_empty() {
+        "what it had made there was dropped again".to_owned()
+    } else {
+        format!(
+            "not everything it had made could be dropped: {}",
+            left.join(", ")
+        )
+    }
 }
 
 fn found_list(found: &[String]) -> String {

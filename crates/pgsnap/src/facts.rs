@@ -165,6 +165,13 @@ async fn system_identifier(session: &Session) -> Option<String> {
     )
 }
 
+/// The size of this database on its disk.
+pub(crate) async fn database_bytes(session: &Session) -> Result<Option<u64>> {
+    const QUERY: &str = "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())";
+    let row = session.row("measuring the database", QUERY, &[]).await?;
+    Ok(u64::try_from(row.get::<_, i64>(0)).ok())
+}
+
 /// Roles that own something or hold a privilege in this database. Dependencies on the bootstrap
 /// superuser are not recorded in `pg_shdepend`, so owners are read as well.
 pub(crate) async fn roles(session: &Session) -> Result<Vec<String>> {

@@ -17,7 +17,7 @@ use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::foreign::psql::{Abilities, Psql};
 use crate::progress::{Phase, Progress, Work};
-use crate::restore::{RestoreOptions, Target, TargetState, analyze, restoring_name};
+use crate::restore::{RestoreOptions, Target, TargetState, analyze, create_role, restoring_name};
 
 /// What a restore of a plain dump did, and what it could not prove.
 #[derive(Debug, Clone, Serialize)]
@@ -85,7 +85,7 @@ pub async fn restore_foreign(
         // The first error is the one that matters; what cannot be dropped is found by the next run.
         let _ = job.server.drop_database(job.restoring.name()).await;
         match missing_role(&error).filter(|_| options.create_roles) {
-            Some(role) => job.server.create_roles(&[role]).await?,
+            Some(role) => create_role(&job.server.session, &role).await?,
             None => return Err(error),
         }
     }

@@ -108,6 +108,7 @@ mod foreign;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod globals;
 mod gzip;
 mod large_object;
 mod manifest;
@@ -143,12 +144,14 @@ pub use crate::digest::{Bucket, Buckets, Digest};
 pub use crate::dump::{DumpOptions, dump};
 pub use crate::error::{Error, ErrorClass, Result};
 pub use crate::foreign::{ForeignRestored, OpenDump, restore_foreign};
+pub use crate::globals::{Membership, PasswordVerifier, RoleDefinition, TablespaceDefinition};
 pub use crate::manifest::{FORMAT, Manifest, Member, MemberKind, Source};
 pub use crate::name::TableName;
 pub use crate::parameters::ConnectionParameters;
 pub use crate::progress::{NoProgress, Phase, Progress, Work};
 pub use crate::restore::{
-    RestoreOptions, RestorePlan, Restored, TargetState, drop_leftovers, plan_restore, restore,
+    Extent, Method, RestoreOptions, RestorePlan, Restored, TargetState, drop_leftovers,
+    plan_restore, restore,
 };
 pub use crate::rows::{RowChange, RowDifference, RowSource, differing_rows};
 pub use crate::scratch::{ScratchOptions, ScratchServer};

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::census::{Census, Locale};
 use crate::digest::Digest;
+use crate::globals::{Membership, RoleDefinition, TablespaceDefinition};
 
 /// The format this crate writes and the only one it reads.
 pub const FORMAT: &str = "pgsnap/1";
@@ -44,6 +45,9 @@ pub struct Source {
     pub database: String,
     /// The database's OID.
     pub database_oid: u32,
+    /// The size of the database on its disk, with indexes and bloat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database_bytes: Option<u64>,
     /// The database's owner.
     pub owner: String,
     /// The server encoding, such as `UTF8`.
@@ -70,6 +74,15 @@ pub struct Source {
     /// Tablespaces that objects of the database live in, the default one left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tablespaces: Vec<String>,
+    /// What these roles are; passwords only where they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub role_definitions: Vec<RoleDefinition>,
+    /// Memberships of and in these roles.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub memberships: Vec<Membership>,
+    /// What these tablespaces are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tablespace_definitions: Vec<TablespaceDefinition>,
     /// The write-ahead log position right after the snapshot was taken.
     pub lsn: String,
     /// Whether the source was a standby.

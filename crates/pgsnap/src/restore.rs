@@ -1,14 +1,23 @@
 //! A restore: into a new database beside the old one, proven, and only then swapped in.
 
 mod building;
+mod data_only;
+mod in_place;
 mod load;
+mod plan;
 pub(crate) mod post_data;
+mod preflight;
+mod proof;
+mod roles;
 mod schedule;
+mod schemas;
+mod selection;
 mod settings;
 mod swap;
 mod target;
 mod tied;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +25,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::archive::Archive;
+use crate::catalog::setval;
 use crate::census::Census;
 use crate::compare::{Comparison, Note};
 use crate::database::Database;
@@ -25,12 +35,29 @@ use crate::manifest::MemberKind;
 use crate::name::TableName;
 use crate::progress::{Phase, Progress, Work};
 use crate::session::Session;
+use crate::sql;
 
 pub(crate) use building::{Building, Loaded, analyze, run_statements};
 pub(crate) use load::SETTINGS as LOAD_SETTINGS;
+pub use plan::{Method, RestorePlan, TargetState};
+pub(crate) use roles::create_role;
+pub(crate) use selection::Selection;
 pub(crate) use swap::restoring_name;
 pub(crate) use target::Target;
-pub use target::{RestorePlan, TargetState};
+
+/// Which parts of an archive are restored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Extent {
+    /// Schema and rows.
+    #[default]
+    Everything,
+    /// Everything but rows, large objects and the values of sequences.
+    SchemaOnly,
+    /// Rows, large objects and the values of sequences, into a database that has the schema and is empty.
+    DataOnly,
+}
 
 /// How to restore.
 #[derive(Debug, Clone)]
@@ -40,10 +67,27 @@ pub struct RestoreOptions {
     pub jobs: usize,
     /// Only these tables, with all types and functions but no foreign keys; or everything.
     pub tables: Option<Vec<TableName>>,
+    /// Only what is in these schemas, and extensions; or everything. Large objects, publications and
+    /// whatever else is in no schema stay out.
+    pub schemas: Option<Vec<String>>,
+    /// Schema, rows, or both. Default: both.
+    pub extent: Extent,
+    /// Restore into the database that is there, which must be empty. Without this that happens only where the role may
+    /// not create a database. Default: no.
+    pub into_existing: bool,
+    /// Give objects the owners they had. Default: yes; otherwise whoever restores owns everything.
+    pub owners: bool,
+    /// Restore privileges (`GRANT`, `REVOKE`, default privileges). Default: yes.
+    pub privileges: bool,
+    /// Roles of the backup that have another name here: owners, privileges, policies, user
+    /// mappings, settings.
+    pub role_map: BTreeMap<String, String>,
     /// Create roles the backup refers to and the server lacks, without login and without
-    /// privileges, and do without tablespaces it lacks. For drills on a scratch server. Default:
-    /// no, what is missing is an obstacle.
+    /// password. Default: no, what is missing is an obstacle.
     pub create_roles: bool,
+    /// Put objects into the tablespaces they were in. Default: yes; otherwise everything goes into
+    /// the default one.
+    pub tablespaces: bool,
     /// Compare every row of the restored database with the manifest before it is swapped in.
     /// Default: yes.
     pub census: bool,
@@ -58,7 +102,14 @@ impl Default for RestoreOptions {
         Self {
             jobs: default_jobs(),
             tables: None,
+            schemas: None,
+            extent: Extent::default(),
+            into_existing: false,
+            owners: true,
+            privileges: true,
+            role_map: BTreeMap::new(),
             create_roles: false,
+            tablespaces: true,
             census: true,
             swap_timeout: Duration::from_secs(10),
             bin_directories: Vec::new(),
@@ -101,13 +152,14 @@ pub async fn plan_restore(
     target: &Database,
     options: &RestoreOptions,
 ) -> Result<RestorePlan> {
+    let selection = Selection::read(archive, options)?;
     let target = Target::connect(target).await?;
-    target.plan(archive.manifest(), options).await
+    target.plan(archive.manifest(), &selection, options).await
 }
 
 /// Restores an archive as database `target.name()`.
 ///
-/// The rows go into a new database `NAME__restoring_ID`, which is compared row by row with the
+/// Where this role may create databases, the rows go into a new database `NAME__restoring_ID`, which is compared row by row with the
 /// manifest and then renamed in one transaction; a database that was there before is kept as
 /// `NAME__before_ID`. Until that moment the old database is not touched. Killed anywhere, the
 /// old database is still in place; the left-over is dropped by the next restore.
@@ -120,19 +172,33 @@ pub async fn restore(
     options: &RestoreOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<Restored> {
-    if let Some(tables) = &options.tables {
-        for table in tables {
-            archive.table_index(table)?;
-        }
-    }
-    let manifest = archive.manifest();
+    let selection = Selection::read(archive, options)?;
     let server = Target::connect(target).await?;
-    server.plan(manifest, options).await?.require_clear()?;
-    let mut building = Building::begin(&server, target, manifest, options, progress).await?;
-    match load_archive(archive, &mut building).await {
-        Ok(mut loaded) => building.complete(&mut loaded).await,
-        Err(error) => Err(building.abandon(error).await),
-    }
+    server.lock().await?;
+    let cleaned = server.clear_unfinished().await?;
+    let plan = server.plan(archive.manifest(), &selection, options).await?;
+    plan.require_clear()?;
+    let mut restored = match plan.method {
+        Method::Swap | Method::InPlace => {
+            let manifest = archive.manifest();
+            let mut building =
+                Building::begin(&server, &plan, manifest, &selection, options, progress).await?;
+            match load_archive(archive, &mut building).await {
+                Ok(mut loaded) => building.complete(&mut loaded).await?,
+                Err(error) => return Err(building.abandon(error).await),
+            }
+        }
+        Method::IntoTables => {
+            let order = data_only::Order {
+                archive,
+                selection: &selection,
+                progress,
+            };
+            order.restore(&server.database, options.jobs).await?
+        }
+    };
+    restored.cleaned.splice(0..0, cleaned);
+    Ok(restored)
 }
 
 /// Drops what unfinished restores of database `target.name()` left behind, and returns the names.
@@ -144,90 +210,61 @@ pub async fn restore(
 pub async fn drop_leftovers(target: &Database) -> Result<Vec<String>> {
     let server = Target::connect(target).await?;
     server.lock().await?;
-    server.drop_leftovers().await
+    let mut dropped = server.clear_unfinished().await?;
+    dropped.extend(server.drop_leftovers().await?);
+    Ok(dropped)
 }
 
-/// Loads everything an archive holds into an empty database, up to what comes after the rows.
+/// Loads everything that is selected of an archive into an empty database, up to what comes after the rows.
 async fn load_archive(archive: &Archive, building: &mut Building<'_>) -> Result<Loaded> {
-    let (manifest, options) = (archive.manifest(), building.options);
+    let (manifest, selection) = (archive.manifest(), building.selection);
     let session = building.session().await?;
     building.progress.begin(Phase::Schema, Work::default());
-    run_members(
-        &session,
-        archive,
-        MemberKind::PreData,
-        options.create_roles,
-        "the schema",
-    )
-    .await?;
+    building.run_schema(&session, &selection.pre_data).await?;
     building.lap("schema");
 
-    let post_data = archive.text_of(MemberKind::PostData)?;
-    let mut steps = post_data::plan(&post_data, &manifest.census.tables, options);
-    load::load(
-        archive,
-        &building.database,
-        load::wanted(manifest, options.tables.as_deref()),
-        post_data::take_builds(&mut steps, &manifest.census.tables),
-        options.jobs,
-        building.progress,
-    )
-    .await?;
-    if options.tables.is_none() {
-        run_members(
-            &session,
+    let tables = &manifest.census.tables;
+    let mut steps = post_data::plan(selection.post_data.clone(), tables, building.options);
+    if selection.has_rows() {
+        load::load(
             archive,
-            MemberKind::LargeObjects,
-            false,
-            "the large objects",
+            &building.database,
+            load::wanted(manifest, selection.tables(manifest).as_deref()),
+            post_data::take_builds(&mut steps, tables),
+            building.options.jobs,
+            building.progress,
         )
         .await?;
+        if selection.has_large_objects() {
+            run_large_objects(&session, archive, selection).await?;
+        }
+        let sequences = manifest.census.sequences.iter();
+        let sequences = sequences.filter(|sequence| selection.holds_sequence(sequence));
+        run_statements(&session, sequences.map(setval).collect(), "the sequences").await?;
     }
-    run_members(
-        &session,
-        archive,
-        MemberKind::Sequences,
-        false,
-        "the sequences",
-    )
-    .await?;
     building.lap("load");
-
-    let mut expected = selected_census(&manifest.census, options.tables.as_deref());
-    if let Some(schema) = &mut expected.schema {
-        // The manifest keeps only their hash; with the statements a difference can be named and judged.
-        schema.statements = archive.schema_statements()?;
-    }
     Ok(Loaded {
         source: manifest.source.clone(),
-        expected,
+        expected: proof::expected(archive, selection),
         steps,
     })
 }
 
-/// The part of a census that a restore of some tables can be compared with.
-fn selected_census(census: &Census, tables: Option<&[TableName]>) -> Census {
-    let mut selected = census.clone();
-    if let Some(tables) = tables {
-        selected.tables.retain(|table| tables.contains(&table.name));
-        selected.schema = None;
-    }
-    selected
-}
-
-/// Runs the statements of all members of one kind.
-async fn run_members(
+/// Runs the statements of the large objects, one member at a time: their contents may be larger than the memory.
+async fn run_large_objects(
     session: &Session,
     archive: &Archive,
-    kind: MemberKind,
-    without_tablespaces: bool,
-    context: &str,
+    selection: &Selection,
 ) -> Result<()> {
     let mut reader = archive.reader()?;
-    for member in archive.manifest().members_of(kind) {
+    for member in archive.manifest().members_of(MemberKind::LargeObjects) {
         let text = String::from_utf8(reader.read(member)?)
-            .map_err(|_| Error::damaged(format!("{kind:?} is not UTF-8")))?;
-        run_statements(session, &text, without_tablespaces, context).await?;
+            .map_err(|_| Error::damaged("a member of large objects is not UTF-8"))?;
+        let mut statements = Vec::new();
+        for statement in sql::statements(&text) {
+            statements.extend(selection.edits.statement(statement)?);
+        }
+        run_statements(session, statements, "the large objects").await?;
     }
     Ok(())
 }

@@ -4,6 +4,16 @@
 //! The input is what `pg_dump` prints: `standard_conforming_strings` is on, and no psql
 //! meta-command occurs.
 
+mod entry;
+mod role;
+mod token;
+
+pub(crate) use entry::{Entry, entries_or_statements};
+pub(crate) use role::{
+    RoleUse, is_authorization, role_use, roles, with_canonical_roles, with_roles,
+};
+pub(crate) use token::{Token, TokenKind, tokens};
+
 /// The statements of a text, each with its final semicolon, without surrounding white space and
 /// comments between statements. A last statement without semicolon is kept.
 #[must_use]
@@ -34,6 +44,23 @@ pub(crate) fn is_default_setting(statement: &str) -> bool {
 /// Whether a statement chooses the tablespace of the objects after it.
 pub(crate) fn is_default_tablespace(statement: &str) -> bool {
     statement.starts_with("SET default_tablespace ")
+}
+
+/// Whether a statement makes or describes a large object.
+pub(crate) fn is_large_object(statement: &str) -> bool {
+    const STARTS: [&str; 3] = [
+        "SELECT pg_catalog.lo_create(",
+        "ALTER LARGE OBJECT ",
+        "COMMENT ON LARGE OBJECT ",
+    ];
+    let may_name_one = ["GRANT ", "REVOKE ", "SECURITY LABEL "];
+    STARTS.iter().any(|start| statement.starts_with(start))
+        || may_name_one
+            .iter()
+            .any(|start| statement.starts_with(start))
+            && tokens(statement)
+                .windows(3)
+                .any(|words| words[0].is("ON") && words[1].is("LARGE") && words[2].is("OBJECT"))
 }
 
 /// What a statement is about, without any value in it: kind and name, as far as the first

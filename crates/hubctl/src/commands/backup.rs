@@ -41,6 +41,9 @@ pub(crate) struct BackupArgs {
     /// Sessions that read rows [default: number of processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: Option<u16>,
+    /// Keep what the passwords of roles are checked against in the backup, which takes a superuser
+    #[arg(long)]
+    role_passwords: bool,
     #[command(flatten)]
     vault: VaultOptions,
     #[command(flatten)]
@@ -60,6 +63,7 @@ struct Order {
     recipients: Recipients,
     identities: Identities,
     jobs: Option<u16>,
+    role_passwords: bool,
 }
 
 /// The result as JSON shows it.
@@ -90,6 +94,7 @@ pub(crate) async fn run(context: &Context, args: BackupArgs) -> anyhow::Result<E
         recipients: keys::recipients(&settings, passphrase.as_ref())?,
         identities: keys::identities(&settings, passphrase, &context.printer)?,
         jobs: args.jobs,
+        role_passwords: args.role_passwords,
         site,
     };
     warn_about_keys(context, &order, &settings);
@@ -147,6 +152,7 @@ async fn take(context: &Context, order: &Order) -> anyhow::Result<Taken> {
     let sealing = order.vault.begin(&lock, &order.recipients, taken_at)?;
     let mut options = DumpOptions::default();
     options.jobs = order.jobs.map_or(options.jobs, usize::from);
+    options.role_passwords = order.role_passwords;
     let progress = context.progress();
     let (sealing, manifest) =
         pgsnap::dump(&order.site.database, sealing, &options, &progress).await?;

@@ -175,6 +175,7 @@ async fn drill(
     options.jobs = args.jobs.map_or(options.jobs, usize::from);
     // A scratch server has no roles, and nobody's rights are at stake there.
     options.create_roles = place.is_scratch();
+    options.tablespaces = !place.is_scratch();
     let progress = context.progress();
     let restored = pgsnap::restore(&archive, place.database(), &options, &progress).await?;
     drop(progress);

@@ -5,7 +5,7 @@ use std::time::Instant;
 use backup::Identities;
 use clap::Args;
 use pgsnap::{
-    Archive, Database, ForeignRestored, RestoreOptions, RestorePlan, Restored, TableName,
+    Archive, Database, Extent, ForeignRestored, RestoreOptions, RestorePlan, Restored, TableName,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -34,7 +34,11 @@ Examples:
   hubctl restore --to cluster
   hubctl restore --to cluster --execute
   hubctl restore 20261121T161200Z --to workstation --database state_hub_copy --execute
-  hubctl restore --to workstation --table topics --table audit.log --execute")]
+  hubctl restore --to workstation --table topics --table audit.log --execute
+  hubctl restore --to workstation --schema app --execute
+  hubctl restore --to cluster --role-map hub=app --create-roles --execute
+  hubctl restore --to cluster --no-owner --no-acl --into-existing --execute
+  hubctl restore --to workstation --database empty_copy --schema-only --execute")]
 pub(crate) struct RestoreArgs {
     /// Id, path or `latest`
     #[arg(value_name = "ENTRY", default_value = "latest")]
@@ -48,6 +52,33 @@ pub(crate) struct RestoreArgs {
     /// Restore only this table, into a database of its own (can be repeated)
     #[arg(long = "table", value_name = "T")]
     tables: Vec<String>,
+    /// Restore only what is in this schema, into a database of its own (can be repeated)
+    #[arg(long = "schema", value_name = "NAME", conflicts_with = "tables")]
+    schemas: Vec<String>,
+    /// Restore everything but rows, large objects and values of sequences, into a database of its own
+    #[arg(long)]
+    schema_only: bool,
+    /// Load only rows, large objects and values of sequences, into empty tables that are there, in one transaction
+    #[arg(long, conflicts_with_all = ["schema_only", "into_existing", "no_owner", "no_acl", "role_map", "create_roles", "no_tablespaces"])]
+    data_only: bool,
+    /// Restore into the database that is there and empty [default: only where the role may not create databases]
+    #[arg(long, conflicts_with_all = ["tables", "schema_only"])]
+    into_existing: bool,
+    /// Leave owners out: everything belongs to the role that restores
+    #[arg(long)]
+    no_owner: bool,
+    /// Leave privileges out
+    #[arg(long)]
+    no_acl: bool,
+    /// Give a role of the backup another name (can be repeated)
+    #[arg(long, value_name = "OLD=NEW", value_parser = role_pair)]
+    role_map: Vec<(String, String)>,
+    /// Create roles that are missing, without login and password, with the memberships they had
+    #[arg(long)]
+    create_roles: bool,
+    /// Put everything into the default tablespace
+    #[arg(long)]
+    no_tablespaces: bool,
     /// Sessions that load rows and build indexes [default: number of processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: Option<u16>,
@@ -137,6 +168,17 @@ pub(crate) async fn run(context: &Context, args: RestoreArgs) -> anyhow::Result<
 fn options(args: &RestoreArgs) -> anyhow::Result<RestoreOptions> {
     let mut options = RestoreOptions::default();
     options.jobs = args.jobs.map_or(options.jobs, usize::from);
+    options.schemas = (!args.schemas.is_empty()).then(|| args.schemas.clone());
+    options.extent = match (args.schema_only, args.data_only) {
+        (true, _) => Extent::SchemaOnly,
+        (_, true) => Extent::DataOnly,
+        _ => Extent::Everything,
+    };
+    options.into_existing = args.into_existing;
+    (options.owners, options.privileges) = (!args.no_owner, !args.no_acl);
+    options.role_map = args.role_map.iter().cloned().collect();
+    options.create_roles = args.create_roles;
+    options.tablespaces = !args.no_tablespaces;
     if !args.tables.is_empty() {
         options.tables = Some(
             args.tables
@@ -148,11 +190,28 @@ fn options(args: &RestoreArgs) -> anyhow::Result<RestoreOptions> {
     Ok(options)
 }
 
+/// `OLD=NEW` of a role.
+fn role_pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((old, new)) if !old.is_empty() && !new.is_empty() => {
+            Ok((old.to_owned(), new.to_owned()))
+        }
+        _ => Err("give the role's name in the backup and its new one: OLD=NEW".to_owned()),
+    }
+}
+
+/// A part of a backup does not take the place of the whole.
 fn target_name(args: &RestoreArgs, database: &Database, id: &str) -> String {
-    match &args.database {
-        Some(name) => name.clone(),
-        None if args.tables.is_empty() => database.name().to_owned(),
-        None => format!("{}__tables_{}", database.name(), id.to_lowercase()),
+    let part = match args {
+        _ if args.data_only || args.into_existing => None,
+        _ if !args.tables.is_empty() => Some("tables"),
+        _ if args.schema_only || !args.schemas.is_empty() => Some("schema"),
+        _ => None,
+    };
+    match (&args.database, part) {
+        (Some(name), _) => name.clone(),
+        (None, None) => database.name().to_owned(),
+        (None, Some(part)) => format!("{}__{part}_{}", database.name(), id.to_lowercase()),
     }
 }
 
@@ -202,14 +261,18 @@ impl Job<'_> {
 
     fn describe(&self, archive: &Archive, plan: &RestorePlan) -> String {
         let manifest = archive.manifest();
-        let wanted = self.options.tables.as_deref();
-        let chosen = manifest
-            .census
-            .tables
-            .iter()
-            .filter(|table| wanted.is_none_or(|names| names.contains(&table.name)));
+        let (wanted, schemas) = (&self.options.tables, &self.options.schemas);
+        let chosen = manifest.census.tables.iter().filter(|table| {
+            wanted
+                .as_ref()
+                .is_none_or(|names| names.contains(&table.name))
+                && schemas
+                    .as_ref()
+                    .is_none_or(|schemas| schemas.contains(&table.name.schema))
+        });
+        let has_rows = self.options.extent != Extent::SchemaOnly;
         let (tables, rows) = chosen.fold((0, 0), |(tables, rows), table| {
-            (tables + 1, rows + table.rows)
+            (tables + 1, rows + if has_rows { table.rows } else { 0 })
         });
         let mut lines = vec![
             format!(
@@ -255,19 +318,33 @@ impl Job<'_> {
         Ok(Exit::Yes)
     }
 
-    fn refuse_tables(&self) -> anyhow::Result<()> {
-        if self.options.tables.is_none() {
-            return Ok(());
-        }
-        Err(
-            Refusal::usage("single tables cannot be taken out of a plain dump")
-                .hint("restore all of it under another name")
-                .into(),
-        )
+    /// psql takes a plain dump as it is.
+    fn refuse_options(&self) -> anyhow::Result<()> {
+        let options = self.options;
+        let is_part = options.tables.is_some()
+            || options.schemas.is_some()
+            || options.extent != Extent::Everything;
+        let is_changed = !options.owners
+            || !options.privileges
+            || !options.role_map.is_empty()
+            || !options.tablespaces
+            || options.into_existing;
+        let (problem, remedy) = match (is_part, is_changed) {
+            (true, _) => (
+                "a part cannot be taken out of a plain dump",
+                "restore all of it under another name",
+            ),
+            (_, true) => (
+                "a plain dump can only be restored as it is, into a database of its own",
+                "leave --no-owner, --no-acl, --role-map, --no-tablespaces and --into-existing out",
+            ),
+            _ => return Ok(()),
+        };
+        Err(Refusal::usage(problem).hint(remedy).into())
     }
 
     async fn plan_foreign(&self) -> anyhow::Result<Exit> {
-        self.refuse_tables()?;
+        self.refuse_options()?;
         // The server is asked, so that "could not ask" shows up in the plan and not only when it matters.
         pgsnap::query_scalar(&self.target.with_name("postgres"), "SELECT 1").await?;
         let shown = Shown {
@@ -285,7 +362,7 @@ impl Job<'_> {
 
     async fn restore_foreign(&self, opened: &OpenEntry, act: Act) -> anyhow::Result<Exit> {
         let progress = self.context.progress();
-        let result = match self.refuse_tables() {
+        let result = match self.refuse_options() {
             Ok(()) => {
                 self.context.unfinished.begin(self.target);
                 pgsnap::restore_foreign(opened.dump(), self.target, self.options, &progress)

@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::large_object::{self, DEFINITIONS_MOVED, PieceSink};
 use crate::restore::run_statements;
 use crate::session::Session;
+use crate::sql;
 use crate::tools::PgDump;
 
 const CONTEXT: &str = "the large objects";
@@ -18,7 +19,7 @@ pub(crate) async fn copy(
     let ours = tool.major >= DEFINITIONS_MOVED;
     if ours {
         let definitions = large_object::definitions(source).await?;
-        run_statements(target, &definitions, false, CONTEXT).await?;
+        run_statements(target, sql::statements(&definitions), CONTEXT).await?;
     }
     let mut writer = Writer {
         target,
@@ -30,7 +31,7 @@ pub(crate) async fn copy(
     if ours {
         // An owner may have revoked his own rights, so they come after the contents.
         let privileges = large_object::privileges(source).await?;
-        run_statements(target, &privileges, false, CONTEXT).await?;
+        run_statements(target, sql::statements(&privileges), CONTEXT).await?;
     }
     Ok(found)
 }

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::facts::Facts;
 use crate::manifest::{FORMAT, Manifest};
 use crate::random::random_digits;
-use crate::restore::{RestoreOptions, Target};
+use crate::restore::{RestoreOptions, Selection, Target};
 use crate::session::Session;
 use crate::tools::PgDump;
 
@@ -60,7 +60,8 @@ impl Origin {
 
     /// What a copy to this server would do.
     pub(crate) async fn plan(&self, server: &Target, options: &RestoreOptions) -> Result<CopyPlan> {
-        let mut target = server.plan(&self.manifest, options).await?;
+        let selection = Selection::of_everything(&self.manifest, options);
+        let mut target = server.plan(&self.manifest, &selection, options).await?;
         if self.is_at(server).await? {
             // Whatever else is in the way, such as our own session, follows from this.
             target.problems = vec!["the source and the target are the same database".into()];

@@ -7,26 +7,32 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::census::Census;
-use crate::compare::{Comparison, compare};
-use crate::count::{CensusOptions, census};
+use crate::compare::Note;
 use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, Source};
 use crate::progress::{Phase, Progress, Work};
+use crate::restore::in_place::{self, Mark};
+use crate::restore::plan::{Method, RestorePlan};
 use crate::restore::post_data::Step;
+use crate::restore::selection::Selection;
 use crate::restore::target::Target;
-use crate::restore::{RestoreOptions, Restored, load, post_data, restoring_name, settings};
+use crate::restore::{RestoreOptions, Restored, load, post_data, proof, roles, settings};
 use crate::session::Session;
 use crate::sql;
-use crate::standby;
 
-/// A new database that nobody else can enter yet.
+/// A database that is being filled: a new one that nobody else can enter yet, or an empty one that was there.
 pub(crate) struct Building<'a> {
     server: &'a Target,
     /// Under the name it is built under.
     pub(crate) database: Database,
+    pub(crate) selection: &'a Selection,
     pub(crate) options: &'a RestoreOptions,
     pub(crate) progress: &'a Arc<dyn Progress>,
+    /// On a database that was there.
+    mark: Option<Mark>,
+    /// What the server refused and what can be done without.
+    refused: Vec<Refused>,
     /// Left-overs of earlier runs that were dropped.
     cleaned: Vec<String>,
     clock: Stopwatch,
@@ -43,26 +49,36 @@ pub(crate) struct Loaded {
 }
 
 impl<'a> Building<'a> {
-    /// Takes the restore lock, drops left-overs and creates the empty database.
+    /// Takes the restore lock, drops left-overs, creates missing roles and the empty database, or marks the
+    /// one that is there.
     pub(crate) async fn begin(
         server: &'a Target,
-        target: &Database,
+        plan: &RestorePlan,
         manifest: &Manifest,
+        selection: &'a Selection,
         options: &'a RestoreOptions,
         progress: &'a Arc<dyn Progress>,
     ) -> Result<Self> {
         server.lock().await?;
         let cleaned = server.drop_leftovers().await?;
-        if options.create_roles {
-            server.create_roles(&manifest.source.roles).await?;
-        }
-        let database = target.with_name(&restoring_name(target.name(), server.id()));
-        server.create_database(database.name(), manifest).await?;
+        let refused =
+            roles::create(&server.session, &plan.creates_roles, manifest, selection).await?;
+        let database = server.database.with_name(&plan.restoring);
+        let mark = if plan.method == Method::InPlace {
+            let session = Session::open(&database, "restore").await?;
+            Some(Mark::set(&session, database.name()).await?)
+        } else {
+            server.create_database(database.name(), manifest).await?;
+            None
+        };
         Ok(Self {
             server,
             database,
+            selection,
             options,
             progress,
+            mark,
+            refused,
             cleaned,
             clock: Stopwatch::default(),
         })
@@ -82,11 +98,37 @@ impl<'a> Building<'a> {
         self.clock.lap(name);
     }
 
-    /// Drops the new database; the old one is in place. Gives back the error that made it useless: what
-    /// cannot be dropped is found by the next run.
+    /// Runs the statements that come before the rows. In a database that is there, a schema may be there for an
+    /// extension.
+    pub(crate) async fn run_schema(
+        &mut self,
+        session: &Session,
+        statements: &[String],
+    ) -> Result<()> {
+        const CREATE: &str = "CREATE SCHEMA ";
+        let statements: Vec<String> = statements
+            .iter()
+            .map(|statement| {
+                statement.strip_prefix(CREATE).map_or_else(
+                    || statement.clone(),
+                    |name| format!("{CREATE}IF NOT EXISTS {name}"),
+                )
+            })
+            .collect();
+        self.refused
+            .extend(run_statements(session, statements, "the schema").await?);
+        Ok(())
+    }
+
+    /// Drops the new database, or what was made in one that was there; the old one is as it was. Gives back the error that made
+    /// it useless: what cannot be dropped is found by the next run.
     pub(crate) async fn abandon(self, error: Error) -> Error {
-        let _ = self.server.drop_database(self.database.name()).await;
-        error
+        let Some(mark) = &self.mark else {
+            let _ = self.server.drop_database(self.database.name()).await;
+            return error;
+        };
+        let keep = self.server.backend().await.unwrap_or(0);
+        in_place::failed(&self.database, mark, keep, error).await
     }
 
     /// Does all that follows the rows, up to the swap, or leaves nothing of the new database.
@@ -119,21 +161,35 @@ impl<'a> Building<'a> {
             seconds: Vec::new(),
         };
         if self.options.census {
-            let (found, comparison) = self.prove(source, expected).await?;
+            let (comparison, found) =
+                proof::prove(self, source, expected.clone(), &self.refused).await?;
             self.lap("census");
             restored.notes.clone_from(&comparison.notes);
             restored.comparison = Some(comparison);
             restored.census = Some(found);
         }
+        let refused = std::mem::take(&mut self.refused);
+        restored
+            .notes
+            .extend(refused.into_iter().map(Refused::into_note));
         restored.seconds = std::mem::take(&mut self.clock.laps);
-        let whole = self.options.tables.is_none();
-        settings::apply(self.server, self.database.name(), source, whole).await?;
-        self.progress.begin(Phase::Swap, Work::default());
-        restored.kept = self
-            .server
-            .swap(self.database.name(), self.options.swap_timeout)
-            .await?;
+        let notes = self.take_its_place(source, &mut restored).await?;
+        restored.notes.extend(notes);
         Ok(restored)
+    }
+
+    /// The last step: the database gets what belongs to itself, and its name.
+    async fn take_its_place(&self, source: &Source, restored: &mut Restored) -> Result<Vec<Note>> {
+        let (server, name) = (self.server, self.database.name());
+        if let Some(mark) = &self.mark {
+            let session = self.session().await?;
+            mark.remove(&session, name).await?;
+            return settings::apply_in_place(&session, name, source, self.selection).await;
+        }
+        let notes = settings::apply(server, name, source, self.selection).await?;
+        self.progress.begin(Phase::Swap, Work::default());
+        restored.kept = server.swap(name, self.options.swap_timeout).await?;
+        Ok(notes)
     }
 
     async fn run_post_data(&self, steps: Vec<Step>) -> Result<()> {
@@ -148,64 +204,71 @@ impl<'a> Building<'a> {
         )
         .await
     }
+}
 
-    /// Counts and digests what is in the database now, and compares it: the proof comes from the
-    /// database, not from what was sent to it.
-    async fn prove(&self, source: &Source, expected: &Census) -> Result<(Census, Comparison)> {
-        let options = CensusOptions {
-            jobs: self.options.jobs,
-            schema: self.options.tables.is_none(),
-            tables: self.options.tables.clone(),
-            columns_like: Some(expected.clone()),
-            bin_directories: self.options.bin_directories.clone(),
-            ..CensusOptions::default()
-        };
-        let mut found = census(&self.database, &options, self.progress).await?;
-        if self.options.tables.is_some() {
-            // Large objects were not part of the order.
-            found.large_objects = expected.large_objects;
-        }
-        if source.in_recovery {
-            standby::leave_out_what_is_missing(&self.session().await?, &mut found).await?;
-        }
-        let comparison = compare(expected, &found).of_restore();
-        if comparison.is_equal() {
-            Ok((found, comparison))
-        } else {
-            Err(Error::RestoreDiffers {
-                differences: comparison.differences,
-            })
+/// A statement that the server refused to this role, and that nothing depends on.
+pub(crate) struct Refused {
+    pub(crate) statement: String,
+    reason: String,
+}
+
+impl Refused {
+    pub(crate) fn into_note(self) -> Note {
+        Note::Refused {
+            statement: sql::label(&self.statement),
+            reason: self.reason,
         }
     }
 }
 
-/// Runs statements in order, some at a time: one query is one transaction, and the locks of a
-/// hundred thousand objects would not fit into the server's lock table.
+/// Runs statements some at a time: one query is one transaction, and the locks of a hundred
+/// thousand objects would not fit into the server's lock table. Returns what was refused and can be done without.
 pub(crate) async fn run_statements(
     session: &Session,
-    text: &str,
-    without_tablespaces: bool,
+    statements: Vec<String>,
     context: &str,
-) -> Result<()> {
+) -> Result<Vec<Refused>> {
     const BATCH: usize = 100;
     let mut batch: Vec<String> = Vec::new();
-    for statement in sql::statements(text) {
-        if without_tablespaces && sql::is_default_tablespace(&statement) {
-            continue;
-        }
+    let mut refused = Vec::new();
+    for statement in statements {
         // The server logs a failing query whole: what may hold a password runs alone.
         let holds_secrets = [" USER MAPPING ", "CREATE SUBSCRIPTION "]
             .iter()
             .any(|word| statement.contains(word));
-        if holds_secrets || batch.len() == BATCH {
+        // An extension that a superuser made for us keeps its own comment.
+        let is_dispensable = statement.starts_with("COMMENT ON EXTENSION ");
+        let is_alone = holds_secrets || is_dispensable;
+        if is_alone || batch.len() == BATCH {
             run_batch(session, &mut batch, context).await?;
         }
+        if is_dispensable {
+            refused.extend(try_statement(session, statement, context).await?);
+            continue;
+        }
         batch.push(statement);
-        if holds_secrets {
+        if is_alone {
             run_batch(session, &mut batch, context).await?;
         }
     }
-    run_batch(session, &mut batch, context).await
+    run_batch(session, &mut batch, context).await?;
+    Ok(refused)
+}
+
+/// Runs a statement that the server may refuse for want of a privilege.
+pub(crate) async fn try_statement(
+    session: &Session,
+    statement: String,
+    context: &str,
+) -> Result<Option<Refused>> {
+    match session.execute(context, &statement).await {
+        Ok(()) => Ok(None),
+        Err(Error::Server { code, message, .. }) if code == "42501" => Ok(Some(Refused {
+            statement,
+            reason: message,
+        })),
+        Err(error) => Err(error),
+    }
 }
 
 async fn run_batch(session: &Session, batch: &mut Vec<String>, context: &str) -> Result<()> {
@@ -250,9 +313,9 @@ pub(crate) async fn analyze(
 }
 
 /// Seconds between laps.
-struct Stopwatch {
+pub(crate) struct Stopwatch {
     last: Instant,
-    laps: Vec<(&'static str, f64)>,
+    pub(crate) laps: Vec<(&'static str, f64)>,
 }
 
 impl Default for Stopwatch {
@@ -265,7 +328,7 @@ impl Default for Stopwatch {
 }
 
 impl Stopwatch {
-    fn lap(&mut self, name: &'static str) {
+    pub(crate) fn lap(&mut self, name: &'static str) {
         let now = Instant::now();
         self.laps
             .push((name, now.duration_since(self.last).as_secs_f64()));

@@ -65,7 +65,11 @@ pub(crate) fn take_builds(steps: &mut Vec<Step>, tables: &[TableCensus]) -> Vec<
 }
 
 /// Cuts the section into steps.
-pub(crate) fn plan(text: &str, tables: &[TableCensus], options: &RestoreOptions) -> Vec<Step> {
+pub(crate) fn plan(
+    statements: Vec<String>,
+    tables: &[TableCensus],
+    options: &RestoreOptions,
+) -> Vec<Step> {
     let mut planner = Planner {
         sizes: tables
             .iter()
@@ -81,10 +85,7 @@ pub(crate) fn plan(text: &str, tables: &[TableCensus], options: &RestoreOptions)
         .tables
         .as_ref()
         .map(|tables| tables.iter().map(TableName::quoted).collect());
-    for statement in sql::statements(text) {
-        if options.create_roles && sql::is_default_tablespace(&statement) {
-            continue;
-        }
+    for statement in statements {
         if wanted
             .as_ref()
             .is_none_or(|wanted| belongs_to(&statement, wanted))
@@ -548,7 +549,7 @@ mod tests {
             ALTER TABLE ONLY public.b ADD CONSTRAINT b_a FOREIGN KEY (a) REFERENCES public.a(id);
             COMMENT ON CONSTRAINT b_a ON public.b IS 'the reference';";
         let tables = [table("a", 1), table("b", 2)];
-        let mut steps = plan(text, &tables, &RestoreOptions::default());
+        let mut steps = plan(sql::statements(text), &tables, &RestoreOptions::default());
         let builds = take_builds(&mut steps, &tables);
         assert_eq!(builds.len(), 2, "{builds:?}");
         assert_eq!((builds[0].table, builds[1].table), (0, 1));

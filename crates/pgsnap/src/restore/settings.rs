@@ -1,11 +1,15 @@
 //! What belongs to the database itself and not to anything in it: owner, comment, settings,
 //! privileges, connection limit.
 
+use crate::compare::Note;
 use crate::error::{Error, Result};
 use crate::manifest::{DatabasePrivilege, Source};
 use crate::name::{quote_identifier, quote_literal};
+use crate::restore::building::{Refused, try_statement};
+use crate::restore::selection::{Edits, Selection};
 use crate::restore::swap::comment_statement;
 use crate::restore::target::Target;
+use crate::session::Session;
 
 /// Settings whose value is a list of names: each is quoted by itself
 /// (`variable_is_guc_list_quote` in `src/fe_utils/string_utils.c`).
@@ -18,69 +22,103 @@ const LISTS: &[&str] = &[
     "unix_socket_directories",
 ];
 
-/// Gives the restored database what the source had. A restore of single tables is nobody's
-/// successor and keeps the role that made it as its owner.
+/// Gives the restored database what the source had. A restore of a part is nobody's successor and keeps
+/// the role that made it as its owner. Returns what the server refused to this role.
 pub(crate) async fn apply(
     target: &Target,
     database: &str,
     source: &Source,
-    whole: bool,
-) -> Result<()> {
-    let statements = if whole {
-        statements(database, source)?
-    } else {
-        vec![default_privileges(database)]
-    };
-    for statement in statements {
-        target
-            .session
-            .execute("the settings of the database", &statement)
-            .await?;
+    selection: &Selection,
+) -> Result<Vec<Note>> {
+    if !selection.is_whole() {
+        run(&target.session, &default_privileges(database)).await?;
+        return Ok(Vec::new());
     }
-    Ok(())
+    let name = quote_identifier(database);
+    let limit = source.connection_limit;
+    let limit = format!("ALTER DATABASE {name} CONNECTION LIMIT {limit}");
+    run(&target.session, &limit).await?;
+    let notes = apply_settings(&target.session, database, source, selection).await?;
+    for statement in ownership(&name, database, source, &selection.edits)? {
+        run(&target.session, &statement).await?;
+    }
+    Ok(notes)
 }
 
-fn statements(database: &str, source: &Source) -> Result<Vec<String>> {
+/// Gives a database that was there the comment and settings of the source. Its owner, privileges and connection
+/// limit belong to whoever created it.
+pub(crate) async fn apply_in_place(
+    session: &Session,
+    database: &str,
+    source: &Source,
+    selection: &Selection,
+) -> Result<Vec<Note>> {
+    let mut notes = vec![Note::NotCompared {
+        what: "owner, privileges and connection limit of the database, which was there before"
+            .into(),
+    }];
+    if selection.is_whole() {
+        notes.extend(apply_settings(session, database, source, selection).await?);
+    }
+    Ok(notes)
+}
+
+async fn run(session: &Session, statement: &str) -> Result<()> {
+    session
+        .execute("the settings of the database", statement)
+        .await
+}
+
+/// Comment and settings. Some settings are for superusers only, and nothing depends on them.
+async fn apply_settings(
+    session: &Session,
+    database: &str,
+    source: &Source,
+    selection: &Selection,
+) -> Result<Vec<Note>> {
     let name = quote_identifier(database);
-    let mut statements = vec![format!(
-        "ALTER DATABASE {name} CONNECTION LIMIT {}",
-        source.connection_limit
-    )];
-    statements.extend(
-        source
-            .comment
-            .as_ref()
-            .map(|comment| comment_statement(database, comment)),
-    );
+    let mut statements = Vec::new();
+    if let Some(comment) = &source.comment {
+        statements.push(comment_statement(database, comment));
+    }
     for setting in &source.settings {
-        statements.push(format!(
-            "ALTER DATABASE {name} SET {}",
-            assignment(setting)?
-        ));
+        let assignment = assignment(setting)?;
+        statements.push(format!("ALTER DATABASE {name} SET {assignment}"));
     }
     for setting in &source.role_settings {
-        let role = quote_identifier(&setting.role);
+        let role = quote_identifier(selection.edits.role(&setting.role));
+        let assignment = assignment(&setting.setting)?;
         statements.push(format!(
-            "ALTER ROLE {role} IN DATABASE {name} SET {}",
-            assignment(&setting.setting)?
+            "ALTER ROLE {role} IN DATABASE {name} SET {assignment}"
         ));
     }
+    let mut notes = Vec::new();
+    for statement in statements {
+        let refused = try_statement(session, statement, "the settings of the database").await?;
+        notes.extend(refused.map(Refused::into_note));
+    }
+    Ok(notes)
+}
+
+/// Privileges and owner.
+fn ownership(name: &str, database: &str, source: &Source, edits: &Edits) -> Result<Vec<String>> {
+    let mut statements = Vec::new();
     match &source.privileges {
-        None => statements.push(default_privileges(database)),
-        Some(privileges) => {
+        Some(privileges) if edits.keep_privileges() => {
             statements.push(format!(
                 "REVOKE ALL ON DATABASE {name} FROM PUBLIC, CURRENT_USER"
             ));
             for privilege in privileges {
-                statements.push(grant(&name, privilege, &source.owner)?);
+                statements.push(grant(name, privilege, &source.owner, edits)?);
             }
         }
+        _ => statements.push(default_privileges(database)),
     }
     // Last: afterwards the database may no longer be ours to change.
-    statements.push(format!(
-        "ALTER DATABASE {name} OWNER TO {}",
-        quote_identifier(&source.owner)
-    ));
+    if edits.keep_owners() {
+        let owner = quote_identifier(edits.role(&source.owner));
+        statements.push(format!("ALTER DATABASE {name} OWNER TO {owner}"));
+    }
     Ok(statements)
 }
 
@@ -93,7 +131,7 @@ fn default_privileges(database: &str) -> String {
 }
 
 /// The owner's own privileges are granted to the present owner and move with the ownership.
-fn grant(name: &str, privilege: &DatabasePrivilege, owner: &str) -> Result<String> {
+fn grant(name: &str, privilege: &DatabasePrivilege, owner: &str, edits: &Edits) -> Result<String> {
     let known = ["CONNECT", "CREATE", "TEMPORARY"].contains(&privilege.privilege.as_str());
     if !known {
         return Err(Error::damaged(format!(
@@ -104,7 +142,7 @@ fn grant(name: &str, privilege: &DatabasePrivilege, owner: &str) -> Result<Strin
     let grantee = match &privilege.grantee {
         None => "PUBLIC".to_owned(),
         Some(role) if role == owner => "CURRENT_USER".to_owned(),
-        Some(role) => quote_identifier(role),
+        Some(role) => quote_identifier(edits.role(role)),
     };
     let option = if privilege.grantable {
         " WITH GRANT OPTION"

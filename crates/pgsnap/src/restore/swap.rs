@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::name::{quote_identifier, quote_literal};
-use crate::restore::target::{Target, TargetState};
+use crate::restore::plan::TargetState;
+use crate::restore::target::Target;
 
 /// PostgreSQL cuts longer names off (`NAMEDATALEN - 1`).
 const MAX_NAME: usize = 63;

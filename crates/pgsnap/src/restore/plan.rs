@@ -1,0 +1,90 @@
+//! What a restore would do, and what stands in its way.
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+
+/// What stands at the wanted name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum TargetState {
+    /// No database has this name.
+    Absent,
+    /// A database has this name.
+    Present {
+        /// Its size in bytes.
+        bytes: i64,
+        /// Sessions connected to it, ours left out.
+        sessions: i64,
+    },
+}
+
+/// Which way the rows take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Method {
+    /// Into a new database, which gets its name when it is proven.
+    Swap,
+    /// Into an empty database that is there, by a role that may not create one. If the restore fails, what it made
+    /// there is dropped again.
+    InPlace,
+    /// Into the empty tables of a database that is there, in one transaction.
+    IntoTables,
+}
+
+/// What a restore would do, and what stands in its way.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct RestorePlan {
+    /// The server, as `user@host:port`.
+    pub server: String,
+    /// Which way the rows would take.
+    pub method: Method,
+    /// The database the backup would become.
+    pub database: String,
+    /// The name it is built under.
+    pub restoring: String,
+    /// The name the present database would be kept under, if there is one.
+    pub keeps: Option<String>,
+    /// What stands at the wanted name.
+    pub state: TargetState,
+    /// Left-overs of earlier restores that would be dropped.
+    pub leftovers: Vec<String>,
+    /// Roles that would be created, without login.
+    pub creates_roles: Vec<String>,
+    /// Obstacles. A restore refuses while there is one.
+    pub problems: Vec<String>,
+    /// What to do about them, one remedy per obstacle.
+    pub remedies: Vec<String>,
+    /// What does not prevent the restore, but should be known before it.
+    pub warnings: Vec<String>,
+    /// What could not be looked at, and why.
+    pub unchecked: Vec<String>,
+}
+
+impl RestorePlan {
+    pub(crate) fn require_clear(&self) -> Result<()> {
+        if self.problems.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Preflight {
+            problems: self.problems.clone(),
+            remedies: self.remedies.clone(),
+        })
+    }
+
+    pub(crate) fn obstacle(&mut self, problem: impl Into<String>, remedy: impl Into<String>) {
+        self.problems.push(problem.into());
+        self.remedies.push(remedy.into());
+    }
+
+    pub(crate) fn warning(&mut self, warning: impl Into<String>) {
+        self.warnings.push(warning.into());
+    }
+
+    pub(crate) fn not_checked(&mut self, what: impl Into<String>) {
+        self.unchecked.push(what.into());
+    }
+}
