@@ -9,7 +9,7 @@ use crate::{project, tidy};
 
 type Part = fn(&Shell) -> anyhow::Result<ExitCode>;
 
-const PARTS: [(&str, Part); 7] = [
+const PARTS: [(&str, Part); 9] = [
     ("format", format),
     ("clippy", clippy),
     ("tidy", |_| tidy::run()),
@@ -17,6 +17,8 @@ const PARTS: [(&str, Part); 7] = [
     ("packages", packages),
     ("dependencies", dependencies),
     ("tests", tests),
+    ("images", images),
+    ("drill", drill),
 ];
 
 /// Runs all parts, also after one failed, so that one run tells everything.
@@ -103,4 +105,15 @@ fn dependencies(shell: &Shell) -> anyhow::Result<ExitCode> {
 fn tests(shell: &Shell) -> anyhow::Result<ExitCode> {
     let cargo = project::cargo();
     project::run(cmd!(shell, "{cargo} xtask test"))
+}
+
+fn images(shell: &Shell) -> anyhow::Result<ExitCode> {
+    let cargo = project::cargo();
+    project::run(cmd!(shell, "{cargo} xtask images"))
+}
+
+/// Restores in containers made of those images. Where there can be no container, this fails: nobody would notice else.
+fn drill(shell: &Shell) -> anyhow::Result<ExitCode> {
+    let cargo = project::cargo();
+    project::run(cmd!(shell, "{cargo} xtask drill"))
 }

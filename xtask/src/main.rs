@@ -10,8 +10,11 @@ mod bench;
 mod campaign;
 mod ci;
 mod demo;
+mod drill;
+mod engine;
 mod fidelity;
 mod fuzz;
+mod images;
 mod project;
 mod servers;
 mod setup;
@@ -47,6 +50,10 @@ enum Task {
     Setup,
     /// Fetch servers of every supported version of PostgreSQL, for the tests
     Servers(servers::Args),
+    /// Build images of PostgreSQL for containers, where there is no registry
+    Images(images::Args),
+    /// Back up every version of PostgreSQL and restore into others, in containers
+    Drill(drill::Args),
     /// Check the rules that the compiler and clippy cannot
     Tidy,
     /// Run everything that a change has to pass
@@ -63,13 +70,17 @@ fn main() -> ExitCode {
         Task::Fuzz(args) => fuzz::run(args),
         Task::Setup => setup::run(),
         Task::Servers(args) => servers::run(args),
+        Task::Images(args) => images::run(args),
+        Task::Drill(args) => drill::run(args),
         Task::Tidy => tidy::run(),
         Task::Ci => ci::run(),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         // As hubctl: 3 means that something needed could not be asked or is not there.
-        let is_absent = error.is::<setup::Missing>() || error.is::<servers::Unavailable>();
+        let is_absent = error.is::<setup::Missing>()
+            || error.is::<servers::Unavailable>()
+            || error.is::<engine::Unavailable>();
         ExitCode::from(if is_absent { 3 } else { 1 })
     })
 }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::servers::cache::Cache;
+pub(crate) use crate::servers::cache::directory as cache_directory;
 pub(crate) use crate::servers::pins::{BUNDLES, Bundle, MUSL};
 use crate::servers::pins::{CLIENTS, client_of};
 

@@ -160,13 +160,18 @@ fn program_directories() -> Vec<PathBuf> {
     directories
 }
 
+/// Whether root runs us.
+pub(crate) fn is_root() -> bool {
+    // /proc/self belongs to the user of this process.
+    fs_err::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
+}
+
 /// The command that runs a shell with the rights to install, if there is one here.
 fn apt_command() -> Option<Command> {
     if !Path::new("/usr/bin/apt-get").is_file() {
         return None;
     }
-    // /proc/self belongs to the user that runs us.
-    if fs_err::metadata("/proc/self").is_ok_and(|me| me.uid() == 0) {
+    if is_root() {
         return Some(Command::new("sh"));
     }
     let mut sudo = Command::new("sudo");

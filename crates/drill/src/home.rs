@@ -66,6 +66,28 @@ impl Home {
         major: u32,
         arguments: &[&str],
     ) -> anyhow::Result<String> {
+        programs::run(&mut self.command(programs, major, arguments)?).await
+    }
+
+    /// Runs `hubctl` for JSON that says yes or no.
+    pub(crate) async fn ask(
+        &self,
+        programs: &Programs,
+        major: u32,
+        arguments: &[&str],
+    ) -> anyhow::Result<serde_json::Value> {
+        let mut command = self.command(programs, major, arguments)?;
+        command.args(["--format", "json"]);
+        let printed = programs::run_for_answer(&mut command, &[0, 1]).await?;
+        Ok(serde_json::from_str(&printed)?)
+    }
+
+    fn command(
+        &self,
+        programs: &Programs,
+        major: u32,
+        arguments: &[&str],
+    ) -> anyhow::Result<Command> {
         let mut command = Command::new(&programs.hubctl);
         command
             .current_dir(self.directory.path())
@@ -74,7 +96,7 @@ impl Home {
             .env("HOME", self.directory.path())
             .args(arguments)
             .arg("--no-progress");
-        programs::run(&mut command).await
+        Ok(command)
     }
 
     pub(crate) fn key(&self) -> PathBuf {

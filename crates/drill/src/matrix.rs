@@ -144,7 +144,8 @@ impl Cell {
 
     /// For those who wait.
     pub(crate) fn line(&self) -> String {
-        let seconds: f64 = self.steps.iter().map(|step| step.seconds).sum();
+        // A sum of nothing would be -0.0.
+        let seconds = self.steps.iter().fold(0.0, |sum, step| sum + step.seconds);
         let Self {
             from, to, sample, ..
         } = self;

@@ -127,7 +127,8 @@ impl Server {
     /// For `hubctl`, without the password.
     pub(crate) fn url(&self, database: &str) -> String {
         let (host, port) = &self.address;
-        format!("postgresql://postgres@{host}:{port}/{database}")
+        // The images have no certificate. Where we are in a container ourselves, the way to a server is not loopback.
+        format!("postgresql://postgres@{host}:{port}/{database}?sslmode=disable")
     }
 
     pub(crate) fn password(&self) -> &str {

@@ -90,7 +90,7 @@ fn remove(directory: &Path) -> anyhow::Result<()> {
 
 /// Where things are cached. PostgreSQL refuses to run as root, and the user it then runs as has to get at its programs:
 /// root's home is closed to others.
-fn directory() -> anyhow::Result<PathBuf> {
+pub(crate) fn directory() -> anyhow::Result<PathBuf> {
     // /proc/self belongs to the user that runs us.
     if fs_err::metadata("/proc/self").is_ok_and(|me| me.uid() == 0) {
         return Ok(PathBuf::from("/var/cache/hubctl-dev"));
