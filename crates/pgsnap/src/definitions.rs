@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 
+use crate::catalog::text;
 use crate::database::Database;
 use crate::error::Result;
 use crate::session::Session;
@@ -85,8 +86,9 @@ type Key = (String, i64, i32);
 async fn read(session: &Session, query: &str) -> Result<HashMap<Key, (String, String)>> {
     let rows = session.rows("reading the definitions", query, &[]).await?;
     let entry = |row: &tokio_postgres::Row| {
+        const WHAT: &str = "the name of a definition";
         let key = (row.get(1), row.get(2), row.get(3));
-        (key, (row.get(0), row.get(4)))
+        Ok((key, (text(row, 0, WHAT)?, text(row, 4, WHAT)?)))
     };
-    Ok(rows.iter().map(entry).collect())
+    rows.iter().map(entry).collect()
 }
