@@ -106,75 +106,55 @@ const DETAILS: &str = ",
                   JOIN pg_catalog.pg_opclass o ON o.oid = ANY (p.partclass::oid[])
                  WHERE p.partstrat = 'h' AND o.opcname = 'enum_ops')) AS load_root";
 
-/// The relations as one query saw them.
-pub(crate) struct Relations {
-    pub(crate) lockable: Vec<Lockable>,
-    pub(crate) tables: Vec<Table>,
+/// What must be locked.
+///
+/// # Errors
+/// [`Error::RowSecurity`] and [`Error::NotReadable`] name every table concerned at once.
+pub(crate) async fn lockable(session: &Session) -> Result<Vec<Lockable>> {
+    locks(&relations(session, "").await?)
 }
 
-impl Relations {
-    /// Reads the catalogue.
-    ///
-    /// # Errors
-    /// [`Error::RowSecurity`] and [`Error::NotReadable`] name every table concerned at once.
-    pub(crate) async fn read(session: &Session) -> Result<Self> {
-        let rows = Self::rows(session, DETAILS).await?;
-        Ok(Self {
-            lockable: lockable(&rows)?,
-            tables: tables(&rows)?,
-        })
-    }
+/// What is read, and how large it is. Relations must be locked, or they may be gone.
+///
+/// # Errors
+/// As [`lockable`].
+pub(crate) async fn tables(session: &Session) -> Result<Vec<Table>> {
+    let rows = relations(session, DETAILS).await?;
+    locks(&rows)?;
+    let mut tables = tables_of(&rows)?;
+    measure(session, &mut tables).await?;
+    Ok(tables)
+}
 
-    /// Only what must be locked.
-    ///
-    /// # Errors
-    /// As [`Relations::read`].
-    pub(crate) async fn lockable(session: &Session) -> Result<Vec<Lockable>> {
-        lockable(&Self::rows(session, "").await?)
-    }
+async fn relations(session: &Session, details: &str) -> Result<Vec<Row>> {
+    session
+        .rows("reading the list of tables", &relations_query(details), &[])
+        .await
+}
 
-    async fn rows(session: &Session, details: &str) -> Result<Vec<Row>> {
-        session
-            .rows("reading the list of tables", &relations_query(details), &[])
-            .await
+/// `pg_table_size` would also look for six more files of each.
+async fn measure(session: &Session, tables: &mut [Table]) -> Result<()> {
+    const SIZES: &str = "
+        SELECT o, pg_catalog.pg_relation_size(o), pg_catalog.pg_relation_size(NULLIF(c.reltoastrelid, 0::oid))
+          FROM pg_catalog.unnest($1::oid[]) AS u(o) JOIN pg_catalog.pg_class c ON c.oid = o";
+    let parts = tables.iter().flat_map(|table| &table.parts);
+    let oids: Vec<u32> = parts.map(|part| part.oid).collect();
+    let rows = session
+        .rows("measuring the tables", SIZES, &[&oids])
+        .await?;
+    let bytes = |row: &Row, column: usize| row.get::<_, Option<i64>>(column).unwrap_or(0);
+    let sizes: HashMap<u32, (i64, i64)> = rows
+        .iter()
+        .map(|row| (row.get(0), (bytes(row, 1), bytes(row, 1) + bytes(row, 2))))
+        .collect();
+    for part in tables.iter_mut().flat_map(|table| table.parts.iter_mut()) {
+        (part.size, part.total_size) = sizes.get(&part.oid).copied().unwrap_or((0, 0));
     }
-
-    /// Asks for the size of every part. Relations must be locked, or they may be gone.
-    pub(crate) async fn measure(&mut self, session: &Session) -> Result<()> {
-        const SIZES: &str = "SELECT o, pg_catalog.pg_relation_size(o), pg_catalog.pg_table_size(o) FROM pg_catalog.unnest($1::oid[]) AS u(o)";
-        let oids: Vec<u32> = self
-            .tables
-            .iter()
-            .flat_map(|table| table.parts.iter().map(|part| part.oid))
-            .collect();
-        let rows = session
-            .rows("measuring the tables", SIZES, &[&oids])
-            .await?;
-        let sizes: HashMap<u32, (i64, i64)> = rows
-            .iter()
-            .map(|row| {
-                (
-                    row.get(0),
-                    (
-                        row.get::<_, Option<i64>>(1).unwrap_or(0),
-                        row.get::<_, Option<i64>>(2).unwrap_or(0),
-                    ),
-                )
-            })
-            .collect();
-        for part in self
-            .tables
-            .iter_mut()
-            .flat_map(|table| table.parts.iter_mut())
-        {
-            (part.size, part.total_size) = sizes.get(&part.oid).copied().unwrap_or((0, 0));
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// What must be locked, if all of it can be read whole.
-fn lockable(rows: &[Row]) -> Result<Vec<Lockable>> {
+fn locks(rows: &[Row]) -> Result<Vec<Lockable>> {
     let mut lockable = Vec::with_capacity(rows.len());
     let mut hidden = Vec::new();
     let mut unreadable = Vec::new();
@@ -223,7 +203,7 @@ fn readable_name(row: &Row) -> Result<TableName> {
     ))
 }
 
-fn tables(rows: &[Row]) -> Result<Vec<Table>> {
+fn tables_of(rows: &[Row]) -> Result<Vec<Table>> {
     let part_of = |row: &Row| -> Result<Part> {
         Ok(Part {
             oid: row.get("oid"),

@@ -198,8 +198,16 @@ async fn stream(
     building.run_schema(&session, &pre_data).await?;
     building.lap("schema");
 
-    progress.begin(Phase::Copy, scan::expected(&snapshot.tables));
-    let tables = rows::copy(&snapshot, &building.database, options.jobs, progress).await?;
+    let tables = snapshot.tables().await?;
+    progress.begin(Phase::Copy, scan::expected(&tables));
+    let tables = rows::copy(
+        &snapshot,
+        tables,
+        &building.database,
+        options.jobs,
+        progress,
+    )
+    .await?;
     let large_objects = large_objects::copy(&snapshot.leader, tool, &session).await?;
     let sequences = catalog::sequences(&snapshot.leader).await?;
     run_statements(

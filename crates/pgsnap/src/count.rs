@@ -64,20 +64,24 @@ pub async fn census(
     progress: &Arc<dyn Progress>,
 ) -> Result<Census> {
     progress.begin(Phase::Snapshot, Work::default());
-    let mut snapshot = Snapshot::take(database, "census", options.lock_timeout).await?;
+    let snapshot = Snapshot::take(database, "census", options.lock_timeout).await?;
     standby::note_what_is_missing(&snapshot, progress).await?;
-    if let Some(wanted) = &options.tables {
-        select(&mut snapshot.tables, wanted, database)?;
-    }
-    if let Some(like) = &options.columns_like {
-        align_columns(&mut snapshot.tables, like);
-    }
-    progress.begin(Phase::Census, scan::expected(&snapshot.tables));
     let rows = async {
+        let mut tables = snapshot.tables().await?;
+        if let Some(wanted) = &options.tables {
+            select(&mut tables, wanted, database)?;
+        }
+        if let Some(like) = &options.columns_like {
+            align_columns(&mut tables, like);
+        }
+        progress.begin(Phase::Census, scan::expected(&tables));
         if options.content {
-            scan(&snapshot, options.jobs, "census", progress, || Discard).await
+            scan(&snapshot, tables, options.jobs, "census", progress, || {
+                Discard
+            })
+            .await
         } else {
-            counts(&snapshot, progress).await
+            counts(&snapshot, &tables, progress).await
         }
     };
     let (tables, schema) =
@@ -150,9 +154,13 @@ fn align_columns(tables: &mut [Table], like: &Census) {
     }
 }
 
-async fn counts(snapshot: &Snapshot, progress: &Arc<dyn Progress>) -> Result<Vec<TableCensus>> {
+async fn counts(
+    snapshot: &Snapshot,
+    tables: &[Table],
+    progress: &Arc<dyn Progress>,
+) -> Result<Vec<TableCensus>> {
     let mut counted = Vec::new();
-    for table in &snapshot.tables {
+    for table in tables {
         let row = snapshot
             .leader
             .row(&format!("counting {}", table.name), &table.count(), &[])

@@ -134,15 +134,18 @@ async fn dump_members(
     let facts = snapshot.facts.clone();
     let tool = PgDump::find(facts.server_major(), &options.bin_directories).await?;
 
-    progress.begin(Phase::Dump, scan::expected(&snapshot.tables));
+    // pg_dump takes the longest where there are many tables, so nothing that it need not wait for comes before it.
     let definitions = async {
-        let ddl = read_ddl(source, &tool, &snapshot, options).await?;
+        let (ddl, provenance) = tokio::try_join!(
+            read_ddl(source, &tool, &snapshot, options),
+            provenance(&snapshot.leader, facts.clone(), &tool)
+        )?;
         send_opening(opening, &facts, &ddl).await?;
         let schema = ddl.fingerprint(&tool, facts.server_major());
-        Ok((ddl.post_data, schema))
+        Ok((ddl.post_data, schema, provenance))
     };
     let rows = read_rows(&snapshot, members, options, progress);
-    let ((post_data, schema), tables) = tokio::try_join!(definitions, rows)?;
+    let ((post_data, schema, mut provenance), tables) = tokio::try_join!(definitions, rows)?;
     require_unchanged(&snapshot, source, Scope::Rows).await?;
 
     let (large_objects, privileges) =
@@ -168,16 +171,14 @@ async fn dump_members(
         schema: Some(schema),
         content: true,
     };
-    let taken_at = facts.now.clone();
-    let mut source = provenance(&snapshot.leader, facts, &tool).await?;
     if options.role_passwords {
-        globals::add_passwords(&snapshot.leader, &mut source).await?;
+        globals::add_passwords(&snapshot.leader, &mut provenance).await?;
     }
     let manifest = Manifest {
         format: FORMAT.to_owned(),
         writer: concat!("pgsnap ", env!("CARGO_PKG_VERSION")).to_owned(),
-        taken_at,
-        source,
+        taken_at: facts.now,
+        source: provenance,
         census,
         members: Vec::new(),
     };
@@ -227,9 +228,10 @@ async fn read_rows(
     options: &DumpOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<Vec<TableCensus>> {
+    let tables = snapshot.tables().await?;
+    progress.begin(Phase::Dump, scan::expected(&tables));
     let heads: Arc<Vec<String>> = Arc::new(
-        snapshot
-            .tables
+        tables
             .iter()
             .map(|table| {
                 copy_in_statement(
@@ -240,7 +242,7 @@ async fn read_rows(
             .collect(),
     );
     let packer = || Packer::new(Arc::clone(&heads), members.clone(), options);
-    scan(snapshot, options.jobs, "dump", progress, packer).await
+    scan(snapshot, tables, options.jobs, "dump", progress, packer).await
 }
 
 /// Where rows come from, for the manifest.

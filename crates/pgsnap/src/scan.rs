@@ -71,20 +71,21 @@ struct Shared {
 /// Reads all rows of all tables with `jobs` sessions. Every session's failure fails the scan.
 pub(crate) async fn scan<S: RowSink>(
     snapshot: &Snapshot,
+    tables: Vec<Table>,
     jobs: usize,
     purpose: &str,
     progress: &Arc<dyn Progress>,
     mut sink: impl FnMut() -> S,
 ) -> Result<Vec<TableCensus>> {
-    let queue = groups(&snapshot.tables, pieces(&snapshot.tables));
-    let mut counts = vec![0; snapshot.tables.len()];
+    let queue = groups(&tables, pieces(&tables));
+    let mut counts = vec![0; tables.len()];
     for piece in queue.iter().flatten() {
         counts[piece.table] += 1;
     }
     let shared = Arc::new(Shared {
         tallies: Tallies::new(counts),
         queue: Mutex::new(queue),
-        tables: snapshot.tables.clone(),
+        tables,
         lock_per_group: !snapshot.locks_eagerly(),
         progress: Arc::clone(progress),
     });

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use crate::catalog::{Lockable, Relations, Table};
+use crate::catalog::{self, Lockable, Table};
 use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::facts::Facts;
@@ -23,11 +23,10 @@ const EAGER_LOCKS: usize = 1000;
 /// Tables per LOCK statement.
 const LOCK_BATCH: usize = 500;
 
-/// An exported snapshot and the catalogue as it shows it. Valid while it lives.
+/// An exported snapshot. Valid while it lives.
 pub(crate) struct Snapshot {
     pub(crate) leader: Session,
     pub(crate) facts: Facts,
-    pub(crate) tables: Vec<Table>,
     /// The identifier for `SET TRANSACTION SNAPSHOT`.
     pub(crate) id: String,
     database: Database,
@@ -53,18 +52,17 @@ impl Snapshot {
         let mut detail = String::new();
         for attempt in 1..=ATTEMPTS {
             match try_take(&leader, lock_timeout).await? {
-                Ok((relations, id)) => {
+                Ok((locked, id)) => {
                     let facts = Facts::read(&leader).await?;
-                    let eager = relations.lockable.len() <= EAGER_LOCKS;
+                    let eager = locked.len() <= EAGER_LOCKS;
                     return Ok(Self {
                         leader,
                         facts,
-                        tables: relations.tables,
                         id,
                         database: database.clone(),
                         eager,
                         lock_statements: if eager {
-                            lock_statements(&relations.lockable, " NOWAIT")
+                            lock_statements(&locked, " NOWAIT")
                         } else {
                             Vec::new()
                         },
@@ -85,6 +83,11 @@ impl Snapshot {
             attempts: ATTEMPTS,
             detail,
         })
+    }
+
+    /// What there is to read.
+    pub(crate) async fn tables(&self) -> Result<Vec<Table>> {
+        catalog::tables(&self.leader).await
     }
 
     /// A further session that sees exactly this snapshot. It locks without waiting: waiting behind
@@ -127,8 +130,8 @@ impl Snapshot {
 async fn try_take(
     leader: &Session,
     lock_timeout: Duration,
-) -> Result<std::result::Result<(Relations, String), String>> {
-    let before = Relations::lockable(leader).await?;
+) -> Result<std::result::Result<(Vec<Lockable>, String), String>> {
+    let before = catalog::lockable(leader).await?;
     let begin = format!(
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = {}",
         lock_timeout.as_millis()
@@ -154,11 +157,10 @@ async fn try_take(
         )
         .await?
         .get(0);
-    let mut after = Relations::read(leader).await?;
-    if let Some(change) = difference(&before, &after.lockable) {
+    let after = catalog::lockable(leader).await?;
+    if let Some(change) = difference(&before, &after) {
         return Ok(Err(change));
     }
-    after.measure(leader).await?;
     Ok(Ok((after, id)))
 }
 

@@ -1,6 +1,6 @@
 //! The database that is copied, as it is before its snapshot is taken.
 
-use crate::catalog::{self, Relations, Table};
+use crate::catalog::{self, Table};
 use crate::census::{Census, LargeObjects, TableCensus};
 use crate::copy::{CopyOptions, CopyPlan};
 use crate::database::Database;
@@ -32,14 +32,13 @@ impl Origin {
         session.execute("the session settings", &limit).await?;
         let facts = Facts::read(&session).await?;
         let tool = PgDump::find(facts.server_major(), &options.bin_directories).await?;
-        let mut relations = Relations::read(&session).await?;
-        relations.measure(&session).await?;
+        let tables = catalog::tables(&session).await?;
         let manifest = Manifest {
             format: FORMAT.to_owned(),
             writer: concat!("pgsnap ", env!("CARGO_PKG_VERSION")).to_owned(),
             taken_at: facts.now.clone(),
             census: Census {
-                tables: relations.tables.iter().map(estimate).collect(),
+                tables: tables.iter().map(estimate).collect(),
                 sequences: Vec::new(),
                 large_objects: LargeObjects::default(),
                 extensions: catalog::extensions(&session).await?,

@@ -21,18 +21,19 @@ use crate::snapshot::Snapshot;
 /// Copies all rows with `jobs` sessions on either side; counts and digests them.
 pub(crate) async fn copy(
     snapshot: &Snapshot,
+    tables: Vec<Table>,
     target: &Database,
     jobs: usize,
     progress: &Arc<dyn Progress>,
 ) -> Result<Vec<TableCensus>> {
-    let tables: Arc<[Table]> = snapshot.tables.as_slice().into();
+    let shared: Arc<[Table]> = tables.as_slice().into();
     let writer = || Writer {
-        tables: Arc::clone(&tables),
+        tables: Arc::clone(&shared),
         target: target.clone(),
         session: None,
         copying: None,
     };
-    scan(snapshot, jobs, "copy", progress, writer).await
+    scan(snapshot, tables, jobs, "copy", progress, writer).await
 }
 
 /// Writes rows into the target through one session, which is opened with the first row.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 
 use crate::archive::{Archive, copy_in_statement};
-use crate::catalog::{self, Relations, Table, setval};
+use crate::catalog::{self, Table, setval};
 use crate::census::{Census, Column, TableCensus};
 use crate::compare::{Comparison, Difference, Note, compare};
 use crate::database::Database;
@@ -132,7 +132,7 @@ async fn load_and_prove(
 
 /// The tables of the target that the rows go into, in the order of the census; what does not fit is an error.
 pub(super) async fn targets(session: &Session, expected: &Census) -> Result<Vec<Table>> {
-    let present = Relations::read(session).await?.tables;
+    let present = catalog::tables(session).await?;
     let mut found = Vec::new();
     let mut problems = Vec::new();
     for wanted in &expected.tables {
