@@ -374,7 +374,7 @@ impl Error {
             ),
             Self::ConnectionLost { .. } => Some("nothing short was kept; run the command again once the server is back".into()),
             Self::Server { code, server_hint, message, .. } => {
-                server_hint.clone().or_else(|| message_hint(message)).or_else(|| sqlstate_hint(code))
+                message_hint(message).or_else(|| server_hint.clone()).or_else(|| sqlstate_hint(code))
             }
             Self::PgDumpMissing { server_major, .. } => Some(format!(
                 "install it, for example `apt-get install postgresql-client-{server_major}`; it supplies the DDL only"

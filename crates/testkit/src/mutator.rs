@@ -102,7 +102,7 @@ mod tests {
     fn two_mutators_make_the_same_inputs() {
         let mut one = Mutator::new(vec![b"length=10".to_vec()], &[b"x"]);
         let mut two = one.clone();
-        let inputs: Vec<_> = (0..100).map(|_| one.next_input()).collect();
+        let inputs: Vec<_> = (0..2000).map(|_| one.next_input()).collect();
         assert!(inputs.iter().all(|input| input == &two.next_input()));
         assert!(
             inputs

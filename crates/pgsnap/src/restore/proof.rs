@@ -103,6 +103,9 @@ pub(crate) async fn prove(
             remove_refused(schema, refused);
             reduce(schema, selection)?;
         }
+        if !selection.is_of_everything() {
+            forget_public(a, b);
+        }
         if !selection.edits.keep_privileges_in_print() {
             notes.extend(compare_privileges(a, b));
         }
@@ -116,6 +119,20 @@ pub(crate) async fn prove(
             differences: comparison.differences,
         })
     }
+}
+
+/// Takes out the privileges on the schema `public` that a new database has and nobody ordered: before PostgreSQL 15 a
+/// `pg_dump` of 15 or newer prints them.
+fn forget_public(expected: &SchemaFingerprint, found: &mut SchemaFingerprint) {
+    let is_of_public = |statement: &String| {
+        ["GRANT ", "REVOKE "]
+            .iter()
+            .any(|verb| statement.starts_with(verb))
+            && statement.contains(" ON SCHEMA public ")
+    };
+    let mut kept = std::mem::take(&mut found.statements);
+    kept.retain(|statement| !is_of_public(statement) || expected.statements.contains(statement));
+    found.replace_statements(kept);
 }
 
 /// What the order leaves out, so that nobody takes the proof for more than it is.

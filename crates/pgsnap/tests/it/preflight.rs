@@ -163,6 +163,15 @@ mod without_createdb {
         (server, Database::from_url(&url).unwrap())
     }
 
+    /// Before PostgreSQL 15 the schema `public` belongs to a superuser, and no owner of a database may take it over.
+    async fn owners_have_public() -> bool {
+        let has = Server::start().await.major().await >= 15;
+        if !has {
+            eprintln!("SKIPPED: needs PostgreSQL 15 or newer");
+        }
+        has
+    }
+
     async fn hub() -> (Server, pgsnap::Archive) {
         let server = Server::start().await;
         let source = server.with_sql("hub", "CREATE ROLE app").await;
@@ -186,6 +195,9 @@ mod without_createdb {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn an_owner_restores_into_the_empty_database_it_was_given() {
+        if !owners_have_public().await {
+            return;
+        }
         let (_source, archive) = hub().await;
         let (server, target) = cluster().await;
         let plan = plan_restore(&archive, &target, &RestoreOptions::default())
@@ -225,6 +237,9 @@ mod without_createdb {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_a_failed_restore_made_is_dropped_again_and_nothing_else() {
+        if !owners_have_public().await {
+            return;
+        }
         let (source, _) = hub().await;
         // The index cannot be built: the function it calls fails on one row.
         pgsnap::execute(&source.scratch.database("hub"), "CREATE FUNCTION g(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN i; END';
@@ -246,6 +261,9 @@ mod without_createdb {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_killed_restore_is_cleared_away_by_the_next() {
+        if !owners_have_public().await {
+            return;
+        }
         let (_source, archive) = hub().await;
         let (server, target) = cluster().await;
         let extensions = ask(

@@ -197,12 +197,10 @@ async fn a_role_that_may_not_give_objects_away_is_told_so_before() {
         .await
         .unwrap_err();
     assert!(matches!(error, Error::Preflight { .. }), "{error}");
-    assert!(
-        error
-            .to_string()
-            .contains("may not make shop_owner the owner"),
-        "{error}"
-    );
+    // Before PostgreSQL 15, `public` has an owner to be given as well.
+    let told = error.to_string();
+    assert!(told.contains("this role may not make "), "{told}");
+    assert!(told.contains("shop_owner the owner"), "{told}");
     assert!(error.hint().unwrap().contains("--no-owner"));
     let mut options = RestoreOptions::default();
     options.owners = false;

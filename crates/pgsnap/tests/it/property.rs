@@ -66,7 +66,12 @@ impl Case {
         server.create(&name).await;
         let client = server.client(&name).await;
         let (mut accepted, mut refused) = (0, Vec::new());
-        for statement in generator::statements(seed) {
+        // pg_dump 15 and newer print SET LOGGED for identity columns of unlogged tables, which 14 does not know.
+        let may_be_unlogged = server.major().await >= 15;
+        for mut statement in generator::statements(seed) {
+            if !may_be_unlogged {
+                statement = statement.replacen("CREATE UNLOGGED TABLE", "CREATE TABLE", 1);
+            }
             match client.batch_execute(&statement).await {
                 Ok(()) => accepted += 1,
                 Err(error) => {
