@@ -119,6 +119,7 @@ impl TlsServer {
 }
 
 /// The clients that the tests fetch for some versions were built without TLS.
+#[expect(clippy::print_stderr, reason = "a test that does not run must say so")]
 fn clients_know_tls() -> bool {
     let output = std::process::Command::new("psql")
         .args(["-X", "-c", "", "host=127.0.0.1 port=1 sslmode=require"])
