@@ -343,12 +343,7 @@ async fn load_member(order: &Order<'_>, session: &Session, member: Member) -> Re
         .finish()
         .await
         .map_err(|error| Error::query(&context, error))?;
-    if loaded != expected {
-        return Err(Error::damaged(format!(
-            "the server took {loaded} of {expected} rows of {}",
-            table.name
-        )));
-    }
+    load::require_taken(loaded, expected, &table.name)?;
     order.progress.advance(Work {
         bytes,
         rows: loaded,

@@ -99,6 +99,16 @@ async fn run(
 /// fail its proof or never be swapped in. `COMMIT` of the swap is synchronous and flushes them.
 pub(crate) const SETTINGS: &str = "SET synchronous_commit = off";
 
+/// Rows diverted by a trigger or rule would not be counted; there are none at this stage.
+pub(crate) fn require_taken(loaded: u64, expected: u64, table: &TableName) -> Result<()> {
+    if loaded == expected {
+        return Ok(());
+    }
+    Err(Error::damaged(format!(
+        "the server took {loaded} of {expected} rows of {table}"
+    )))
+}
+
 struct Loader {
     archive: Archive,
     session: Session,
@@ -186,13 +196,7 @@ impl Loader {
             .finish()
             .await
             .map_err(|error| Error::query(&context, error))?;
-        // Rows diverted by a trigger or rule would not be counted; there are none at this stage.
-        if loaded != expected {
-            return Err(Error::damaged(format!(
-                "the server took {loaded} of {expected} rows of {}",
-                table.name
-            )));
-        }
+        require_taken(loaded, expected, &table.name)?;
         self.progress.advance(Work {
             bytes: 0,
             rows: loaded,
