@@ -82,6 +82,7 @@ pub(crate) async fn scan<S: RowSink>(
     for piece in queue.iter().flatten() {
         counts[piece.table] += 1;
     }
+    let workers_wanted = jobs.clamp(1, queue.len().max(1));
     let shared = Arc::new(Shared {
         tallies: Tallies::new(counts),
         queue: Mutex::new(queue),
@@ -90,7 +91,7 @@ pub(crate) async fn scan<S: RowSink>(
         progress: Arc::clone(progress),
     });
     let mut workers = JoinSet::new();
-    for _ in 0..jobs.max(1) {
+    for _ in 0..workers_wanted {
         let session = snapshot.worker(purpose).await?;
         workers.spawn(work(session, Arc::clone(&shared), sink()));
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pgsnap::{Database, DumpOptions, Error, Phase, Progress, RestoreOptions, Work};
 use testkit::{Fault, FaultProxy, Side, Upstream};
 
-use crate::server::{Server, quiet, small_blocks};
+use crate::server::{Server, Slow, quiet, small_blocks};
 
 fn short_lock_timeout() -> DumpOptions {
     let mut options = small_blocks();
@@ -235,11 +235,16 @@ async fn rows_hidden_by_row_security_fail_the_dump() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_killed_in_mid_dump_fails_the_dump() {
     let server = Server::start().await;
-    let source = server.with_sql("hub", BIG).await;
-    let file = fs_err::File::create(server.file("hub.sql.gz")).unwrap();
+    // Compressed it is more than what may wait for the slow writer, so the reading is stopped in the middle.
+    let source = server.with_sql("hub", INCOMPRESSIBLE).await;
+    let path = server.file("hub.sql.gz");
+    let file = Slow(fs_err::File::create(&path).unwrap());
     let dump =
         tokio::spawn(async move { pgsnap::dump(&source, file, &small_blocks(), &quiet()).await });
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    while fs_err::metadata(&path).unwrap().len() < 100_000 {
+        assert!(!dump.is_finished(), "the dump was too fast");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     server.scratch.kill().unwrap();
     let error = dump.await.unwrap().unwrap_err();
     assert!(!error.to_string().is_empty());
@@ -250,6 +255,9 @@ async fn a_server_killed_in_mid_dump_fails_the_dump() {
 }
 
 pub(crate) const BIG: &str = "CREATE TABLE big (id int PRIMARY KEY, v text); INSERT INTO big SELECT n, repeat(md5(n::text), 20) FROM generate_series(1, 150000) n";
+
+/// 64 MB that gzip only halves.
+pub(crate) const INCOMPRESSIBLE: &str = "CREATE TABLE big (id int PRIMARY KEY, v text); INSERT INTO big SELECT n, (SELECT string_agg(md5(n || '-' || i), '') FROM generate_series(1, 20) i) FROM generate_series(1, 100000) n";
 
 /// The database through a proxy that can break connections.
 pub(crate) async fn proxied(server: &Server, name: &str) -> (FaultProxy, Database) {

@@ -1,8 +1,10 @@
 //! A scratch server per test, and the steps every test needs.
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use pgsnap::{
     Archive, Database, DumpOptions, Manifest, NoProgress, Progress, RestoreOptions, Restored,
@@ -195,6 +197,21 @@ pub(crate) fn small_blocks() -> DumpOptions {
     let mut options = DumpOptions::default();
     options.block_size = 64 << 10;
     options
+}
+
+/// A writer that takes its time, so that the dump is still under way when something happens.
+#[derive(Debug)]
+pub(crate) struct Slow<W>(pub(crate) W);
+
+impl<W: Write> Write for Slow<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        std::thread::sleep(Duration::from_millis(10));
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Puts the rows of every COPY block in order: sessions that load side by side do not keep it.

@@ -1,6 +1,5 @@
 //! A hot standby as the source.
 
-use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -14,7 +13,8 @@ use pgsnap::{
 };
 use tokio_postgres::Client;
 
-use crate::server::{Server, quiet, small_blocks};
+use crate::races::INCOMPRESSIBLE;
+use crate::server::{Server, Slow, quiet, small_blocks};
 
 /// Ends the server when its standard input ends, which is when the test does.
 const UNTIL_END_OF_INPUT: &str =
@@ -259,39 +259,28 @@ async fn a_dump_of_a_standby_is_one_of_its_primary() {
     assert_eq!(drafts.as_deref(), Some("0"));
 }
 
-/// Takes its time, so that the dump is still under way when something happens.
-struct SlowWriter;
-
-impl Write for SlowWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        std::thread::sleep(Duration::from_millis(50));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conflict_with_recovery_may_be_tried_again() {
-    // Compressed it is more than what may wait for the slow writer, so the reading is stopped in the middle.
-    const BIG: &str = "CREATE TABLE big (id int PRIMARY KEY, v text); INSERT INTO big SELECT n, (SELECT string_agg(md5(n || '-' || i), '') FROM generate_series(1, 20) i) FROM generate_series(1, 100000) n";
     let server = primary().await;
-    server.with_sql("hub", BIG).await;
+    // Compressed it is more than what may wait for the slow writer, so the reading is stopped in the middle.
+    server.with_sql("hub", INCOMPRESSIBLE).await;
     let standby = Standby::of(&server, &["max_standby_streaming_delay=100ms"]).await;
     standby.catch_up().await;
     let source = standby.database("hub");
+    let path = server.file("hub.sql.gz");
+    let file = Slow(fs_err::File::create(&path).unwrap());
     let dump =
-        tokio::spawn(
-            async move { pgsnap::dump(&source, SlowWriter, &small_blocks(), &quiet()).await },
-        );
-    let reading = "SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE 'COPY%big%' AND state = 'active'";
-    while query_scalar(&standby.database("postgres"), reading)
-        .await
-        .unwrap()
-        .as_deref()
-        != Some("t")
+        tokio::spawn(async move { pgsnap::dump(&source, file, &small_blocks(), &quiet()).await });
+    // Rows are written, so pg_dump has ended; and the leader and the worker have their locks. What ends the dump now is the
+    // replay.
+    let locked = "SELECT count(*) = 2 FROM pg_locks JOIN pg_stat_activity USING (pid)
+         WHERE granted AND relation = 'big'::regclass AND application_name LIKE 'pgsnap %'";
+    while fs_err::metadata(&path).unwrap().len() < 100_000
+        || query_scalar(&standby.database("hub"), locked)
+            .await
+            .unwrap()
+            .as_deref()
+            != Some("t")
     {
         assert!(!dump.is_finished(), "the dump was too fast");
         tokio::time::sleep(Duration::from_millis(10)).await;
