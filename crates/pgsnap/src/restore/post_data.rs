@@ -34,33 +34,36 @@ pub(crate) enum Step {
     },
 }
 
-/// Takes the indexes at the beginning that need nothing but the rows of their own tables.
+/// Takes the indexes that need nothing but the rows of their own tables, up to the first statement that creates anything else,
+/// for example a function, which an index after it may call. What is between them stays: keys of unusual form, indexes
+/// of materialised views.
 pub(crate) fn take_builds(steps: &mut Vec<Step>, tables: &[TableCensus]) -> Vec<Build> {
     let positions: HashMap<String, usize> = tables
         .iter()
         .enumerate()
         .map(|(position, table)| (table.name.quoted(), position))
         .collect();
+    let beginning = steps
+        .iter()
+        .position(|step| matches!(step, Step::Alone(statement) if statement.contains("CREATE ")))
+        .unwrap_or(steps.len());
     let mut builds = Vec::new();
-    for step in steps.iter() {
-        let Step::Beside {
-            statement,
-            weight,
-            table: Some(table),
-        } = step
-        else {
-            break;
-        };
-        let Some(&table) = positions.get(table) else {
-            break;
-        };
-        builds.push(Build {
-            weight: *weight,
-            table,
-            statement: statement.clone(),
-        });
+    let mut left = Vec::new();
+    for step in steps.drain(..beginning) {
+        match step {
+            Step::Beside {
+                statement,
+                weight,
+                table: Some(table),
+            } if positions.contains_key(&table) => builds.push(Build {
+                weight,
+                table: positions[&table],
+                statement,
+            }),
+            other => left.push(other),
+        }
     }
-    steps.drain(..builds.len());
+    steps.splice(0..0, left);
     builds
 }
 
@@ -584,5 +587,27 @@ mod tests {
             at("COMMENT ON CONSTRAINT b_a") > at("COMMENT ON CONSTRAINT a_pkey"),
             "{order:?}"
         );
+    }
+
+    #[test]
+    fn only_what_an_index_may_need_keeps_it_back() {
+        let text = "
+            CREATE UNIQUE INDEX summary_id ON public.summary USING btree (id);
+            ALTER TABLE ONLY public.a ADD CONSTRAINT a_range EXCLUDE USING gist (range WITH &&);
+            CREATE INDEX a_detail ON public.a USING gin (detail);
+            CREATE FUNCTION public.late(bigint) RETURNS text LANGUAGE sql IMMUTABLE BEGIN ATOMIC SELECT 'x'; END;
+            CREATE INDEX b_late ON public.b USING btree (public.late(id));";
+        let tables = [table("a", 1), table("b", 2)];
+        let mut steps = plan(sql::statements(text), &tables, &RestoreOptions::default());
+        let builds = take_builds(&mut steps, &tables);
+        let statements: Vec<&str> = builds
+            .iter()
+            .map(|build| build.statement.as_str())
+            .collect();
+        assert_eq!(
+            statements,
+            ["CREATE INDEX a_detail ON public.a USING gin (detail);"]
+        );
+        assert_eq!(steps.len(), 4, "{steps:?}");
     }
 }
