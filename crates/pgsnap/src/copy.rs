@@ -3,6 +3,7 @@
 //! Rows are counted and digested on their way, so the census of the source costs no second reading.
 //! What becomes of the new database afterwards is what becomes of a restored one.
 
+mod indexes;
 mod large_objects;
 mod origin;
 mod rows;
@@ -22,13 +23,14 @@ use crate::error::Result;
 use crate::manifest::Source;
 use crate::progress::{Phase, Progress, Work};
 use crate::restore::{
-    Building, Loaded, RestoreOptions, RestorePlan, Restored, Selection, Target, post_data,
-    run_statements,
+    Building, Loaded, PlainTables, RestoreOptions, RestorePlan, Restored, Schedule, Selection,
+    Target, post_data, run_statements,
 };
 use crate::scan;
 use crate::snapshot::Snapshot;
 use crate::tools::PgDump;
 
+use indexes::IndexBuilds;
 use origin::Origin;
 
 /// How to copy.
@@ -199,15 +201,20 @@ async fn stream(
     building.lap("schema");
 
     let tables = snapshot.tables().await?;
+    let post_data = building.selection.edits.statements(&ddl.post_data)?;
+    let plain = PlainTables::of_catalog(&tables);
+    let mut steps = post_data::plan(post_data, &plain, building.options);
+    let with_rows = (0..tables.len()).filter(|&index| !tables[index].parts.is_empty());
+    let builds = post_data::take_builds(&mut steps, &plain);
+    let schedule = Arc::new(Schedule::beside(with_rows, builds));
+    let target = &building.database;
+    let mut indexes = IndexBuilds::begin(target, &schedule, options.jobs, progress);
     progress.begin(Phase::Copy, scan::expected(&tables));
-    let tables = rows::copy(
-        &snapshot,
-        tables,
-        &building.database,
-        options.jobs,
-        progress,
-    )
-    .await?;
+    let rows = rows::copy(&snapshot, tables, target, &schedule, options.jobs, progress);
+    let tables = tokio::select! {
+        rows = rows => rows?,
+        error = indexes.failure() => return Err(error),
+    };
     let large_objects = large_objects::copy(&snapshot.leader, tool, &session).await?;
     let sequences = catalog::sequences(&snapshot.leader).await?;
     run_statements(
@@ -229,11 +236,12 @@ async fn stream(
         content: true,
     };
     let source = provenance(&snapshot.leader, facts, tool).await?;
+    // The source is free again, whatever the indexes still take.
     snapshot.finish().await?;
+    indexes.finish().await?;
     building.lap("load");
-    let post_data = building.selection.edits.statements(&ddl.post_data)?;
     let loaded = Loaded {
-        steps: post_data::plan(post_data, &expected.tables, building.options),
+        steps,
         source,
         expected,
     };

@@ -38,9 +38,11 @@ use crate::session::Session;
 use crate::sql;
 
 pub(crate) use building::{Building, Loaded, analyze, run_statements};
-pub(crate) use load::SETTINGS as LOAD_SETTINGS;
+pub(crate) use load::{SETTINGS as LOAD_SETTINGS, note_loaded, run_build};
 pub use plan::{Method, RestorePlan, TargetState};
+pub(crate) use post_data::{INDEX_SETTINGS, PlainTables};
 pub(crate) use roles::create_role;
+pub(crate) use schedule::{Schedule, Task};
 pub(crate) use selection::Selection;
 pub(crate) use swap::restoring_name;
 pub(crate) use target::Target;
@@ -91,6 +93,8 @@ pub struct RestoreOptions {
     /// Compare every row of the restored database with the manifest before it is swapped in.
     /// Default: yes.
     pub census: bool,
+    /// Collect the planner's statistics (`ANALYZE`) of what was restored. Default: yes.
+    pub statistics: bool,
     /// How long to wait for the moment in which nobody is connected to the old database.
     pub swap_timeout: Duration,
     /// Directories to look for PostgreSQL's programs in, before the usual places.
@@ -111,6 +115,7 @@ impl Default for RestoreOptions {
             create_roles: false,
             tablespaces: true,
             census: true,
+            statistics: true,
             swap_timeout: Duration::from_secs(10),
             bin_directories: Vec::new(),
         }
@@ -194,7 +199,7 @@ pub async fn restore(
                 selection: &selection,
                 progress,
             };
-            order.restore(&server.database, options.jobs).await?
+            order.restore(&server.database, options).await?
         }
     };
     restored.cleaned.splice(0..0, cleaned);
@@ -223,14 +228,14 @@ async fn load_archive(archive: &Archive, building: &mut Building<'_>) -> Result<
     building.run_schema(&session, &selection.pre_data).await?;
     building.lap("schema");
 
-    let tables = &manifest.census.tables;
-    let mut steps = post_data::plan(selection.post_data.clone(), tables, building.options);
+    let tables = PlainTables::of_census(&manifest.census.tables);
+    let mut steps = post_data::plan(selection.post_data.clone(), &tables, building.options);
     if selection.has_rows() {
         load::load(
             archive,
             &building.database,
             load::wanted(manifest, selection.tables(manifest).as_deref()),
-            post_data::take_builds(&mut steps, tables),
+            post_data::take_builds(&mut steps, &tables),
             building.options.jobs,
             building.progress,
         )

@@ -38,6 +38,8 @@ pub(crate) trait RowSink: Send + 'static {
     fn rows(&mut self, table: usize, rows: Bytes) -> impl Future<Output = Result<()>> + Send;
     /// The rows given so far are complete; whatever is buffered must leave.
     fn end_of_piece(&mut self, table: usize) -> impl Future<Output = Result<()>> + Send;
+    /// All pieces of a table have ended, this sink's and those of others.
+    fn end_of_table(&mut self, _table: usize) {}
     /// No more rows will come.
     fn finish(self) -> impl Future<Output = Result<()>> + Send;
 }
@@ -266,7 +268,9 @@ async fn read_piece<S: RowSink>(
         }
     }
     sink.end_of_piece(piece.table).await?;
-    shared.tallies.add(piece.table, tally);
+    if shared.tallies.add(piece.table, tally).is_some() {
+        sink.end_of_table(piece.table);
+    }
     Ok(())
 }
 

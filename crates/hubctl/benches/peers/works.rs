@@ -1,5 +1,6 @@
 //! The works that are measured, each against its peers.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,19 +11,26 @@ use crate::report::Row;
 use crate::run::Run;
 use crate::stage::{SOURCE, Stage};
 
-/// One side of a work: what it is called, and what runs.
-struct Peer<'a> {
+/// One who takes part in a round.
+struct Entrant<'a> {
     name: &'static str,
-    target: f64,
     run: Box<dyn Fn() -> Run + 'a>,
 }
 
-fn peer<'a>(name: &'static str, target: f64, run: impl Fn() -> Run + 'a) -> Peer<'a> {
-    Peer {
+fn entrant<'a>(name: &'static str, run: impl Fn() -> Run + 'a) -> Entrant<'a> {
+    Entrant {
         name,
-        target,
         run: Box::new(run),
     }
+}
+
+/// A row of the table: one of ours against a peer, by the names of the entrants whose times add up to it.
+struct Comparison {
+    work: &'static str,
+    ours: &'static str,
+    peer: &'static str,
+    theirs: Vec<&'static str>,
+    target: f64,
 }
 
 struct Works<'a> {
@@ -46,47 +54,69 @@ pub(crate) fn measure(stage: &Stage, pairs: usize, only: Option<&str>) -> Vec<Ro
         works.verify();
         works.census();
         works.copy();
-        works.drill();
-    }
-    if stage.data == Data::Events {
-        works.one_table();
-        works.compare();
     }
     works.rows
 }
 
-/// The targets of one work: events, narrow rows, many tables.
+/// The targets of one work: events, narrow rows, many tables. Zero: there is none, and the row is left out.
 fn target(data: Data, targets: [f64; 3]) -> f64 {
     targets[data as usize]
 }
 
 impl<'a> Works<'a> {
-    /// Rounds of ours and every peer. `only` leaves works out, except for one run that the others need.
-    fn rounds(&mut self, work: &str, ours: impl Fn() -> Run, peers: Vec<Peer<'_>>) {
-        if self.only.is_some_and(|only| !work.contains(only)) {
-            return;
-        }
-        let mut pairs = vec![Vec::new(); peers.len()];
+    /// Rounds of all entrants that somebody asks for, one after the other, again and again.
+    fn rounds(&mut self, entrants: &[Entrant<'_>], mut comparisons: Vec<Comparison>) {
+        comparisons.retain(|comparison| {
+            comparison.target > 0.0 && self.only.is_none_or(|only| comparison.work.contains(only))
+        });
+        let is_wanted = |entrant: &&Entrant<'_>| {
+            comparisons.iter().any(|comparison| {
+                comparison.ours == entrant.name || comparison.theirs.contains(&entrant.name)
+            })
+        };
+        let entrants: Vec<&Entrant<'_>> = entrants.iter().filter(is_wanted).collect();
+        let mut runs: HashMap<&str, Vec<Run>> = HashMap::new();
         for round in 1..=self.pairs {
-            let own = ours();
-            eprint!("{work}, round {round}: {:.2} s", own.seconds);
-            for (peer, pairs) in peers.iter().zip(&mut pairs) {
-                let their = (peer.run)();
-                eprint!(", {} {:.2} s", peer.name, their.seconds);
-                pairs.push((own, their));
+            for entrant in &entrants {
+                let run = (entrant.run)();
+                eprintln!("round {round}: {:>8.2} s  {}", run.seconds, entrant.name);
+                runs.entry(entrant.name).or_default().push(run);
             }
-            eprintln!();
         }
-        let rows = peers.iter().zip(pairs).map(|(peer, pairs)| Row {
-            work: work.to_owned(),
-            peer: peer.name.to_owned(),
-            target: peer.target,
-            pairs,
+        let rows = comparisons.iter().map(|comparison| Row {
+            work: comparison.work.to_owned(),
+            peer: comparison.peer.to_owned(),
+            target: comparison.target,
+            pairs: (0..self.pairs)
+                .map(|round| {
+                    let theirs = comparison.theirs.iter().map(|name| runs[name][round]);
+                    let theirs = theirs.reduce(Run::and).expect("a peer has an entrant");
+                    (runs[comparison.ours][round], theirs)
+                })
+                .collect(),
         });
         self.rows.extend(rows);
     }
 
+    /// Rounds of one of ours and its peers.
+    fn pair(&mut self, work: &'static str, ours: Entrant<'_>, peers: Vec<(Entrant<'_>, f64)>) {
+        let comparisons = peers
+            .iter()
+            .map(|(peer, target)| Comparison {
+                work,
+                ours: ours.name,
+                peer: peer.name,
+                theirs: vec![peer.name],
+                target: *target,
+            })
+            .collect();
+        let peers = peers.into_iter().map(|(peer, _)| peer);
+        let entrants: Vec<Entrant<'_>> = std::iter::once(ours).chain(peers).collect();
+        self.rounds(&entrants, comparisons);
+    }
+
     fn back_up(&mut self) {
+        const WORK: &str = "back up: dump, compress, encrypt, quick verify";
         let stage = self.stage;
         let backup = || {
             let vault = stage.path("vault");
@@ -105,82 +135,91 @@ impl<'a> Works<'a> {
         };
         let gzip = || sealed("gzip -6", "peer.sql.gz.age");
         // The works below need the files of both sides.
-        if self.only.is_some_and(|only| !"back up".contains(only)) {
+        if self.only.is_some_and(|only| !WORK.contains(only)) {
             backup();
             gzip();
             directory();
         }
-        let mut peers = vec![peer(
-            "`pg_dump | gzip -6 | age`",
+        let mut peers = vec![(
+            entrant("`pg_dump | gzip -6 | age`", gzip),
             target(stage.data, [3.0, 2.0, 1.3]),
-            gzip,
         )];
         if stage.data == Data::Events {
             let pigz = || sealed("pigz", "pigz.sql.gz.age");
-            peers.push(peer("`pg_dump | pigz | age`", 1.9, pigz));
+            peers.push((entrant("`pg_dump | pigz | age`", pigz), 1.9));
         }
         if stage.data != Data::Many {
             // Also the file that `pg_restore -j2` restores from.
             let wanted = if stage.data == Data::Events { 2.2 } else { 1.0 };
-            peers.push(peer("`pg_dump -Fd -j2 -Z6`", wanted, directory));
+            peers.push((entrant("`pg_dump -Fd -j2 -Z6`", directory), wanted));
         }
         if stage.data == Data::Narrow {
             let alone = || stage.shell(&format!("pg_dump {SOURCE} > /dev/null"));
-            peers.push(peer("`pg_dump > /dev/null`", 1.2, alone));
+            peers.push((entrant("`pg_dump > /dev/null`", alone), 1.2));
         }
-        self.rounds(
-            "back up: dump, compress, encrypt, quick verify",
-            backup,
-            peers,
-        );
+        self.pair(WORK, entrant("hubctl backup", backup), peers);
     }
 
-    /// The last two rows of a round share their peers.
+    /// Everything that begins with a whole restore, in the same rounds: the peers are the same.
     fn restore(&mut self) {
         let stage = self.stage;
         let entry = stage.entry();
-        let whole = || {
-            stage.clean(&["ours"]);
-            stage.hubctl(&["restore", &entry, "--execute", "--to", &stage.url("ours")])
-        };
-        let unproven = || {
-            stage.clean(&["ours"]);
-            restore_without_proof(stage, &entry)
-        };
-        let psql = || self_restore(stage, "theirs");
-        let pg_restore = || {
-            stage.create("theirs");
-            stage.shell("pg_restore -j2 -e -d theirs peer.dir")
-        };
-        let psql_target = target(stage.data, [1.4, 1.7, 1.5]);
-        let mut peers = vec![peer("`age -d | gunzip | psql`", psql_target, psql)];
-        if stage.data != Data::Many {
-            let wanted = target(stage.data, [1.15, 1.3, 1.0]);
-            peers.push(peer("`pg_restore -j2`", wanted, pg_restore));
-        }
-        self.rounds(
-            "restore, the same work as the peer (library, census off)",
-            unproven,
-            peers,
-        );
-        self.rounds(
-            "restore with its proof: every row read again and compared",
-            whole,
-            vec![peer("`age -d | gunzip | psql`", 1.0, psql)],
-        );
-        stage.clean(&["ours", "theirs"]);
+        let to_ours = stage.url("ours");
+        let clean = || stage.clean(&["ours", "theirs"]);
+        let entrants = [
+            entrant("restore without proof", || {
+                clean();
+                restore_without_proof(stage, &entry)
+            }),
+            entrant("hubctl restore", || {
+                clean();
+                stage.hubctl(&["restore", &entry, "--execute", "--to", &to_ours])
+            }),
+            entrant("hubctl drill", || {
+                clean();
+                stage.hubctl(&["drill", &entry])
+            }),
+            entrant("hubctl restore --table", || {
+                clean();
+                let table = stage.data.small_table();
+                let into = ["--to", &to_ours, "--database", "ours", "--table", table];
+                stage.hubctl(&[&["restore", &entry, "--execute"][..], &into].concat())
+            }),
+            entrant("hubctl diff", || stage.hubctl(&["diff", &entry, &entry])),
+            entrant("pg_restore", || {
+                clean();
+                stage.create("theirs");
+                stage.shell("pg_restore -j2 -e -d theirs peer.dir")
+            }),
+            entrant("psql", || {
+                clean();
+                stage.create("theirs");
+                let decrypt = stage.decrypt("peer.sql.gz.age");
+                stage.shell(&format!(
+                    "{decrypt} | psql -X -q -v ON_ERROR_STOP=1 theirs > /dev/null"
+                ))
+            }),
+            // The database is the one that psql has just restored.
+            entrant("count", || per_table(stage, "theirs", "count(*)")),
+            entrant("hash", || hash_in_the_server(stage, "theirs")),
+        ];
+        self.rounds(&entrants, of_restores(stage.data));
+        clean();
     }
 
     fn verify(&mut self) {
         let stage = self.stage;
         let entry = stage.entry();
         let line = format!("{} > /dev/null", stage.decrypt("peer.sql.gz.age"));
-        self.rounds(
+        self.pair(
             "verify in full: decrypt, decompress, recount, re-digest",
-            || stage.hubctl(&["verify", &entry, "--full"]),
-            vec![peer("`age -d | gunzip > /dev/null`", 4.0, || {
-                stage.shell(&line)
-            })],
+            entrant("hubctl verify --full", || {
+                stage.hubctl(&["verify", &entry, "--full"])
+            }),
+            vec![(
+                entrant("`age -d | gunzip > /dev/null`", || stage.shell(&line)),
+                4.0,
+            )],
         );
     }
 
@@ -195,25 +234,36 @@ impl<'a> Works<'a> {
                 assert!(census.unwrap().rows() > 0);
             })
         };
-        self.rounds(
+        self.pair(
             "census with content, whole database (library)",
-            census,
-            vec![peer(
-                "`SELECT count(*), sum(hashtext(t::text))` of each table",
-                2.5,
-                || hash_in_the_server(stage, SOURCE),
-            )],
+            entrant("census", census),
+            vec![
+                (
+                    entrant(
+                        "`SELECT count(*), sum(hashtext(t::text))` of each table",
+                        || hash_in_the_server(stage, SOURCE),
+                    ),
+                    2.5,
+                ),
+                (
+                    entrant("the same without parallel query", || {
+                        hash_in_one_process(stage, SOURCE)
+                    }),
+                    2.5,
+                ),
+            ],
         );
     }
 
     fn copy(&mut self) {
         let stage = self.stage;
         let ours = || {
-            stage.clean(&["ours"]);
+            stage.clean(&["ours", "theirs"]);
             let (from, to) = (stage.url(SOURCE), stage.url("ours"));
             stage.hubctl(&["copy", &from, "--to", &to, "--execute"])
         };
         let pipe = || {
+            stage.clean(&["ours"]);
             stage.create("theirs");
             stage.shell(&format!(
                 "pg_dump {SOURCE} | psql -X -q -v ON_ERROR_STOP=1 theirs > /dev/null"
@@ -227,82 +277,75 @@ impl<'a> Works<'a> {
                 "pgcopydb clone --dir pgcopydb --table-jobs 2 --index-jobs 2 --source '{from}' --target '{to}'"
             ))
         };
-        self.rounds(
+        self.pair(
             "copy from server to server, with its proof",
-            ours,
+            entrant("hubctl copy", ours),
             vec![
-                peer("`pg_dump | psql`", 1.4, pipe),
-                peer(
-                    "`pgcopydb clone --table-jobs 2 --index-jobs 2`",
+                (entrant("`pg_dump | psql`", pipe), 1.4),
+                (
+                    entrant("`pgcopydb clone --table-jobs 2 --index-jobs 2`", pgcopydb),
                     1.0,
-                    pgcopydb,
                 ),
             ],
         );
         stage.clean(&["ours", "theirs"]);
     }
-
-    fn drill(&mut self) {
-        let stage = self.stage;
-        let entry = stage.entry();
-        let psql = || {
-            let restored = self_restore(stage, "theirs");
-            restored.and(count_in_the_server(stage, "theirs"))
-        };
-        self.rounds(
-            "drill: a scratch server, restore, every row compared",
-            || stage.hubctl(&["drill", &entry]),
-            vec![peer(
-                "`age -d | gunzip | psql` into a default server, `count(*)` of each table",
-                1.5,
-                psql,
-            )],
-        );
-        stage.clean(&["theirs"]);
-    }
-
-    fn one_table(&mut self) {
-        let stage = self.stage;
-        let entry = stage.entry();
-        let ours = || {
-            stage.clean(&["one_table"]);
-            let to = stage.url("one_table");
-            let table = stage.data.small_table();
-            let into = ["--to", &to, "--database", "one_table", "--table", table];
-            stage.hubctl(&[&["restore", &entry, "--execute"][..], &into].concat())
-        };
-        self.rounds(
-            "one small table out of the archive",
-            ours,
-            vec![peer("`age -d | gunzip | psql`", 100.0, || {
-                self_restore(stage, "theirs")
-            })],
-        );
-        stage.clean(&["one_table", "theirs"]);
-    }
-
-    fn compare(&mut self) {
-        let stage = self.stage;
-        let entry = stage.entry();
-        let both = || {
-            let one = || self_restore(stage, "theirs").and(hash_in_the_server(stage, "theirs"));
-            one().and(one())
-        };
-        self.rounds(
-            "compare two archives",
-            || stage.hubctl(&["diff", &entry, &entry]),
-            vec![peer("restore both and hash every row", 100.0, both)],
-        );
-        stage.clean(&["theirs"]);
-    }
 }
 
-fn self_restore(stage: &Stage, database: &str) -> Run {
-    stage.create(database);
-    let decrypt = stage.decrypt("peer.sql.gz.age");
-    stage.shell(&format!(
-        "{decrypt} | psql -X -q -v ON_ERROR_STOP=1 {database} > /dev/null"
-    ))
+fn of_restores(data: Data) -> Vec<Comparison> {
+    const PSQL: &str = "`age -d | gunzip | psql`";
+    let comparison = |work, ours, peer, theirs: &[&'static str], targets| Comparison {
+        work,
+        ours,
+        peer,
+        theirs: theirs.to_vec(),
+        target: target(data, targets),
+    };
+    let same = "restore, the same work as the peer (library, no proof, no statistics)";
+    vec![
+        comparison(
+            same,
+            "restore without proof",
+            PSQL,
+            &["psql"],
+            [1.4, 1.7, 1.5],
+        ),
+        comparison(
+            same,
+            "restore without proof",
+            "`pg_restore -j2`",
+            &["pg_restore"],
+            [1.15, 1.3, 0.0],
+        ),
+        comparison(
+            "restore with its proof: every row read again and compared",
+            "hubctl restore",
+            PSQL,
+            &["psql"],
+            [1.0, 1.0, 1.0],
+        ),
+        comparison(
+            "drill: a scratch server, restore, every row compared",
+            "hubctl drill",
+            "`age -d | gunzip | psql` into a default server, `count(*)` of each table",
+            &["psql", "count"],
+            [1.5, 1.5, 0.0],
+        ),
+        comparison(
+            "one small table out of the archive",
+            "hubctl restore --table",
+            PSQL,
+            &["psql"],
+            [100.0, 0.0, 0.0],
+        ),
+        comparison(
+            "compare two archives",
+            "hubctl diff",
+            "restore both and hash every row (one was measured, and counted twice)",
+            &["psql", "hash", "psql", "hash"],
+            [100.0, 0.0, 0.0],
+        ),
+    ]
 }
 
 /// What an operator would run: one query per table.
@@ -310,8 +353,14 @@ fn hash_in_the_server(stage: &Stage, database: &str) -> Run {
     per_table(stage, database, "count(*), sum(hashtext(t::text))")
 }
 
-fn count_in_the_server(stage: &Stage, database: &str) -> Run {
-    per_table(stage, database, "count(*)")
+/// The same on one processor.
+fn hash_in_one_process(stage: &Stage, database: &str) -> Run {
+    let alone = "ALTER ROLE postgres SET max_parallel_workers_per_gather = 0";
+    stage.sql("postgres", alone);
+    let run = hash_in_the_server(stage, database);
+    let again = "ALTER ROLE postgres RESET max_parallel_workers_per_gather";
+    stage.sql("postgres", again);
+    run
 }
 
 fn per_table(stage: &Stage, database: &str, columns: &str) -> Run {
@@ -334,6 +383,7 @@ fn restore_without_proof(stage: &Stage, entry: &str) -> Run {
     let target = stage.server.database("ours");
     let mut options = RestoreOptions::default();
     options.census = false;
+    options.statistics = false;
     Run::here(|| {
         let archive = Archive::open(open).unwrap();
         stage

@@ -176,6 +176,8 @@ async fn drill(
     // A scratch server has no roles, and nobody's rights are at stake there.
     options.create_roles = place.is_scratch();
     options.tablespaces = !place.is_scratch();
+    // Nobody but the checks plans a query there.
+    options.statistics = !place.is_scratch() || !settings.checks.is_empty();
     let progress = context.progress();
     let restored = pgsnap::restore(&archive, place.database(), &options, &progress).await?;
     drop(progress);

@@ -13,16 +13,18 @@ use crate::census::TableCensus;
 use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
-use crate::restore::LOAD_SETTINGS;
+use crate::restore::{LOAD_SETTINGS, Schedule, note_loaded};
 use crate::scan::{RowSink, scan};
 use crate::session::Session;
 use crate::snapshot::Snapshot;
 
-/// Copies all rows with `jobs` sessions on either side; counts and digests them.
+/// Copies all rows with `jobs` sessions on either side; counts and digests them. Tells the schedule which tables are
+/// whole.
 pub(crate) async fn copy(
     snapshot: &Snapshot,
     tables: Vec<Table>,
     target: &Database,
+    schedule: &Arc<Schedule>,
     jobs: usize,
     progress: &Arc<dyn Progress>,
 ) -> Result<Vec<TableCensus>> {
@@ -30,6 +32,8 @@ pub(crate) async fn copy(
     let writer = || Writer {
         tables: Arc::clone(&shared),
         target: target.clone(),
+        schedule: Arc::clone(schedule),
+        progress: Arc::clone(progress),
         session: None,
         copying: None,
     };
@@ -43,6 +47,8 @@ pub(crate) async fn copy(
 struct Writer {
     tables: Arc<[Table]>,
     target: Database,
+    schedule: Arc<Schedule>,
+    progress: Arc<dyn Progress>,
     session: Option<Session>,
     copying: Option<Copying>,
 }
@@ -135,6 +141,10 @@ impl RowSink for Writer {
 
     async fn end_of_piece(&mut self, table: usize) -> Result<()> {
         self.end(table).await
+    }
+
+    fn end_of_table(&mut self, table: usize) {
+        note_loaded(table, &self.schedule, &self.progress);
     }
 
     async fn finish(self) -> Result<()> {

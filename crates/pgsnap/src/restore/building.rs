@@ -147,8 +147,10 @@ impl<'a> Building<'a> {
         } = loaded;
         self.run_post_data(std::mem::take(steps)).await?;
         self.lap("indexes");
-        analyze(&self.database, self.options.jobs, self.progress).await?;
-        self.lap("analyze");
+        if self.options.statistics {
+            analyze(&self.database, self.options.jobs, self.progress).await?;
+            self.lap("analyze");
+        }
         let mut restored = Restored {
             database: self.server.name.clone(),
             kept: None,

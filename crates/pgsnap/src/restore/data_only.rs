@@ -19,7 +19,7 @@ use crate::manifest::Member;
 use crate::progress::{Phase, Progress, Work};
 use crate::restore::building::{Stopwatch, analyze, run_statements};
 use crate::restore::selection::{Selection, refusal};
-use crate::restore::{Restored, load, proof, run_large_objects};
+use crate::restore::{RestoreOptions, Restored, load, proof, run_large_objects};
 use crate::session::Session;
 
 /// What is restored from where.
@@ -34,7 +34,11 @@ impl Order<'_> {
     ///
     /// # Errors
     /// [`Error::RestoreDiffers`] if the proof fails, and whatever the server says; nothing was changed then.
-    pub(super) async fn restore(&self, database: &Database, jobs: usize) -> Result<Restored> {
+    pub(super) async fn restore(
+        &self,
+        database: &Database,
+        options: &RestoreOptions,
+    ) -> Result<Restored> {
         let session = Session::open(database, "restore").await?;
         let mut clock = Stopwatch::default();
         let mut expected = proof::expected(self.archive, self.selection);
@@ -43,8 +47,10 @@ impl Order<'_> {
         // An error ends the session, and with it the transaction.
         let comparison = load_and_prove(self, &session, &expected, &mut clock).await?;
         session.execute("the end of the restore", "COMMIT").await?;
-        analyze(database, jobs, self.progress).await?;
-        clock.lap("analyze");
+        if options.statistics {
+            analyze(database, options.jobs, self.progress).await?;
+            clock.lap("analyze");
+        }
         Ok(Restored {
             database: database.name().to_owned(),
             kept: None,

@@ -109,6 +109,31 @@ pub(crate) fn require_taken(loaded: u64, expected: u64, table: &TableName) -> Re
     )))
 }
 
+/// Builds an index.
+pub(crate) async fn run_build(
+    session: &Session,
+    build: &Build,
+    schedule: &Schedule,
+    progress: &Arc<dyn Progress>,
+) -> Result<()> {
+    session
+        .execute(&describe(&build.statement), &build.statement)
+        .await?;
+    // Before that, the progress shows rows.
+    if schedule.all_loaded() {
+        progress.advance(Work { bytes: 0, rows: 1 });
+    }
+    Ok(())
+}
+
+/// Notes that rows of a table are loaded; its indexes may be built once all are.
+pub(crate) fn note_loaded(table: usize, schedule: &Schedule, progress: &Arc<dyn Progress>) {
+    if let Some(left) = schedule.loaded(table) {
+        let rows = left as u64;
+        progress.begin(Phase::Index, Work { bytes: 0, rows });
+    }
+}
+
 struct Loader {
     archive: Archive,
     session: Session,
@@ -123,34 +148,18 @@ impl Loader {
         let mut reader = Some(self.archive.reader()?);
         while let Some(task) = self.schedule.next().await {
             match task {
-                Task::Build(build) => self.build(&build).await?,
+                Task::Build(build) => {
+                    run_build(&self.session, &build, &self.schedule, &self.progress).await?;
+                }
                 Task::Load(run) => {
                     let table = run[0].table.expect("data members have a table");
                     let taken = reader.take().expect("put back after every run");
                     reader = Some(self.load_run(run, taken).await?);
-                    self.note_loaded(table);
+                    note_loaded(table, &self.schedule, &self.progress);
                 }
             }
         }
         Ok(())
-    }
-
-    async fn build(&self, build: &Build) -> Result<()> {
-        self.session
-            .execute(&describe(&build.statement), &build.statement)
-            .await?;
-        // Before that, the progress shows rows.
-        if self.schedule.all_loaded() {
-            self.progress.advance(Work { bytes: 0, rows: 1 });
-        }
-        Ok(())
-    }
-
-    fn note_loaded(&self, table: usize) {
-        if let Some(left) = self.schedule.loaded(table) {
-            let rows = left as u64;
-            self.progress.begin(Phase::Index, Work { bytes: 0, rows });
-        }
     }
 
     /// Loads members of one table in one COPY; the next member is read and decompressed while

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinSet;
 
+use crate::catalog::Table;
 use crate::census::TableCensus;
 use crate::database::Database;
 use crate::error::{Error, Result};
@@ -34,15 +35,46 @@ pub(crate) enum Step {
     },
 }
 
+/// The tables whose rows are loaded into themselves, by their quoted names.
+pub(crate) struct PlainTables(HashMap<String, PlainTable>);
+
+struct PlainTable {
+    /// In the manifest, or in the list of what is copied.
+    position: usize,
+    bytes: u64,
+}
+
+impl PlainTables {
+    /// Those of an archive.
+    pub(crate) fn of_census(tables: &[TableCensus]) -> Self {
+        let plain = |table: &TableCensus| {
+            (!table.with_partitions).then(|| (table.name.quoted(), table.bytes))
+        };
+        Self::new(tables.iter().map(plain))
+    }
+
+    /// Those of a live database, with about their sizes.
+    pub(crate) fn of_catalog(tables: &[Table]) -> Self {
+        let plain = |table: &Table| {
+            let bytes: i64 = table.parts.iter().map(|part| part.total_size).sum();
+            (!table.with_partitions)
+                .then(|| (table.name.quoted(), u64::try_from(bytes).unwrap_or(0)))
+        };
+        Self::new(tables.iter().map(plain))
+    }
+
+    fn new(tables: impl Iterator<Item = Option<(String, u64)>>) -> Self {
+        let tables = tables.enumerate().filter_map(|(position, table)| {
+            table.map(|(name, bytes)| (name, PlainTable { position, bytes }))
+        });
+        Self(tables.collect())
+    }
+}
+
 /// Takes the indexes that need nothing but the rows of their own tables, up to the first statement that creates anything else,
 /// for example a function, which an index after it may call. What is between them stays: keys of unusual form, indexes
 /// of materialised views.
-pub(crate) fn take_builds(steps: &mut Vec<Step>, tables: &[TableCensus]) -> Vec<Build> {
-    let positions: HashMap<String, usize> = tables
-        .iter()
-        .enumerate()
-        .map(|(position, table)| (table.name.quoted(), position))
-        .collect();
+pub(crate) fn take_builds(steps: &mut Vec<Step>, tables: &PlainTables) -> Vec<Build> {
     let beginning = steps
         .iter()
         .position(|step| matches!(step, Step::Alone(statement) if statement.contains("CREATE ")))
@@ -55,9 +87,9 @@ pub(crate) fn take_builds(steps: &mut Vec<Step>, tables: &[TableCensus]) -> Vec<
                 statement,
                 weight,
                 table: Some(table),
-            } if positions.contains_key(&table) => builds.push(Build {
+            } => builds.push(Build {
                 weight,
-                table: positions[&table],
+                table: tables.0[&table].position,
                 statement,
             }),
             other => left.push(other),
@@ -70,15 +102,11 @@ pub(crate) fn take_builds(steps: &mut Vec<Step>, tables: &[TableCensus]) -> Vec<
 /// Cuts the section into steps.
 pub(crate) fn plan(
     statements: Vec<String>,
-    tables: &[TableCensus],
+    tables: &PlainTables,
     options: &RestoreOptions,
 ) -> Vec<Step> {
     let mut planner = Planner {
-        sizes: tables
-            .iter()
-            .filter(|table| !table.with_partitions)
-            .map(|table| (table.name.quoted(), table.bytes))
-            .collect(),
+        tables,
         settings: BTreeMap::new(),
         steps: Vec::new(),
         deferred: Vec::new(),
@@ -109,9 +137,8 @@ fn belongs_to(statement: &str, tables: &[String]) -> bool {
         || index_table(statement).is_some_and(|table| tables.contains(&canonical(table)))
 }
 
-struct Planner {
-    /// Bytes of each plain table, by its quoted name.
-    sizes: HashMap<String, u64>,
+struct Planner<'a> {
+    tables: &'a PlainTables,
     /// Session settings that `pg_dump` toggles between statements; every session must have them.
     settings: BTreeMap<String, String>,
     steps: Vec<Step>,
@@ -128,7 +155,7 @@ struct ForeignKey {
     weight: u64,
 }
 
-impl Planner {
+impl Planner<'_> {
     fn take(&mut self, statement: String) {
         if sql::is_default_setting(&statement) {
             let name = statement
@@ -153,7 +180,7 @@ impl Planner {
         }
         if let Some(constraint) = Constraint::parse(&statement)
             && let table = canonical(constraint.table)
-            && let Some(&weight) = self.sizes.get(&table)
+            && let Some(weight) = self.bytes(&table)
         {
             if let Some((index, key)) = constraint.using_index() {
                 self.end_foreign_keys();
@@ -178,12 +205,16 @@ impl Planner {
     }
 
     fn index(&mut self, statement: &str, table: String) {
-        let size = self.sizes.get(&table).copied();
+        let size = self.bytes(&table);
         self.steps.push(Step::Beside {
             statement: self.with_settings(statement),
             weight: size.unwrap_or(0) * effort(statement),
             table: size.is_some().then_some(table),
         });
+    }
+
+    fn bytes(&self, table: &str) -> Option<u64> {
+        self.tables.0.get(table).map(|table| table.bytes)
     }
 
     fn with_settings(&self, statement: &str) -> String {
@@ -551,7 +582,7 @@ mod tests {
             CREATE INDEX b_at ON public.b USING btree (at);
             ALTER TABLE ONLY public.b ADD CONSTRAINT b_a FOREIGN KEY (a) REFERENCES public.a(id);
             COMMENT ON CONSTRAINT b_a ON public.b IS 'the reference';";
-        let tables = [table("a", 1), table("b", 2)];
+        let tables = PlainTables::of_census(&[table("a", 1), table("b", 2)]);
         let mut steps = plan(sql::statements(text), &tables, &RestoreOptions::default());
         let builds = take_builds(&mut steps, &tables);
         assert_eq!(builds.len(), 2, "{builds:?}");
@@ -597,7 +628,7 @@ mod tests {
             CREATE INDEX a_detail ON public.a USING gin (detail);
             CREATE FUNCTION public.late(bigint) RETURNS text LANGUAGE sql IMMUTABLE BEGIN ATOMIC SELECT 'x'; END;
             CREATE INDEX b_late ON public.b USING btree (public.late(id));";
-        let tables = [table("a", 1), table("b", 2)];
+        let tables = PlainTables::of_census(&[table("a", 1), table("b", 2)]);
         let mut steps = plan(sql::statements(text), &tables, &RestoreOptions::default());
         let builds = take_builds(&mut steps, &tables);
         let statements: Vec<&str> = builds

@@ -60,6 +60,16 @@ impl Schedule {
         for table in runs.iter().filter_map(table_of) {
             *open.entry(table).or_default() += 1;
         }
+        Self::of(runs, open, builds)
+    }
+
+    /// Only builds: the rows of these tables come from elsewhere, and each is loaded once as a whole.
+    pub(crate) fn beside(tables: impl IntoIterator<Item = usize>, builds: Vec<Build>) -> Self {
+        let open = tables.into_iter().map(|table| (table, 1)).collect();
+        Self::of(Vec::new(), open, builds)
+    }
+
+    fn of(runs: Vec<Run>, open: HashMap<usize, usize>, builds: Vec<Build>) -> Self {
         let mut waiting: HashMap<usize, Vec<Build>> = HashMap::new();
         let mut ready = BinaryHeap::new();
         for build in builds {
@@ -208,6 +218,17 @@ mod tests {
     async fn indexes_of_empty_tables_need_no_rows() {
         let schedule = Schedule::new(vec![], vec![build(3, 0)]);
         assert_eq!(schedule.next().await, Some(Task::Build(build(3, 0))));
+        assert_eq!(schedule.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn rows_from_elsewhere_set_their_builds_free() {
+        let schedule = Schedule::beside([0, 1], vec![build(0, 5), build(1, 50), build(7, 1)]);
+        assert_eq!(schedule.next().await, Some(Task::Build(build(7, 1))));
+        assert_eq!(schedule.loaded(0), None);
+        assert_eq!(schedule.next().await, Some(Task::Build(build(0, 5))));
+        assert_eq!(schedule.loaded(1), Some(1));
+        assert_eq!(schedule.next().await, Some(Task::Build(build(1, 50))));
         assert_eq!(schedule.next().await, None);
     }
 

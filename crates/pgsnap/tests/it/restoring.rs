@@ -47,6 +47,27 @@ async fn the_database_that_was_there_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn statistics_are_collected_unless_nobody_wants_them() {
+    let server = Server::start().await;
+    let source = server.with_sql("hub", TWO_TABLES).await;
+    let (archive, _) = server.dump(&source).await;
+    for statistics in [true, false] {
+        let target = server.scratch.database("copy");
+        let mut options = RestoreOptions::default();
+        options.statistics = statistics;
+        restore(&archive, &target, &options, &quiet())
+            .await
+            .unwrap();
+        let found = pgsnap::query_scalar(
+            &target,
+            "SELECT count(*) > 0 FROM pg_stats WHERE tablename = 'a'",
+        );
+        let expected = if statistics { "t" } else { "f" };
+        assert_eq!(found.await.unwrap().as_deref(), Some(expected));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_database_in_use_is_refused_and_untouched() {
     let server = Server::start().await;
     let source = server.with_sql("hub", TWO_TABLES).await;

@@ -288,7 +288,7 @@ async fn a_conflict_with_recovery_may_be_tried_again() {
     pgsnap::execute(&server.scratch.database("hub"), "TRUNCATE big")
         .await
         .unwrap();
-    let error = dump.await.unwrap().err().expect("the rows are gone");
+    let error = dump.await.unwrap().expect_err("the rows are gone");
     assert_eq!(error.sqlstate(), Some("40001"), "{error:?}");
     assert!(error.is_retryable());
     assert!(
