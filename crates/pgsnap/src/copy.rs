@@ -202,7 +202,7 @@ async fn stream(
 
     let tables = snapshot.tables().await?;
     let post_data = building.selection.edits.statements(&ddl.post_data)?;
-    let plain = PlainTables::of_catalog(&tables);
+    let plain = PlainTables::of_catalog(&tables, &pre_data);
     let mut steps = post_data::plan(post_data, &plain, building.options);
     let with_rows = (0..tables.len()).filter(|&index| !tables[index].parts.is_empty());
     let builds = post_data::take_builds(&mut steps, &plain);

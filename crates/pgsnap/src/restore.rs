@@ -228,7 +228,7 @@ async fn load_archive(archive: &Archive, building: &mut Building<'_>) -> Result<
     building.run_schema(&session, &selection.pre_data).await?;
     building.lap("schema");
 
-    let tables = PlainTables::of_census(&manifest.census.tables);
+    let tables = PlainTables::of_census(&manifest.census.tables, &selection.pre_data);
     let mut steps = post_data::plan(selection.post_data.clone(), &tables, building.options);
     if selection.has_rows() {
         load::load(

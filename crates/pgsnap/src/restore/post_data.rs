@@ -5,7 +5,7 @@
 //! are built as unique indexes first and become keys afterwards) run side by side; foreign
 //! keys are added `NOT VALID`, which is instant, and validated side by side; everything else runs alone, in order.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinSet;
@@ -36,7 +36,10 @@ pub(crate) enum Step {
 }
 
 /// The tables whose rows are loaded into themselves, by their quoted names.
-pub(crate) struct PlainTables(HashMap<String, PlainTable>);
+pub(crate) struct PlainTables {
+    tables: HashMap<String, PlainTable>,
+    heirs: HashSet<String>,
+}
 
 struct PlainTable {
     /// In the manifest, or in the list of what is copied.
@@ -45,29 +48,32 @@ struct PlainTable {
 }
 
 impl PlainTables {
-    /// Those of an archive.
-    pub(crate) fn of_census(tables: &[TableCensus]) -> Self {
+    /// Those of an archive, and the DDL before their rows.
+    pub(crate) fn of_census(tables: &[TableCensus], pre_data: &[String]) -> Self {
         let plain = |table: &TableCensus| {
             (!table.with_partitions).then(|| (table.name.quoted(), table.bytes))
         };
-        Self::new(tables.iter().map(plain))
+        Self::new(tables.iter().map(plain), pre_data)
     }
 
     /// Those of a live database, with about their sizes.
-    pub(crate) fn of_catalog(tables: &[Table]) -> Self {
+    pub(crate) fn of_catalog(tables: &[Table], pre_data: &[String]) -> Self {
         let plain = |table: &Table| {
             let bytes: i64 = table.parts.iter().map(|part| part.total_size).sum();
             (!table.with_partitions)
                 .then(|| (table.name.quoted(), u64::try_from(bytes).unwrap_or(0)))
         };
-        Self::new(tables.iter().map(plain))
+        Self::new(tables.iter().map(plain), pre_data)
     }
 
-    fn new(tables: impl Iterator<Item = Option<(String, u64)>>) -> Self {
+    fn new(tables: impl Iterator<Item = Option<(String, u64)>>, pre_data: &[String]) -> Self {
         let tables = tables.enumerate().filter_map(|(position, table)| {
             table.map(|(name, bytes)| (name, PlainTable { position, bytes }))
         });
-        Self(tables.collect())
+        Self {
+            tables: tables.collect(),
+            heirs: pre_data.iter().filter_map(|text| heir(text)).collect(),
+        }
     }
 }
 
@@ -89,7 +95,7 @@ pub(crate) fn take_builds(steps: &mut Vec<Step>, tables: &PlainTables) -> Vec<Bu
                 table: Some(table),
             } => builds.push(Build {
                 weight,
-                table: tables.0[&table].position,
+                table: tables.tables[&table].position,
                 statement,
             }),
             other => left.push(other),
@@ -182,6 +188,10 @@ impl Planner<'_> {
             && let table = canonical(constraint.table)
             && let Some(weight) = self.bytes(&table)
         {
+            if constraint.is_key() && self.tables.heirs.contains(&table) {
+                self.end_foreign_keys();
+                return self.index(&statement, table);
+            }
             if let Some((index, key)) = constraint.using_index() {
                 self.end_foreign_keys();
                 self.deferred.push(self.with_settings(&key));
@@ -214,7 +224,7 @@ impl Planner<'_> {
     }
 
     fn bytes(&self, table: &str) -> Option<u64> {
-        self.tables.0.get(table).map(|table| table.bytes)
+        self.tables.tables.get(table).map(|table| table.bytes)
     }
 
     fn with_settings(&self, statement: &str) -> String {
@@ -263,6 +273,20 @@ fn effort(statement: &str) -> u64 {
         .iter()
         .any(|method| statement.contains(method));
     if is_slow { 10 } else { 1 }
+}
+
+/// The table that this statement makes the heir or partition of another. From 18 on a key added to one `USING INDEX` would make
+/// the `NOT NULL` that it inherits its own, so its keys stay whole.
+fn heir(statement: &str) -> Option<String> {
+    if let Some((_, rest)) = statement.split_once(" ATTACH PARTITION ")
+        && statement.starts_with("ALTER TABLE ")
+    {
+        return Some(canonical(&rest[..qualified_length(rest)?]));
+    }
+    let (create, rest) = statement.split_once("TABLE ")?;
+    let inherits = ["CREATE ", "CREATE UNLOGGED "].contains(&create)
+        && statement.lines().any(|line| line.starts_with("INHERITS ("));
+    inherits.then(|| Some(canonical(&rest[..qualified_length(rest)?])))?
 }
 
 /// The table an index statement is about: `CREATE [UNIQUE] INDEX name ON table USING …`. An index
@@ -582,7 +606,7 @@ mod tests {
             CREATE INDEX b_at ON public.b USING btree (at);
             ALTER TABLE ONLY public.b ADD CONSTRAINT b_a FOREIGN KEY (a) REFERENCES public.a(id);
             COMMENT ON CONSTRAINT b_a ON public.b IS 'the reference';";
-        let tables = PlainTables::of_census(&[table("a", 1), table("b", 2)]);
+        let tables = PlainTables::of_census(&[table("a", 1), table("b", 2)], &[]);
         let mut steps = plan(sql::statements(text), &tables, &RestoreOptions::default());
         let builds = take_builds(&mut steps, &tables);
         assert_eq!(builds.len(), 2, "{builds:?}");
@@ -628,7 +652,7 @@ mod tests {
             CREATE INDEX a_detail ON public.a USING gin (detail);
             CREATE FUNCTION public.late(bigint) RETURNS text LANGUAGE sql IMMUTABLE BEGIN ATOMIC SELECT 'x'; END;
             CREATE INDEX b_late ON public.b USING btree (public.late(id));";
-        let tables = PlainTables::of_census(&[table("a", 1), table("b", 2)]);
+        let tables = PlainTables::of_census(&[table("a", 1), table("b", 2)], &[]);
         let mut steps = plan(sql::statements(text), &tables, &RestoreOptions::default());
         let builds = take_builds(&mut steps, &tables);
         let statements: Vec<&str> = builds
@@ -640,5 +664,31 @@ mod tests {
             ["CREATE INDEX a_detail ON public.a USING gin (detail);"]
         );
         assert_eq!(steps.len(), 4, "{steps:?}");
+    }
+
+    #[test]
+    fn keys_of_heirs_and_partitions_stay_whole() {
+        let pre_data = sql::statements(
+            "CREATE TABLE public.a (
+                own integer
+            )
+INHERITS (public.parent);
+            CREATE TABLE public.c (note text DEFAULT 'INHERITS (x)');
+            ALTER TABLE ONLY public.root ATTACH PARTITION public.\"B b\" FOR VALUES IN (1);",
+        );
+        let tables = [table("a", 1), table("B b", 2), table("c", 3)];
+        let tables = PlainTables::of_census(&tables, &pre_data);
+        let text = "
+            ALTER TABLE ONLY public.a ADD CONSTRAINT a_pkey PRIMARY KEY (id);
+            ALTER TABLE ONLY public.\"B b\" ADD CONSTRAINT b_pkey PRIMARY KEY (id);
+            ALTER TABLE ONLY public.c ADD CONSTRAINT c_pkey PRIMARY KEY (id);";
+        let mut steps = plan(sql::statements(text), &tables, &RestoreOptions::default());
+        let builds = take_builds(&mut steps, &tables);
+        let is_whole: Vec<bool> = builds
+            .iter()
+            .map(|build| build.statement.starts_with("ALTER TABLE "))
+            .collect();
+        assert_eq!(is_whole, [true, true, false], "{builds:?}");
+        assert_eq!(steps.len(), 1, "the key of c on its index: {steps:?}");
     }
 }
