@@ -4,13 +4,13 @@ mod environment;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode, SslNegotiation};
+use tokio_postgres::config::{Host, SslMode, SslNegotiation, TargetSessionAttrs};
 
 pub(crate) use environment::FOREIGN_LIBPQ_VARIABLES;
 
@@ -277,6 +277,18 @@ impl Database {
             config.password(password.expose_secret());
         }
         config
+    }
+
+    /// The server's socket in the file system, if that is the way to it.
+    pub(crate) fn socket_file(&self) -> Option<PathBuf> {
+        // The driver asks such a server more than to be there.
+        let is_chosen = self.config.get_target_session_attrs() != TargetSessionAttrs::Any;
+        match self.config.get_hosts().first() {
+            Some(Host::Unix(directory)) if self.config.get_hostaddrs().is_empty() && !is_chosen => {
+                Some(directory.join(format!(".s.PGSQL.{}", self.port())))
+            }
+            _ => None,
+        }
     }
 
     /// Makes the driver's connections encrypted; `None` where they are in clear text.

@@ -1,11 +1,13 @@
 //! One connection with the settings every row must be read and written under.
 
+mod coalescing;
 mod connect;
 
 use bytes::Bytes;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{CopyInSink, CopyOutStream, Row, RowStream, SimpleQueryMessage};
 
+pub(crate) use self::coalescing::Coalescing;
 use self::connect::{ASK_MARK, Connected};
 use crate::database::Database;
 use crate::error::{Error, Result};

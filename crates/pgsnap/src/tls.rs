@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use connector::Connector;
 pub use failure::TlsFailure;
+pub(crate) use stream::Encrypted;
 
 use crate::error::Result;
 use crate::parameters::{ConnectionParameters, invalid};

@@ -17,6 +17,7 @@ use super::stream::Encrypted;
 use super::verifier::Verifier;
 use super::{Tls, TlsMode};
 use crate::error::Result;
+use crate::session::Coalescing;
 
 /// Makes TLS connections to one server.
 pub(crate) struct Connector {
@@ -67,7 +68,7 @@ impl Tls {
 }
 
 impl MakeTlsConnect<Socket> for Connector {
-    type Stream = Encrypted<Socket>;
+    type Stream = Coalescing<Encrypted<Socket>>;
     type TlsConnect = Handshake;
     type Error = InvalidDnsNameError;
 
@@ -87,14 +88,14 @@ pub(crate) struct Handshake {
 }
 
 impl TlsConnect<Socket> for Handshake {
-    type Stream = Encrypted<Socket>;
+    type Stream = Coalescing<Encrypted<Socket>>;
     type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Encrypted<Socket>>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Stream>> + Send>>;
 
     fn connect(self, socket: Socket) -> Self::Future {
         Box::pin(async move {
             let stream = self.rustls.connect(self.server_name, socket).await?;
-            Ok(Encrypted(stream))
+            Ok(Coalescing::new(Encrypted(stream)))
         })
     }
 }
