@@ -381,7 +381,10 @@ async fn a_full_disk_of_the_target_is_the_error_that_is_told() {
         .unwrap();
         fs_err::set_permissions(parent, anybody).unwrap();
         let admin = server.client("postgres").await;
-        let make = format!("COPY (SELECT 1) TO PROGRAM 'cat > /dev/null; mkdir {}'", path.display());
+        let make = format!(
+            "COPY (SELECT 1) TO PROGRAM 'cat > /dev/null; mkdir {}'",
+            path.display()
+        );
         admin.batch_execute(&make).await.unwrap();
         let create = format!("CREATE TABLESPACE small LOCATION '{}'", path.display());
         admin.batch_execute(&create).await.unwrap();
