@@ -11,7 +11,7 @@ pub(crate) struct Args {
     /// Replace the table in docs/benchmarks.md
     #[arg(long)]
     write: bool,
-    /// Passed on to the bench: `--data events|narrow|many`, `--pairs N`, `--only WORK`, `--scale N`
+    /// Passed on to the bench: `--data events|narrow|many`, `--pairs N`, `--only WORK`, `--scale N`, or `--growth`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }

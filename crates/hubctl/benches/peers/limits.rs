@@ -8,6 +8,13 @@ pub(crate) fn measure(stage: &Stage) -> String {
     let gunzip = stage.decrypt("peer.sql.gz.age");
     stage.shell(&format!("{gunzip} > plain.sql"));
     let shell = |line: &str| stage.shell(line);
+    let section = |section: &str| {
+        shell(&format!(
+            "pg_restore -e --section={section} -d theirs peer.dir"
+        ))
+    };
+    stage.create("theirs");
+    section("pre-data");
     let parts: Vec<(&str, Run)> = vec![
         (
             "reading all rows, one session (`pg_dump --data-only > /dev/null`)",
@@ -28,7 +35,16 @@ pub(crate) fn measure(stage: &Stage) -> String {
                 stage.recipient
             )),
         ),
+        (
+            "loading all rows, one session (`pg_restore --section=data`)",
+            section("data"),
+        ),
+        (
+            "indexes, keys and all else after the rows, one session (`pg_restore --section=post-data`)",
+            section("post-data"),
+        ),
     ];
+    stage.clean(&["theirs"]);
     let mut text = "\n| part alone, once | wall |\n|---|---|\n".to_owned();
     for (what, run) in parts {
         text.push_str(&format!("| {what} | {:.2} s |\n", run.seconds));

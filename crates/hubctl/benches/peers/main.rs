@@ -11,6 +11,7 @@
 )]
 
 mod data;
+mod growth;
 mod limits;
 mod report;
 mod run;
@@ -32,6 +33,9 @@ struct Arguments {
     /// Size of the sample [default: that of docs/benchmarks.md]
     #[arg(long)]
     scale: Option<f64>,
+    /// How backups grow up to 10 GB, without peers; takes 30 GB of disk
+    #[arg(long, conflicts_with_all = ["data", "scale", "only", "write"])]
+    growth: bool,
     /// Rounds of each work
     #[arg(long, default_value_t = 5)]
     pairs: usize,
@@ -48,6 +52,10 @@ struct Arguments {
 
 fn main() {
     let arguments = Arguments::parse();
+    if arguments.growth {
+        println!("{}", growth::measure());
+        return;
+    }
     let scale = arguments.scale.unwrap_or(arguments.data.default_scale());
     let stage = Stage::prepare(arguments.data, scale);
     let rows = works::measure(&stage, arguments.pairs, arguments.only.as_deref());

@@ -66,6 +66,14 @@ impl Stage {
             .unwrap();
     }
 
+    /// The answer to a query, untimed.
+    pub(crate) fn scalar(&self, database: &str, query: &str) -> String {
+        let database = self.server.database(database);
+        self.block_on(pgsnap::query_scalar(&database, query))
+            .unwrap()
+            .unwrap()
+    }
+
     /// Drops databases and writes out what is dirty, so that no side pays for the one before.
     pub(crate) fn clean(&self, databases: &[&str]) {
         for name in databases {
