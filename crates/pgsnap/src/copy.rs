@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::catalog;
 use crate::census::Census;
 use crate::database::Database;
-use crate::ddl::Ddl;
+use crate::definitions::{self, Scope};
 use crate::dump::{default_jobs, provenance};
 use crate::error::Result;
 use crate::manifest::Source;
@@ -194,7 +194,7 @@ async fn stream(
     progress.begin(Phase::Snapshot, Work::default());
     let snapshot = Snapshot::take(source, "copy", options.lock_timeout).await?;
     progress.begin(Phase::Schema, Work::default());
-    let ddl = Ddl::read(source, tool, &snapshot, options.lock_timeout).await?;
+    let ddl = definitions::read_ddl(source, tool, &snapshot, options.lock_timeout).await?;
     let session = building.session().await?;
     let pre_data = building.selection.edits.statements(&ddl.pre_data)?;
     building.run_schema(&session, &pre_data).await?;
@@ -210,11 +210,12 @@ async fn stream(
     let target = &building.database;
     let mut indexes = IndexBuilds::begin(target, &schedule, options.jobs, progress);
     progress.begin(Phase::Copy, scan::expected(&tables));
-    let rows = rows::copy(&snapshot, tables, target, &schedule, options.jobs, progress);
+let rows = rows::copy(&snapshot, tables, target, &schedule, options.jobs, progress);
     let tables = tokio::select! {
-        rows = rows => rows?,
-        error = indexes.failure() => return Err(error),
+        rows = rows => rows,
+        error = indexes.failure() => Err(error),
     };
+    let tables = definitions::unchanged(tables, &snapshot, source, Scope::Rows).await?;
     let large_objects = large_objects::copy(&snapshot.leader, tool, &session).await?;
     let sequences = catalog::sequences(&snapshot.leader).await?;
     run_statements(

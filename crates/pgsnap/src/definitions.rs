@@ -8,11 +8,15 @@
 //! afterwards.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::catalog::text;
 use crate::database::Database;
-use crate::error::Result;
+use crate::ddl::Ddl;
+use crate::error::{Error, Result};
 use crate::session::Session;
+use crate::snapshot::Snapshot;
+use crate::tools::PgDump;
 
 /// Labels and attributes: what the text of a row is made of.
 const ROW_TEXT: &str = "
@@ -56,10 +60,42 @@ pub(crate) enum Scope {
     Rows,
 }
 
+/// Asks for the DDL, and whether it is that of the snapshot.
+///
+/// # Errors
+/// [`Error::ChangedMeanwhile`], and whatever `pg_dump` says.
+pub(crate) async fn read_ddl(
+    source: &Database,
+    tool: &PgDump,
+    snapshot: &Snapshot,
+    lock_timeout: Duration,
+) -> Result<Ddl> {
+    let ddl = Ddl::read(source, tool, snapshot, lock_timeout).await;
+    unchanged(ddl, snapshot, source, Scope::Schema).await
+}
+
+/// What was made of definitions, if none of them has been changed or dropped since the snapshot.
+///
+/// # Errors
+/// [`Error::ChangedMeanwhile`] names the definition, whatever else went wrong: a label that is gone makes a target
+/// refuse rows, and a view that is gone makes `pg_dump` fail. The change is the news then.
+pub(crate) async fn unchanged<T>(
+    made: Result<T>,
+    snapshot: &Snapshot,
+    source: &Database,
+    scope: Scope,
+) -> Result<T> {
+    match changed(&snapshot.leader, source, scope).await {
+        Ok(Some(what)) => Err(Error::ChangedMeanwhile { what }),
+        Ok(None) => made,
+        Err(error) => made.and(Err(error)),
+    }
+}
+
 /// Looks for a definition of the leader's snapshot that has been changed or dropped since, and names it.
 ///
 /// What was added is not part of the snapshot and does no harm.
-pub(crate) async fn changed(
+async fn changed(
     leader: &Session,
     database: &Database,
     scope: Scope,

@@ -137,7 +137,7 @@ async fn dump_members(
     // pg_dump takes the longest where there are many tables, so nothing that it need not wait for comes before it.
     let definitions = async {
         let (ddl, provenance) = tokio::try_join!(
-            read_ddl(source, &tool, &snapshot, options),
+            definitions::read_ddl(source, &tool, &snapshot, options.lock_timeout),
             provenance(&snapshot.leader, facts.clone(), &tool)
         )?;
         send_opening(opening, &facts, &ddl).await?;
@@ -145,8 +145,9 @@ async fn dump_members(
         Ok((ddl.post_data, schema, provenance))
     };
     let rows = read_rows(&snapshot, members, options, progress);
-    let ((post_data, schema, mut provenance), tables) = tokio::try_join!(definitions, rows)?;
-    require_unchanged(&snapshot, source, Scope::Rows).await?;
+    let read = tokio::try_join!(definitions, rows)?;
+    let read = definitions::unchanged(Ok(read), &snapshot, source, Scope::Rows).await?;
+    let ((post_data, schema, mut provenance), tables) = read;
 
     let (large_objects, privileges) =
         dump_large_objects(&snapshot, &tool, members, options).await?;
@@ -184,29 +185,6 @@ async fn dump_members(
     };
     snapshot.finish().await?;
     Ok(manifest)
-}
-
-/// Asks for the DDL, and whether it is that of the snapshot.
-async fn read_ddl(
-    source: &Database,
-    tool: &PgDump,
-    snapshot: &Snapshot,
-    options: &DumpOptions,
-) -> Result<Ddl> {
-    let ddl = Ddl::read(source, tool, snapshot, options.lock_timeout).await;
-    // A definition that is gone makes pg_dump fail: the change is the news, if there is one.
-    let unchanged = require_unchanged(snapshot, source, Scope::Schema).await;
-    match (ddl, unchanged) {
-        (_, Err(changed @ Error::ChangedMeanwhile { .. })) => Err(changed),
-        (ddl, unchanged) => ddl.and_then(|ddl| unchanged.map(|()| ddl)),
-    }
-}
-
-async fn require_unchanged(snapshot: &Snapshot, source: &Database, scope: Scope) -> Result<()> {
-    match definitions::changed(&snapshot.leader, source, scope).await? {
-        Some(what) => Err(Error::ChangedMeanwhile { what }),
-        None => Ok(()),
-    }
 }
 
 /// What stands before the rows.
