@@ -133,7 +133,8 @@ pub async fn plan_copy(
 
 /// Copies a database as database `target.name()`, on another server or the same.
 ///
-/// All rows are of one snapshot of the source. They go into a new database `NAME__restoring_ID`, which is
+/// All rows are of one snapshot of the source. Those of foreign tables stay where they are: their definitions are copied, and
+/// nobody is asked for their rows. They go into a new database `NAME__restoring_ID`, which is
 /// compared row by row with what the source sent and then renamed in one transaction; a
 /// database that was there before is kept as `NAME__before_ID`. Until that moment the old database
 /// is not touched. The source is locked against changes of its tables, not of their rows, until
@@ -200,7 +201,7 @@ async fn stream(
     building.run_schema(&session, &pre_data).await?;
     building.lap("schema");
 
-    let tables = snapshot.tables().await?;
+    let tables = snapshot.tables(&[]).await?;
     let post_data = building.selection.edits.statements(&ddl.post_data)?;
     let plain = PlainTables::of_catalog(&tables, &pre_data);
     let mut steps = post_data::plan(post_data, &plain, building.options);
@@ -210,7 +211,7 @@ async fn stream(
     let target = &building.database;
     let mut indexes = IndexBuilds::begin(target, &schedule, options.jobs, progress);
     progress.begin(Phase::Copy, scan::expected(&tables));
-let rows = rows::copy(&snapshot, tables, target, &schedule, options.jobs, progress);
+    let rows = rows::copy(&snapshot, tables, target, &schedule, options.jobs, progress);
     let tables = tokio::select! {
         rows = rows => rows,
         error = indexes.failure() => Err(error),
@@ -245,6 +246,7 @@ let rows = rows::copy(&snapshot, tables, target, &schedule, options.jobs, progre
         steps,
         source,
         expected,
+        rerouted: Vec::new(),
     };
     Ok((taken_at, loaded))
 }

@@ -92,12 +92,9 @@ impl Writer {
         let Some(mut copying) = self.copying.take() else {
             return Ok(());
         };
-        let taken = copying
-            .sink
-            .as_mut()
-            .finish()
-            .await
-            .map_err(|error| Error::query(self.context(table), error))?;
+        let taken = copying.sink.as_mut().finish().await.map_err(|error| {
+            Error::loading(&self.context(table), &self.tables[table].name, error)
+        })?;
         // Rows diverted by a trigger or rule would not be counted; there are none at this stage.
         if taken != copying.rows {
             return Err(Error::RowsNotTaken {

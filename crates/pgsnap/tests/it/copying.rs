@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use pgsnap::{
-    CensusOptions, CopyOptions, Database, Error, Phase, Progress, Work, copy, plan_copy,
-};
+use pgsnap::{CensusOptions, CopyOptions, Database, Error, Phase, Progress, Work, copy, plan_copy};
 use testkit::{Fault, Side};
 
 use crate::races::{BIG, CHANGEABLE, During, proxied};
@@ -245,10 +243,7 @@ async fn a_definition_changed_meanwhile_fails_the_copy() {
             "ALTER TYPE mood RENAME VALUE 'calm' TO 'serene'",
         ),
         (Phase::Copy, "ALTER TYPE pair ADD ATTRIBUTE c int"),
-        (
-            Phase::Schema,
-            "ALTER FUNCTION named(int) RENAME TO renamed",
-        ),
+        (Phase::Schema, "ALTER FUNCTION named(int) RENAME TO renamed"),
         (
             Phase::Schema,
             "CREATE OR REPLACE FUNCTION one() RETURNS int LANGUAGE sql RETURN 2",
@@ -257,7 +252,8 @@ async fn a_definition_changed_meanwhile_fails_the_copy() {
     ] {
         let server = Server::start().await;
         let source = server.with_sql("hub", CHANGEABLE).await;
-        let progress: Arc<dyn Progress> = Arc::new(During::of(&server, phase, statement).await);
+        let progress: Arc<dyn Progress> =
+            Arc::new(During::of(&server, "hub", phase, statement).await);
         let target = server.scratch.database("copy");
         let error = copy(&source, &target, &CopyOptions::default(), &progress)
             .await

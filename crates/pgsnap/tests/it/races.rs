@@ -107,10 +107,15 @@ pub(crate) struct During {
 }
 
 impl During {
-    pub(crate) async fn of(server: &Server, phase: Phase, statement: &'static str) -> Self {
+    pub(crate) async fn of(
+        server: &Server,
+        database: &str,
+        phase: Phase,
+        statement: &'static str,
+    ) -> Self {
         Self {
             phase,
-            client: server.client("hub").await,
+            client: server.client(database).await,
             statement,
             is_done: AtomicBool::new(false),
         }
@@ -145,7 +150,7 @@ async fn dump_during(
 ) -> (Server, pgsnap::Result<pgsnap::Manifest>) {
     let server = Server::start().await;
     let source = server.with_sql("hub", CHANGEABLE).await;
-    let progress: Arc<dyn Progress> = Arc::new(During::of(&server, phase, statement).await);
+    let progress: Arc<dyn Progress> = Arc::new(During::of(&server, "hub", phase, statement).await);
     let file = fs_err::File::create(server.file("hub.sql.gz")).unwrap();
     let dumped = pgsnap::dump(&source, file, &small_blocks(), &progress).await;
     (server, dumped.map(|(_, manifest)| manifest))
