@@ -560,7 +560,7 @@ impl fmt::Display for Note {
             Self::Rerouted { table } => write!(
                 f,
                 "the server judges the bounds of the partitions of {table} in another way than the source, so rows were loaded \
-                 through it and are in other partitions than before; it was compared as a whole"
+                 through it and may be in other partitions than before; it was compared as a whole"
             ),
             Self::Refused { statement, reason } => {
                 write!(f, "the server refused `{statement}`: {reason}")

@@ -421,8 +421,9 @@ impl Error {
                  may pick a foreign partition: detach the foreign tables (ALTER TABLE … DETACH PARTITION) first".into(),
             ),
             Self::PartitionBound { obstacle: None, .. } => Some(format!(
-                "{BOUND_JUDGED}: restore a backup of the whole database, which loads such rows through the partitioned table; \
-                 a copy and a restore of rows alone do not"
+                "{BOUND_JUDGED}: a restore of everything, or a copy, into a new database loads such rows through the partitioned \
+                 table; a restore of rows alone does not, and neither do they where a foreign table is among the partitions or \
+                 these have their columns in different orders"
             )),
             Self::PartitionBound { .. } => Some(format!(
                 "{BOUND_JUDGED}: restore into a server with the same C library or ICU, and collation versions, as the source"

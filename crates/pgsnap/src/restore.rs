@@ -43,6 +43,7 @@ pub(crate) use building::{Building, Loaded, analyze, run_statements};
 pub(crate) use load::{SETTINGS as LOAD_SETTINGS, note_loaded, run_build};
 pub use plan::{Method, RestorePlan, TargetState};
 pub(crate) use post_data::{INDEX_SETTINGS, PlainTables};
+pub(crate) use rerouting::Tree;
 pub(crate) use roles::create_role;
 pub(crate) use schedule::{Schedule, Task};
 pub(crate) use selection::Selection;

@@ -134,6 +134,11 @@ impl<'a> Building<'a> {
         in_place::failed(&self.database, mark, keep, error).await
     }
 
+    /// Drops the new database, for another beginning.
+    pub(crate) async fn drop_database(&self) -> Result<()> {
+        self.server.drop_database(self.database.name()).await
+    }
+
     /// Does all that follows the rows, up to the swap, or leaves nothing of the new database.
     pub(crate) async fn complete(mut self, loaded: &mut Loaded) -> Result<Restored> {
         match self.finish(loaded).await {

@@ -3,7 +3,7 @@
 //! whole: the digest of a table is a sum over its rows, so the digests of all partitions add up to the same one wherever
 //! the rows lie.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Mutex;
 
 use crate::census::{Census, TableCensus};
@@ -88,13 +88,38 @@ impl Tree {
         Ok(tree)
     }
 
+    /// All trees whose rows may go through their roots, as [`Tree::of`] judges it.
+    pub(crate) async fn all(session: &Session, manifest: &Manifest) -> Result<Vec<Self>> {
+        const QUERY: &str = "
+            SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+             WHERE c.relispartition AND c.relkind IN ('r', 'p')";
+        let rows = session.rows("reading the partitions", QUERY, &[]).await?;
+        let partitions: HashSet<TableName> = rows
+            .iter()
+            .map(|row| TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)))
+            .collect();
+        let mut trees: Vec<Self> = Vec::new();
+        for table in &manifest.census.tables {
+            if !partitions.contains(&table.name) || trees.iter().any(|tree| tree.holds(&table.name))
+            {
+                continue;
+            }
+            match Self::of(session, manifest, table).await {
+                Ok(tree) => trees.push(tree),
+                Err(Error::PartitionBound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(trees)
+    }
+
     /// The text of a row, and so its hash, depends on the order of the columns.
     fn require_comparable(&self, manifest: &Manifest, partition: &TableCensus) -> Result<()> {
         let mut members = manifest
             .census
             .tables
             .iter()
-            .filter(|table| self.holds(table));
+            .filter(|table| self.holds(&table.name));
         match members.find(|table| table.columns != partition.columns) {
             None => Ok(()),
             Some(other) => Err(refused(
@@ -123,7 +148,7 @@ impl Tree {
         let (members, others): (Vec<TableCensus>, Vec<TableCensus>) =
             std::mem::take(&mut census.tables)
                 .into_iter()
-                .partition(|table| self.holds(table));
+                .partition(|table| self.holds(&table.name));
         census.tables = others;
         let Some(first) = members.first() else {
             return;
@@ -153,8 +178,9 @@ impl Tree {
         }
     }
 
-    fn holds(&self, table: &TableCensus) -> bool {
-        self.members.contains(&table.name)
+    /// Whether a table is part of it.
+    pub(crate) fn holds(&self, table: &TableName) -> bool {
+        self.members.contains(table)
     }
 }
 

@@ -182,8 +182,27 @@ async fn rows_that_belong_to_other_partitions_elsewhere_are_loaded_through_the_r
     );
 }
 
-/// What cannot be proven, or must not be sent, is not loaded through the root; a copy and a restore of rows alone do not
-/// try.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_begins_again_where_rows_belong_to_other_partitions() {
+    let server = Server::start().await;
+    let source = server.with_sql("source", OWN_HASH).await;
+    let target = server.scratch.database("copy");
+    let copied = pgsnap::copy(&source, &target, &CopyOptions::default(), &quiet())
+        .await
+        .unwrap();
+    let comparison = copied.restored.comparison.unwrap();
+    assert!(comparison.is_equal());
+    assert_eq!((comparison.tables, comparison.rows), (2, 20_100));
+    let is_told = |note: &Note| matches!(note, Note::Rerouted { table } if table.name == "events");
+    assert!(copied.restored.notes.iter().any(is_told));
+    let content = "SELECT md5(string_agg(concat_ws(' ', id, v), ',' ORDER BY id)) || (SELECT count(*) FROM events WHERE id = 4711) FROM events";
+    assert_eq!(
+        pgsnap::query_scalar(&target, content).await.unwrap(),
+        pgsnap::query_scalar(&source, content).await.unwrap()
+    );
+}
+
+/// What cannot be proven, or must not be sent, is not loaded through the root; a restore of rows alone does not try.
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_a_partition_refuses_are_told_apart_from_other_failures() {
     let server = Server::start().await;
@@ -224,7 +243,7 @@ async fn rows_that_a_partition_refuses_are_told_apart_from_other_failures() {
     assert_eq!(restored("rows", "", Extent::DataOnly).await, None);
 
     let target = server.scratch.database("copied");
-    let source = server.scratch.database("rows");
+    let source = server.scratch.database("columns");
     let error = pgsnap::copy(&source, &target, &CopyOptions::default(), &quiet())
         .await
         .unwrap_err();
@@ -232,6 +251,9 @@ async fn rows_that_a_partition_refuses_are_told_apart_from_other_failures() {
         matches!(error, Error::PartitionBound { obstacle: None, .. }),
         "{error}"
     );
+    let left = "SELECT count(*) FROM pg_database WHERE datname LIKE 'copied%'";
+    let left = pgsnap::query_scalar(&server.scratch.database("postgres"), left).await;
+    assert_eq!(left.unwrap().as_deref(), Some("0"));
 
     // The same SQLSTATE, and another cause.
     let check = "CREATE FUNCTION here() RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT pg_catalog.current_database()::text';
