@@ -45,6 +45,7 @@ fn near(server: &Server) -> String {
 }
 
 /// Two databases, of which one reads the other as a foreign server; nothing where the extension is missing.
+#[expect(clippy::print_stderr, reason = "a test that does not run must say so")]
 async fn two_databases() -> Option<(Server, Database, Database)> {
     let server = Server::start().await;
     let query = "SELECT count(*) FROM pg_available_extensions WHERE name = 'postgres_fdw'";
@@ -218,24 +219,22 @@ async fn a_part_of_a_backup_takes_its_foreign_rows_along() {
 
 /// The proof asks the foreign server what it has, and not what it was sent.
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_that_the_foreign_server_swallows_fail_the_restore() {
+async fn rows_that_the_foreign_server_changes_fail_the_restore() {
     let Some((server, near, far)) = two_databases().await else {
         return;
     };
     let (archive, _) = server.dump_with(&near, &dumping(&["far"])).await;
-    let swallow = format!(
-        "{EMPTY}; CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF NEW.id = 2 THEN RETURN NULL; END IF; RETURN NEW; END';
-         CREATE TRIGGER swallow BEFORE INSERT ON things FOR EACH ROW EXECUTE FUNCTION swallow()"
+    let change = format!(
+        "{EMPTY}; CREATE FUNCTION change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.v = upper(NEW.v); RETURN NEW; END';
+         CREATE TRIGGER change BEFORE INSERT ON things FOR EACH ROW EXECUTE FUNCTION change()"
     );
-    pgsnap::execute(&far, &swallow).await.unwrap();
+    pgsnap::execute(&far, &change).await.unwrap();
     let error = restore(&server, &archive, "copy", &restoring(&["far"]))
         .await
         .unwrap_err();
-    let is_things = matches!(&error, Error::RestoreDiffers { differences } if differences.len() == 1)
-        || matches!(error, Error::Damaged { .. } | Error::RowsNotTaken { .. });
-    assert!(
-        is_things && error.to_string().contains("\"things\""),
-        "{error}"
+    assert_eq!(
+        error.to_string(),
+        "the restored database differs from the backup: table \"public\".\"things\" has the same number of rows, but other rows (in 1 of 1 key ranges)"
     );
     assert!(!is_there(&server, "copy").await);
 }
