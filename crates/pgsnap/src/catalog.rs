@@ -26,9 +26,11 @@ pub(crate) struct Table {
     /// For a configuration table with foreign keys to or from others: how many of them come before it at most. Its
     /// keys exist when its rows are loaded.
     pub(crate) tied: Option<usize>,
-    /// Whether the rows are loaded through this partitioned root.
+    /// Whether the rows of its partitions are loaded through this partitioned table.
     pub(crate) with_partitions: bool,
-    /// The relations whose rows are read: the table itself, or the root's partitions.
+    /// The foreign server that holds the rows.
+    pub(crate) foreign_server: Option<String>,
+    /// The relations whose rows are read: the table itself, or its partitions.
     pub(crate) parts: Vec<Part>,
 }
 
@@ -57,7 +59,7 @@ pub(crate) struct Lockable {
 /// Rows of unlogged tables do not exist on a standby; `pg_dump` leaves them out there, too.
 ///
 /// Relations of the database that are dumped and are no members of an extension, or are its
-/// configuration tables. `row_security_active` is asked with `row_security = off` set. The privilege is null for a
+/// configuration tables; foreign tables of the servers `$1` alone. `row_security_active` is asked with `row_security = off` set. The privilege is null for a
 /// table that was dropped since the snapshot was taken: whoever locks it will find out.
 /// `details` are further columns to select.
 fn relations_query(details: &str) -> String {
@@ -75,7 +77,10 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relfilenode,
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
   LEFT JOIN config ON config.oid = c.oid
- WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+ WHERE (c.relkind IN ('r', 'p')
+        OR c.relkind = 'f' AND EXISTS (SELECT FROM pg_catalog.pg_foreign_table f JOIN pg_catalog.pg_foreign_server s ON s.oid = f.ftserver
+              WHERE f.ftrelid = c.oid AND s.srvname = ANY ($1::text[])))
+   AND c.relpersistence <> 't'
    AND (c.relpersistence = 'p' OR NOT pg_catalog.pg_is_in_recovery())
    AND (config.oid IS NOT NULL
         OR (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
@@ -99,36 +104,43 @@ const DETAILS: &str = ",
           WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid AND k.n <= i.indnkeyatts), '{}') AS key,
        COALESCE((SELECT pg_catalog.array_agg(k.confrelid) FROM pg_catalog.pg_constraint k
           WHERE k.conrelid = config.oid AND k.contype = 'f' AND k.confrelid <> k.conrelid), '{}') AS refers_to,
-       (SELECT r.oid FROM pg_catalog.pg_class r
-          WHERE c.relispartition AND r.oid = pg_catalog.pg_partition_root(c.oid)
-            AND EXISTS (SELECT FROM pg_catalog.pg_partition_ancestors(c.oid) AS a(relid)
-                  JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = a.relid
-                  JOIN pg_catalog.pg_opclass o ON o.oid = ANY (p.partclass::oid[])
-                 WHERE p.partstrat = 'h' AND o.opcname = 'enum_ops')) AS load_root";
+       (SELECT s.srvname FROM pg_catalog.pg_foreign_table f JOIN pg_catalog.pg_foreign_server s ON s.oid = f.ftserver
+          WHERE f.ftrelid = c.oid) AS foreign_server,
+       (SELECT a.relid::oid FROM pg_catalog.pg_partition_ancestors(c.oid) WITH ORDINALITY AS a(relid, height)
+          JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = a.relid
+          JOIN pg_catalog.pg_opclass o ON o.oid = ANY (p.partclass::oid[])
+         WHERE c.relispartition AND p.partstrat = 'h' AND o.opcname = 'enum_ops'
+         ORDER BY a.height DESC LIMIT 1) AS load_root";
 
-/// What must be locked.
+/// What must be locked. Foreign tables cannot be.
 ///
 /// # Errors
 /// [`Error::RowSecurity`] and [`Error::NotReadable`] name every table concerned at once.
 pub(crate) async fn lockable(session: &Session) -> Result<Vec<Lockable>> {
-    locks(&relations(session, "").await?)
+    locks(&relations(session, "", &[]).await?)
 }
 
-/// What is read, and how large it is. Relations must be locked, or they may be gone.
+/// What is read, foreign tables of these servers included, and how large it is. Relations must be locked, or they may
+/// be gone.
 ///
 /// # Errors
 /// As [`lockable`].
-pub(crate) async fn tables(session: &Session) -> Result<Vec<Table>> {
-    let rows = relations(session, DETAILS).await?;
+pub(crate) async fn tables(session: &Session, foreign_servers: &[String]) -> Result<Vec<Table>> {
+    let rows = relations(session, DETAILS, foreign_servers).await?;
     locks(&rows)?;
     let mut tables = tables_of(&rows)?;
     measure(session, &mut tables).await?;
     Ok(tables)
 }
 
-async fn relations(session: &Session, details: &str) -> Result<Vec<Row>> {
+async fn relations(
+    session: &Session,
+    details: &str,
+    foreign_servers: &[String],
+) -> Result<Vec<Row>> {
+    let query = relations_query(details);
     session
-        .rows("reading the list of tables", &relations_query(details), &[])
+        .rows("reading the list of tables", &query, &[&foreign_servers])
         .await
 }
 
@@ -213,7 +225,7 @@ fn tables_of(rows: &[Row]) -> Result<Vec<Table>> {
             heap: row.get("heap"),
         })
     };
-    let is_leaf = |row: &Row| row.get::<_, &str>("relkind") == "r";
+    let is_leaf = |row: &Row| row.get::<_, &str>("relkind") != "p";
     let load_root = |row: &Row| row.get::<_, Option<u32>>("load_root");
     let mut through: HashMap<u32, Vec<Part>> = HashMap::new();
     for leaf in rows.iter().filter(|row| is_leaf(row)) {
@@ -232,7 +244,7 @@ fn tables_of(rows: &[Row]) -> Result<Vec<Table>> {
         let parts = match (is_leaf, load_root(row), through.remove(&row.get("oid"))) {
             (true, None, _) => vec![part_of(row)?],
             (false, _, Some(parts)) => parts,
-            // A partition loaded through its root, or a root whose partitions speak for themselves.
+            // A partition loaded through another table, or a partitioned table whose partitions speak for themselves.
             _ => continue,
         };
         let types: Vec<String> = text(row, "types", "the name of a type")?;
@@ -249,6 +261,7 @@ fn tables_of(rows: &[Row]) -> Result<Vec<Table>> {
                 .filter(|condition| !condition.trim().is_empty()),
             tied: tied(&refers_to, row.get("oid")),
             with_partitions: !is_leaf,
+            foreign_server: text(row, "foreign_server", "the name of a foreign server")?,
             parts,
         });
     }
@@ -297,6 +310,10 @@ impl Table {
             (None, Some(filter)) => {
                 format!("COPY (SELECT {columns} FROM ONLY {name} {filter}) TO STDOUT")
             }
+            // The server copies no foreign table directly.
+            (None, None) if self.foreign_server.is_some() => {
+                format!("COPY (SELECT {columns} FROM ONLY {name}) TO STDOUT")
+            }
             (None, None) if columns.is_empty() => format!("COPY {name} TO STDOUT"),
             (None, None) => format!("COPY {name} ({columns}) TO STDOUT"),
         }
@@ -304,7 +321,11 @@ impl Table {
 
     /// The statement that counts what [`Table::copy_out`] reads.
     pub(crate) fn count(&self) -> String {
-        count_statement(&self.name, self.with_partitions, self.filter.as_deref())
+        let counts = self.parts.iter().map(|part| {
+            let count = count_statement(&part.name, false, self.filter.as_deref());
+            format!("({count})")
+        });
+        format!("SELECT {}", counts.collect::<Vec<_>>().join(" + "))
     }
 }
 

@@ -42,6 +42,10 @@ pub struct TableCensus {
     /// The condition (`WHERE …`) under which an extension's configuration table is dumped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
+    /// For a foreign table: the server that holds its rows. They are not of the snapshot, but of the moment in which the
+    /// server was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign_server: Option<String>,
 }
 
 /// The state of a sequence.

@@ -138,6 +138,12 @@ pub enum Note {
         /// What.
         what: String,
     },
+    /// Rows were loaded through a partitioned table, because the server judges the bounds of its partitions in another way
+    /// than the source did. All rows are there, but not in the partitions they came from.
+    Rerouted {
+        /// The partitioned table, which was compared as a whole.
+        table: TableName,
+    },
     /// The server refused something to this role that nothing depends on.
     Refused {
         /// What, without values.
@@ -181,7 +187,7 @@ impl Comparison {
 pub fn compare(a: &Census, b: &Census) -> Comparison {
     let content = a.content && b.content;
     let mut differences = compare_tables(a, b, content);
-    let mut notes = Vec::new();
+    let mut notes = take_foreign(a, b, &mut differences);
     compare_sequences(a, b, &mut differences);
     if content && a.large_objects != b.large_objects
         || a.large_objects.count != b.large_objects.count
@@ -210,7 +216,44 @@ pub fn compare(a: &Census, b: &Census) -> Comparison {
     }
 }
 
+/// Takes out what was counted on one side only because nobody asked the foreign server on the other, and says so.
+fn take_foreign(a: &Census, b: &Census, differences: &mut Vec<Difference>) -> Vec<Note> {
+    let mut notes = Vec::new();
+    differences.retain(|difference| {
+        let Difference::TableMissing {
+            table, missing_in, ..
+        } = difference
+        else {
+            return true;
+        };
+        let holder = if *missing_in == Side::A { b } else { a };
+        let server = holder
+            .table(table)
+            .and_then(|table| table.foreign_server.as_ref());
+        notes.extend(server.map(|server| Note::NotCompared {
+            what: format!(
+                "rows of foreign table {table} of server {server}, of which {missing_in} has no count"
+            ),
+        }));
+        server.is_none()
+    });
+    notes
+}
+
 impl Comparison {
+    /// Makes sure that the foreign tables of a backup were counted in what was restored of it.
+    pub(crate) fn require_foreign(&mut self, expected: &Census, found: &Census) {
+        let all = expected.tables.iter();
+        let missing = all
+            .filter(|table| table.foreign_server.is_some() && found.table(&table.name).is_none());
+        self.differences
+            .extend(missing.map(|table| Difference::TableMissing {
+                table: table.name.clone(),
+                missing_in: Side::B,
+                rows: table.rows,
+            }));
+    }
+
     /// Judges a restore of `a` as `b`: what no restore can keep becomes a note. `pg_dump` pins no version
     /// of an extension, a new database always has `plpgsql`, and some expressions print
     /// differently once they were parsed again. A missing object stays a difference.
@@ -514,6 +557,11 @@ impl fmt::Display for Note {
             }
             Self::CountsOnly => f.write_str("only counts were compared, not contents"),
             Self::NotCompared { what } => write!(f, "not compared: {what}"),
+            Self::Rerouted { table } => write!(
+                f,
+                "the server judges the bounds of the partitions of {table} in another way than the source, so rows were loaded \
+                 through it and may be in other partitions than before; it was compared as a whole"
+            ),
             Self::Refused { statement, reason } => {
                 write!(f, "the server refused `{statement}`: {reason}")
             }
@@ -560,6 +608,7 @@ mod tests {
             buckets: Buckets::default(),
             with_partitions: false,
             filter: None,
+            foreign_server: None,
         }
     }
 

@@ -17,14 +17,14 @@ use serde::Serialize;
 use crate::catalog;
 use crate::census::Census;
 use crate::database::Database;
-use crate::ddl::Ddl;
+use crate::definitions::{self, Scope};
 use crate::dump::{default_jobs, provenance};
-use crate::error::Result;
-use crate::manifest::Source;
+use crate::error::{Error, Result};
+use crate::manifest::{Manifest, Source};
 use crate::progress::{Phase, Progress, Work};
 use crate::restore::{
-    Building, Loaded, PlainTables, RestoreOptions, RestorePlan, Restored, Schedule, Selection,
-    Target, post_data, run_statements,
+    Building, Loaded, Method, PlainTables, RestoreOptions, RestorePlan, Restored, Schedule,
+    Selection, Target, Tree, post_data, run_statements,
 };
 use crate::scan;
 use crate::snapshot::Snapshot;
@@ -133,7 +133,8 @@ pub async fn plan_copy(
 
 /// Copies a database as database `target.name()`, on another server or the same.
 ///
-/// All rows are of one snapshot of the source. They go into a new database `NAME__restoring_ID`, which is
+/// All rows are of one snapshot of the source. Those of foreign tables stay where they are: their definitions are copied, and
+/// nobody is asked for their rows. They go into a new database `NAME__restoring_ID`, which is
 /// compared row by row with what the source sent and then renamed in one transaction; a
 /// database that was there before is kept as `NAME__before_ID`. Until that moment the old database
 /// is not touched. The source is locked against changes of its tables, not of their rows, until
@@ -160,16 +161,22 @@ pub async fn copy(
     plan.target.require_clear()?;
     let (tool, manifest) = origin.leave();
     let selection = Selection::of_everything(&manifest, &at_target);
-    let mut building = Building::begin(
-        &server,
-        &plan.target,
-        &manifest,
-        &selection,
-        &at_target,
-        progress,
-    )
-    .await?;
-    let (taken_at, mut loaded) = match stream(source, &tool, options, &mut building).await {
+    let begin = async || {
+        let plan = &plan.target;
+        Building::begin(&server, plan, &manifest, &selection, &at_target, progress).await
+    };
+    let mut building = begin().await?;
+    let mut streamed = stream(source, &tool, options, &mut building, None).await;
+    if let (Err(Error::PartitionBound { .. }), Method::Swap) = (&streamed, plan.target.method) {
+        progress.note(
+            "the target judges the bounds of partitions in another way than the source: once more from the beginning, with \
+             partitions loaded through their roots",
+        );
+        building.drop_database().await?;
+        building = begin().await?;
+        streamed = stream(source, &tool, options, &mut building, Some(&manifest)).await;
+    }
+    let (taken_at, mut loaded) = match streamed {
         Ok(streamed) => streamed,
         Err(error) => return Err(building.abandon(error).await),
     };
@@ -183,24 +190,29 @@ pub async fn copy(
 }
 
 /// Moves everything up to what comes after the rows, and lets go of the source. Returns the time of the
-/// snapshot with it.
+/// snapshot with it. With a manifest, the partitions in it are loaded through their roots.
 async fn stream(
     source: &Database,
     tool: &PgDump,
     options: &CopyOptions,
     building: &mut Building<'_>,
+    partitions: Option<&Manifest>,
 ) -> Result<(String, Loaded)> {
     let progress = building.progress;
     progress.begin(Phase::Snapshot, Work::default());
     let snapshot = Snapshot::take(source, "copy", options.lock_timeout).await?;
     progress.begin(Phase::Schema, Work::default());
-    let ddl = Ddl::read(source, tool, &snapshot, options.lock_timeout).await?;
+    let ddl = definitions::read_ddl(source, tool, &snapshot, options.lock_timeout).await?;
     let session = building.session().await?;
     let pre_data = building.selection.edits.statements(&ddl.pre_data)?;
     building.run_schema(&session, &pre_data).await?;
     building.lap("schema");
 
-    let tables = snapshot.tables().await?;
+    let rerouted = match partitions {
+        Some(manifest) => Tree::all(&session, manifest).await?,
+        None => Vec::new(),
+    };
+    let tables = snapshot.tables(&[]).await?;
     let post_data = building.selection.edits.statements(&ddl.post_data)?;
     let plain = PlainTables::of_catalog(&tables, &pre_data);
     let mut steps = post_data::plan(post_data, &plain, building.options);
@@ -210,11 +222,20 @@ async fn stream(
     let target = &building.database;
     let mut indexes = IndexBuilds::begin(target, &schedule, options.jobs, progress);
     progress.begin(Phase::Copy, scan::expected(&tables));
-    let rows = rows::copy(&snapshot, tables, target, &schedule, options.jobs, progress);
+    let rows = rows::copy(
+        &snapshot,
+        tables,
+        target,
+        &rerouted,
+        &schedule,
+        options.jobs,
+        progress,
+    );
     let tables = tokio::select! {
-        rows = rows => rows?,
-        error = indexes.failure() => return Err(error),
+        rows = rows => rows,
+        error = indexes.failure() => Err(error),
     };
+    let tables = definitions::unchanged(tables, &snapshot, source, Scope::Rows).await?;
     let large_objects = large_objects::copy(&snapshot.leader, tool, &session).await?;
     let sequences = catalog::sequences(&snapshot.leader).await?;
     run_statements(
@@ -244,6 +265,7 @@ async fn stream(
         steps,
         source,
         expected,
+        rerouted,
     };
     Ok((taken_at, loaded))
 }

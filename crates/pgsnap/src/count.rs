@@ -11,6 +11,7 @@ use crate::ddl::Ddl;
 use crate::digest::{Buckets, Digest};
 use crate::dump::default_jobs;
 use crate::error::{Error, Result};
+use crate::foreign_data;
 use crate::large_object::{self, NoPieces};
 use crate::name::TableName;
 use crate::progress::{Phase, Progress, Work};
@@ -29,6 +30,9 @@ pub struct CensusOptions {
     pub content: bool,
     /// Fingerprint the schema with `pg_dump`. Default: yes.
     pub schema: bool,
+    /// Count the rows of foreign tables of these foreign servers, too, by their exact names. Default: none, nobody else is
+    /// asked.
+    pub foreign_data: Vec<String>,
     /// Only these tables, or all.
     pub tables: Option<Vec<TableName>>,
     /// Read columns in the order this census has them, where a table has the same columns in another
@@ -46,6 +50,7 @@ impl Default for CensusOptions {
             jobs: default_jobs(),
             content: true,
             schema: true,
+            foreign_data: Vec::new(),
             tables: None,
             columns_like: None,
             lock_timeout: Duration::from_secs(30),
@@ -66,8 +71,9 @@ pub async fn census(
     progress.begin(Phase::Snapshot, Work::default());
     let snapshot = Snapshot::take(database, "census", options.lock_timeout).await?;
     standby::note_what_is_missing(&snapshot, progress).await?;
+    foreign_data::require_servers(&snapshot.leader, &options.foreign_data).await?;
     let rows = async {
-        let mut tables = snapshot.tables().await?;
+        let mut tables = snapshot.tables(&options.foreign_data).await?;
         if let Some(wanted) = &options.tables {
             select(&mut tables, wanted, database)?;
         }
@@ -161,10 +167,16 @@ async fn counts(
 ) -> Result<Vec<TableCensus>> {
     let mut counted = Vec::new();
     for table in tables {
+        if table.foreign_server.is_some() {
+            snapshot.leader.read_foreign_tables().await?;
+        }
         let row = snapshot
             .leader
             .row(&format!("counting {}", table.name), &table.count(), &[])
             .await?;
+        if table.foreign_server.is_some() {
+            snapshot.leader.read_tables_only().await?;
+        }
         let rows = u64::try_from(row.get::<_, i64>(0)).unwrap_or(0);
         progress.advance(Work { bytes: 0, rows });
         counted.push(TableCensus {
@@ -177,6 +189,7 @@ async fn counts(
             buckets: Buckets::default(),
             with_partitions: table.with_partitions,
             filter: table.filter.clone(),
+            foreign_server: table.foreign_server.clone(),
         });
     }
     Ok(counted)

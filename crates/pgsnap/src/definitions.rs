@@ -8,11 +8,15 @@
 //! afterwards.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::catalog::text;
 use crate::database::Database;
-use crate::error::Result;
+use crate::ddl::Ddl;
+use crate::error::{Error, Result};
 use crate::session::Session;
+use crate::snapshot::Snapshot;
+use crate::tools::PgDump;
 
 /// Labels and attributes: what the text of a row is made of.
 const ROW_TEXT: &str = "
@@ -44,6 +48,18 @@ UNION ALL
 SELECT 'statistics object ' || s.stxname, 'pg_statistic_ext', s.oid::bigint, 0, s.xmin::text
   FROM pg_catalog.pg_statistic_ext s JOIN ours ON ours.oid = s.stxnamespace";
 
+/// Where the rows of foreign tables come from, and in which columns. Nothing locks foreign tables.
+const FOREIGN: &str = "
+UNION ALL
+SELECT 'foreign server ' || s.srvname, 'pg_foreign_server', s.oid::bigint, 0, s.xmin::text FROM pg_catalog.pg_foreign_server s
+UNION ALL
+SELECT 'foreign table ' || c.relname, 'pg_foreign_table', c.oid::bigint, 0, f.xmin::text
+  FROM pg_catalog.pg_foreign_table f JOIN pg_catalog.pg_class c ON c.oid = f.ftrelid JOIN ours ON ours.oid = c.relnamespace
+UNION ALL
+SELECT 'foreign table ' || c.relname, 'pg_attribute', a.attrelid::bigint, a.attnum::int, a.xmin::text
+  FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN ours ON ours.oid = c.relnamespace
+ WHERE c.relkind = 'f' AND a.attnum > 0";
+
 const OURS: &str = "
 WITH ours AS (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema')";
 
@@ -54,19 +70,50 @@ pub(crate) enum Scope {
     Schema,
     /// What the text of rows depends on.
     Rows,
+    /// The same, where rows of foreign tables are among them.
+    ForeignRows,
+}
+
+/// Asks for the DDL, and whether it is that of the snapshot.
+///
+/// # Errors
+/// [`Error::ChangedMeanwhile`], and whatever `pg_dump` says.
+pub(crate) async fn read_ddl(
+    source: &Database,
+    tool: &PgDump,
+    snapshot: &Snapshot,
+    lock_timeout: Duration,
+) -> Result<Ddl> {
+    let ddl = Ddl::read(source, tool, snapshot, lock_timeout).await;
+    unchanged(ddl, snapshot, source, Scope::Schema).await
+}
+
+/// What was made of definitions, if none of them has been changed or dropped since the snapshot.
+///
+/// # Errors
+/// [`Error::ChangedMeanwhile`] names the definition, whatever else went wrong: a label that is gone makes a target
+/// refuse rows, and a view that is gone makes `pg_dump` fail. The change is the news then.
+pub(crate) async fn unchanged<T>(
+    made: Result<T>,
+    snapshot: &Snapshot,
+    source: &Database,
+    scope: Scope,
+) -> Result<T> {
+    match changed(&snapshot.leader, source, scope).await {
+        Ok(Some(what)) => Err(Error::ChangedMeanwhile { what }),
+        Ok(None) => made,
+        Err(error) => made.and(Err(error)),
+    }
 }
 
 /// Looks for a definition of the leader's snapshot that has been changed or dropped since, and names it.
 ///
 /// What was added is not part of the snapshot and does no harm.
-pub(crate) async fn changed(
-    leader: &Session,
-    database: &Database,
-    scope: Scope,
-) -> Result<Option<String>> {
+async fn changed(leader: &Session, database: &Database, scope: Scope) -> Result<Option<String>> {
     let query = match scope {
         Scope::Schema => format!("{OURS}{ROW_TEXT}{PRINTED}"),
         Scope::Rows => format!("{OURS}{ROW_TEXT}"),
+        Scope::ForeignRows => format!("{OURS}{ROW_TEXT}{FOREIGN}"),
     };
     let before = read(leader, &query).await?;
     if before.is_empty() {

@@ -21,6 +21,7 @@ use crate::definitions::{self, Scope};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::facts::{self, Facts};
+use crate::foreign_data::{self, ForeignTable};
 use crate::globals;
 use crate::gzip::MemberCompressor;
 use crate::large_object::{self, DEFINITIONS_MOVED, PieceSink};
@@ -47,6 +48,9 @@ pub struct DumpOptions {
     pub lock_timeout: Duration,
     /// Keep what the passwords of the roles are checked against in the manifest, which takes a superuser. Default: no.
     pub role_passwords: bool,
+    /// Dump the rows of foreign tables of these foreign servers, too: exact names, no patterns. They are of the moment in
+    /// which each server was asked, not of the snapshot. Default: none, as by `pg_dump`; the definitions are dumped anyway.
+    pub foreign_data: Vec<String>,
     /// Directories to look for `pg_dump` in, before the usual places.
     pub bin_directories: Vec<PathBuf>,
 }
@@ -59,6 +63,7 @@ impl Default for DumpOptions {
             level: 4,
             lock_timeout: Duration::from_secs(30),
             role_passwords: false,
+            foreign_data: Vec::new(),
             bin_directories: Vec::new(),
         }
     }
@@ -130,6 +135,11 @@ async fn dump_members(
 ) -> Result<Manifest> {
     progress.begin(Phase::Snapshot, Work::default());
     let snapshot = Snapshot::take(source, "dump", options.lock_timeout).await?;
+    foreign_data::require_servers(&snapshot.leader, &options.foreign_data).await?;
+    foreign_data::require_no_rerouting(&snapshot.leader).await?;
+    if !options.foreign_data.is_empty() {
+        progress.note("rows of foreign tables are of the moment in which their server is asked, not of the snapshot");
+    }
     standby::note_what_is_missing(&snapshot, progress).await?;
     let facts = snapshot.facts.clone();
     let tool = PgDump::find(facts.server_major(), &options.bin_directories).await?;
@@ -137,16 +147,22 @@ async fn dump_members(
     // pg_dump takes the longest where there are many tables, so nothing that it need not wait for comes before it.
     let definitions = async {
         let (ddl, provenance) = tokio::try_join!(
-            read_ddl(source, &tool, &snapshot, options),
+            definitions::read_ddl(source, &tool, &snapshot, options.lock_timeout),
             provenance(&snapshot.leader, facts.clone(), &tool)
         )?;
-        send_opening(opening, &facts, &ddl).await?;
+        let foreign = foreign_data::tables(&snapshot.leader, &options.foreign_data).await?;
+        send_opening(opening, &facts, &ddl, &foreign).await?;
         let schema = ddl.fingerprint(&tool, facts.server_major());
         Ok((ddl.post_data, schema, provenance))
     };
     let rows = read_rows(&snapshot, members, options, progress);
-    let ((post_data, schema, mut provenance), tables) = tokio::try_join!(definitions, rows)?;
-    require_unchanged(&snapshot, source, Scope::Rows).await?;
+    let read = tokio::try_join!(definitions, rows)?;
+    let scope = match options.foreign_data[..] {
+        [] => Scope::Rows,
+        _ => Scope::ForeignRows,
+    };
+    let read = definitions::unchanged(Ok(read), &snapshot, source, scope).await?;
+    let ((post_data, schema, mut provenance), tables) = read;
 
     let (large_objects, privileges) =
         dump_large_objects(&snapshot, &tool, members, options).await?;
@@ -186,39 +202,18 @@ async fn dump_members(
     Ok(manifest)
 }
 
-/// Asks for the DDL, and whether it is that of the snapshot.
-async fn read_ddl(
-    source: &Database,
-    tool: &PgDump,
-    snapshot: &Snapshot,
-    options: &DumpOptions,
-) -> Result<Ddl> {
-    let ddl = Ddl::read(source, tool, snapshot, options.lock_timeout).await;
-    // A definition that is gone makes pg_dump fail: the change is the news, if there is one.
-    let unchanged = require_unchanged(snapshot, source, Scope::Schema).await;
-    match (ddl, unchanged) {
-        (_, Err(changed @ Error::ChangedMeanwhile { .. })) => Err(changed),
-        (ddl, unchanged) => ddl.and_then(|ddl| unchanged.map(|()| ddl)),
-    }
-}
-
-async fn require_unchanged(snapshot: &Snapshot, source: &Database, scope: Scope) -> Result<()> {
-    match definitions::changed(&snapshot.leader, source, scope).await? {
-        Some(what) => Err(Error::ChangedMeanwhile { what }),
-        None => Ok(()),
-    }
-}
-
 /// What stands before the rows.
 async fn send_opening(
     opening: oneshot::Sender<Vec<Packed>>,
     facts: &Facts,
     ddl: &Ddl,
+    foreign: &[ForeignTable],
 ) -> Result<()> {
     let prologue = Packed::text(MemberKind::Prologue, script::prologue(facts)).await?;
     let pre_data = Packed::text(MemberKind::PreData, ddl.pre_data.clone()).await?;
+    let check = Packed::text(MemberKind::Check, script::foreign_check(foreign)).await?;
     opening
-        .send(prologue.into_iter().chain(pre_data).collect())
+        .send(prologue.into_iter().chain(pre_data).chain(check).collect())
         .map_err(|_| members::writer_gone())
 }
 
@@ -228,7 +223,7 @@ async fn read_rows(
     options: &DumpOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<Vec<TableCensus>> {
-    let tables = snapshot.tables().await?;
+    let tables = snapshot.tables(&options.foreign_data).await?;
     progress.begin(Phase::Dump, scan::expected(&tables));
     let heads: Arc<Vec<String>> = Arc::new(
         tables

@@ -4,7 +4,10 @@
 use std::io;
 use std::path::PathBuf;
 
+use tokio_postgres::error::SqlState;
+
 use crate::compare::Difference;
+use crate::name::TableName;
 use crate::tls::TlsFailure;
 
 /// A result of this crate.
@@ -242,6 +245,31 @@ pub enum Error {
         /// The name as given.
         name: String,
     },
+    /// A foreign server was named that is not there, or of which an archive holds no rows.
+    #[error("no foreign server {name} in {place}")]
+    NoSuchForeignServer {
+        /// The name as given.
+        name: String,
+        /// Where it was looked for.
+        place: String,
+    },
+    /// A restore would send rows of the database to a foreign server that never had them.
+    #[error(
+        "a restore would send rows to foreign servers: {} below a table partitioned by the hash of an enum",
+        tables.join(", ")
+    )]
+    ForeignPartition {
+        /// The foreign tables that are partitions of such a table.
+        tables: Vec<String>,
+    },
+    /// This server finds that rows belong to another partition than the one they come from.
+    #[error("rows of partition {partition} do not fit its bound, as this server judges it{}", not_rerouted(.obstacle))]
+    PartitionBound {
+        /// The partition they come from.
+        partition: String,
+        /// Why they could not be loaded through the partitioned table instead, where that was considered.
+        obstacle: Option<String>,
+    },
     /// The target cannot take the restore. All reasons are given at once.
     #[error("the target is not ready: {}", problems.join("; "))]
     Preflight {
@@ -315,10 +343,13 @@ impl Error {
             | Self::Certificate { .. }
             | Self::Exposed { .. }
             | Self::NoSuchTable { .. }
-            | Self::NoSuchSchema { .. } => ErrorClass::Usage,
+            | Self::NoSuchSchema { .. }
+            | Self::NoSuchForeignServer { .. } => ErrorClass::Usage,
             Self::Damaged { .. }
             | Self::NotAnArchive { .. }
             | Self::RowSecurity { .. }
+            | Self::ForeignPartition { .. }
+            | Self::PartitionBound { .. }
             | Self::RestoreDiffers { .. }
             | Self::RowsNotTaken { .. }
             | Self::ForeignDump { .. } => ErrorClass::No,
@@ -385,6 +416,18 @@ impl Error {
             Self::RowSecurity { .. } => Some(
                 "dump as a superuser or as a role with BYPASSRLS; a dump without the hidden rows is refused".into(),
             ),
+            Self::ForeignPartition { .. } => Some(
+                "the hash of an enum is another one after a restore, so its rows are loaded through the partitioned table, which \
+                 may pick a foreign partition: detach the foreign tables (ALTER TABLE … DETACH PARTITION) first".into(),
+            ),
+            Self::PartitionBound { obstacle: None, .. } => Some(format!(
+                "{BOUND_JUDGED}: a restore of everything, or a copy, into a new database loads such rows through the partitioned \
+                 table; a restore of rows alone does not, and neither do they where a foreign table is among the partitions or \
+                 these have their columns in different orders"
+            )),
+            Self::PartitionBound { .. } => Some(format!(
+                "{BOUND_JUDGED}: restore into a server with the same C library or ICU, and collation versions, as the source"
+            )),
             Self::NotReadable { .. } => {
                 Some("grant SELECT on them to this role, or dump as the owner or a superuser".into())
             }
@@ -417,6 +460,20 @@ impl Error {
                 context: context.into(),
                 source: error,
             },
+        }
+    }
+
+    /// What the end of a COPY into `table` said.
+    pub(crate) fn loading(context: &str, table: &TableName, error: tokio_postgres::Error) -> Self {
+        // Violations of CHECK constraints, which have the same SQLSTATE, name the constraint.
+        match error.as_db_error() {
+            Some(db) if *db.code() == SqlState::CHECK_VIOLATION && db.constraint().is_none() => {
+                Self::PartitionBound {
+                    partition: table.to_string(),
+                    obstacle: None,
+                }
+            }
+            _ => Self::query(context, error),
         }
     }
 
@@ -484,6 +541,19 @@ fn server_message(context: &str, message: &str, detail: Option<&str>, code: &str
     format!("the server refused {context}: {message}{detail} [SQLSTATE {code}]")
 }
 
+/// Why a partition refuses rows that it held elsewhere.
+const BOUND_JUDGED: &str =
+    "its collation or hash function gives other results here than at the source";
+
+fn not_rerouted(obstacle: &Option<String>) -> String {
+    obstacle
+        .as_ref()
+        .map(|obstacle| {
+            format!(", and they cannot be loaded through the partitioned table: {obstacle}")
+        })
+        .unwrap_or_default()
+}
+
 fn in_place(left: &[String]) -> String {
     if left.is_empty() {
         "what it had made there was dropped again".to_owned()
@@ -537,6 +607,9 @@ fn message_hint(message: &str) -> Option<String> {
 /// PostgreSQL manual).
 fn sqlstate_hint(code: &str) -> Option<String> {
     let hint = match code {
+        "08001" => {
+            "a foreign server does not answer the database server; leave its rows out, or make it reachable"
+        }
         "28P01" | "28000" => {
             "check user and password (passfile, password_file or password_command)"
         }

@@ -105,6 +105,7 @@ mod dump;
 mod error;
 mod facts;
 mod foreign;
+mod foreign_data;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

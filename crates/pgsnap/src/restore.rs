@@ -2,12 +2,14 @@
 
 mod building;
 mod data_only;
+mod foreign_rows;
 mod in_place;
 mod load;
 mod plan;
 pub(crate) mod post_data;
 mod preflight;
 mod proof;
+mod rerouting;
 mod roles;
 mod schedule;
 mod schemas;
@@ -41,6 +43,7 @@ pub(crate) use building::{Building, Loaded, analyze, run_statements};
 pub(crate) use load::{SETTINGS as LOAD_SETTINGS, note_loaded, run_build};
 pub use plan::{Method, RestorePlan, TargetState};
 pub(crate) use post_data::{INDEX_SETTINGS, PlainTables};
+pub(crate) use rerouting::Tree;
 pub(crate) use roles::create_role;
 pub(crate) use schedule::{Schedule, Task};
 pub(crate) use selection::Selection;
@@ -72,6 +75,10 @@ pub struct RestoreOptions {
     /// Only what is in these schemas, and extensions; or everything. Large objects, publications and
     /// whatever else is in no schema stay out.
     pub schemas: Option<Vec<String>>,
+    /// Write the rows of foreign tables of these foreign servers, too, by their exact names, **into the servers that the
+    /// definitions of the backup name**: what is written there stays, even if the restore fails afterwards. Their tables must
+    /// be empty. Default: none; the definitions are restored, and nobody else is asked or written to.
+    pub foreign_data: Vec<String>,
     /// Schema, rows, or both. Default: both.
     pub extent: Extent,
     /// Restore into the database that is there, which must be empty. Without this that happens only where the role may
@@ -107,6 +114,7 @@ impl Default for RestoreOptions {
             jobs: default_jobs(),
             tables: None,
             schemas: None,
+            foreign_data: Vec::new(),
             extent: Extent::default(),
             into_existing: false,
             owners: true,
@@ -203,6 +211,10 @@ pub async fn restore(
         }
     };
     restored.cleaned.splice(0..0, cleaned);
+    let left_out = foreign_rows::left_out(archive.manifest(), &selection);
+    restored
+        .notes
+        .extend(left_out.map(|what| Note::NotCompared { what }));
     Ok(restored)
 }
 
@@ -227,14 +239,17 @@ async fn load_archive(archive: &Archive, building: &mut Building<'_>) -> Result<
     building.progress.begin(Phase::Schema, Work::default());
     building.run_schema(&session, &selection.pre_data).await?;
     building.lap("schema");
+    foreign_rows::require_empty(&session, manifest, selection).await?;
 
     let tables = PlainTables::of_census(&manifest.census.tables, &selection.pre_data);
     let mut steps = post_data::plan(selection.post_data.clone(), &tables, building.options);
+    let mut rerouted = Vec::new();
     if selection.has_rows() {
-        load::load(
+        let (foreign, members) = foreign_rows::split(manifest, load::wanted(manifest, selection));
+        rerouted = load::load(
             archive,
             &building.database,
-            load::wanted(manifest, selection.tables(manifest).as_deref()),
+            members,
             post_data::take_builds(&mut steps, &tables),
             building.options.jobs,
             building.progress,
@@ -246,11 +261,18 @@ async fn load_archive(archive: &Archive, building: &mut Building<'_>) -> Result<
         let sequences = manifest.census.sequences.iter();
         let sequences = sequences.filter(|sequence| selection.holds_sequence(sequence));
         run_statements(&session, sequences.map(setval).collect(), "the sequences").await?;
+        let order = data_only::Order {
+            archive,
+            selection,
+            progress: building.progress,
+        };
+        foreign_rows::load(&order, &building.database, foreign).await?;
     }
     building.lap("load");
     Ok(Loaded {
         source: manifest.source.clone(),
         expected: proof::expected(archive, selection),
+        rerouted,
         steps,
     })
 }

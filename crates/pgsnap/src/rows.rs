@@ -325,6 +325,7 @@ mod tests {
             buckets: Buckets::default(),
             with_partitions: false,
             filter: None,
+            foreign_server: None,
         }
     }
 

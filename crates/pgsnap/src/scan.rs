@@ -153,17 +153,24 @@ fn pieces(tables: &[Table]) -> Vec<(i64, Piece)> {
 }
 
 /// Puts small tables together, to lock them with one statement, and tables whose foreign keys exist when they are loaded
-/// into one group, referenced before referencing.
+/// into one group, referenced before referencing. Foreign tables are read first, before much work may be in vain, and by
+/// one session: wrappers keep one remote transaction for each, so that tables of one server are of one moment there.
 fn groups(tables: &[Table], pieces: Vec<(i64, Piece)>) -> VecDeque<Group> {
     const TABLES: usize = 64;
     const SMALL: i64 = 1 << 20;
-    let (mut tied, free): (Vec<_>, Vec<_>) = pieces
+    let (foreign, own): (Vec<_>, Vec<_>) = pieces
+        .into_iter()
+        .partition(|(_, piece)| tables[piece.table].foreign_server.is_some());
+    let (mut tied, free): (Vec<_>, Vec<_>) = own
         .into_iter()
         .partition(|(_, piece)| tables[piece.table].tied.is_some());
     tied.sort_by_key(|(_, piece)| tables[piece.table].tied);
     let (small, big): (Vec<_>, Vec<_>) = free.into_iter().partition(|(size, _)| *size <= SMALL);
     let without_size = |pieces: Vec<(i64, Piece)>| pieces.into_iter().map(|(_, piece)| piece);
     let mut groups: VecDeque<Group> = VecDeque::new();
+    if !foreign.is_empty() {
+        groups.push_back(without_size(foreign).collect());
+    }
     if !tied.is_empty() {
         groups.push_back(without_size(tied).collect());
     }
@@ -183,7 +190,10 @@ async fn work<S: RowSink>(session: Session, shared: Arc<Shared>, mut sink: S) ->
             .expect("no worker panics while it holds the queue")
             .pop_front();
         let Some(group) = group else { break };
-        if shared.lock_per_group {
+        let is_foreign = shared.tables[group[0].table].foreign_server.is_some();
+        if is_foreign {
+            session.read_foreign_tables().await?;
+        } else if shared.lock_per_group {
             let parts = group
                 .iter()
                 .map(|piece| &shared.tables[piece.table].parts[piece.part].name);
@@ -193,6 +203,9 @@ async fn work<S: RowSink>(session: Session, shared: Arc<Shared>, mut sink: S) ->
         }
         for piece in &group {
             read_piece(&session, &shared, piece, &mut sink).await?;
+        }
+        if is_foreign {
+            session.read_tables_only().await?;
         }
     }
     sink.finish().await?;
@@ -296,6 +309,7 @@ fn table_census(table: &Table, total: Total) -> TableCensus {
         buckets: total.buckets,
         with_partitions: table.with_partitions,
         filter: table.filter.clone(),
+        foreign_server: table.foreign_server.clone(),
     }
 }
 
@@ -329,6 +343,7 @@ mod tests {
             filter: None,
             tied: None,
             with_partitions: false,
+            foreign_server: None,
             parts: vec![Part {
                 oid: 1,
                 name,

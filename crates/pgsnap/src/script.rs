@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use crate::catalog::count_statement;
 use crate::census::TableCensus;
 use crate::facts::Facts;
+use crate::foreign_data::ForeignTable;
 use crate::name::quote_literal;
 
 /// Statements that set up a psql session, begin the transaction and protect both.
@@ -113,6 +114,32 @@ pub(crate) fn check_block(tables: &[TableCensus]) -> String {
         ));
     }
     sql
+}
+
+/// What stands before the rows where those of foreign tables are among them: psql cannot be told to leave them out, so it is
+/// kept from adding them to rows that are there.
+pub(crate) fn foreign_check(tables: &[ForeignTable]) -> String {
+    if tables.is_empty() {
+        return String::new();
+    }
+    let mut body = String::new();
+    for table in tables {
+        let (name, label, server) = (
+            table.name.quoted(),
+            quote_literal(&table.name.to_string()),
+            quote_literal(&table.server),
+        );
+        writeln!(body, "  IF EXISTS (SELECT FROM ONLY {name}) THEN\n    RAISE EXCEPTION 'pgsnap: foreign table % of server % holds rows already; the backup would be added to them', {label}, {server};\n  END IF;")
+            .expect("writing to a string cannot fail");
+    }
+    let tag = unused_tag(&body);
+    format!(
+        "
+-- ATTENTION: rows of foreign tables follow among the others. Restoring this file writes them into the foreign
+-- servers that the definitions above name, which may be live ones. Where a foreign table holds rows already,
+-- nothing is restored.
+DO ${tag}$\nBEGIN\n{body}END\n${tag}$;\n"
+    )
 }
 
 /// A dollar-quote tag that does not occur in the text.

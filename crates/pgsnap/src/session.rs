@@ -111,6 +111,13 @@ impl Session {
         self.execute("the session settings", SQL).await
     }
 
+    /// Lets a session that [reads tables only](Self::read_tables_only) read foreign tables as well, which somebody asked for.
+    pub(crate) async fn read_foreign_tables(&self) -> Result<()> {
+        const SQL: &str = "SELECT pg_catalog.set_config(name, 'view', false)
+            FROM pg_catalog.pg_settings WHERE name = 'restrict_nonsystem_relation_kind'";
+        self.execute("the session settings", SQL).await
+    }
+
     /// Runs one or more statements that return nothing of interest.
     pub(crate) async fn execute(&self, context: &str, sql: &str) -> Result<()> {
         self.connected

@@ -85,9 +85,9 @@ impl Snapshot {
         })
     }
 
-    /// What there is to read.
-    pub(crate) async fn tables(&self) -> Result<Vec<Table>> {
-        catalog::tables(&self.leader).await
+    /// What there is to read, foreign tables of these servers included.
+    pub(crate) async fn tables(&self, foreign_servers: &[String]) -> Result<Vec<Table>> {
+        catalog::tables(&self.leader, foreign_servers).await
     }
 
     /// A further session that sees exactly this snapshot. It locks without waiting: waiting behind

@@ -44,6 +44,9 @@ pub(crate) struct BackupArgs {
     /// Keep what the passwords of roles are checked against in the backup, which takes a superuser
     #[arg(long)]
     role_passwords: bool,
+    /// Back up the rows of this foreign server's tables, too, as of when it is asked: its exact name (can be repeated)
+    #[arg(long = "include-foreign-data", value_name = "SERVER")]
+    foreign_data: Vec<String>,
     #[command(flatten)]
     vault: VaultOptions,
     #[command(flatten)]
@@ -64,6 +67,7 @@ struct Order {
     identities: Identities,
     jobs: Option<u16>,
     role_passwords: bool,
+    foreign_data: Vec<String>,
 }
 
 /// The result as JSON shows it.
@@ -95,6 +99,7 @@ pub(crate) async fn run(context: &Context, args: BackupArgs) -> anyhow::Result<E
         identities: keys::identities(&settings, passphrase, &context.printer)?,
         jobs: args.jobs,
         role_passwords: args.role_passwords,
+        foreign_data: args.foreign_data,
         site,
     };
     warn_about_keys(context, &order, &settings);
@@ -153,6 +158,7 @@ async fn take(context: &Context, order: &Order) -> anyhow::Result<Taken> {
     let mut options = DumpOptions::default();
     options.jobs = order.jobs.map_or(options.jobs, usize::from);
     options.role_passwords = order.role_passwords;
+    options.foreign_data.clone_from(&order.foreign_data);
     let progress = context.progress();
     let (sealing, manifest) =
         pgsnap::dump(&order.site.database, sealing, &options, &progress).await?;

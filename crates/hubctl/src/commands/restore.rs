@@ -61,6 +61,14 @@ pub(crate) struct RestoreArgs {
     /// Load only rows, large objects and values of sequences, into empty tables that are there, in one transaction
     #[arg(long, conflicts_with_all = ["schema_only", "into_existing", "no_owner", "no_acl", "role_map", "create_roles", "no_tablespaces"])]
     data_only: bool,
+    /// Write the rows of this foreign server's tables, too, INTO THE SERVER THAT THE BACKUP'S DEFINITION NAMES, if they are empty
+    /// there (can be repeated) [default: leave them out]
+    #[arg(
+        long = "include-foreign-data",
+        value_name = "SERVER",
+        conflicts_with = "schema_only"
+    )]
+    foreign_data: Vec<String>,
     /// Restore into the database that is there and empty [default: only where the role may not create databases]
     #[arg(long, conflicts_with_all = ["tables", "schema_only"])]
     into_existing: bool,
@@ -168,6 +176,7 @@ pub(crate) async fn run(context: &Context, args: RestoreArgs) -> anyhow::Result<
 fn options(args: &RestoreArgs) -> anyhow::Result<RestoreOptions> {
     let mut options = RestoreOptions::default();
     options.jobs = args.jobs.map_or(options.jobs, usize::from);
+    options.foreign_data.clone_from(&args.foreign_data);
     options.schemas = (!args.schemas.is_empty()).then(|| args.schemas.clone());
     options.extent = match (args.schema_only, args.data_only) {
         (true, _) => Extent::SchemaOnly,
@@ -270,6 +279,11 @@ impl Job<'_> {
                     .as_ref()
                     .is_none_or(|schemas| schemas.contains(&table.name.schema))
         });
+        let foreign = &self.options.foreign_data;
+        let chosen = chosen.filter(|table| {
+            let server = table.foreign_server.as_ref();
+            server.is_none_or(|server| foreign.contains(server))
+        });
         let has_rows = self.options.extent != Extent::SchemaOnly;
         let (tables, rows) = chosen.fold((0, 0), |(tables, rows), table| {
             (tables + 1, rows + if has_rows { table.rows } else { 0 })
@@ -328,6 +342,7 @@ impl Job<'_> {
             || !options.privileges
             || !options.role_map.is_empty()
             || !options.tablespaces
+            || !options.foreign_data.is_empty()
             || options.into_existing;
         let (problem, remedy) = match (is_part, is_changed) {
             (true, _) => (
@@ -336,7 +351,7 @@ impl Job<'_> {
             ),
             (_, true) => (
                 "a plain dump can only be restored as it is, into a database of its own",
-                "leave --no-owner, --no-acl, --role-map, --no-tablespaces and --into-existing out",
+                "leave --no-owner, --no-acl, --role-map, --no-tablespaces, --include-foreign-data and --into-existing out",
             ),
             _ => return Ok(()),
         };

@@ -288,3 +288,59 @@ fn everything_works_without_a_configuration() {
     home.expect(0, &["diff", &copy, path, "--identity", "flag.txt"])
         .says("equal:");
 }
+
+/// A definition names a server and not a copy of it: nothing is written there unless that is asked for by name.
+#[test]
+fn foreign_rows_are_backed_up_and_written_back_only_on_request() {
+    let home = Home::new();
+    let far = format!("{}_far", home.database);
+    sql("postgres", &format!("CREATE DATABASE {far}"));
+    sql(
+        &far,
+        "CREATE TABLE readings AS SELECT generate_series(1, 3) AS id",
+    );
+    let available = "SELECT count(*) FROM pg_available_extensions WHERE name = 'postgres_fdw'";
+    if scalar("postgres", available).as_deref() != Some("1") {
+        eprintln!("NOT TESTED: this server comes without postgres_fdw");
+        return;
+    }
+    let far_server = database_of(&far);
+    let options = format!(
+        "host '{}', port '{}', dbname '{far}'",
+        far_server.host(),
+        far_server.port()
+    );
+    sql(
+        &home.database,
+        &format!(
+            "CREATE EXTENSION postgres_fdw; CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS ({options});
+             CREATE USER MAPPING FOR CURRENT_USER SERVER far OPTIONS (user 'postgres'); CREATE FOREIGN TABLE readings (id int) SERVER far"
+        ),
+    );
+    let name = format!("{}_copy", home.database);
+    let restore = ["restore", "--to", "workstation", "--database", &name];
+    let named = ["--include-foreign-data", "far"];
+
+    home.backup();
+    home.expect(2, &[&restore[..], &named].concat())
+        .says("no foreign server far in this archive");
+    home.expect(2, &["backup", "--include-foreign-data", "nowhere"])
+        .says("no foreign server nowhere in this database");
+    home.expect(0, &["backup", "--include-foreign-data", "far"])
+        .says("not of the snapshot");
+    home.expect(0, &restore).says(
+        "left out unless their server is named: server far: \"public\".\"readings\" (3 rows)",
+    );
+    home.expect(0, &["diff", "latest", "workstation"])
+        .says("rows of foreign table");
+    home.expect(1, &[&restore[..], &named, &["--execute"]].concat())
+        .says("rows are already in the foreign table(s) \"public\".\"readings\" of server far");
+    sql(&far, "TRUNCATE readings");
+    home.expect(0, &[&restore[..], &["--execute"]].concat())
+        .says("left out unless");
+    let rows = |database: &str| scalar(database, "SELECT count(*) FROM readings").unwrap();
+    assert_eq!(rows(&far), "0");
+    home.expect(0, &[&restore[..], &named, &["--execute"]].concat())
+        .says("rows were written into foreign servers");
+    assert_eq!((rows(&far), rows(&name)), ("3".to_owned(), "3".to_owned()));
+}

@@ -8,6 +8,7 @@ use crate::digest::{Buckets, Digest};
 use crate::dump::provenance;
 use crate::error::Result;
 use crate::facts::Facts;
+use crate::foreign_data;
 use crate::manifest::{FORMAT, Manifest};
 use crate::random::random_digits;
 use crate::restore::{RestoreOptions, Selection, Target};
@@ -32,7 +33,8 @@ impl Origin {
         session.execute("the session settings", &limit).await?;
         let facts = Facts::read(&session).await?;
         let tool = PgDump::find(facts.server_major(), &options.bin_directories).await?;
-        let tables = catalog::tables(&session).await?;
+        foreign_data::require_no_rerouting(&session).await?;
+        let tables = catalog::tables(&session, &[]).await?;
         let manifest = Manifest {
             format: FORMAT.to_owned(),
             writer: concat!("pgsnap ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -116,5 +118,6 @@ fn estimate(table: &Table) -> TableCensus {
         buckets: Buckets::default(),
         with_partitions: table.with_partitions,
         filter: table.filter.clone(),
+        foreign_server: table.foreign_server.clone(),
     }
 }

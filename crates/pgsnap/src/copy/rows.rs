@@ -12,25 +12,33 @@ use crate::catalog::Table;
 use crate::census::TableCensus;
 use crate::database::Database;
 use crate::error::{Error, Result};
+use crate::name::TableName;
 use crate::progress::Progress;
-use crate::restore::{LOAD_SETTINGS, Schedule, note_loaded};
+use crate::restore::{LOAD_SETTINGS, Schedule, Tree, note_loaded};
 use crate::scan::{RowSink, scan};
 use crate::session::Session;
 use crate::snapshot::Snapshot;
 
 /// Copies all rows with `jobs` sessions on either side; counts and digests them. Tells the schedule which tables are
-/// whole.
+/// whole. Partitions of the trees are loaded through their roots.
 pub(crate) async fn copy(
     snapshot: &Snapshot,
     tables: Vec<Table>,
     target: &Database,
+    rerouted: &[Tree],
     schedule: &Arc<Schedule>,
     jobs: usize,
     progress: &Arc<dyn Progress>,
 ) -> Result<Vec<TableCensus>> {
     let shared: Arc<[Table]> = tables.as_slice().into();
+    let root = |table: &Table| {
+        let tree = rerouted.iter().find(|tree| tree.holds(&table.name));
+        tree.map_or(&table.name, |tree| &tree.root).clone()
+    };
+    let into: Arc<[TableName]> = tables.iter().map(root).collect();
     let writer = || Writer {
         tables: Arc::clone(&shared),
+        into: Arc::clone(&into),
         target: target.clone(),
         schedule: Arc::clone(schedule),
         progress: Arc::clone(progress),
@@ -46,6 +54,8 @@ pub(crate) async fn copy(
 /// queue is bounded, so a slow target slows the reading.
 struct Writer {
     tables: Arc<[Table]>,
+    /// Where the rows of each table go.
+    into: Arc<[TableName]>,
     target: Database,
     schedule: Arc<Schedule>,
     progress: Arc<dyn Progress>,
@@ -76,8 +86,9 @@ impl Writer {
                 session
             }
         };
-        let Table { name, columns, .. } = &self.tables[table];
-        let statement = copy_in_statement(name, columns.iter().map(|column| column.name.as_str()));
+        let columns = self.tables[table].columns.iter();
+        let columns = columns.map(|column| column.name.as_str());
+        let statement = copy_in_statement(&self.into[table], columns);
         let sink = session.copy_in(&self.context(table), &statement).await?;
         self.session = Some(session);
         Ok(Copying {
@@ -92,12 +103,18 @@ impl Writer {
         let Some(mut copying) = self.copying.take() else {
             return Ok(());
         };
-        let taken = copying
-            .sink
-            .as_mut()
-            .finish()
-            .await
-            .map_err(|error| Error::query(self.context(table), error))?;
+        let taken = copying.sink.as_mut().finish().await.map_err(|error| {
+            let name = &self.tables[table].name;
+            match Error::loading(&self.context(table), name, error) {
+                Error::PartitionBound { partition, .. } if self.into[table] != *name => {
+                    Error::PartitionBound {
+                        partition,
+                        obstacle: Some("no partition takes all of them".to_owned()),
+                    }
+                }
+                error => error,
+            }
+        })?;
         // Rows diverted by a trigger or rule would not be counted; there are none at this stage.
         if taken != copying.rows {
             return Err(Error::RowsNotTaken {

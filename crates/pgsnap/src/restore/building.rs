@@ -15,6 +15,7 @@ use crate::progress::{Phase, Progress, Work};
 use crate::restore::in_place::{self, Mark};
 use crate::restore::plan::{Method, RestorePlan};
 use crate::restore::post_data::Step;
+use crate::restore::rerouting::Tree;
 use crate::restore::selection::Selection;
 use crate::restore::target::Target;
 use crate::restore::{RestoreOptions, Restored, load, post_data, proof, roles, settings};
@@ -44,6 +45,8 @@ pub(crate) struct Loaded {
     pub(crate) source: Source,
     /// What the database must hold. The statements of the schema are there, to name a difference.
     pub(crate) expected: Census,
+    /// The partitioned tables through which rows had to be loaded, so that only all their partitions together are as before.
+    pub(crate) rerouted: Vec<Tree>,
     /// What comes after the rows and is not done yet.
     pub(crate) steps: Vec<Step>,
 }
@@ -131,6 +134,11 @@ impl<'a> Building<'a> {
         in_place::failed(&self.database, mark, keep, error).await
     }
 
+    /// Drops the new database, for another beginning.
+    pub(crate) async fn drop_database(&self) -> Result<()> {
+        self.server.drop_database(self.database.name()).await
+    }
+
     /// Does all that follows the rows, up to the swap, or leaves nothing of the new database.
     pub(crate) async fn complete(mut self, loaded: &mut Loaded) -> Result<Restored> {
         match self.finish(loaded).await {
@@ -143,6 +151,7 @@ impl<'a> Building<'a> {
         let Loaded {
             source,
             expected,
+            rerouted,
             steps,
         } = loaded;
         self.run_post_data(std::mem::take(steps)).await?;
@@ -157,16 +166,16 @@ impl<'a> Building<'a> {
             cleaned: std::mem::take(&mut self.cleaned),
             tables: expected.tables.len(),
             rows: expected.rows(),
-            notes: Vec::new(),
+            notes: rerouted.iter().map(Tree::note).collect(),
             comparison: None,
             census: None,
             seconds: Vec::new(),
         };
         if self.options.census {
-            let (comparison, found) =
-                proof::prove(self, source, expected.clone(), &self.refused).await?;
+            let proven = proof::prove(self, source, expected.clone(), rerouted, &self.refused);
+            let (comparison, found) = proven.await?;
             self.lap("census");
-            restored.notes.clone_from(&comparison.notes);
+            restored.notes.extend(comparison.notes.iter().cloned());
             restored.comparison = Some(comparison);
             restored.census = Some(found);
         }
@@ -283,16 +292,23 @@ async fn run_batch(session: &Session, batch: &mut Vec<String>, context: &str) ->
 }
 
 /// Collects planner statistics of every table and materialised view; partitions come with their
-/// roots. A plain `ANALYZE` would also try foreign tables, and fail where one cannot be reached.
+/// roots. A plain `ANALYZE` would also ask foreign tables, and fail where one cannot be reached; so would that of a table with
+/// foreign partitions or children, whose other partitions are taken one by one.
 pub(crate) async fn analyze(
     database: &Database,
     jobs: usize,
     progress: &Arc<dyn Progress>,
 ) -> Result<()> {
     const QUERY: &str = "
+        WITH RECURSIVE asking(oid) AS (
+            SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid WHERE c.relkind = 'f'
+            UNION SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN asking a ON a.oid = i.inhrelid)
         SELECT pg_catalog.format('ANALYZE %I.%I', n.nspname, c.relname), pg_catalog.pg_table_size(c.oid)
           FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         WHERE c.relkind IN ('r', 'm', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+         WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't'
+           AND NOT EXISTS (SELECT FROM asking WHERE asking.oid = c.oid)
+           AND (NOT c.relispartition
+                OR EXISTS (SELECT FROM pg_catalog.pg_inherits i JOIN asking ON asking.oid = i.inhparent WHERE i.inhrelid = c.oid))
            AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
     let session = Session::open(database, "analyze").await?;
     let rows = session

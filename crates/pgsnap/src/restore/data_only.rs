@@ -1,6 +1,7 @@
 //! A restore of rows alone, into the empty tables of a schema that is there: one session and one transaction,
 //! which is proven before it ends.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use crate::manifest::Member;
 use crate::progress::{Phase, Progress, Work};
 use crate::restore::building::{Stopwatch, analyze, run_statements};
 use crate::restore::selection::{Selection, refusal};
-use crate::restore::{RestoreOptions, Restored, load, proof, run_large_objects};
+use crate::restore::{RestoreOptions, Restored, foreign_rows, load, proof, run_large_objects};
 use crate::session::Session;
 
 /// What is restored from where.
@@ -138,7 +139,13 @@ async fn load_and_prove(
 
 /// The tables of the target that the rows go into, in the order of the census; what does not fit is an error.
 pub(super) async fn targets(session: &Session, expected: &Census) -> Result<Vec<Table>> {
-    let present = catalog::tables(session).await?;
+    let servers: BTreeSet<&String> = expected
+        .tables
+        .iter()
+        .filter_map(|table| table.foreign_server.as_ref())
+        .collect();
+    let servers: Vec<String> = servers.into_iter().cloned().collect();
+    let present = catalog::tables(session, &servers).await?;
     let mut found = Vec::new();
     let mut problems = Vec::new();
     for wanted in &expected.tables {
@@ -209,11 +216,12 @@ async fn require_empty(session: &Session, tables: &[Table]) -> Result<()> {
     ))
 }
 
-/// Nobody else writes until the end.
+/// Nobody else writes until the end, but to foreign tables, which cannot be locked.
 async fn lock(session: &Session, tables: &[Table]) -> Result<()> {
     const BATCH: usize = 500;
     let names: Vec<String> = tables
         .iter()
+        .filter(|table| table.foreign_server.is_none())
         .flat_map(|table| {
             std::iter::once(&table.name).chain(table.parts.iter().map(|part| &part.name))
         })
@@ -311,7 +319,9 @@ impl Guards {
 
 async fn load_rows(order: &Order<'_>, session: &Session) -> Result<()> {
     let manifest = order.archive.manifest();
-    let members = load::wanted(manifest, order.selection.tables(manifest).as_deref());
+    let (foreign, mut members) =
+        foreign_rows::split(manifest, load::wanted(manifest, order.selection));
+    members.extend(foreign);
     order.progress.begin(
         Phase::Load,
         Work {
@@ -325,7 +335,11 @@ async fn load_rows(order: &Order<'_>, session: &Session) -> Result<()> {
     Ok(())
 }
 
-async fn load_member(order: &Order<'_>, session: &Session, member: Member) -> Result<()> {
+pub(super) async fn load_member(
+    order: &Order<'_>,
+    session: &Session,
+    member: Member,
+) -> Result<()> {
     let index = member.table.expect("data members have a table");
     let table = &order.archive.manifest().census.tables[index];
     let context = format!("loading {}", table.name);
@@ -348,7 +362,7 @@ async fn load_member(order: &Order<'_>, session: &Session, member: Member) -> Re
     let loaded = sink
         .finish()
         .await
-        .map_err(|error| Error::query(&context, error))?;
+        .map_err(|error| Error::loading(&context, &table.name, error))?;
     load::require_taken(loaded, expected, &table.name)?;
     order.progress.advance(Work {
         bytes,

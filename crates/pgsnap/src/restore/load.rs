@@ -13,19 +13,19 @@ use crate::error::{Error, Result};
 use crate::manifest::{Manifest, Member, MemberKind};
 use crate::name::TableName;
 use crate::progress::{Phase, Progress, Work};
+use crate::restore::Selection;
 use crate::restore::post_data::{INDEX_SETTINGS, describe};
-use crate::restore::schedule::{Build, Schedule, Task};
+use crate::restore::rerouting::{Rerouted, Tree};
+use crate::restore::schedule::{Build, Run, Schedule, Task};
 use crate::restore::tied::tied;
 use crate::session::Session;
 
 /// The members to load, in file order.
-pub(crate) fn wanted(manifest: &Manifest, tables: Option<&[TableName]>) -> Vec<Member> {
+pub(crate) fn wanted(manifest: &Manifest, selection: &Selection) -> Vec<Member> {
+    let tables = &manifest.census.tables;
     let is_wanted = |member: &&Member| {
-        tables.is_none_or(|tables| {
-            member
-                .table
-                .is_some_and(|index| tables.contains(&manifest.census.tables[index].name))
-        })
+        let table = member.table.map(|index| &tables[index]);
+        table.is_some_and(|table| selection.holds_table(table))
     };
     manifest
         .members_of(MemberKind::Data)
@@ -35,7 +35,7 @@ pub(crate) fn wanted(manifest: &Manifest, tables: Option<&[TableName]>) -> Vec<M
 }
 
 /// Loads members with `jobs` sessions, and builds the indexes that need nothing but the rows of their table. Every session's
-/// failure fails the load.
+/// failure fails the load. Returns the partitioned tables through which rows had to be loaded.
 pub(crate) async fn load(
     archive: &Archive,
     database: &Database,
@@ -43,7 +43,8 @@ pub(crate) async fn load(
     builds: Vec<Build>,
     jobs: usize,
     progress: &Arc<dyn Progress>,
-) -> Result<()> {
+) -> Result<Vec<Tree>> {
+    let rerouted = Arc::new(Rerouted::default());
     let rows = members.iter().filter_map(|member| member.rows).sum();
     progress.begin(
         Phase::Load,
@@ -59,10 +60,11 @@ pub(crate) async fn load(
         .partition(|member| member.table.is_some_and(|index| tied.contains(&index)));
     if !first.is_empty() {
         let schedule = Schedule::new(first, Vec::new());
-        run(archive, database, schedule, 1, progress).await?;
+        run(archive, database, schedule, 1, progress, &rerouted).await?;
     }
     let schedule = Schedule::new(rest, builds);
-    run(archive, database, schedule, jobs, progress).await
+    run(archive, database, schedule, jobs, progress, &rerouted).await?;
+    Ok(rerouted.trees())
 }
 
 async fn run(
@@ -71,6 +73,7 @@ async fn run(
     schedule: Schedule,
     jobs: usize,
     progress: &Arc<dyn Progress>,
+    rerouted: &Arc<Rerouted>,
 ) -> Result<()> {
     let schedule = Arc::new(schedule);
     let mut workers = JoinSet::new();
@@ -84,6 +87,7 @@ async fn run(
             session,
             schedule: Arc::clone(&schedule),
             progress: Arc::clone(progress),
+            rerouted: Arc::clone(rerouted),
         };
         workers.spawn(loader.run());
     }
@@ -139,6 +143,7 @@ struct Loader {
     session: Session,
     schedule: Arc<Schedule>,
     progress: Arc<dyn Progress>,
+    rerouted: Arc<Rerouted>,
 }
 
 type Reading = JoinHandle<Result<(MemberReader, Bytes)>>;
@@ -154,7 +159,7 @@ impl Loader {
                 Task::Load(run) => {
                     let table = run[0].table.expect("data members have a table");
                     let taken = reader.take().expect("put back after every run");
-                    reader = Some(self.load_run(run, taken).await?);
+                    reader = Some(self.load_or_reroute(run, taken).await?);
                     note_loaded(table, &self.schedule, &self.progress);
                 }
             }
@@ -162,16 +167,38 @@ impl Loader {
         Ok(())
     }
 
-    /// Loads members of one table in one COPY; the next member is read and decompressed while
-    /// the server takes the present one.
-    async fn load_run(&self, run: Vec<Member>, reader: MemberReader) -> Result<MemberReader> {
+    /// Loads members of one table, once more through the partitioned table it belongs to if it does not take the rows.
+    async fn load_or_reroute(&self, run: Run, reader: MemberReader) -> Result<MemberReader> {
+        let manifest = self.archive.manifest();
+        let table = &manifest.census.tables[run[0].table.expect("data members have a table")];
+        match self.load_run(run.clone(), reader, &table.name).await {
+            Err(Error::PartitionBound { .. }) => {}
+            loaded => return loaded,
+        }
+        // The refused COPY has left nothing behind.
+        let tree = Tree::of(&self.session, manifest, table).await?;
+        let reader = self.archive.reader()?;
+        let loaded = self.load_run(run, reader, &tree.root).await;
+        let reader = loaded.map_err(|error| tree.refused(table, error))?;
+        self.rerouted.note(tree);
+        Ok(reader)
+    }
+
+    /// Loads members of one table into it, or into one that has the same columns, in one COPY; the next member is read and
+    /// decompressed while the server takes the present one.
+    async fn load_run(
+        &self,
+        run: Vec<Member>,
+        reader: MemberReader,
+        into: &TableName,
+    ) -> Result<MemberReader> {
         /// Bytes per protocol message.
         const MESSAGE: usize = 128 << 10;
         let manifest = self.archive.manifest();
         let table = &manifest.census.tables[run[0].table.expect("data members have a table")];
         let context = format!("loading {}", table.name);
         let statement = copy_in_statement(
-            &table.name,
+            into,
             table.columns.iter().map(|column| column.name.as_str()),
         );
         let mut sink = pin!(self.session.copy_in(&context, &statement).await?);
@@ -204,7 +231,7 @@ impl Loader {
         let loaded = sink
             .finish()
             .await
-            .map_err(|error| Error::query(&context, error))?;
+            .map_err(|error| Error::loading(&context, &table.name, error))?;
         require_taken(loaded, expected, &table.name)?;
         self.progress.advance(Work {
             bytes: 0,

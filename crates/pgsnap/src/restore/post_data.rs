@@ -289,6 +289,7 @@ mod tests {
             buckets: crate::digest::Buckets::default(),
             with_partitions: false,
             filter: None,
+            foreign_server: None,
         }
     }
 

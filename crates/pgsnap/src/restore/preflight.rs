@@ -11,7 +11,7 @@ use crate::restore::plan::{Method, RestorePlan, TargetState};
 use crate::restore::selection::Selection;
 use crate::restore::swap::{kept_name, restoring_name};
 use crate::restore::target::Target;
-use crate::restore::{Extent, RestoreOptions, data_only, in_place};
+use crate::restore::{Extent, RestoreOptions, data_only, foreign_rows, in_place};
 use crate::session::Session;
 
 /// One look at the target.
@@ -88,6 +88,7 @@ impl Target {
 impl Preflight<'_> {
     async fn check(&mut self) -> Result<()> {
         self.check_server().await?;
+        self.check_foreign_data();
         if self.plan.method == Method::IntoTables {
             return self.check_tables().await;
         }
@@ -128,6 +129,15 @@ impl Preflight<'_> {
             );
         }
         Ok(())
+    }
+
+    /// What becomes of the rows of foreign tables. That theirs are empty shows when their definitions are there.
+    fn check_foreign_data(&mut self) {
+        let left_out = foreign_rows::left_out(self.manifest, self.selection);
+        let written = foreign_rows::written(self.manifest, self.selection);
+        self.plan
+            .warnings
+            .extend(left_out.into_iter().chain(written));
     }
 
     /// Tablespaces that are used, and whether this role may use them.

@@ -9,6 +9,7 @@ use crate::count::{CensusOptions, census};
 use crate::error::{Error, Result};
 use crate::manifest::Source;
 use crate::restore::building::{Building, Refused};
+use crate::restore::rerouting::Tree;
 use crate::restore::selection::Selection;
 use crate::sql::{self, RoleUse};
 use crate::standby;
@@ -61,12 +62,14 @@ pub(crate) async fn prove(
     building: &Building<'_>,
     source: &Source,
     mut expected: Census,
+    rerouted: &[Tree],
     refused: &[Refused],
 ) -> Result<(Comparison, Census)> {
     let (selection, options) = (building.selection, building.options);
     let census_options = CensusOptions {
         jobs: options.jobs,
         schema: selection.compares_schema(),
+        foreign_data: selection.foreign_servers().to_vec(),
         tables: (!selection.is_of_everything()).then(|| {
             expected
                 .tables
@@ -110,7 +113,13 @@ pub(crate) async fn prove(
             notes.extend(compare_privileges(a, b));
         }
     }
-    let mut comparison = compare(&expected, &found).of_restore();
+    let mut whole = found.clone();
+    for tree in rerouted {
+        tree.join(&mut expected);
+        tree.join(&mut whole);
+    }
+    let mut comparison = compare(&expected, &whole).of_restore();
+    comparison.require_foreign(&expected, &whole);
     comparison.notes.extend(notes);
     if comparison.is_equal() {
         Ok((comparison, found))

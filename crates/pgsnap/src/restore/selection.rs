@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::manifest::{Manifest, MemberKind};
 use crate::name::TableName;
 use crate::restore::schemas::Schemas;
-use crate::restore::{Extent, RestoreOptions};
+use crate::restore::{Extent, RestoreOptions, foreign_rows};
 use crate::sql::{self, Entry, RoleUse};
 
 /// What is done to every statement.
@@ -114,6 +114,8 @@ pub(crate) struct Selection {
     pub(crate) needs: Needs,
     schemas: Option<Schemas>,
     tables: Option<Vec<TableName>>,
+    /// Foreign servers whose tables get their rows back.
+    foreign_servers: Vec<String>,
     extent: Extent,
 }
 
@@ -128,6 +130,7 @@ impl Selection {
             archive.table_index(table)?;
         }
         let manifest = archive.manifest();
+        foreign_rows::require_known(manifest, &options.foreign_data)?;
         let mut pre_data = sql::entries_or_statements(
             &archive.text_of(MemberKind::PreData)?,
             options.schemas.is_some(),
@@ -155,6 +158,10 @@ impl Selection {
             needs: Needs::default(),
             schemas,
             tables: options.tables.clone(),
+            foreign_servers: match options.extent {
+                Extent::SchemaOnly => Vec::new(),
+                _ => options.foreign_data.clone(),
+            },
             extent: options.extent,
         };
         if !selection.has_large_objects() && selection.tables.is_none() {
@@ -185,6 +192,7 @@ impl Selection {
             },
             schemas: None,
             tables: None,
+            foreign_servers: Vec::new(),
             extent: Extent::Everything,
         }
     }
@@ -232,10 +240,22 @@ impl Selection {
 
     /// Whether the rows of a table are part of the order.
     pub(crate) fn holds_table(&self, table: &TableCensus) -> bool {
+        let server = table.foreign_server.as_ref();
+        self.holds_name(&table.name)
+            && server.is_none_or(|server| self.foreign_servers.contains(server))
+    }
+
+    /// Whether a table is part of the order, with its rows or without.
+    pub(crate) fn holds_name(&self, table: &TableName) -> bool {
         self.tables
             .as_ref()
-            .is_none_or(|tables| tables.contains(&table.name))
-            && self.holds_schema(&table.name)
+            .is_none_or(|tables| tables.contains(table))
+            && self.holds_schema(table)
+    }
+
+    /// The foreign servers whose tables get their rows back.
+    pub(crate) fn foreign_servers(&self) -> &[String] {
+        &self.foreign_servers
     }
 
     /// Whether a sequence is part of the order; a restore of single tables has all of them.
@@ -247,19 +267,6 @@ impl Selection {
         self.schemas
             .as_ref()
             .is_none_or(|schemas| schemas.contain(&name.schema))
-    }
-
-    /// The tables to load, or nothing if it is all of them.
-    pub(crate) fn tables(&self, manifest: &Manifest) -> Option<Vec<TableName>> {
-        if self.is_of_everything() {
-            return None;
-        }
-        let tables = manifest
-            .census
-            .tables
-            .iter()
-            .filter(|table| self.holds_table(table));
-        Some(tables.map(|table| table.name.clone()).collect())
     }
 
     /// The DDL that the restored database should print, for a comparison.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use pgsnap::{CensusOptions, CopyOptions, Database, Error, Progress, Work, copy, plan_copy};
+use pgsnap::{CensusOptions, CopyOptions, Database, Error, Phase, Progress, Work, copy, plan_copy};
 use testkit::{Fault, Side};
 
-use crate::races::{BIG, proxied};
+use crate::races::{BIG, CHANGEABLE, During, proxied};
 use crate::server::{Server, assert_same_text, quiet, with_sorted_rows};
 
 /// The databases of one name and what copies leave beside them.
@@ -231,6 +231,40 @@ async fn a_lock_that_is_never_released_ends_the_copy_with_a_reason() {
     transaction.rollback().await.unwrap();
     copy(&source, &target, &options, &quiet()).await.unwrap();
     assert_eq!(names(&server, "copy").await, ["copy"]);
+}
+
+/// What no lock protects must be that of the snapshot, as in a dump: else the copy is of two points in time, or its
+/// target refuses the rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_definition_changed_meanwhile_fails_the_copy() {
+    for (phase, statement) in [
+        (
+            Phase::Copy,
+            "ALTER TYPE mood RENAME VALUE 'calm' TO 'serene'",
+        ),
+        (Phase::Copy, "ALTER TYPE pair ADD ATTRIBUTE c int"),
+        (Phase::Schema, "ALTER FUNCTION named(int) RENAME TO renamed"),
+        (
+            Phase::Schema,
+            "CREATE OR REPLACE FUNCTION one() RETURNS int LANGUAGE sql RETURN 2",
+        ),
+        (Phase::Schema, "DROP VIEW w"),
+    ] {
+        let server = Server::start().await;
+        let source = server.with_sql("hub", CHANGEABLE).await;
+        let progress: Arc<dyn Progress> =
+            Arc::new(During::of(&server, "hub", phase, statement).await);
+        let target = server.scratch.database("copy");
+        let error = copy(&source, &target, &CopyOptions::default(), &progress)
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, Error::ChangedMeanwhile { .. }),
+            "{statement}: {error}"
+        );
+        assert!(error.is_retryable(), "{statement}");
+        assert!(names(&server, "copy").await.is_empty(), "{statement}");
+    }
 }
 
 /// A connection of the source, of the target: whichever breaks, the old database stays and nothing else.

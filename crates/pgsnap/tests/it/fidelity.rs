@@ -4,6 +4,7 @@ mod database;
 mod defaults;
 mod encoding;
 mod extension;
+mod foreign_data;
 mod golden;
 mod objects;
 mod partition;

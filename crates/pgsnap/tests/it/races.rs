@@ -99,11 +99,27 @@ async fn a_dump_under_write_load_is_one_point_in_time() {
 }
 
 /// Somebody else's statement, run the first time that a phase begins.
-struct During {
+pub(crate) struct During {
     phase: Phase,
     client: tokio_postgres::Client,
     statement: &'static str,
     is_done: AtomicBool,
+}
+
+impl During {
+    pub(crate) async fn of(
+        server: &Server,
+        database: &str,
+        phase: Phase,
+        statement: &'static str,
+    ) -> Self {
+        Self {
+            phase,
+            client: server.client(database).await,
+            statement,
+            is_done: AtomicBool::new(false),
+        }
+    }
 }
 
 impl Progress for During {
@@ -117,7 +133,7 @@ impl Progress for During {
     }
 }
 
-const CHANGEABLE: &str = "
+pub(crate) const CHANGEABLE: &str = "
     CREATE TYPE mood AS ENUM ('calm', 'cross');
     CREATE TYPE pair AS (a int, b text);
     CREATE DOMAIN small AS int CONSTRAINT is_small CHECK (VALUE < 10);
@@ -134,12 +150,7 @@ async fn dump_during(
 ) -> (Server, pgsnap::Result<pgsnap::Manifest>) {
     let server = Server::start().await;
     let source = server.with_sql("hub", CHANGEABLE).await;
-    let progress: Arc<dyn Progress> = Arc::new(During {
-        phase,
-        client: server.client("hub").await,
-        statement,
-        is_done: AtomicBool::new(false),
-    });
+    let progress: Arc<dyn Progress> = Arc::new(During::of(&server, "hub", phase, statement).await);
     let file = fs_err::File::create(server.file("hub.sql.gz")).unwrap();
     let dumped = pgsnap::dump(&source, file, &small_blocks(), &progress).await;
     (server, dumped.map(|(_, manifest)| manifest))

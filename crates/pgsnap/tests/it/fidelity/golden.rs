@@ -5,10 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
-use pgsnap::Database;
+use pgsnap::{Database, DumpOptions};
 
 use super::script::{Script, unquoted};
-use crate::server::Server;
+use crate::server::{Server, small_blocks};
 
 /// The clear text of the file that the last dump of this database wrote.
 fn our_script(server: &Server, database: &Database) -> Script {
@@ -24,9 +24,20 @@ fn our_script(server: &Server, database: &Database) -> Script {
 
 /// Fails on every difference that is not explained.
 pub(super) async fn assert_golden(server: &Server, database: &Database) {
-    let (_, manifest) = server.dump(database).await;
+    assert_golden_with(server, database, &small_blocks(), &[]).await;
+}
+
+/// The same for a dump with options, which are `arguments` of `pg_dump`.
+pub(super) async fn assert_golden_with(
+    server: &Server,
+    database: &Database,
+    options: &DumpOptions,
+    arguments: &[&str],
+) {
+    let (_, manifest) = server.dump_with(database, options).await;
     let ours = our_script(server, database);
-    let dumped = server.libpq("pg_dump", database.name()).output().unwrap();
+    let mut pg_dump = server.libpq("pg_dump", database.name());
+    let dumped = pg_dump.args(arguments).output().unwrap();
     assert!(dumped.status.success(), "{dumped:?}");
     let theirs = Script::parse(&dumped.stdout);
 
