@@ -22,6 +22,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let cargo = project::cargo();
     let arguments = args.arguments;
     let mut drill = Command::new(&cargo);
+    project::forget_package(&mut drill);
     drill
         .current_dir(project::root())
         .args(["run", "--quiet", "--package", "drill", "--"]);
@@ -42,9 +43,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         let engine = engine::ensure()?;
         drill.envs(engine.environment());
         if arguments.iter().any(|argument| argument == "--keep")
-            && let Some(file) = engine.keep()?
+            && let Some(file) = engine.keeper()
         {
-            eprintln!("The engine stays until {} is removed.", file.display());
+            drill.arg("--engine-keeper").arg(file);
         }
     }
     // The drill takes our place: the engine of our own belongs to this process, and signals reach who can clean up.

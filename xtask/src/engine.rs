@@ -190,14 +190,10 @@ impl Engine {
         self.host.as_deref().map(|host| ("DOCKER_HOST", host))
     }
 
-    /// Leaves an engine of our own running when we end, with its containers; returns the file that keeps it.
-    pub(crate) fn keep(&self) -> anyhow::Result<Option<PathBuf>> {
-        let Some(directory) = &self.directory else {
-            return Ok(None);
-        };
-        let kept = directory.join("owners/kept");
-        fs_err::write(&kept, "")?;
-        Ok(Some(kept))
+    /// The file that leaves an engine of our own running when we end, with its containers, for as long as it is there.
+    pub(crate) fn keeper(&self) -> Option<PathBuf> {
+        let directory = self.directory.as_ref()?;
+        Some(directory.join("owners/kept"))
     }
 
     fn answers(&self) -> bool {

@@ -1,6 +1,6 @@
 //! `cargo xtask fuzz`: libFuzzer against everything that reads bytes of unknown origin.
 //!
-//! It needs a nightly compiler and `cargo-fuzz`. The same entry points run over fewer inputs in the tests, on stable.
+//! It needs a nightly compiler and `cargo-fuzz`, and installs them if need be. The same entry points run over fewer inputs in the tests, on stable.
 
 use std::process::{Command, ExitCode, Stdio};
 
@@ -27,6 +27,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(3));
     }
     setup::ensure()?;
+    // libFuzzer itself is C++.
+    setup::ensure_programs(&[("c++", "g++")])?;
     if seed()? != ExitCode::SUCCESS {
         return Ok(ExitCode::FAILURE);
     }
@@ -53,30 +55,38 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-/// The command that brings what is missing, after trying to bring it ourselves.
+/// Brings what is missing; where that fails, returns the command to run.
 fn missing() -> Option<&'static str> {
-    let succeeds = |arguments: &[&str]| {
-        let mut command = Command::new("rustup");
-        command.args(arguments);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        command.status().is_ok_and(|status| status.success())
-    };
-    if !succeeds(&["run", "nightly", "rustc", "--version"]) {
-        return Some("rustup toolchain install nightly --profile minimal");
+    const COMPILER: [&str; 4] = ["run", "nightly", "rustc", "--version"];
+    if !succeeds("rustup", &COMPILER) {
+        eprintln!("Installing the nightly compiler …");
+        install(
+            "rustup",
+            &["toolchain", "install", "nightly", "--profile", "minimal"],
+        );
+        if !succeeds("rustup", &COMPILER) {
+            return Some("rustup toolchain install nightly --profile minimal");
+        }
     }
-    const HAS_FUZZ: [&str; 5] = ["run", "nightly", "cargo", "fuzz", "--version"];
-    if !succeeds(&HAS_FUZZ) {
+    const DRIVER: [&str; 5] = ["run", "nightly", "cargo", "fuzz", "--version"];
+    if !succeeds("rustup", &DRIVER) {
         eprintln!("Installing cargo-fuzz …");
-        succeeds(&[
-            "run",
-            "stable",
-            "cargo",
-            "install",
-            "--locked",
-            "cargo-fuzz",
-        ]);
+        install(&project::cargo(), &["install", "--locked", "cargo-fuzz"]);
     }
-    (!succeeds(&HAS_FUZZ)).then_some("cargo install --locked cargo-fuzz")
+    (!succeeds("rustup", &DRIVER)).then_some("cargo install --locked cargo-fuzz")
+}
+
+fn succeeds(program: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// Lets the program say why it failed; what counts is whether the thing is there afterwards.
+fn install(program: &str, arguments: &[&str]) {
+    let mut command = Command::new(program);
+    let _ = command.args(arguments).stdin(Stdio::null()).status();
 }
 
 /// Fills the corpus with archives of real databases.

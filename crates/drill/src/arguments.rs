@@ -45,6 +45,10 @@ pub(crate) struct Arguments {
     /// Search path with directories of PostgreSQL's client programs, besides those of installed packages
     #[arg(long, value_name = "PATH", default_value = "", value_parser = search_path, hide = true)]
     pub(crate) clients: SearchPath,
+
+    /// The file that keeps an engine of our own running, to be made where containers are to be kept
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) engine_keeper: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

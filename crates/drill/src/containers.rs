@@ -6,8 +6,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use testcontainers::bollard::Docker;
 use testcontainers::bollard::models::ContainerSummary;
 use testcontainers::bollard::query_parameters::{
@@ -19,6 +20,8 @@ use crate::Unavailable;
 const RUN: &str = "hubctl.drill";
 const OWNER: &str = "hubctl.drill.owner";
 const KEPT: &str = "hubctl.drill.kept";
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// One run of the drill.
 pub(crate) struct Run {
@@ -67,18 +70,34 @@ impl Run {
         Ok(labels)
     }
 
-    /// Removes the containers of this run, or says how to.
+    /// Removes the containers of this run, or says how to enter and to remove them.
     pub(crate) async fn end(&self) -> anyhow::Result<()> {
         let label = format!("{RUN}={}", self.id);
         if self.keep {
-            eprintln!("Kept: docker ps --filter label={label}");
-            eprintln!(
-                "To remove: docker rm --force --volumes $(docker ps --all --quiet --filter label={label})"
-            );
+            let containers = self.list(&label).await?;
+            let names: Vec<_> = containers.iter().filter_map(name).collect();
+            eprint!("{}", kept(&docker_command(), &label, &names));
             return Ok(());
         }
-        for container in self.list(&label).await? {
-            self.remove(&container).await?;
+        self.remove_all(&label).await
+    }
+
+    /// Removes until nothing is left: an interrupted start may still be under way in the engine, and so may the removal
+    /// by a handle that was dropped.
+    async fn remove_all(&self, label: &str) -> anyhow::Result<()> {
+        let begin = Instant::now();
+        let mut empty = 0;
+        while empty < 2 {
+            let containers = self.list(label).await?;
+            empty = if containers.is_empty() { empty + 1 } else { 0 };
+            for container in containers {
+                self.remove(&container).await?;
+            }
+            ensure!(
+                begin.elapsed() < PATIENCE,
+                "containers of this run cannot be removed: docker ps --all --filter label={label}"
+            );
+            tokio::time::sleep(PAUSE).await;
         }
         Ok(())
     }
@@ -90,7 +109,7 @@ impl Run {
             if labels.contains_key(KEPT) || owner.is_none_or(|owner| !owner.is_dead(me)) {
                 continue;
             }
-            let name = container.names.as_deref().unwrap_or_default().join(", ");
+            let name = name(&container).unwrap_or_default();
             eprintln!("Removing container {name} of a run that was killed.");
             self.remove(&container).await?;
         }
@@ -124,6 +143,31 @@ impl Run {
             Err(error) => Err(error).with_context(|| format!("could not remove container {id}")),
         }
     }
+}
+
+/// As a person would write it: the engine puts a slash before it.
+fn name(container: &ContainerSummary) -> Option<String> {
+    let name = container.names.as_deref()?.first()?;
+    Some(name.trim_start_matches('/').to_owned())
+}
+
+/// `docker` as it is to be typed for the engine that this process uses: it need not be the one that a shell finds.
+fn docker_command() -> String {
+    std::env::var("DOCKER_HOST")
+        .map_or_else(|_| "docker".into(), |host| format!("docker --host {host}"))
+}
+
+/// What to do with containers that stay.
+fn kept(docker: &str, label: &str, names: &[String]) -> String {
+    let mut text = "Kept, with all databases in them. To enter:\n".to_owned();
+    for name in names {
+        text += &format!("  {docker} exec --interactive --tty {name} psql --username postgres\n");
+    }
+    text += "To remove:\n";
+    text += &format!(
+        "  {docker} rm --force --volumes $({docker} ps --all --quiet --filter label={label})\n"
+    );
+    text
 }
 
 /// A process, told from all others by machine, boot, number and start.
@@ -186,6 +230,17 @@ fn started(pid: u32) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_kept_can_be_entered_and_removed_by_the_engine_that_has_it() {
+        let docker = "docker --host unix:///cache/docker.sock";
+        let text = kept(docker, "hubctl.drill=7-1", &["drill-source-16".into()]);
+        assert!(text.contains(&format!(
+            "{docker} exec --interactive --tty drill-source-16 psql"
+        )));
+        assert!(text.contains(&format!("{docker} rm --force --volumes $({docker} ps")));
+        assert!(text.contains("--filter label=hubctl.drill=7-1)"));
+    }
 
     #[test]
     fn an_owner_survives_its_label() {

@@ -68,19 +68,32 @@ async fn drill(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
+    home::sweep()?;
     let run = Run::begin(arguments.keep).await?;
     let images = image::Images::choose(&run, arguments.image.as_deref(), &ways).await?;
     let ways = plan::with_another_library(ways, arguments, &images);
     let programs = Programs::find(&arguments.clients).await?;
-    let result = tokio::select! {
-        result = way::run_all(&run, &images, &programs, &ways) => result,
-        () = interrupted() => {
-            eprintln!("Interrupted: removing the containers of this run.");
-            run.end().await?;
-            return Ok(ExitCode::from(130));
-        }
+    let engine_keeper = arguments.engine_keeper.as_deref();
+    if let Some(file) = engine_keeper {
+        fs_err::write(file, "")?;
+    }
+    let outcome = tokio::select! {
+        result = way::run_all(&run, &images, &programs, &ways) => Some(result),
+        () = interrupted() => None,
     };
+    if outcome.is_none() {
+        eprintln!("Interrupted.");
+    }
     run.end().await?;
+    if let Some(file) = engine_keeper {
+        eprintln!(
+            "To stop the engine, once they are removed:\n  rm {}",
+            file.display()
+        );
+    }
+    let Some(result) = outcome else {
+        return Ok(ExitCode::from(130));
+    };
     let matrix = result?;
     match arguments.format {
         Format::Text => print!("{matrix}"),

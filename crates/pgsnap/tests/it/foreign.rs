@@ -1,8 +1,8 @@
 //! Plain dumps of other programs: hostile, cut and odd ones included.
 
-use std::io::{Cursor, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{Cursor, Read, Write as _};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,13 +52,26 @@ fn fake_programs(directory: &Path, version: &str, psql: &str) -> RestoreOptions 
         )
     };
     for (name, rest) in [("pg_dump", "exit 1\n"), ("psql", psql)] {
-        let path = directory.join(name);
-        fs_err::write(&path, answer(name) + rest).unwrap();
-        fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&directory.join(name), &(answer(name) + rest));
     }
     let mut options = RestoreOptions::default();
     options.bin_directories = vec![directory.to_owned()];
     options
+}
+
+/// Writes a script that can be run at once. What another test starts meanwhile would inherit a descriptor of ours, and
+/// the kernel runs no file that somebody may still write to ("text file busy"): so a shell writes it.
+fn write_program(path: &Path, script: &str) {
+    let mut shell = Command::new("sh")
+        .args(["-c", "cat > \"$0\" && chmod 755 \"$0\""])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = shell.stdin.take().unwrap();
+    input.write_all(script.as_bytes()).unwrap();
+    drop(input);
+    assert!(shell.wait().unwrap().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,7 +164,7 @@ async fn a_psql_without_restrict_is_refused() {
     // No other psql can be newer than that.
     let old = fake_programs(server.files.path(), "99", "exit 0\n");
     let psql = server.file("psql");
-    fs_err::write(&psql, "#!/bin/sh\necho 'psql (PostgreSQL) 16.9'\n").unwrap();
+    write_program(&psql, "#!/bin/sh\necho 'psql (PostgreSQL) 16.9'\n");
     let error = restore_with(&server, opening(format!("{HEAD}{TRAILER}")), &old)
         .await
         .unwrap_err();
