@@ -118,6 +118,16 @@ impl Server {
             .unwrap()
     }
 
+    /// `gunzip | psql`, which must succeed.
+    pub(crate) fn psql_restores(&self, path: &Path, database: &str) {
+        let output = self.psql_file(path, database, &[]);
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
     /// What an operator without this tool does: `gunzip | psql`.
     pub(crate) fn psql_file(
         &self,

@@ -132,12 +132,7 @@ async fn restore_with_psql(
     file: &std::path::Path,
 ) -> Result<Option<String>, Error> {
     let copy = server.create("busy_copy").await;
-    let output = server.psql_file(file, copy.name(), &[]);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    server.psql_restores(file, copy.name());
     let broken = pgsnap::query_scalar(&copy, BROKEN).await;
     drop_copy(server).await;
     broken

@@ -57,12 +57,7 @@ async fn hostile_defaults_do_not_change_what_is_restored() {
     }
     let restored = server.restore(&archive, "copy").await;
     assert!(restored.comparison.unwrap().is_equal());
-    let output = server.psql_file(&server.file("zoo.sql.gz"), "plain", &[]);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    server.psql_restores(&server.file("zoo.sql.gz"), "plain");
     pgsnap::execute(&zoo, "ALTER ROLE postgres RESET ALL")
         .await
         .unwrap();

@@ -100,10 +100,5 @@ async fn a_latin1_database_comes_back_as_one() {
 
     // psql may also make it UTF-8.
     server.create("unicode").await;
-    let output = server.psql_file(&server.file("latin.sql.gz"), "unicode", &[]);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    server.psql_restores(&server.file("latin.sql.gz"), "unicode");
 }

@@ -154,10 +154,5 @@ async fn configuration_of_extensions_is_kept() {
     assert_eq!(state.as_deref(), Some("2 0 7 1"));
 
     server.create("plain").await;
-    let output = server.psql_file(&server.file("source.sql.gz"), "plain", &[]);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    server.psql_restores(&server.file("source.sql.gz"), "plain");
 }

@@ -160,12 +160,7 @@ async fn foreign_rows_go_back_only_on_request_and_only_into_empty_tables() {
     const CONTENT: &str = "SELECT string_agg(concat_ws('|', id, v), ',' ORDER BY id) FROM (SELECT * FROM things UNION ALL SELECT * FROM high) AS rows";
     let content = scalar(&far, CONTENT).await;
     pgsnap::execute(&far, EMPTY).await.unwrap();
-    let output = server.psql_file(&server.file("near.sql.gz"), "plain", &[]);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    server.psql_restores(&server.file("near.sql.gz"), "plain");
     assert_eq!(scalar(&far, CONTENT).await, content);
     pgsnap::execute(&far, EMPTY).await.unwrap();
     let target = server.scratch.database("other");

@@ -27,12 +27,7 @@ async fn hash_partitions_of_an_enum_are_loaded_through_their_root() {
     let restored = server.restore(&archive, "copy").await;
     assert!(restored.comparison.unwrap().is_equal());
     server.create("plain").await;
-    let output = server.psql_file(&server.file("source.sql.gz"), "plain", &[]);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    server.psql_restores(&server.file("source.sql.gz"), "plain");
 }
 
 /// From 18 on `NOT NULL` is a constraint, and one that a table inherits must not become its own. Before, there is nothing to see.
@@ -92,12 +87,7 @@ async fn hash_partitions_of_an_enum_lie_beside_other_partitions() {
     let restored = server.restore(&archive, "copy").await;
     assert!(restored.comparison.unwrap().is_equal());
     server.create("plain").await;
-    let output = server.psql_file(&server.file("source.sql.gz"), "plain", &[]);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    server.psql_restores(&server.file("source.sql.gz"), "plain");
     let mut options = CensusOptions::default();
     options.content = false;
     let counted = pgsnap::census(&source, &options, &quiet()).await.unwrap();

@@ -33,12 +33,7 @@ async fn the_zoo_survives_gunzip_and_psql() {
     let zoo = server.zoo("zoo").await;
     let (_, manifest) = server.dump(&zoo).await;
     let copy = server.create("copy").await;
-    let output = server.psql_file(&server.file("zoo.sql.gz"), "copy", &[]);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    server.psql_restores(&server.file("zoo.sql.gz"), "copy");
     assert_same_text(
         &with_sorted_rows(&server.pg_dump("zoo", &[])),
         &with_sorted_rows(&server.pg_dump("copy", &[])),
