@@ -155,15 +155,25 @@ pub async fn copy(
     progress: &Arc<dyn Progress>,
 ) -> Result<Copied> {
     let server = Target::connect(target).await?;
+    let copied = copy_to(&server, source, options, progress).await;
+    server.unlock(copied).await
+}
+
+async fn copy_to(
+    server: &Target,
+    source: &Database,
+    options: &CopyOptions,
+    progress: &Arc<dyn Progress>,
+) -> Result<Copied> {
     let origin = Origin::read(source, options).await?;
     let at_target = options.of_target();
-    let plan = origin.plan(&server, &at_target).await?;
+    let plan = origin.plan(server, &at_target).await?;
     plan.target.require_clear()?;
     let (tool, manifest) = origin.leave();
     let selection = Selection::of_everything(&manifest, &at_target);
     let begin = async || {
         let plan = &plan.target;
-        Building::begin(&server, plan, &manifest, &selection, &at_target, progress).await
+        Building::begin(server, plan, &manifest, &selection, &at_target, progress).await
     };
     let mut building = begin().await?;
     let mut streamed = stream(source, &tool, options, &mut building, None).await;

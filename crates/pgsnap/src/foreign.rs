@@ -56,8 +56,6 @@ pub async fn restore_foreign(
     options: &RestoreOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<ForeignRestored> {
-    /// Roles a scratch server may be given, one per attempt.
-    const MAX_ROLES: usize = 50;
     let psql = Psql::find(&options.bin_directories).await?;
     let server = Target::connect(target).await?;
     if let TargetState::Present { sessions: 1.., .. } = server.state().await? {
@@ -74,24 +72,8 @@ pub async fn restore_foreign(
         options,
         progress,
     };
-    for _ in 0..MAX_ROLES {
-        job.server
-            .create_empty_database(job.restoring.name())
-            .await?;
-        let error = match job.fill_and_swap().await {
-            Ok(restored) => return Ok(restored),
-            Err(error) => error,
-        };
-        // The first error is the one that matters; what cannot be dropped is found by the next run.
-        let _ = job.server.drop_database(job.restoring.name()).await;
-        match missing_role(&error).filter(|_| options.create_roles) {
-            Some(role) => create_role(&job.server.session, &role).await?,
-            None => return Err(error),
-        }
-    }
-    Err(Error::ForeignDump {
-        what: "it refers to too many roles that do not exist".into(),
-    })
+    let restored = job.restore().await;
+    job.server.unlock(restored).await
 }
 
 struct Job<'a> {
@@ -106,6 +88,29 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
+    /// Tries until no role is missing any more.
+    async fn restore(&self) -> Result<ForeignRestored> {
+        /// Roles a scratch server may be given, one per attempt.
+        const MAX_ROLES: usize = 50;
+        let (server, restoring) = (&self.server, self.restoring.name());
+        for _ in 0..MAX_ROLES {
+            server.create_empty_database(restoring).await?;
+            let error = match self.fill_and_swap().await {
+                Ok(restored) => return Ok(restored),
+                Err(error) => error,
+            };
+            // The first error is the one that matters; what cannot be dropped is found by the next run.
+            let _ = server.drop_database(restoring).await;
+            match missing_role(&error).filter(|_| self.options.create_roles) {
+                Some(role) => create_role(&server.session, &role).await?,
+                None => return Err(error),
+            }
+        }
+        Err(Error::ForeignDump {
+            what: "it refers to too many roles that do not exist".into(),
+        })
+    }
+
     async fn fill_and_swap(&self) -> Result<ForeignRestored> {
         let Self {
             restoring,

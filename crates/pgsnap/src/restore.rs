@@ -187,15 +187,26 @@ pub async fn restore(
 ) -> Result<Restored> {
     let selection = Selection::read(archive, options)?;
     let server = Target::connect(target).await?;
+    let restored = restore_on(&server, archive, &selection, options, progress).await;
+    server.unlock(restored).await
+}
+
+async fn restore_on(
+    server: &Target,
+    archive: &Archive,
+    selection: &Selection,
+    options: &RestoreOptions,
+    progress: &Arc<dyn Progress>,
+) -> Result<Restored> {
     server.lock().await?;
     let cleaned = server.clear_unfinished().await?;
-    let plan = server.plan(archive.manifest(), &selection, options).await?;
+    let plan = server.plan(archive.manifest(), selection, options).await?;
     plan.require_clear()?;
     let mut restored = match plan.method {
         Method::Swap | Method::InPlace => {
             let manifest = archive.manifest();
             let mut building =
-                Building::begin(&server, &plan, manifest, &selection, options, progress).await?;
+                Building::begin(server, &plan, manifest, selection, options, progress).await?;
             match load_archive(archive, &mut building).await {
                 Ok(mut loaded) => building.complete(&mut loaded).await?,
                 Err(error) => return Err(building.abandon(error).await),
@@ -204,14 +215,14 @@ pub async fn restore(
         Method::IntoTables => {
             let order = data_only::Order {
                 archive,
-                selection: &selection,
+                selection,
                 progress,
             };
             order.restore(&server.database, options).await?
         }
     };
     restored.cleaned.splice(0..0, cleaned);
-    let left_out = foreign_rows::left_out(archive.manifest(), &selection);
+    let left_out = foreign_rows::left_out(archive.manifest(), selection);
     restored
         .notes
         .extend(left_out.map(|what| Note::NotCompared { what }));
@@ -226,10 +237,13 @@ pub async fn restore(
 /// [`Error::RestoreRunning`] while a restore of this name is under way, and errors of the server.
 pub async fn drop_leftovers(target: &Database) -> Result<Vec<String>> {
     let server = Target::connect(target).await?;
-    server.lock().await?;
-    let mut dropped = server.clear_unfinished().await?;
-    dropped.extend(server.drop_leftovers().await?);
-    Ok(dropped)
+    let dropped = async {
+        server.lock().await?;
+        let mut dropped = server.clear_unfinished().await?;
+        dropped.extend(server.drop_leftovers().await?);
+        Ok(dropped)
+    };
+    server.unlock(dropped.await).await
 }
 
 /// Loads everything that is selected of an archive into an empty database, up to what comes after the rows.

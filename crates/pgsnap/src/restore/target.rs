@@ -129,8 +129,33 @@ impl Target {
         }
     }
 
-    /// What stands at the wanted name.
+    /// Gives the lock back at the end of a run: the server may take a moment to notice that a session is gone, and whoever tries
+    /// again at once would be told that a restore is under way.
+    pub(crate) async fn unlock<T>(&self, outcome: Result<T>) -> Result<T> {
+        const SQL: &str = "SELECT pg_catalog.pg_advisory_unlock_all()";
+        // Without a connection there is no lock, soon.
+        let _ = self
+            .session
+            .execute("the end of the restore lock", SQL)
+            .await;
+        outcome
+    }
+
+    /// What stands at the wanted name. A session that was closed just now is still there for a moment, so sessions are looked
+    /// at again before they are called a hindrance.
     pub(crate) async fn state(&self) -> Result<TargetState> {
+        const LOOKS: u32 = 10;
+        const PAUSE: Duration = Duration::from_millis(100);
+        for _ in 1..LOOKS {
+            match self.state_now().await? {
+                TargetState::Present { sessions: 1.., .. } => tokio::time::sleep(PAUSE).await,
+                free => return Ok(free),
+            }
+        }
+        self.state_now().await
+    }
+
+    async fn state_now(&self) -> Result<TargetState> {
         const QUERY: &str = "
             SELECT CASE WHEN pg_catalog.has_database_privilege(d.oid, 'CONNECT') THEN pg_catalog.pg_database_size(d.oid) ELSE 0 END,
                    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid AND a.pid <> pg_catalog.pg_backend_pid()
