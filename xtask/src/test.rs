@@ -1,11 +1,14 @@
 //! `cargo xtask test`: all tests, after installing what they need; and those of `pgsnap` against every supported version
 //! of PostgreSQL.
 
+mod rerun;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use xshell::{Cmd, Shell, cmd};
 
+use self::rerun::Outcome;
 use crate::servers::{self, BUNDLES, Bundle, MUSL, Server};
 use crate::{project, setup};
 
@@ -14,6 +17,9 @@ pub(crate) struct Args {
     /// Run only the tests of `pgsnap`, against these versions of PostgreSQL: such as 14,18
     #[arg(long, value_delimiter = ',', value_parser = servers::bundle)]
     pg: Vec<&'static Bundle>,
+    /// Run up to three tests that failed once more, alone, and call them flaky where they pass then
+    #[arg(long, conflicts_with = "arguments")]
+    rerun: bool,
     /// Passed on to `cargo test`, such as `--package NAME` or a part of a test's name
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
@@ -30,31 +36,44 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             Some(major) => format!("PostgreSQL {major}, as installed"),
             None => "PostgreSQL, as installed".to_owned(),
         };
-        let code = project::run(with_musl(
-            workspace(&shell, &args.arguments),
-            musl.as_ref(),
-        )?)?;
+        let outcome = tests(&args, |chosen| {
+            with_musl(workspace(&shell, &args.arguments, chosen), musl.as_ref())
+        })?;
         report.ran(
             format!("{server}: all tests{}", chosen(&args.arguments)),
-            code,
+            outcome,
         );
     }
     for bundle in versions(&args) {
         match servers::ensure(bundle) {
             Ok(server) => {
-                let command = against(&shell, &server, &args.arguments)?;
-                let code = project::run(with_musl(command, musl.as_ref())?)?;
+                let outcome = tests(&args, |chosen| {
+                    let command = against(&shell, &server, &args.arguments, chosen)?;
+                    with_musl(command, musl.as_ref())
+                })?;
                 let what = format!(
                     "PostgreSQL {}: tests of pgsnap{}",
                     server.version(),
                     chosen(&args.arguments)
                 );
-                report.ran(what, code);
+                report.ran(what, outcome);
             }
             Err(error) => report.did_not_run(format!("PostgreSQL {}", bundle.version), &error),
         }
     }
     Ok(report.close())
+}
+
+/// Runs the tests of a command, which takes arguments of the test programs: once, or as [`rerun`] does.
+fn tests<'a>(
+    args: &Args,
+    command: impl Fn(&[String]) -> anyhow::Result<Cmd<'a>>,
+) -> anyhow::Result<Outcome> {
+    if args.rerun {
+        rerun::run(command, &mut std::io::stdout())
+    } else {
+        Ok(project::run(command(&[])?)?.into())
+    }
 }
 
 /// The versions that are tested one by one. What is installed was tested with everything else.
@@ -95,16 +114,22 @@ fn musl(fetch: bool, report: &mut Report) -> Option<Musl> {
 
 /// At the root, cargo takes the whole workspace unless a package is named: unit, integration and documentation tests.
 /// One failure does not hide another.
-fn workspace<'a>(shell: &'a Shell, arguments: &'a [String]) -> Cmd<'a> {
+fn workspace<'a>(shell: &'a Shell, arguments: &[String], chosen: &[String]) -> Cmd<'a> {
     let cargo = project::cargo();
-    cmd!(shell, "{cargo} test --no-fail-fast {arguments...}")
+    let command = cmd!(shell, "{cargo} test --no-fail-fast {arguments...}");
+    if chosen.is_empty() {
+        command
+    } else {
+        command.arg("--").args(chosen)
+    }
 }
 
 /// The integration tests of `pgsnap` on this server, with its clients first on the search path.
 fn against<'a>(
     shell: &'a Shell,
     server: &Server,
-    arguments: &'a [String],
+    arguments: &[String],
+    chosen: &[String],
 ) -> anyhow::Result<Cmd<'a>> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let clients = server.clients().to_owned();
@@ -113,7 +138,7 @@ fn against<'a>(
     // The example is the same program whatever the server.
     let command = cmd!(
         shell,
-        "{cargo} test --package pgsnap --test it {arguments...} -- --skip examples::"
+        "{cargo} test --package pgsnap --test it {arguments...} -- --skip examples:: {chosen...}"
     );
     Ok(command
         .env("PATH", path)
@@ -148,11 +173,13 @@ struct Report {
 }
 
 impl Report {
-    fn ran(&mut self, what: String, code: ExitCode) {
-        let passed = code == ExitCode::SUCCESS;
-        self.failed |= !passed;
-        let verdict = if passed { "passed " } else { "FAILED " };
-        self.lines.push(format!("{verdict} {what}"));
+    fn ran(&mut self, what: String, outcome: Outcome) {
+        self.failed |= outcome == Outcome::Failed;
+        self.lines.push(match outcome {
+            Outcome::Passed => format!("passed  {what}"),
+            Outcome::Flaky(names) => format!("FLAKY   {what}: only alone: {}", names.join(", ")),
+            Outcome::Failed => format!("FAILED  {what}"),
+        });
     }
 
     fn did_not_run(&mut self, what: String, error: &anyhow::Error) {
@@ -185,12 +212,14 @@ mod tests {
     #[test]
     fn what_did_not_run_is_neither_passed_nor_failed() {
         let mut report = Report::default();
-        report.ran("PostgreSQL 15".into(), ExitCode::SUCCESS);
+        report.ran("PostgreSQL 15".into(), Outcome::Passed);
+        report.ran("PostgreSQL 14".into(), Outcome::Flaky(vec!["a".into()]));
         assert_eq!(report.code(), 0);
+        assert_eq!(report.lines[1], "FLAKY   PostgreSQL 14: only alone: a");
         report.did_not_run("PostgreSQL 16".into(), &anyhow::anyhow!("no network"));
         assert_eq!(report.code(), 3);
-        assert_eq!(report.lines[1], "NOT RUN PostgreSQL 16: no network");
-        report.ran("PostgreSQL 17".into(), ExitCode::FAILURE);
+        assert_eq!(report.lines[2], "NOT RUN PostgreSQL 16: no network");
+        report.ran("PostgreSQL 17".into(), Outcome::Failed);
         assert_eq!(report.code(), 1);
     }
 
@@ -201,6 +230,7 @@ mod tests {
                 .iter()
                 .map(|name| servers::bundle(name).unwrap())
                 .collect(),
+            rerun: false,
             arguments: arguments.iter().map(ToString::to_string).collect(),
         };
         assert!(versions(&args(&[], &["some_test"])).is_empty());
