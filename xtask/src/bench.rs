@@ -11,14 +11,23 @@ pub(crate) struct Args {
     /// Replace the table in docs/benchmarks.md
     #[arg(long)]
     write: bool,
-    /// Passed on to the bench: `--data events|narrow|many`, `--pairs N`, `--only WORK`, `--scale N`, or `--growth`
+    /// Measure tunnels instead, against autossh and loops; only root can
+    #[arg(long)]
+    tunnel: bool,
+    /// Passed on to the bench: `--data events|narrow|many`, `--pairs N`, `--only WORK`, `--scale N`, or `--growth`; of
+    /// tunnels `--runs N`, `--kills N`, `--only MEASURE`, `--short`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     setup::ensure()?;
-    setup::ensure_programs(&[("pigz", "pigz"), ("pgcopydb", "pgcopydb")])?;
+    let (bench, programs): (&str, &[_]) = if args.tunnel {
+        ("tunnels", &[("autossh", "autossh")])
+    } else {
+        ("peers", &[("pigz", "pigz"), ("pgcopydb", "pgcopydb")])
+    };
+    setup::ensure_programs(programs)?;
     let shell = project::shell()?;
     let cargo = project::cargo();
     let mut arguments = args.arguments;
@@ -29,6 +38,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     eprintln!("Building hubctl for release. Stop everything else on this machine while this runs.");
     project::run(cmd!(
         shell,
-        "{cargo} bench --package hubctl --bench peers -- {arguments...}"
+        "{cargo} bench --package hubctl --bench {bench} -- {arguments...}"
     ))
 }

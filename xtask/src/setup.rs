@@ -43,7 +43,7 @@ impl std::error::Error for Missing {}
 /// The task: installs what is missing and says so when nothing is.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
     ensure()?;
-    println!("PostgreSQL, age, an SSH server and pgbouncer are here.");
+    println!("PostgreSQL, age, an SSH server, pgbouncer, ip and iptables are here.");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -127,6 +127,13 @@ fn missing_packages(directories: &[PathBuf]) -> Vec<&'static str> {
     if !has("pgbouncer") {
         packages.push("pgbouncer");
     }
+    // Networks that break, for tests of tunnels; only root can make them.
+    if !has("ip") {
+        packages.push("iproute2");
+    }
+    if !has("iptables") {
+        packages.push("iptables");
+    }
     packages
 }
 
@@ -199,6 +206,8 @@ fn install(mut shell: Command, packages: &[&str]) -> anyhow::Result<std::process
 mod tests {
     use super::*;
 
+    const COMMON: [&str; 5] = ["age", "sshd", "pgbouncer", "ip", "iptables"];
+
     fn installation(programs: &[&str]) -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
         fs_err::create_dir(directory.path().join("bin")).unwrap();
@@ -212,13 +221,20 @@ mod tests {
     fn an_empty_machine_lacks_everything() {
         assert_eq!(
             missing_packages(&[]),
-            ["postgresql", "age", "openssh-server", "pgbouncer"]
+            [
+                "postgresql",
+                "age",
+                "openssh-server",
+                "pgbouncer",
+                "iproute2",
+                "iptables"
+            ]
         );
     }
 
     #[test]
     fn half_a_server_is_no_server() {
-        let clients = installation(&["psql", "pg_dump", "pg_restore", "age", "sshd", "pgbouncer"]);
+        let clients = installation(&[&["psql", "pg_dump", "pg_restore"], &COMMON[..]].concat());
         let rest = installation(&["initdb", "postgres", "pgbench"]);
         let directories = [clients.path().join("bin"), rest.path().join("bin")];
         assert_eq!(missing_packages(&directories), ["postgresql"]);
@@ -226,8 +242,7 @@ mod tests {
 
     #[test]
     fn a_server_without_extensions_lacks_only_them() {
-        let machine =
-            installation(&[SERVER_PROGRAMS.as_slice(), &["age", "sshd", "pgbouncer"]].concat());
+        let machine = installation(&[SERVER_PROGRAMS.as_slice(), &COMMON[..]].concat());
         let directories = [machine.path().join("bin")];
         assert_eq!(missing_packages(&directories), ["postgresql-contrib"]);
 

@@ -8,7 +8,7 @@ use clap::{Args, ColorChoice, Parser, Subcommand};
 
 use crate::commands::{
     backup, backups, completions, config, copy, demo, diff, doctor, drill, init, journal, man,
-    restore, verify,
+    restore, tunnel, verify,
 };
 use crate::environment as env;
 use crate::printer::Format;
@@ -38,7 +38,8 @@ Examples:
   hubctl init                  write a commented hubctl.toml
   hubctl backup                back up the only configured site
   hubctl drill                 restore the latest backup into a scratch server and check it
-  hubctl diff workstation latest";
+  hubctl diff workstation latest
+  hubctl tunnel up             keep the configured SSH forwards up";
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
@@ -82,6 +83,7 @@ pub(crate) enum Command {
     Copy(copy::CopyArgs),
     Drill(drill::DrillArgs),
     Diff(diff::DiffArgs),
+    Tunnel(tunnel::TunnelArgs),
     Journal(journal::JournalArgs),
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),

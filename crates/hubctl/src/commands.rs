@@ -13,6 +13,7 @@ pub(crate) mod init;
 pub(crate) mod journal;
 pub(crate) mod man;
 pub(crate) mod restore;
+pub(crate) mod tunnel;
 pub(crate) mod verify;
 
 use crate::cli::Command;
@@ -32,6 +33,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<E
         Command::Copy(args) => copy::run(context, args).await,
         Command::Drill(args) => drill::run(context, args).await,
         Command::Diff(args) => diff::run(context, args).await,
+        Command::Tunnel(args) => tunnel::run(context, args).await,
         Command::Journal(args) => journal::run(context, args),
         // The demo runs commands itself, so its future would contain itself.
         Command::Demo(args) => Box::pin(demo::run(context, args)).await,

@@ -78,6 +78,16 @@ pub(crate) fn state_home() -> Option<PathBuf> {
     base("XDG_STATE_HOME", ".local/state")
 }
 
+/// Where sockets live: below `$XDG_RUNTIME_DIR`, or where there is none, beside the state. Never below `/tmp`, where
+/// another user could have been first.
+pub(crate) fn runtime_home() -> Option<PathBuf> {
+    let set = get("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
+    set.map(|home| home.join("hubctl"))
+        .or_else(|| Some(state_home()?.join("hubctl").join("run")))
+}
+
 /// The XDG specification has relative paths in its variables ignored.
 fn base(variable: &str, below_home: &str) -> Option<PathBuf> {
     let set = get(variable)

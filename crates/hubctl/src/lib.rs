@@ -1,4 +1,4 @@
-//! The program `hubctl` as a library: it composes `pgsnap`, `backup` and `gates` into commands.
+//! The program `hubctl` as a library: it composes `pgsnap`, `backup`, `tunnel` and `gates` into commands.
 //!
 //! The libraries do the work and know nothing of each other; this crate knows the operator. It reads
 //! arguments, environment and `hubctl.toml` ([`Cli`] and the private module `settings`), opens what they name, calls the

@@ -45,6 +45,7 @@ pub(crate) struct Settings {
     pub(crate) checks: Vec<Sourced<Check>>,
     pub(crate) episodic_memory: Option<Sourced<PathBuf>>,
     pub(crate) journal: Sourced<PathBuf>,
+    pub(crate) tunnels: BTreeMap<String, Sourced<tunnel::Tunnel>>,
     flags: SiteFlags,
 }
 
@@ -162,6 +163,11 @@ impl Settings {
                 .episodic_memory
                 .map(|path| base.sourced(base.path(&path))),
             journal: journal.map_or_else(default_journal, Ok)?,
+            tunnels: file
+                .tunnels
+                .into_iter()
+                .map(|(name, tunnel)| tunnel_settings(name, tunnel, &base))
+                .collect::<anyhow::Result<_>>()?,
             file: path,
             flags: SiteFlags {
                 password_file: flags.password_file,
@@ -330,6 +336,25 @@ fn site_settings(name: &str, site: file::SiteTable, base: &Place) -> anyhow::Res
         password_command: site.password_command.map(|command| base.sourced(command)),
         passfile: path(site.passfile),
     })
+}
+
+/// Paths in it begin beside the file, as all others do.
+fn tunnel_settings(
+    name: String,
+    mut tunnel: tunnel::Tunnel,
+    base: &Place,
+) -> anyhow::Result<(String, Sourced<tunnel::Tunnel>)> {
+    let paths = [
+        &mut tunnel.ssh_config,
+        &mut tunnel.known_hosts,
+        &mut tunnel.identity_file,
+        &mut tunnel.identity_agent,
+    ];
+    for path in paths.into_iter().flatten() {
+        *path = base.path(&path.to_string_lossy());
+    }
+    tunnel.check(&name)?;
+    Ok((name, base.sourced(tunnel)))
 }
 
 /// The journal is kept away from the vault: it must still tell of a vault that is gone.

@@ -5,6 +5,8 @@
 //!   size, with [`HUB_WRITER`] to keep writing and [`HUB_CHECK`] to find copies torn by it.
 //! - **Network faults.** [`FaultProxy`] stands between a client and a server and cuts, freezes or refuses
 //!   connections at the exact byte.
+//! - **SSH servers.** [`Sshd`] is a real one that can be killed, frozen, given another key, and brought back.
+//! - **Networks.** [`Network`] is two machines with a wire that can be pulled, or swallow what goes one way.
 //! - **Full disks.** [`Tmpfs`] is a file system that is as small as the test wants.
 //! - **Damaged input.** [`Mutator`] makes broken versions of sound bytes, [`Dice`] make reproducible choices.
 //!
@@ -39,15 +41,20 @@
 
 mod dice;
 mod mutator;
+mod network;
 mod proxy;
 mod sample;
+mod sshd;
 mod tmpfs;
 
 pub use dice::Dice;
 pub use mutator::Mutator;
+pub use network::{Machine, Network};
 pub use proxy::{Fault, FaultProxy, Side, Upstream};
+pub use rustix::process::Signal;
 pub use sample::{
     ENUM_HASH, HOSTILE_DEFAULTS, HUB, HUB_CHECK, HUB_WRITER, ZOO, ZOO_ROLES, ZOO_VERSIONS,
     load_hub, load_zoo,
 };
+pub use sshd::{Sshd, signal};
 pub use tmpfs::Tmpfs;

@@ -152,6 +152,18 @@ fn values(settings: &Settings) -> Vec<Value> {
         settings.episodic_memory.as_ref(),
         |path| path.display().to_string(),
     );
+    for (name, tunnel) in &settings.tunnels {
+        let key = |field: &str| format!("tunnels.{name}.{field}");
+        one(&mut values, key("destination"), Some(tunnel), |tunnel| {
+            tunnel.destination.clone()
+        });
+        for (index, forward) in tunnel.value.forwards.iter().enumerate() {
+            let key = key(&format!("forwards[{index}]"));
+            one(&mut values, key, Some(tunnel), |_| {
+                format!("{forward}, {}", forward.probe)
+            });
+        }
+    }
     one(
         &mut values,
         "journal.path",

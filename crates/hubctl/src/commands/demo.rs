@@ -1,5 +1,6 @@
 //! `hubctl demo`.
 
+mod forward;
 mod scene;
 
 use std::path::PathBuf;
@@ -23,7 +24,9 @@ use scene::{Scene, Writer};
 /// a sample service that keeps writing, and runs the commands of a migration on them. Leaves a directory with
 /// hubctl.toml, keys, vault and journal to try more.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  hubctl demo\n  hubctl demo --keep --scale 0.1")]
+#[command(
+    after_help = "Examples:\n  hubctl demo\n  hubctl demo --keep --scale 0.1\n  hubctl demo --tunnel"
+)]
 pub(crate) struct DemoArgs {
     /// Directory to leave the configuration, keys and backups in
     #[arg(long, value_name = "DIR", default_value = "demo")]
@@ -31,6 +34,9 @@ pub(crate) struct DemoArgs {
     /// Keep the servers up until Ctrl-C
     #[arg(long)]
     keep: bool,
+    /// Show a forward instead, and how it survives the death of its server
+    #[arg(long, conflicts_with_all = ["dir", "keep", "scale"])]
+    tunnel: bool,
     /// Size of the sample database; 1 is about 100 MB
     #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = scale)]
     scale: f64,
@@ -70,6 +76,9 @@ struct Stage<'a> {
 }
 
 pub(crate) async fn run(context: &Context, args: DemoArgs) -> anyhow::Result<Exit> {
+    if args.tunnel {
+        return forward::run(context).await;
+    }
     let begun = Instant::now();
     let printer = &context.printer;
     printer.say("Starting two servers, and loading a service's database into the first …");

@@ -2,6 +2,7 @@
 
 mod keys;
 mod server;
+mod tunnels;
 
 use clap::Args;
 use gates::Journal;
@@ -20,9 +21,9 @@ use crate::printer::table;
 use crate::settings::{Overrides, Settings};
 use crate::store;
 
-/// Examine everything a backup and a restore need
+/// Examine everything a backup, a restore and a tunnel need
 ///
-/// Asks the servers, the tools, the vault, the keys and the journal, and changes nothing. Exits with 1 if something fails, 3
+/// Asks the servers, the tools, the vault, the keys, the tunnels and the journal, and changes nothing. Exits with 1 if something fails, 3
 /// if something could not be asked.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  hubctl doctor\n  hubctl doctor workstation --format json")]
@@ -161,6 +162,7 @@ pub(crate) async fn run(context: &Context, args: DoctorArgs) -> anyhow::Result<E
     };
     vault(&settings, &wanted, &mut findings);
     keys::examine(context, &settings, &mut findings);
+    tunnels::examine(&settings, &mut findings).await;
     findings.push(journal(&settings));
     report(context, findings)
 }

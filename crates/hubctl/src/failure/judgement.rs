@@ -18,6 +18,9 @@ pub(super) fn exit_of(cause: Cause<'_>) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<backup::Error>() {
         return Some(of_backup(error));
     }
+    if let Some(error) = cause.downcast_ref::<tunnel::Error>() {
+        return Some(of_tunnel(error));
+    }
     cause.downcast_ref::<gates::Error>().map(of_gates)
 }
 
@@ -36,6 +39,9 @@ pub(super) fn hint_of(cause: Cause<'_>) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<gates::Error>() {
         return error.hint();
     }
+    if let Some(error) = cause.downcast_ref::<tunnel::Error>() {
+        return tunnel_hint(error);
+    }
     let full = cause.downcast_ref::<io::Error>().is_some_and(is_full);
     full.then(|| "make room on this file system; nothing unfinished was published".to_owned())
 }
@@ -48,6 +54,24 @@ fn passphrase_hint(error: &backup::Error) -> Option<String> {
     let sealed_with_one = sealed_for.iter().any(|recipient| recipient == "passphrase");
     sealed_with_one
         .then(|| "it was sealed with a passphrase: give that one with --passphrase-file".to_owned())
+}
+
+/// The library does not know how a supervisor is started here.
+fn tunnel_hint(error: &tunnel::Error) -> Option<String> {
+    match error {
+        tunnel::Error::NotRunning { .. } => Some("start it with `hubctl tunnel up`".to_owned()),
+        tunnel::Error::Running { .. } => Some(
+            "ask it with `hubctl tunnel status`, or stop it with `hubctl tunnel down`".to_owned(),
+        ),
+        other => other.hint().map(ToOwned::to_owned),
+    }
+}
+
+fn of_tunnel(error: &tunnel::Error) -> Exit {
+    match error {
+        tunnel::Error::Invalid { .. } | tunnel::Error::Unknown { .. } => Exit::Usage,
+        _ => Exit::CouldNotAsk,
+    }
 }
 
 /// The disk is full, or this user's part of it.

@@ -17,6 +17,7 @@ pub(crate) struct ConfigFile {
     pub(super) vault: VaultTable,
     pub(super) drill: DrillTable,
     pub(super) journal: JournalTable,
+    pub(super) tunnels: BTreeMap<String, tunnel::Tunnel>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -1,0 +1,59 @@
+//! What is left one second after a supervisor was killed.
+
+use std::time::Duration;
+
+use testkit::{Signal, signal};
+
+use crate::report::Report;
+use crate::tool::{TOOLS, Tool};
+use crate::world::World;
+
+pub(crate) fn measure(report: &mut Report, kills: usize, is_wanted: impl Fn(&str) -> bool) {
+    if !is_wanted("left after kill -9") {
+        return;
+    }
+    let world = World::new();
+    for tool in TOOLS {
+        // The others leave something each time; a few times show it.
+        let kills = if tool == Tool::Hubctl {
+            kills
+        } else {
+            kills.min(5)
+        };
+        for kill in 0..kills {
+            let mut running = tool.start(&world);
+            // At any moment of its life: while it starts, connects, and stands.
+            std::thread::sleep(Duration::from_millis(20 + 53 * (kill as u64 % 17)));
+            if tool != Tool::Hubctl {
+                std::thread::sleep(Duration::from_secs(1));
+            }
+            signal(running.child.id(), Signal::KILL);
+            let _ = running.child.wait();
+            std::thread::sleep(Duration::from_secs(1));
+            let left = world.processes("").len() + sockets(&world);
+            report.number(
+                "left after kill -9: processes and sockets",
+                tool,
+                left as f64,
+            );
+            running.end();
+        }
+    }
+}
+
+/// Sockets below the home of the tool.
+fn sockets(world: &World) -> usize {
+    use std::os::unix::fs::FileTypeExt as _;
+    let mut directories = vec![world.path(".local")];
+    let mut sockets = 0;
+    while let Some(directory) = directories.pop() {
+        for entry in fs_err::read_dir(directory).into_iter().flatten().flatten() {
+            let kind = entry.file_type().unwrap();
+            sockets += usize::from(kind.is_socket());
+            if kind.is_dir() {
+                directories.push(entry.path());
+            }
+        }
+    }
+    sockets
+}

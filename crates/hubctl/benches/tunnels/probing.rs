@@ -1,0 +1,98 @@
+//! A client outside of every tool: what it sees is what counts.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStdout};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// From one connection to the next.
+const EVERY: Duration = Duration::from_millis(25);
+
+/// How long a client waits for its answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Milliseconds of the clock that all processes share.
+pub(crate) fn now() -> f64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6
+}
+
+/// Connects again and again, and prints when each answer came.
+pub(crate) async fn probe(port: u16) {
+    loop {
+        tokio::spawn(async move {
+            if let Ok(Ok(())) = tokio::time::timeout(PATIENCE, echo(port)).await {
+                println!("{}", now());
+            }
+        });
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+async fn echo(port: u16) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.write_all(b"!x").await?;
+    stream.read_u8().await.map(drop)
+}
+
+/// What the client saw, read beside.
+pub(crate) struct Seen {
+    answers: Receiver<f64>,
+    _client: Child,
+}
+
+impl Seen {
+    pub(crate) fn of(mut client: Child) -> Self {
+        let stdout: ChildStdout = client.stdout.take().unwrap();
+        let (sender, answers) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let Ok(at) = line.parse() else { continue };
+                if sender.send(at).is_err() {
+                    return;
+                }
+            }
+        });
+        Self {
+            answers,
+            _client: client,
+        }
+    }
+
+    /// The first answer after a moment, in milliseconds after it; nothing within the limit.
+    pub(crate) fn first_after(&self, moment: f64, limit: Duration) -> Option<f64> {
+        let limit = limit.as_secs_f64() * 1e3;
+        loop {
+            let left = moment + limit - now();
+            if left <= 0.0 {
+                return None;
+            }
+            let at = self
+                .answers
+                .recv_timeout(Duration::from_secs_f64(left / 1e3))
+                .ok()?;
+            if at > moment {
+                return Some(at - moment);
+            }
+        }
+    }
+
+    /// Waits until answers came without a gap for this long.
+    pub(crate) fn steady(&self, long: Duration) {
+        let (mut begin, mut last) = (now(), now());
+        loop {
+            match self.answers.recv_timeout(Duration::from_millis(500)) {
+                Ok(at) if at - last < 500.0 => last = at,
+                Ok(at) => (begin, last) = (at, at),
+                Err(_) => (begin, last) = (now(), now()),
+            }
+            if last - begin >= long.as_secs_f64() * 1e3 {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Where the supervisor of a configuration has its sockets, and where its changes are kept.
+
+use std::path::{Path, PathBuf};
+
+use crate::environment as env;
+use crate::failure::Refusal;
+use crate::settings::Settings;
+
+/// The places of one configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// Private to the user; its sockets go when the supervisor does.
+    pub(crate) runtime: PathBuf,
+    /// A line of JSON for each change.
+    pub(crate) log: PathBuf,
+}
+
+impl Place {
+    pub(crate) fn of(settings: &Settings) -> anyhow::Result<Self> {
+        let file = settings.file.as_deref().ok_or_else(|| {
+            Refusal::usage("no configuration file was found")
+                .hint("`hubctl init` writes a commented example; --config names another place")
+        })?;
+        // However it was named, it is the same file.
+        let file = fs_err::canonicalize(file)?;
+        let id = short(&file);
+        let (Some(runtime), Some(state)) = (env::runtime_home(), env::state_home()) else {
+            return Err(Refusal::usage("there is no home directory to keep sockets in").into());
+        };
+        Ok(Self {
+            runtime: runtime.join(&id),
+            log: state.join("hubctl").join(format!("tunnels-{id}.jsonl")),
+        })
+    }
+}
+
+/// The address of a unix socket is short, and paths of configurations are not.
+fn short(file: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt as _;
+    let hash = blake3::hash(file.as_os_str().as_bytes());
+    hash.to_hex()[..12].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_file_has_a_place_of_its_own() {
+        assert_eq!(short(Path::new("/a")).len(), 12);
+        assert_ne!(short(Path::new("/a")), short(Path::new("/b")));
+    }
+}

@@ -1,0 +1,228 @@
+//! The local end of a forward. The port is ours and stays bound while one `ssh` is replaced by another; each connection
+//! is handed on to the unix socket of the `ssh` that serves when it begins.
+
+mod counted;
+mod holder;
+mod listener;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
+use tokio::net::UnixStream;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use counted::Counted;
+pub(crate) use counted::Counters;
+pub use holder::holder;
+use listener::{Accepted, Listener};
+
+use crate::endpoint::Endpoint;
+
+/// As much as `ssh` sends in one piece over a channel (channels.h: `CHAN_TCP_PACKET_DEFAULT` is 32 KiB), and again.
+const BUFFER: usize = 64 * 1024;
+
+/// How often a taken port is tried again.
+const TAKEN_POLL: Duration = Duration::from_millis(500);
+
+/// The `ssh` that new connections are handed to.
+#[derive(Debug, Clone)]
+pub(crate) struct Upstream {
+    pub(crate) socket: PathBuf,
+    /// Ends the connections that were handed to it.
+    pub(crate) cut: CancellationToken,
+    /// Those that are open.
+    pub(crate) connections: TaskTracker,
+    pub(crate) counters: Arc<Counters>,
+}
+
+/// Whether the port is ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Bound {
+    /// Not yet, or the port was closed on purpose.
+    Closed,
+    /// It takes connections.
+    Open,
+    /// Somebody else has it.
+    Taken(String),
+}
+
+/// The listener of one forward. Dropped, it closes the port and all connections.
+#[derive(Debug)]
+pub(crate) struct Front {
+    upstream: watch::Sender<Option<Upstream>>,
+    wanted: watch::Sender<bool>,
+    bound: watch::Receiver<Bound>,
+    task: JoinHandle<()>,
+    connections: CancellationToken,
+}
+
+impl Front {
+    /// Begins to listen, and goes on trying while the end is taken. Without an end, `sshd` has the listener.
+    pub(crate) fn start(local: Option<Endpoint>, hold: Duration) -> Self {
+        let (upstream, _) = watch::channel(None);
+        let (wanted, is_wanted) = watch::channel(true);
+        let (sender, bound) = watch::channel(Bound::Closed);
+        let connections = CancellationToken::new();
+        let task = match local {
+            Some(local) => {
+                let door = Door {
+                    local,
+                    hold,
+                    upstream: upstream.clone(),
+                    connections: connections.clone(),
+                };
+                tokio::spawn(door.keep(is_wanted, sender))
+            }
+            None => tokio::spawn(async {}),
+        };
+        Self {
+            upstream,
+            wanted,
+            bound,
+            task,
+            connections,
+        }
+    }
+
+    /// Hands new connections to another `ssh`, or lets them wait. Those that are open stay where they are.
+    pub(crate) fn serve(&self, upstream: Option<Upstream>) {
+        self.upstream.send_replace(upstream);
+    }
+
+    /// Closes the port and all connections, and waits until the port is free.
+    pub(crate) async fn end(mut self) {
+        self.task.abort();
+        // Its end is what was asked for.
+        let _ = (&mut self.task).await;
+    }
+
+    /// Opens or closes the port.
+    pub(crate) fn set_open(&self, is_open: bool) {
+        self.wanted
+            .send_if_modified(|wanted| std::mem::replace(wanted, is_open) != is_open);
+    }
+
+    /// Whether the port is ours, as it changes.
+    pub(crate) fn bound(&self) -> watch::Receiver<Bound> {
+        self.bound.clone()
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.connections.cancel();
+    }
+}
+
+/// What the listening task knows.
+struct Door {
+    local: Endpoint,
+    hold: Duration,
+    upstream: watch::Sender<Option<Upstream>>,
+    connections: CancellationToken,
+}
+
+impl Door {
+    async fn keep(self, mut wanted: watch::Receiver<bool>, bound: watch::Sender<Bound>) {
+        loop {
+            if wanted.wait_for(|wanted| *wanted).await.is_err() {
+                return;
+            }
+            match Listener::bind(&self.local).await {
+                Ok(listener) => {
+                    bound.send_replace(Bound::Open);
+                    tokio::select! {
+                        () = self.accept(listener) => {}
+                        _ = wanted.wait_for(|wanted| !wanted) => {}
+                    }
+                    bound.send_replace(Bound::Closed);
+                }
+                Err(error) => {
+                    let holder = holder(&self.local).await;
+                    bound.send_replace(Bound::Taken(holder.unwrap_or_else(|| error.to_string())));
+                    tokio::time::sleep(TAKEN_POLL).await;
+                }
+            }
+        }
+    }
+
+    async fn accept(&self, listener: Listener) {
+        loop {
+            match listener.accept().await {
+                Ok(accepted) => {
+                    let upstream = self.upstream.subscribe();
+                    let connections = self.connections.clone();
+                    let hold = self.hold;
+                    tokio::spawn(async move {
+                        tokio::select! {
+                            () = hand_on(accepted, upstream, hold) => {}
+                            () = connections.cancelled() => {}
+                        }
+                    });
+                }
+                // Out of descriptors, most likely: the next attempt must not come at once.
+                Err(error) => {
+                    tracing::warn!(%error, local = %self.local, "a connection could not be taken");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+}
+
+async fn hand_on(accepted: Accepted, upstream: watch::Receiver<Option<Upstream>>, hold: Duration) {
+    let Some((stream, upstream)) = find(upstream, hold).await else {
+        return accepted.reset();
+    };
+    let _open = upstream.connections.token();
+    match accepted {
+        Accepted::Tcp(client) => {
+            // What waits in us waits twice.
+            let _ = client.set_nodelay(true);
+            let mut client = Counted::new(client, upstream.counters);
+            if relay(&mut client, stream, &upstream.cut).await.is_none() {
+                Accepted::Tcp(client.into_inner()).reset();
+            }
+        }
+        Accepted::Unix(client) => {
+            let mut client = Counted::new(client, upstream.counters);
+            relay(&mut client, stream, &upstream.cut).await;
+        }
+    }
+}
+
+/// The serving `ssh`, for which a new connection waits a while.
+async fn find(
+    mut upstream: watch::Receiver<Option<Upstream>>,
+    hold: Duration,
+) -> Option<(UnixStream, Upstream)> {
+    let find = async {
+        loop {
+            let found = upstream.wait_for(Option::is_some).await.ok()?.clone()?;
+            match UnixStream::connect(&found.socket).await {
+                Ok(stream) => return Some((stream, found)),
+                // It is gone, and that is not known here yet.
+                Err(_) => upstream.changed().await.ok()?,
+            }
+        }
+    };
+    tokio::time::timeout(hold, find).await.ok().flatten()
+}
+
+/// Moves bytes both ways until both ends are closed; nothing when the connection was cut.
+async fn relay(
+    client: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    mut stream: UnixStream,
+    cut: &CancellationToken,
+) -> Option<()> {
+    tokio::select! {
+        ended = copy_bidirectional_with_sizes(client, &mut stream, BUFFER, BUFFER) => ended.ok().map(|_| ()),
+        () = cut.cancelled() => None,
+    }
+}

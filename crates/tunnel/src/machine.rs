@@ -1,0 +1,583 @@
+//! What follows from what happened to a tunnel. No I/O and no clock: events and the time come in, actions go out.
+//!
+//! A tunnel has links, each one `ssh`. One of them serves: it takes new connections. While its probes meet silence a
+//! challenger is started beside it, and whichever answers first stays. A link that was replaced keeps the connections
+//! that are open on it, as plain ssh would, until they end or it was silent for as long as the profile says.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::front::Bound;
+use crate::probe::{Answer, Fault};
+use crate::spec::{OnMismatch, Tunnel, Way};
+use crate::ssh::{Kind, Reason};
+use crate::state::State;
+
+/// The number of an `ssh`, in the order they were started.
+pub(crate) type Generation = u64;
+
+/// From the first pause after a failed start to the longest.
+const PAUSES: [Duration; 6] = [
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_millis(3500),
+    Duration::from_secs(5),
+];
+
+/// Health this long makes the pauses short again.
+const PROVEN_HEALTH: Duration = Duration::from_secs(10);
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Event {
+    /// The tunnel is to be made, or made anew.
+    Begin,
+    /// The server can be reached, as far as that is known without `ssh`.
+    Reachable,
+    /// It cannot, for this reason, and that will be tried again soon.
+    Unreachable(String),
+    /// An `ssh` is connected and listens.
+    Ready(Generation),
+    /// An `ssh` wrote a line.
+    Said(Generation, String),
+    /// An `ssh` is gone.
+    Gone(Generation, Reason),
+    /// A probe was answered, or not.
+    Probed(Generation, usize, Result<Answer, Fault>),
+    /// Whether the session of an `ssh` answers at all.
+    Alive(Generation, bool),
+    /// What became of the port of a forward.
+    Bound(usize, Bound),
+    /// The machine slept, or its network changed.
+    Woken,
+}
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// After this pause, find out whether the server can be reached. It replaces what was begun before.
+    Approach(Duration),
+    /// No longer.
+    StopApproach,
+    /// Start an `ssh`.
+    Start(Generation),
+    /// Ask whether its session answers.
+    Check(Generation),
+    /// Ask all its probes now.
+    ProbeNow(Generation),
+    /// Hand new connections of a forward to this one, or let them wait.
+    Serve(usize, Option<Generation>),
+    /// End it when no connection is open on it any more.
+    Drain(Generation),
+    /// End it now.
+    Cut(Generation),
+    /// Open or close the port of a forward.
+    SetOpen(usize, bool),
+}
+
+/// What is known of one `ssh`.
+#[derive(Debug)]
+struct Link {
+    /// When it was ready, if it was.
+    ready: Option<Instant>,
+    verdicts: Vec<Option<Result<Answer, Fault>>>,
+    /// Since when the other side showed no sign of being there.
+    silent_since: Option<Instant>,
+    /// Why the destination last refused a connection.
+    refusal: Option<String>,
+    is_draining: bool,
+}
+
+impl Link {
+    fn is_judged(&self) -> bool {
+        self.verdicts.iter().all(Option::is_some)
+    }
+
+    fn is_silent(&self) -> bool {
+        self.verdicts
+            .iter()
+            .flatten()
+            .any(|verdict| verdict.as_ref().is_err_and(Fault::is_silence))
+    }
+
+    /// The forwards of which nothing came back.
+    fn silent_forwards(&self) -> Vec<usize> {
+        let verdicts = self.verdicts.iter().enumerate();
+        verdicts
+            .filter(|(_, verdict)| matches!(verdict, Some(Err(Fault::Silent(_)))))
+            .map(|(forward, _)| forward)
+            .collect()
+    }
+
+    /// It stood for so long that what was before does not matter.
+    fn is_healthy(&self, now: Instant) -> bool {
+        self.ready
+            .is_some_and(|ready| now.duration_since(ready) >= PROVEN_HEALTH)
+    }
+
+    /// Takes in a verdict, and tells for how long the other side gave no sign.
+    fn take_in(
+        &mut self,
+        forward: usize,
+        verdict: Result<Answer, Fault>,
+        now: Instant,
+    ) -> Duration {
+        let asked_for = match &verdict {
+            Err(Fault::Silent(timeout)) => *timeout,
+            Err(Fault::Gone(_)) => Duration::ZERO,
+            _ => {
+                self.verdicts[forward] = Some(verdict);
+                self.silent_since = None;
+                return Duration::ZERO;
+            }
+        };
+        self.verdicts[forward] = Some(verdict);
+        let since = self.silent_since.get_or_insert(now - asked_for);
+        now.duration_since(*since)
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone)]
+struct Outage {
+    reason: Reason,
+    until: Timestamp,
+}
+
+/// The state of a tunnel.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    tunnel: Tunnel,
+    links: BTreeMap<Generation, Link>,
+    serving: Option<Generation>,
+    bound: Vec<Bound>,
+    /// The forwards whose target is silent while the session is not.
+    is_target_silent: Vec<bool>,
+    is_approaching: bool,
+    outage: Option<Outage>,
+    failure: Option<Reason>,
+    failures: usize,
+    starts: u64,
+    reconnects: u64,
+}
+
+impl Machine {
+    pub(crate) fn new(tunnel: Tunnel) -> Self {
+        let forwards = tunnel.forwards.len();
+        Self {
+            tunnel,
+            links: BTreeMap::new(),
+            serving: None,
+            bound: vec![Bound::Closed; forwards],
+            is_target_silent: vec![false; forwards],
+            is_approaching: false,
+            outage: None,
+            failure: None,
+            failures: 0,
+            starts: 0,
+            reconnects: 0,
+        }
+    }
+
+    pub(crate) fn starts(&self) -> u64 {
+        self.starts
+    }
+
+    pub(crate) fn reconnects(&self) -> u64 {
+        self.reconnects
+    }
+
+    /// What the last probe of a forward was answered.
+    pub(crate) fn answer(&self, forward: usize) -> Option<&Answer> {
+        let link = self.links.get(&self.serving?)?;
+        link.verdicts[forward].as_ref()?.as_ref().ok()
+    }
+
+    /// The state of a forward, from all that is known.
+    pub(crate) fn state(&self, forward: usize) -> State {
+        if let Some(Reason {
+            said,
+            kind: Kind::Permanent { remedy },
+        }) = &self.failure
+        {
+            return State::Failed {
+                reason: said.clone(),
+                remedy: (*remedy).to_owned(),
+            };
+        }
+        if let Bound::Taken(holder) = &self.bound[forward] {
+            let holder = holder.clone();
+            return State::Blocked { holder };
+        }
+        let Some(link) = self.serving.and_then(|serving| self.links.get(&serving)) else {
+            return self.outage.as_ref().map_or(State::Starting, Outage::state);
+        };
+        match &link.verdicts[forward] {
+            None => State::Starting,
+            // An answer is no proof for clients while the port is not open.
+            Some(Ok(_)) if !self.is_listening(forward) => State::Starting,
+            Some(Ok(_)) => State::Up,
+            Some(Err(Fault::Mismatch { expected, found })) => State::Mismatch {
+                expected: expected.clone(),
+                found: found.clone(),
+            },
+            Some(Err(fault)) => State::Degraded {
+                reason: self.explain(forward, link, fault),
+            },
+        }
+    }
+
+    /// Whether clients can connect; `sshd` has the other listeners, and their probes go through them.
+    fn is_listening(&self, forward: usize) -> bool {
+        let is_remote = matches!(self.tunnel.forwards[forward].way, Way::From(_));
+        is_remote || self.bound[forward] == Bound::Open
+    }
+
+    /// A fault, with what `ssh` said of it.
+    fn explain(&self, forward: usize, link: &Link, fault: &Fault) -> String {
+        let way = &self.tunnel.forwards[forward].way;
+        match (fault, &link.refusal, way) {
+            (Fault::Closed, Some(refusal), Way::To(target))
+                if refusal.contains("not known") && target.is_cluster_name() =>
+            {
+                format!(
+                    "{target}: {refusal}: the host of a node does not resolve names of services, only pods do; \
+                     say `service = \"NAMESPACE/NAME:PORT\"`, or use its address (kubectl get service)"
+                )
+            }
+            (Fault::Closed, Some(refusal), Way::To(_) | Way::Service(_)) => {
+                format!("{way}: {refusal}")
+            }
+            (Fault::Silent(_), _, Way::To(_) | Way::Service(_))
+                if self.is_target_silent[forward] =>
+            {
+                format!("{way}: {fault}, but the SSH session answers: the target is frozen")
+            }
+            _ => fault.to_string(),
+        }
+    }
+
+    /// Takes in what happened, and tells what to do.
+    pub(crate) fn on(&mut self, event: Event, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        match event {
+            Event::Begin => self.begin(&mut actions),
+            Event::Reachable => self.start(&mut actions),
+            Event::Unreachable(reason) => self.unreachable(&reason),
+            Event::Ready(generation) => {
+                if let Some(link) = self.links.get_mut(&generation) {
+                    link.ready = Some(now);
+                }
+            }
+            Event::Said(generation, line) => self.said(generation, &line, &mut actions),
+            Event::Gone(generation, reason) => self.gone(generation, reason, now, &mut actions),
+            Event::Probed(generation, forward, verdict) => {
+                self.probed(generation, forward, verdict, now, &mut actions);
+            }
+            Event::Alive(generation, is_alive) => self.alive(generation, is_alive, &mut actions),
+            Event::Bound(forward, bound) => self.bound[forward] = bound,
+            Event::Woken => self.woken(&mut actions),
+        }
+        actions
+    }
+
+    fn begin(&mut self, actions: &mut Vec<Action>) {
+        for generation in std::mem::take(&mut self.links).into_keys() {
+            actions.push(Action::Cut(generation));
+        }
+        for forward in 0..self.tunnel.forwards.len() {
+            actions.push(Action::Serve(forward, None));
+            actions.push(Action::SetOpen(forward, true));
+        }
+        (self.serving, self.outage, self.failure) = (None, None, None);
+        self.failures = 0;
+        self.approach(Duration::ZERO, actions);
+    }
+
+    fn approach(&mut self, pause: Duration, actions: &mut Vec<Action>) {
+        self.is_approaching = true;
+        actions.push(Action::Approach(pause));
+    }
+
+    fn start(&mut self, actions: &mut Vec<Action>) {
+        if !std::mem::replace(&mut self.is_approaching, false) {
+            return;
+        }
+        self.starts += 1;
+        let link = Link {
+            ready: None,
+            verdicts: vec![None; self.tunnel.forwards.len()],
+            silent_since: None,
+            refusal: None,
+            is_draining: false,
+        };
+        self.links.insert(self.starts, link);
+        actions.push(Action::Start(self.starts));
+    }
+
+    fn unreachable(&mut self, reason: &str) {
+        if self.serving.is_none() {
+            self.outage = Some(Outage {
+                reason: Reason::transient(reason),
+                until: Timestamp::now(),
+            });
+        }
+    }
+
+    fn said(&mut self, generation: Generation, line: &str, actions: &mut Vec<Action>) {
+        let Some((_, refusal)) = line.split_once(": open failed: ") else {
+            return;
+        };
+        let reason = Reason::of(line);
+        if matches!(reason.kind, Kind::Permanent { .. }) {
+            self.fail(reason, actions);
+        } else if let Some(link) = self.links.get_mut(&generation) {
+            link.refusal = Some(refusal.to_owned());
+        }
+    }
+
+    /// Nothing helps any more but a human.
+    fn fail(&mut self, reason: Reason, actions: &mut Vec<Action>) {
+        for generation in std::mem::take(&mut self.links).into_keys() {
+            actions.push(Action::Cut(generation));
+        }
+        for forward in 0..self.tunnel.forwards.len() {
+            actions.push(Action::Serve(forward, None));
+            // Who connects to a tunnel that stays away is told at once.
+            actions.push(Action::SetOpen(forward, false));
+        }
+        self.serving = None;
+        self.failure = Some(reason);
+        self.stop_approach(actions);
+    }
+
+    fn stop_approach(&mut self, actions: &mut Vec<Action>) {
+        if std::mem::replace(&mut self.is_approaching, false) {
+            actions.push(Action::StopApproach);
+        }
+    }
+
+    fn gone(
+        &mut self,
+        generation: Generation,
+        reason: Reason,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(link) = self.links.remove(&generation) else {
+            return;
+        };
+        if link.is_draining {
+            return;
+        }
+        let was_serving = self.serving == Some(generation);
+        if was_serving {
+            self.serving = None;
+            for forward in 0..self.tunnel.forwards.len() {
+                actions.push(Action::Serve(forward, None));
+            }
+        }
+        if matches!(reason.kind, Kind::Permanent { .. }) {
+            // A link that still serves is better than none; the next attempt will meet the same.
+            if self.serving.is_none() {
+                self.fail(reason, actions);
+            }
+            return;
+        }
+        if link.is_healthy(now) {
+            self.failures = 0;
+        }
+        // The first attempt after a link that had stood comes at once.
+        self.failures += usize::from(link.ready.is_none());
+        let pause = self.pause();
+        self.failures += usize::from(link.ready.is_some());
+        if self.serving.is_none() {
+            let until = Timestamp::now() + pause;
+            self.outage = Some(Outage { reason, until });
+        }
+        if self.challenger().is_none() && !self.is_approaching {
+            self.approach(pause, actions);
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        match self.failures {
+            0 => Duration::ZERO,
+            failures => PAUSES[(failures - 1).min(PAUSES.len() - 1)],
+        }
+    }
+
+    /// The link that is to replace the serving one, or to be the first.
+    fn challenger(&self) -> Option<Generation> {
+        self.links
+            .iter()
+            .rev()
+            .find(|(generation, link)| !link.is_draining && Some(**generation) != self.serving)
+            .map(|(generation, _)| *generation)
+    }
+
+    fn probed(
+        &mut self,
+        generation: Generation,
+        forward: usize,
+        verdict: Result<Answer, Fault>,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let silence = self.tunnel.profile.silence();
+        let Some(link) = self.links.get_mut(&generation) else {
+            return;
+        };
+        let is_answered = verdict.is_ok();
+        let is_silent = verdict.as_ref().is_err_and(Fault::is_silence);
+        if link.take_in(forward, verdict, now) >= silence {
+            actions.push(Action::Cut(generation));
+            let said = format!("nothing came back for {} s", silence.as_secs());
+            return self.gone(generation, Reason::transient(said), now, actions);
+        }
+        let (is_draining, is_judged) = (link.is_draining, link.is_judged());
+        let is_proven = is_answered && link.is_healthy(now);
+        if is_silent {
+            actions.push(Action::Check(generation));
+        }
+        if is_draining {
+            return;
+        }
+        if is_proven {
+            self.failures = 0;
+        }
+        if is_answered {
+            self.is_target_silent[forward] = false;
+        }
+        if self.serving == Some(generation) {
+            self.open_or_close(generation, forward, actions);
+            if is_silent {
+                self.doubt(generation, forward, actions);
+            } else if is_answered {
+                self.trust(actions);
+            }
+        } else if is_judged {
+            self.serve(generation, actions);
+        }
+    }
+
+    /// The serving link may be dead: while its session is asked, another is begun beside it.
+    fn doubt(&mut self, generation: Generation, forward: usize, actions: &mut Vec<Action>) {
+        let verdict = &self.links[&generation].verdicts[forward];
+        let is_targets =
+            self.is_target_silent[forward] && matches!(verdict, Some(Err(Fault::Silent(_))));
+        if !is_targets {
+            self.challenge(actions);
+        }
+    }
+
+    fn challenge(&mut self, actions: &mut Vec<Action>) {
+        if self.challenger().is_none() && !self.is_approaching {
+            self.approach(self.pause(), actions);
+        }
+    }
+
+    /// The serving link answers: no other is needed.
+    fn trust(&mut self, actions: &mut Vec<Action>) {
+        let serving = self.serving.and_then(|serving| self.links.get(&serving));
+        if serving.is_some_and(|link| !link.is_silent()) {
+            self.call_off(actions);
+        }
+    }
+
+    fn call_off(&mut self, actions: &mut Vec<Action>) {
+        self.stop_approach(actions);
+        if let Some(challenger) = self.challenger() {
+            self.links.remove(&challenger);
+            actions.push(Action::Cut(challenger));
+        }
+    }
+
+    /// A session that answers while a target is silent: the target is to blame, and another `ssh` would not help.
+    fn alive(&mut self, generation: Generation, is_alive: bool, actions: &mut Vec<Action>) {
+        let Some(link) = self.links.get_mut(&generation) else {
+            return;
+        };
+        let silent = link.silent_forwards();
+        if is_alive {
+            link.silent_since = None;
+        }
+        if self.serving != Some(generation) || silent.is_empty() {
+            return;
+        }
+        for forward in silent {
+            self.is_target_silent[forward] = is_alive;
+        }
+        if is_alive {
+            self.call_off(actions);
+        } else {
+            self.challenge(actions);
+        }
+    }
+
+    /// Makes a judged link the serving one.
+    fn serve(&mut self, generation: Generation, actions: &mut Vec<Action>) {
+        if let Some(old) = self.serving.replace(generation) {
+            if let Some(link) = self.links.get_mut(&old) {
+                link.is_draining = true;
+                actions.push(Action::Drain(old));
+            }
+            self.reconnects += 1;
+        } else if self.outage.is_some() {
+            self.reconnects += 1;
+        }
+        self.outage = None;
+        // A new link that meets the same silence is no reason to start the next one at once.
+        let is_silent = self.links.get(&generation).is_some_and(Link::is_silent);
+        self.failures += usize::from(is_silent);
+        for forward in 0..self.tunnel.forwards.len() {
+            self.open_or_close(generation, forward, actions);
+        }
+    }
+
+    /// Where somebody else answers, nobody is connected to them.
+    fn open_or_close(&self, generation: Generation, forward: usize, actions: &mut Vec<Action>) {
+        let verdict = self
+            .links
+            .get(&generation)
+            .and_then(|link| link.verdicts[forward].as_ref());
+        let is_wrong = matches!(verdict, Some(Err(Fault::Mismatch { .. })));
+        let is_closed = is_wrong && self.tunnel.forwards[forward].on_mismatch == OnMismatch::Close;
+        actions.push(Action::Serve(forward, (!is_closed).then_some(generation)));
+        actions.push(Action::SetOpen(forward, !is_closed));
+    }
+
+    fn woken(&mut self, actions: &mut Vec<Action>) {
+        if self.failure.is_some() {
+            return;
+        }
+        let ready = self.links.iter().filter(|(_, link)| link.ready.is_some());
+        actions.extend(ready.map(|(generation, _)| Action::ProbeNow(*generation)));
+        self.failures = 0;
+        if self.is_approaching {
+            actions.push(Action::Approach(Duration::ZERO));
+        }
+    }
+}
+
+impl Outage {
+    fn state(&self) -> State {
+        match self.reason.kind {
+            Kind::RemoteTaken => State::Blocked {
+                holder: format!("another session on the destination ({})", self.reason),
+            },
+            _ => State::Backoff {
+                until: self.until,
+                reason: self.reason.to_string(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,14 @@
+//! One `ssh` process: how it is configured and started, what it says, and how it ends.
+
+mod banner;
+mod configuration;
+mod destination;
+mod host_key;
+mod link;
+mod reason;
+
+pub(crate) use banner::greets;
+pub(crate) use destination::Destination;
+pub use host_key::HostKey;
+pub(crate) use link::{Ended, Link};
+pub(crate) use reason::{Kind, Reason};

@@ -1,0 +1,24 @@
+//! Whether an SSH server greets: a TCP connection that costs next to nothing decides when `ssh` is worth starting.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+
+/// Waits for `SSH-`, with which every server begins (RFC 4253, 4.2; lines may stand before it, which OpenSSH never sends).
+pub(crate) async fn greets(host: &str, port: u16, timeout: Duration) -> io::Result<()> {
+    let greeting = async {
+        let mut stream = TcpStream::connect((host, port)).await?;
+        let mut first = [0; 4];
+        stream.read_exact(&mut first).await?;
+        if &first == b"SSH-" {
+            Ok(())
+        } else {
+            Err(io::Error::other("what answers is not an SSH server"))
+        }
+    };
+    tokio::time::timeout(timeout, greeting)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}

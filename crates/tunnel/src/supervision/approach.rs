@@ -1,0 +1,78 @@
+//! Waiting for the server: knocking costs a packet or two, where an `ssh` costs a process and a key exchange.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::machine::Event;
+use crate::spec::Tunnel;
+use crate::ssh::{Destination, Link, greets};
+
+/// How long a server may take to greet.
+const GREETING: Duration = Duration::from_secs(1);
+
+/// From one knock to the next, in the first minutes and after them.
+const PAUSE: Duration = Duration::from_millis(250);
+const LONG_PAUSE: Duration = Duration::from_secs(1);
+const FIRST_MINUTES: Duration = Duration::from_secs(180);
+
+/// How often a server is knocked at before it is looked up again where it is.
+const KNOCKS: u32 = 20;
+
+/// Tells when the server greets, and until then why not.
+pub(super) async fn run(
+    directory: PathBuf,
+    tunnel: Tunnel,
+    pause: Duration,
+    happened: mpsc::Sender<Event>,
+) {
+    tokio::time::sleep(jittered(pause)).await;
+    let begin = Instant::now();
+    loop {
+        // The configuration is read again from time to time: it may be why the server is not reached.
+        let destination = resolve(directory.clone(), &tunnel).await;
+        for _ in 0..KNOCKS {
+            let Err(reason) = knock(&destination).await else {
+                // The receiver ends with the tunnel, and this task with it.
+                let _ = happened.send(Event::Reachable).await;
+                return;
+            };
+            let _ = happened.send(Event::Unreachable(reason)).await;
+            let is_new = begin.elapsed() < FIRST_MINUTES;
+            tokio::time::sleep(jittered(if is_new { PAUSE } else { LONG_PAUSE })).await;
+        }
+    }
+}
+
+/// Only `ssh` itself reaches what lies behind others, and it tells best what is wrong with its configuration.
+async fn knock(destination: &std::io::Result<Destination>) -> Result<(), String> {
+    match destination {
+        Ok(Destination::Direct { host, port }) => greets(host, *port, GREETING)
+            .await
+            .map_err(|error| format!("{host} port {port}: {error}")),
+        Ok(Destination::Behind) | Err(_) => Ok(()),
+    }
+}
+
+async fn resolve(directory: PathBuf, tunnel: &Tunnel) -> std::io::Result<Destination> {
+    let directory = Scratch(directory);
+    Link::prepare(&directory.0, tunnel)?;
+    Destination::resolve(&Link::configuration(&directory.0), &tunnel.destination)
+        .await
+        .map_err(|reason| std::io::Error::other(reason.to_string()))
+}
+
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs_err::remove_dir_all(&self.0);
+    }
+}
+
+/// A fifth less or more, so that many tunnels do not knock in step.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(0.8 + 0.4 * fastrand::f64())
+}
