@@ -42,6 +42,7 @@
 mod dice;
 mod mutator;
 mod network;
+mod port;
 mod proxy;
 mod sample;
 mod sshd;
@@ -50,6 +51,7 @@ mod tmpfs;
 pub use dice::Dice;
 pub use mutator::Mutator;
 pub use network::{Machine, Network};
+pub use port::free_port;
 pub use proxy::{Fault, FaultProxy, Side, Upstream};
 pub use rustix::process::Signal;
 pub use sample::{

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 use crate::network::{Machine, Network};
+use crate::port::free_port;
 
 /// What it logs when it is ready.
 const LISTENING: &str = "Server listening on";
@@ -52,7 +52,7 @@ impl Sshd {
     fn start_at(address: &str, prefix: &[String], options: &str) -> io::Result<Self> {
         let directory = tempfile::Builder::new().prefix("sshd").tempdir()?;
         let mut sshd = Self {
-            port: free_port()?,
+            port: free_port(),
             directory,
             prefix: prefix.to_vec(),
             address: address.to_owned(),
@@ -282,10 +282,6 @@ impl Drop for Sshd {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// Sends a signal to a process, which may be gone already.

@@ -7,7 +7,7 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use testkit::{Signal, Sshd, signal};
+use testkit::{Signal, Sshd, free_port, signal};
 
 use crate::support::{Home, Run};
 
@@ -48,14 +48,6 @@ impl Drop for Tunnelled {
         // Nobody else would end what `up` began.
         self.home.hubctl(&["tunnel", "down"]);
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 fn serve(identity: &'static str) -> u16 {

@@ -6,19 +6,13 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
 use super::support::*;
-use testkit::{Signal, Sshd, signal};
+use testkit::{Signal, signal};
 use tunnel::State;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_session_is_replaced() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
-    let mut rig = Rig::new();
-    let forward = forward(&hub);
-    let local = forward.local.clone();
-    assert!(rig.start(tunnel(&sshd, forward)).await.is_up());
+    let (sshd, hub, mut rig) = ground().await;
+    let local = rig.up(&sshd, &hub).await;
     rig.event("up").await;
     let mut client = echo(&local).await.unwrap();
 
@@ -36,12 +30,8 @@ async fn a_killed_session_is_replaced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_ssh_is_replaced() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
-    let mut rig = Rig::new();
-    assert!(rig.start(tunnel(&sshd, forward(&hub))).await.is_up());
+    let (sshd, hub, mut rig) = ground().await;
+    rig.up(&sshd, &hub).await;
     rig.event("up").await;
     for pid in ssh_of(&rig.runtime) {
         signal(pid, Signal::KILL);
@@ -53,12 +43,8 @@ async fn a_killed_ssh_is_replaced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_guard_takes_its_ssh_along() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
-    let mut rig = Rig::new();
-    assert!(rig.start(tunnel(&sshd, forward(&hub))).await.is_up());
+    let (sshd, hub, mut rig) = ground().await;
+    rig.up(&sshd, &hub).await;
     rig.event("up").await;
     let ssh = ssh_of(&rig.runtime);
     for pid in processes_of(&rig.runtime)
@@ -77,12 +63,8 @@ async fn a_killed_guard_takes_its_ssh_along() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_went_away_is_found_again() {
-    let (mut sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
-    let mut rig = Rig::new();
-    assert!(rig.start(tunnel(&sshd, forward(&hub))).await.is_up());
+    let (mut sshd, hub, mut rig) = ground().await;
+    rig.up(&sshd, &hub).await;
     rig.event("up").await;
     sshd.stop();
     rig.event("backoff").await;
@@ -100,14 +82,8 @@ async fn a_server_that_went_away_is_found_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_session_is_replaced_while_it_still_stands() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
-    let mut rig = Rig::new();
-    let forward = forward(&hub);
-    let local = forward.local.clone();
-    assert!(rig.start(tunnel(&sshd, forward)).await.is_up());
+    let (sshd, hub, mut rig) = ground().await;
+    let local = rig.up(&sshd, &hub).await;
     rig.event("up").await;
     let mut client = echo(&local).await.unwrap();
 
@@ -126,11 +102,7 @@ async fn a_frozen_session_is_replaced_while_it_still_stands() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_pause_cuts_nothing() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
-    let rig = Rig::new();
+    let (sshd, hub, rig) = ground().await;
     let mut forward = forward(&hub);
     forward.probe = forward
         .probe
@@ -151,12 +123,8 @@ async fn a_short_pause_cuts_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_ssh_is_replaced() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
-    let mut rig = Rig::new();
-    assert!(rig.start(tunnel(&sshd, forward(&hub))).await.is_up());
+    let (sshd, hub, mut rig) = ground().await;
+    rig.up(&sshd, &hub).await;
     rig.event("up").await;
     let frozen = ssh_of(&rig.runtime);
     for pid in &frozen {
@@ -176,12 +144,8 @@ async fn a_frozen_ssh_is_replaced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_target_is_said_to_be_the_targets_fault() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
-    let rig = Rig::new();
-    assert!(rig.start(tunnel(&sshd, forward(&hub))).await.is_up());
+    let (sshd, hub, rig) = ground().await;
+    rig.up(&sshd, &hub).await;
     hub.set(Manner::Frozen);
     until("the target is blamed", || {
         rig.state()
@@ -197,11 +161,7 @@ async fn a_frozen_target_is_said_to_be_the_targets_fault() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_refuses_is_named_with_the_reason() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
-    let rig = Rig::new();
+    let (sshd, hub, rig) = ground().await;
     let mut forward = forward(&hub);
     let nobody = free_end();
     forward.way = tunnel::Way::To(nobody.clone());
@@ -222,11 +182,7 @@ async fn a_target_that_refuses_is_named_with_the_reason() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_taken_port_is_blamed_on_who_has_it_and_taken_when_it_is_free() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
-    let rig = Rig::new();
+    let (sshd, hub, rig) = ground().await;
     let forward = forward(&hub);
     let local = forward.local.clone();
     let taken = TcpListener::bind(local.to_string()).await.unwrap();
@@ -248,11 +204,7 @@ async fn a_taken_port_is_blamed_on_who_has_it_and_taken_when_it_is_free() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_taken_port_of_the_destination_is_blamed_and_taken_when_it_is_free() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
-    let rig = Rig::new();
+    let (sshd, hub, rig) = ground().await;
     let remote = free_end();
     let taken = TcpListener::bind(remote.to_string()).await.unwrap();
     let forward = tunnel::Forward::from(remote, hub.end()).with_probe(forward(&hub).probe);

@@ -9,11 +9,7 @@ use tunnel::{Endpoint, Forward, Probe, Question, Supervisor};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_get_through_and_the_status_proves_it() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
-    let rig = Rig::new();
+    let (sshd, hub, rig) = ground().await;
     let forward = forward(&hub);
     let local = forward.local.clone();
     let status = rig.start(tunnel(&sshd, forward)).await;
@@ -42,14 +38,8 @@ async fn bytes_get_through_and_the_status_proves_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_stream_arrives_whole() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
-    let rig = Rig::new();
-    let forward = forward(&hub);
-    let local = forward.local.clone();
-    assert!(rig.start(tunnel(&sshd, forward)).await.is_up());
+    let (sshd, hub, rig) = ground().await;
+    let local = rig.up(&sshd, &hub).await;
     let (mut reader, mut writer) = echo(&local).await.unwrap().into_split();
     let sent: Vec<u8> = (0..20_000_000_u32)
         .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
@@ -107,11 +97,7 @@ async fn unix_sockets_are_ends_as_well() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forward_from_the_destination_is_proven_through_it() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
-    let rig = Rig::new();
+    let (sshd, hub, rig) = ground().await;
     let remote = free_end();
     let forward = Forward::from(remote.clone(), hub.end()).with_probe(forward(&hub).probe);
     let status = rig.start(tunnel(&sshd, forward)).await;
@@ -150,14 +136,8 @@ async fn ipv6_is_an_address_like_any_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_tunnel_leaves_no_process_port_or_socket() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
-    let rig = Rig::new();
-    let forward = forward(&hub);
-    let local = forward.local.clone();
-    assert!(rig.start(tunnel(&sshd, forward)).await.is_up());
+    let (sshd, hub, rig) = ground().await;
+    let local = rig.up(&sshd, &hub).await;
     assert_eq!(ssh_of(&rig.runtime).len(), 1);
     let mut client = echo(&local).await.unwrap();
 
@@ -206,11 +186,7 @@ async fn a_directory_has_one_supervisor() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_tunnels_stand_beside_each_other() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
-    let rig = Rig::new();
+    let (sshd, hub, rig) = ground().await;
     let ends: Vec<Endpoint> = (0..20).map(|_| free_end()).collect();
     for (index, end) in ends.iter().enumerate() {
         let mut forward = forward(&hub);

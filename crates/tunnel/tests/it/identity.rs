@@ -8,14 +8,8 @@ use tunnel::{Expected, OnMismatch, Probe, Question, State};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_else_closes_the_port() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
-    let rig = Rig::new();
-    let forward = forward(&hub);
-    let local = forward.local.clone();
-    assert!(rig.start(tunnel(&sshd, forward)).await.is_up());
+    let (sshd, hub, rig) = ground().await;
+    let local = rig.up(&sshd, &hub).await;
     hub.set(Manner::Answers("old-hub"));
     let state = rig.until("mismatch").await;
     assert_eq!(state.reason().unwrap(), "`old-hub` answers, not `hub-1`");
@@ -76,14 +70,8 @@ async fn on_request_it_is_only_reported() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn trouble_is_no_other_identity() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
-    let rig = Rig::new();
-    let forward = forward(&hub);
-    let local = forward.local.clone();
-    assert!(rig.start(tunnel(&sshd, forward)).await.is_up());
+    let (sshd, hub, rig) = ground().await;
+    let local = rig.up(&sshd, &hub).await;
     hub.set(Manner::Unwell);
     let State::Degraded { reason, .. } = rig.until("degraded").await else {
         unreachable!();
@@ -107,11 +95,7 @@ async fn a_stream_that_never_ends_is_an_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_asks_in_its_own_way() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
-    let rig = Rig::new();
+    let (sshd, hub, rig) = ground().await;
     let with = |script: &str| {
         let words = ["sh", "-c", script].map(ToOwned::to_owned).to_vec();
         let mut forward = forward(&hub);

@@ -20,11 +20,7 @@ async fn failure(rig: &Rig) -> (String, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_host_key_is_not_accepted() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
-    let rig = Rig::new();
+    let (sshd, hub, rig) = ground().await;
     sshd.forget_host().unwrap();
     rig.start(tunnel(&sshd, forward(&hub))).await;
     let (reason, remedy) = failure(&rig).await;
@@ -40,12 +36,8 @@ async fn an_unknown_host_key_is_not_accepted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_host_key_stops_the_tunnel() {
-    let (mut sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
-    let rig = Rig::new();
-    assert!(rig.start(tunnel(&sshd, forward(&hub))).await.is_up());
+    let (mut sshd, hub, rig) = ground().await;
+    rig.up(&sshd, &hub).await;
     sshd.stop();
     sshd.change_host_key().unwrap();
     sshd.resume().unwrap();
@@ -103,11 +95,7 @@ async fn a_key_becomes_known_by_decision_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_key_stops_the_tunnel() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
-    let rig = Rig::new();
+    let (sshd, hub, rig) = ground().await;
     sshd.refuse_client().unwrap();
     rig.start(tunnel(&sshd, forward(&hub))).await;
     let (reason, _) = failure(&rig).await;
@@ -129,11 +117,7 @@ async fn a_forbidden_forward_stops_the_tunnel() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_configuration_stops_the_tunnel() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
-    let rig = Rig::new();
+    let (sshd, hub, rig) = ground().await;
     let mut tunnel = tunnel(&sshd, forward(&hub));
     let broken = rig.runtime.with_file_name("broken");
     fs_err::write(&broken, "Surprise yes\n").unwrap();
@@ -145,11 +129,7 @@ async fn a_broken_configuration_stops_the_tunnel() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_of_the_cluster_is_diagnosed() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
-    let rig = Rig::new();
+    let (sshd, hub, rig) = ground().await;
     let mut forward = forward(&hub);
     forward.way = tunnel::Way::To("state-hub.example.svc.cluster.local:8000".parse().unwrap());
     forward.probe = forward

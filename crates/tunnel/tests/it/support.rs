@@ -143,6 +143,15 @@ impl Rig {
         self.supervisor.settled("hub", PATIENCE).await.unwrap()
     }
 
+    /// Starts a tunnel from a free port to the hub, which must come up; returns its local end.
+    pub(crate) async fn up(&self, sshd: &Sshd, hub: &Hub) -> Endpoint {
+        let forward = forward(hub);
+        let local = forward.local.clone();
+        let status = self.start(tunnel(sshd, forward)).await;
+        assert!(status.is_up(), "{status:?}\n{}", sshd.log());
+        local
+    }
+
     pub(crate) fn status(&self) -> TunnelStatus {
         self.supervisor.status().remove(0)
     }
@@ -176,6 +185,12 @@ impl Rig {
     }
 }
 
+/// What most tests stand on.
+pub(crate) async fn ground() -> (Sshd, Hub, Rig) {
+    let hub = Hub::start(Manner::Answers("hub-1")).await;
+    (Sshd::start("").unwrap(), hub, Rig::new())
+}
+
 /// Waits until there is something.
 pub(crate) async fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
@@ -206,8 +221,7 @@ pub(crate) fn often(probe: Probe) -> Probe {
 }
 
 pub(crate) fn free_end() -> Endpoint {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    Endpoint::tcp("127.0.0.1", listener.local_addr().unwrap().port())
+    Endpoint::tcp("127.0.0.1", testkit::free_port())
 }
 
 /// Connects, and lets the echo of the hub answer.
