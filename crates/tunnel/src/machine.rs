@@ -287,16 +287,22 @@ impl Machine {
     }
 
     fn begin(&mut self, actions: &mut Vec<Action>) {
+        self.cut_all(true, actions);
+        (self.outage, self.failure) = (None, None);
+        self.failures = 0;
+        self.approach(Duration::ZERO, actions);
+    }
+
+    /// Leaves nothing of what was, and opens or closes the ports.
+    fn cut_all(&mut self, is_open: bool, actions: &mut Vec<Action>) {
         for generation in std::mem::take(&mut self.links).into_keys() {
             actions.push(Action::Cut(generation));
         }
         for forward in 0..self.tunnel.forwards.len() {
             actions.push(Action::Serve(forward, None));
-            actions.push(Action::SetOpen(forward, true));
+            actions.push(Action::SetOpen(forward, is_open));
         }
-        (self.serving, self.outage, self.failure) = (None, None, None);
-        self.failures = 0;
-        self.approach(Duration::ZERO, actions);
+        self.serving = None;
     }
 
     fn approach(&mut self, pause: Duration, actions: &mut Vec<Action>) {
@@ -343,15 +349,8 @@ impl Machine {
 
     /// Nothing helps any more but a human.
     fn fail(&mut self, reason: Reason, actions: &mut Vec<Action>) {
-        for generation in std::mem::take(&mut self.links).into_keys() {
-            actions.push(Action::Cut(generation));
-        }
-        for forward in 0..self.tunnel.forwards.len() {
-            actions.push(Action::Serve(forward, None));
-            // Who connects to a tunnel that stays away is told at once.
-            actions.push(Action::SetOpen(forward, false));
-        }
-        self.serving = None;
+        // Who connects to a tunnel that stays away is told at once.
+        self.cut_all(false, actions);
         self.failure = Some(reason);
         self.stop_approach(actions);
     }
@@ -375,8 +374,7 @@ impl Machine {
         if link.is_draining {
             return;
         }
-        let was_serving = self.serving == Some(generation);
-        if was_serving {
+        if self.serving == Some(generation) {
             self.serving = None;
             for forward in 0..self.tunnel.forwards.len() {
                 actions.push(Action::Serve(forward, None));
@@ -400,9 +398,7 @@ impl Machine {
             let until = Timestamp::now() + pause;
             self.outage = Some(Outage { reason, until });
         }
-        if self.challenger().is_none() && !self.is_approaching {
-            self.approach(pause, actions);
-        }
+        self.challenge(pause, actions);
     }
 
     fn pause(&self) -> Duration {
@@ -472,13 +468,14 @@ impl Machine {
         let is_targets =
             self.is_target_silent[forward] && matches!(verdict, Some(Err(Fault::Silent(_))));
         if !is_targets {
-            self.challenge(actions);
+            self.challenge(self.pause(), actions);
         }
     }
 
-    fn challenge(&mut self, actions: &mut Vec<Action>) {
+    /// Begins another link, unless one is on its way.
+    fn challenge(&mut self, pause: Duration, actions: &mut Vec<Action>) {
         if self.challenger().is_none() && !self.is_approaching {
-            self.approach(self.pause(), actions);
+            self.approach(pause, actions);
         }
     }
 
@@ -516,7 +513,7 @@ impl Machine {
         if is_alive {
             self.call_off(actions);
         } else {
-            self.challenge(actions);
+            self.challenge(self.pause(), actions);
         }
     }
 

@@ -50,11 +50,12 @@ impl Kept {
         events: broadcast::Sender<Event>,
     ) -> Self {
         let (orders, ordered) = mpsc::channel(8);
-        let supervision = Supervision::new(name, tunnel, runtime, events);
+        let (happened, happenings) = mpsc::channel(256);
+        let supervision = Supervision::new(name, tunnel, runtime, happened, events);
         let status = supervision.status.subscribe();
         let counters = supervision.counters.clone();
         let stopping = CancellationToken::new();
-        let task = tokio::spawn(supervision.keep(ordered, stopping.clone()));
+        let task = tokio::spawn(supervision.keep(happenings, ordered, stopping.clone()));
         Self {
             orders,
             status,
@@ -110,7 +111,6 @@ struct Supervision {
     runners: BTreeMap<Generation, Runner>,
     approach: Option<AbortOnDrop>,
     happened: mpsc::Sender<Happened>,
-    happenings: Option<mpsc::Receiver<Happened>>,
     status: watch::Sender<TunnelStatus>,
     events: broadcast::Sender<Event>,
     watchers: Vec<AbortOnDrop>,
@@ -127,8 +127,13 @@ impl Drop for AbortOnDrop {
 }
 
 impl Supervision {
-    fn new(name: &str, tunnel: Tunnel, runtime: &Path, events: broadcast::Sender<Event>) -> Self {
-        let (happened, happenings) = mpsc::channel(256);
+    fn new(
+        name: &str,
+        tunnel: Tunnel,
+        runtime: &Path,
+        happened: mpsc::Sender<Happened>,
+        events: broadcast::Sender<Event>,
+    ) -> Self {
         let forwards = tunnel.forwards.iter().map(first_status).collect();
         let (status, _) = watch::channel(TunnelStatus {
             name: name.to_owned(),
@@ -147,15 +152,18 @@ impl Supervision {
             runners: BTreeMap::new(),
             approach: None,
             happened,
-            happenings: Some(happenings),
             status,
             events,
             watchers: Vec::new(),
         }
     }
 
-    async fn keep(mut self, mut orders: mpsc::Receiver<Ordered>, stopping: CancellationToken) {
-        let mut happenings = self.happenings.take().expect("a tunnel is kept once");
+    async fn keep(
+        mut self,
+        mut happenings: mpsc::Receiver<Happened>,
+        mut orders: mpsc::Receiver<Ordered>,
+        stopping: CancellationToken,
+    ) {
         self.open_fronts();
         self.take_in(Happened::Begin);
         loop {
@@ -226,7 +234,7 @@ impl Supervision {
         match action {
             Action::Approach(pause) => {
                 let task = approach::run(
-                    self.directory(&format!("a{:04x}", fastrand::u16(..))),
+                    self.runtime.clone(),
                     self.tunnel.clone(),
                     pause,
                     self.happened.clone(),

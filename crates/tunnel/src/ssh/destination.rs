@@ -16,9 +16,15 @@ pub(crate) enum Destination {
     Behind,
 }
 
-impl Destination {
+/// The configuration that `ssh` would use, as it says itself.
+#[derive(Debug)]
+pub(super) struct Effective {
+    said: String,
+}
+
+impl Effective {
     /// Asks `ssh -G`, which reads the configuration and connects to nothing.
-    pub(crate) async fn resolve(configuration: &Path, destination: &str) -> Result<Self, Reason> {
+    pub(super) async fn ask(configuration: &Path, destination: &str) -> Result<Self, Reason> {
         let output = Command::new("ssh")
             .arg("-G")
             .arg("-F")
@@ -33,15 +39,29 @@ impl Destination {
         if !output.status.success() {
             return Err(Reason::of(&String::from_utf8_lossy(&output.stderr)));
         }
-        Ok(Self::read(&String::from_utf8_lossy(&output.stdout)))
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok(Self { said })
     }
 
-    fn read(said: &str) -> Self {
-        let value = |option: &str| {
-            said.lines()
-                .filter_map(|line| line.split_once(' '))
-                .find_map(|(name, value)| (name == option && value != "none").then_some(value))
-        };
+    /// The value of an option, its name in lower case; nothing where it is `none`.
+    pub(super) fn value(&self, option: &str) -> Option<&str> {
+        let options = self.said.lines().filter_map(|line| line.split_once(' '));
+        options
+            .filter(|(name, value)| *name == option && *value != "none")
+            .map(|(_, value)| value)
+            .next()
+    }
+}
+
+impl Destination {
+    /// Where the `ssh` of a prepared directory would connect to.
+    pub(crate) async fn resolve(configuration: &Path, destination: &str) -> Result<Self, Reason> {
+        let effective = Effective::ask(configuration, destination).await?;
+        Ok(Self::of(&effective))
+    }
+
+    fn of(effective: &Effective) -> Self {
+        let value = |option| effective.value(option);
         let host = value("hostname");
         let port = value("port").and_then(|port| port.parse().ok());
         match (value("proxyjump").or(value("proxycommand")), host, port) {
@@ -60,10 +80,14 @@ mod tests {
 
     #[test]
     fn what_ssh_says_is_understood() {
-        let direct = Destination::read("user a\nhostname 10.0.0.1\nport 2222\nproxycommand none\n");
+        let read = |said: &str| {
+            let said = said.to_owned();
+            Destination::of(&Effective { said })
+        };
+        let direct = read("user a\nhostname 10.0.0.1\nport 2222\nproxycommand none\n");
         let (host, port) = ("10.0.0.1".to_owned(), 2222);
         assert_eq!(direct, Destination::Direct { host, port });
-        let behind = Destination::read("hostname node1\nport 22\nproxyjump bastion\n");
+        let behind = read("hostname node1\nport 22\nproxyjump bastion\n");
         assert_eq!(behind, Destination::Behind);
     }
 }

@@ -6,6 +6,7 @@ use std::process::{Output, Stdio};
 
 use tokio::process::Command;
 
+use super::destination::Effective;
 use super::link::Link;
 use super::reason::Reason;
 use crate::spec::Tunnel;
@@ -112,22 +113,17 @@ impl HostKey {
 
 /// The first file in which this `ssh` looks for known hosts.
 async fn known_hosts(configuration: &Path, destination: &str) -> Result<PathBuf> {
-    let mut command = Command::new("ssh");
-    command
-        .arg("-G")
-        .arg("-F")
-        .arg(configuration)
-        .arg("--")
-        .arg(destination);
-    let output = command.stdin(Stdio::null()).output().await?;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let value = said
-        .lines()
-        .find_map(|line| line.strip_prefix("userknownhostsfile "));
-    let first = value.and_then(|files| files.split(' ').next());
-    first.map(PathBuf::from).ok_or_else(|| Error::NoHostKey {
-        reason: Reason::of(&String::from_utf8_lossy(&output.stderr)).to_string(),
-    })
+    let no_key = |reason: Reason| Error::NoHostKey {
+        reason: reason.to_string(),
+    };
+    let effective = Effective::ask(configuration, destination)
+        .await
+        .map_err(no_key)?;
+    let files = effective.value("userknownhostsfile");
+    let first = files.and_then(|files| files.split(' ').next());
+    first
+        .map(PathBuf::from)
+        .ok_or_else(|| no_key(Reason::transient("ssh looks for known hosts in no file")))
 }
 
 /// `ssh-keygen` ends with 1 where it finds nothing, and then says nothing.

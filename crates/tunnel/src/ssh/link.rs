@@ -64,7 +64,7 @@ impl Link {
             .args(["-c", GUARD, "tunnel-guard", "ssh", "-M", "-N", "-T", "-F"])
             .arg(Self::configuration(&directory))
             .arg("-S")
-            .arg(directory.join("control"));
+            .arg(control(&directory));
         for (index, forward) in tunnel.forwards.iter().enumerate() {
             let socket = Endpoint::unix(socket(&directory, index));
             match &forward.way {
@@ -118,7 +118,7 @@ impl Link {
 
     /// The control socket of the session.
     pub(crate) fn control(&self) -> PathBuf {
-        self.directory.join("control")
+        control(&self.directory)
     }
 
     /// Waits until it is connected and listens: `ssh` makes its control socket last (ssh.c, `ssh_session2`).
@@ -168,6 +168,10 @@ impl Drop for Link {
         // What cannot be removed goes with the supervisor's directory.
         let _ = fs_err::remove_dir_all(&self.directory);
     }
+}
+
+fn control(directory: &Path) -> PathBuf {
+    directory.join("control")
 }
 
 fn socket(directory: &Path, index: usize) -> PathBuf {

@@ -1,6 +1,6 @@
 //! Waiting for the server: knocking costs a packet or two, where an `ssh` costs a process and a key exchange.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -23,7 +23,7 @@ const KNOCKS: u32 = 20;
 
 /// Tells when the server greets, and until then why not.
 pub(super) async fn run(
-    directory: PathBuf,
+    runtime: PathBuf,
     tunnel: Tunnel,
     pause: Duration,
     happened: mpsc::Sender<Event>,
@@ -32,7 +32,7 @@ pub(super) async fn run(
     let begin = Instant::now();
     loop {
         // The configuration is read again from time to time: it may be why the server is not reached.
-        let destination = resolve(directory.clone(), &tunnel).await;
+        let destination = resolve(&runtime, &tunnel).await;
         for _ in 0..KNOCKS {
             let Err(reason) = knock(&destination).await else {
                 // The receiver ends with the tunnel, and this task with it.
@@ -56,20 +56,13 @@ async fn knock(destination: &std::io::Result<Destination>) -> Result<(), String>
     }
 }
 
-async fn resolve(directory: PathBuf, tunnel: &Tunnel) -> std::io::Result<Destination> {
-    let directory = Scratch(directory);
-    Link::prepare(&directory.0, tunnel)?;
-    Destination::resolve(&Link::configuration(&directory.0), &tunnel.destination)
+async fn resolve(runtime: &Path, tunnel: &Tunnel) -> std::io::Result<Destination> {
+    let directory = tempfile::tempdir_in(runtime)?;
+    let home = directory.path().join("ssh");
+    Link::prepare(&home, tunnel)?;
+    Destination::resolve(&Link::configuration(&home), &tunnel.destination)
         .await
         .map_err(|reason| std::io::Error::other(reason.to_string()))
-}
-
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs_err::remove_dir_all(&self.0);
-    }
 }
 
 /// A fifth less or more, so that many tunnels do not knock in step.

@@ -65,7 +65,7 @@ async fn until(context: &Context, events: &mut Receiver<Event>, word: &str) -> a
     let wait = async {
         loop {
             let event = events.recv().await?;
-            change(context.printer.format(), &context.printer, &event)?;
+            change(&context.printer, &event)?;
             if event.state.word() == word {
                 return anyhow::Ok(());
             }

@@ -9,6 +9,8 @@ use crate::settings::Settings;
 /// The places of one configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
+    /// The configuration, as it was named.
+    pub(crate) config: PathBuf,
     /// Private to the user; its sockets go when the supervisor does.
     pub(crate) runtime: PathBuf,
     /// A line of JSON for each change.
@@ -17,17 +19,18 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn of(settings: &Settings) -> anyhow::Result<Self> {
-        let file = settings.file.as_deref().ok_or_else(|| {
+        let config = settings.file.clone().ok_or_else(|| {
             Refusal::usage("no configuration file was found")
                 .hint("`hubctl init` writes a commented example; --config names another place")
         })?;
         // However it was named, it is the same file.
-        let file = fs_err::canonicalize(file)?;
+        let file = fs_err::canonicalize(&config)?;
         let id = short(&file);
         let (Some(runtime), Some(state)) = (env::runtime_home(), env::state_home()) else {
             return Err(Refusal::usage("there is no home directory to keep sockets in").into());
         };
         Ok(Self {
+            config,
             runtime: runtime.join(&id),
             log: state.join("hubctl").join(format!("tunnels-{id}.jsonl")),
         })

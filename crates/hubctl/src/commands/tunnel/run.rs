@@ -54,7 +54,7 @@ async fn tell(context: Context, mut log: Log, mut events: broadcast::Receiver<Ev
                         .warn(format_args!("the change was not kept: {error}"));
                 }
                 // Nobody has to read along.
-                let _ = show::change(context.printer.format(), &context.printer, &event);
+                let _ = show::change(&context.printer, &event);
             }
             Err(RecvError::Lagged(missed)) => {
                 context

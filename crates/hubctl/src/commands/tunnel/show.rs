@@ -178,7 +178,7 @@ pub(super) async fn watch(context: &Context, place: &Place, names: &Names) -> an
         };
         match next {
             Some(Change::Event(event)) if names.include(&event.tunnel) => {
-                change(printer.format(), printer, &event)?;
+                change(printer, &event)?;
             }
             Some(Change::Missed(known)) => present(printer, &known, names)?,
             Some(_) => {}
@@ -198,15 +198,15 @@ fn present(printer: &Printer, known: &Overview, names: &Names) -> anyhow::Result
         .filter(|tunnel| names.include(&tunnel.name))
     {
         for event in tunnel.as_events() {
-            change(printer.format(), printer, &event)?;
+            change(printer, &event)?;
         }
     }
     Ok(())
 }
 
 /// One change, as one line.
-pub(crate) fn change(format: Format, printer: &Printer, event: &Event) -> anyhow::Result<()> {
-    let line = match format {
+pub(crate) fn change(printer: &Printer, event: &Event) -> anyhow::Result<()> {
+    let line = match printer.format() {
         Format::Json => serde_json::to_string(&Line {
             schema: "hubctl.tunnel-event.v1",
             event,
@@ -250,7 +250,7 @@ pub(super) async fn logs(
         while lines.read_line(&mut line)? > 0 && line.ends_with('\n') {
             match serde_json::from_str::<Event>(&line) {
                 Ok(event) if names.include(&event.tunnel) => {
-                    change(context.printer.format(), &context.printer, &event)?;
+                    change(&context.printer, &event)?;
                 }
                 Ok(_) => {}
                 Err(_) => context.printer.warn(format_args!(

@@ -27,15 +27,14 @@ pub(super) fn install(
     names: &Names,
 ) -> anyhow::Result<Exit> {
     let tunnels = chosen(settings, names)?;
-    let file = settings
-        .file
-        .as_deref()
-        .expect("the place is that of a file");
     let (name, path) = unit(place)?;
     if let Some(directory) = path.parent() {
         fs_err::create_dir_all(directory)?;
     }
-    fs_err::write(&path, text(&std::env::current_exe()?, file, &names.names))?;
+    fs_err::write(
+        &path,
+        text(&std::env::current_exe()?, &place.config, &names.names),
+    )?;
     let keyless = tunnels
         .iter()
         .filter(|(_, tunnel)| tunnel.identity_file.is_none() && tunnel.identity_agent.is_none());

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::time::Instant;
 use tunnel::{Client, Overview};
 
@@ -38,7 +38,7 @@ pub(super) async fn up(
             }
             client
         }
-        Err(tunnel::Error::NotRunning { .. }) => begin(settings, place, &wanted).await?,
+        Err(tunnel::Error::NotRunning { .. }) => begin(place, &wanted).await?,
         Err(error) => return Err(error.into()),
     };
     let overview = client.settle(wanted, wait).await?;
@@ -65,16 +65,12 @@ fn answer(context: &Context, overview: &Overview, names: &Names) -> anyhow::Resu
 }
 
 /// Starts the supervisor as a process of its own, which stays when this one ends.
-async fn begin(settings: &Settings, place: &Place, names: &[String]) -> anyhow::Result<Client> {
+async fn begin(place: &Place, names: &[String]) -> anyhow::Result<Client> {
     let program = std::env::current_exe()?;
-    let file = settings
-        .file
-        .as_deref()
-        .expect("the place is that of a file");
     let output = tempfile::tempfile()?;
     let mut child = Command::new(program)
         .args(["--format", "json", "--quiet", "--config"])
-        .arg(file)
+        .arg(&place.config)
         .args(["tunnel", "run"])
         .args(names)
         .stdin(Stdio::null())
@@ -88,7 +84,7 @@ async fn begin(settings: &Settings, place: &Place, names: &[String]) -> anyhow::
         if let Ok(client) = Client::connect(&place.runtime).await {
             return Ok(client);
         }
-        if Instant::now() > deadline || has_ended(&mut child)? {
+        if Instant::now() > deadline || child.try_wait()?.is_some() {
             let said = said(output)?;
             return Err(
                 Refusal::could_not_ask(format!("the supervisor did not begin: {said}")).into(),
@@ -96,10 +92,6 @@ async fn begin(settings: &Settings, place: &Place, names: &[String]) -> anyhow::
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-}
-
-fn has_ended(child: &mut Child) -> anyhow::Result<bool> {
-    Ok(child.try_wait()?.is_some())
 }
 
 fn said(mut output: std::fs::File) -> anyhow::Result<String> {
