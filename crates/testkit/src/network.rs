@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 /// A network of two namespaces. Dropped, it is gone.
 #[derive(Debug)]
@@ -38,8 +38,10 @@ impl Network {
     ///
     /// Where this is not root, or `ip` and `iptables` are missing: whoever tests says then that nothing was tested.
     pub fn new() -> io::Result<Self> {
+        static NETWORKS: AtomicU32 = AtomicU32::new(0);
+        let number = NETWORKS.fetch_add(1, Ordering::Relaxed);
         let network = Self {
-            id: format!("tk{}", std::process::id()),
+            id: format!("tk{}n{number}", std::process::id()),
             client: AtomicU8::new(1),
         };
         for machine in [Machine::Client, Machine::Server] {

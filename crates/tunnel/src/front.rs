@@ -1,30 +1,29 @@
 //! The local end of a forward. The port is ours and stays bound while one `ssh` is replaced by another; each connection
 //! is handed on to the unix socket of the `ssh` that serves when it begins.
 
-mod counted;
+mod counters;
 mod holder;
 mod listener;
+mod relay;
+mod socket;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use counted::Counted;
-pub(crate) use counted::Counters;
+use counters::Counted;
+pub(crate) use counters::Counters;
 pub use holder::holder;
-use listener::{Accepted, Listener};
+use listener::Listener;
+use socket::Socket;
 
 use crate::endpoint::Endpoint;
-
-/// As much as `ssh` sends in one piece over a channel (channels.h: `CHAN_TCP_PACKET_DEFAULT` is 32 KiB), and again.
-const BUFFER: usize = 64 * 1024;
 
 /// How often a taken port is tried again.
 const TAKEN_POLL: Duration = Duration::from_millis(500);
@@ -176,24 +175,24 @@ impl Door {
     }
 }
 
-async fn hand_on(accepted: Accepted, upstream: watch::Receiver<Option<Upstream>>, hold: Duration) {
+async fn hand_on(accepted: Socket, upstream: watch::Receiver<Option<Upstream>>, hold: Duration) {
     let Some((stream, upstream)) = find(upstream, hold).await else {
         return accepted.reset();
     };
     let _open = upstream.connections.token();
-    match accepted {
-        Accepted::Tcp(client) => {
-            // What waits in us waits twice.
-            let _ = client.set_nodelay(true);
-            let mut client = Counted::new(client, upstream.counters);
-            if relay(&mut client, stream, &upstream.cut).await.is_none() {
-                Accepted::Tcp(client.into_inner()).reset();
-            }
-        }
-        Accepted::Unix(client) => {
-            let mut client = Counted::new(client, upstream.counters);
-            relay(&mut client, stream, &upstream.cut).await;
-        }
+    let counted = Counted::new(upstream.counters);
+    let moving = relay::relay(
+        &accepted,
+        &stream,
+        |bytes| counted.sent(bytes),
+        |bytes| counted.received(bytes),
+    );
+    let ended = tokio::select! {
+        ended = moving => ended.ok(),
+        () = upstream.cut.cancelled() => None,
+    };
+    if ended.is_none() {
+        accepted.reset();
     }
 }
 
@@ -201,28 +200,16 @@ async fn hand_on(accepted: Accepted, upstream: watch::Receiver<Option<Upstream>>
 async fn find(
     mut upstream: watch::Receiver<Option<Upstream>>,
     hold: Duration,
-) -> Option<(UnixStream, Upstream)> {
+) -> Option<(Socket, Upstream)> {
     let find = async {
         loop {
             let found = upstream.wait_for(Option::is_some).await.ok()?.clone()?;
             match UnixStream::connect(&found.socket).await {
-                Ok(stream) => return Some((stream, found)),
+                Ok(stream) => return Some((Socket::Unix(stream), found)),
                 // It is gone, and that is not known here yet.
                 Err(_) => upstream.changed().await.ok()?,
             }
         }
     };
     tokio::time::timeout(hold, find).await.ok().flatten()
-}
-
-/// Moves bytes both ways until both ends are closed; nothing when the connection was cut.
-async fn relay(
-    client: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    mut stream: UnixStream,
-    cut: &CancellationToken,
-) -> Option<()> {
-    tokio::select! {
-        ended = copy_bidirectional_with_sizes(client, &mut stream, BUFFER, BUFFER) => ended.ok().map(|_| ()),
-        () = cut.cancelled() => None,
-    }
 }

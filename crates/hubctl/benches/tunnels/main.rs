@@ -31,8 +31,8 @@ use crate::role::Role;
 
 #[derive(Parser)]
 struct Arguments {
-    /// Runs of each fault and tool
-    #[arg(long, default_value_t = 5)]
+    /// Runs of each fault; of the other tools three at most
+    #[arg(long, default_value_t = 10)]
     runs: usize,
     /// How often each supervisor is killed to see what it leaves
     #[arg(long, default_value_t = 20)]

@@ -1,5 +1,6 @@
 //! Throughput and latency through a forward, against `ssh -L` without anything in front.
 
+use std::os::unix::process::CommandExt as _;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use crate::report::Report;
 use crate::tool::{Tool, ssh};
 use crate::world::{LOCAL, World};
 
-const MEGABYTES: usize = 400;
+const MEGABYTES: usize = 1000;
 const TIMES: usize = 5000;
 
 pub(crate) fn measure(report: &mut Report, runs: usize, is_wanted: impl Fn(&str) -> bool) {
@@ -28,7 +29,7 @@ pub(crate) fn measure(report: &mut Report, runs: usize, is_wanted: impl Fn(&str)
         // In turns, so that both meet the same machine.
         let both = [true, false].map(|is_ours| {
             let mut raw = world.command(Machine::Client, "ssh");
-            raw.args(ssh(&world, &[]));
+            raw.args(ssh(&world, &[])).process_group(0);
             let mut running = if is_ours {
                 Tool::Hubctl.start(&world)
             } else {

@@ -37,6 +37,7 @@ pub(crate) fn measure(report: &mut Report, is_wanted: impl Fn(&str) -> bool) {
     client.steady(Duration::from_secs(5));
     drop(client);
     std::thread::sleep(Duration::from_secs(5));
+    assert_eq!(world.processes("ssh").len(), usize::from(TUNNELS));
     let pid = running.child.id();
     let before = processor_seconds(pid);
     std::thread::sleep(IDLE);

@@ -5,8 +5,9 @@ use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 
+use super::socket::Socket;
 use crate::endpoint::Endpoint;
 
 /// All addresses of one end.
@@ -15,22 +16,6 @@ pub(super) enum Listener {
     /// A name may have several addresses: `localhost` has two.
     Tcp(Vec<TcpListener>),
     Unix(UnixListener),
-}
-
-/// A client's connection.
-#[derive(Debug)]
-pub(super) enum Accepted {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-impl Accepted {
-    /// Closes it so that the client sees an error, and not an orderly end.
-    pub(super) fn reset(self) {
-        if let Self::Tcp(stream) = self {
-            let _ = stream.set_zero_linger();
-        }
-    }
 }
 
 impl Listener {
@@ -55,16 +40,19 @@ impl Listener {
         }
     }
 
-    pub(super) async fn accept(&self) -> io::Result<Accepted> {
+    pub(super) async fn accept(&self) -> io::Result<Socket> {
         match self {
             Self::Tcp(listeners) => {
                 let (accepted, _, _) = futures_util::future::select_all(
                     listeners.iter().map(|listener| Box::pin(listener.accept())),
                 )
                 .await;
-                Ok(Accepted::Tcp(accepted?.0))
+                let (stream, _) = accepted?;
+                // What waits in us waits twice.
+                let _ = stream.set_nodelay(true);
+                Ok(Socket::Tcp(stream))
             }
-            Self::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0)),
+            Self::Unix(listener) => Ok(Socket::Unix(listener.accept().await?.0)),
         }
     }
 }
