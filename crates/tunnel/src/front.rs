@@ -50,11 +50,19 @@ pub(crate) enum Bound {
     Taken(String),
 }
 
+/// What is to be with the port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Wanted {
+    is_open: bool,
+    /// Another number asks for another listener.
+    binding: u64,
+}
+
 /// The listener of one forward. Dropped, it closes the port and all connections.
 #[derive(Debug)]
 pub(crate) struct Front {
     upstream: watch::Sender<Option<Upstream>>,
-    wanted: watch::Sender<bool>,
+    wanted: watch::Sender<Wanted>,
     bound: watch::Receiver<Bound>,
     task: JoinHandle<()>,
     connections: CancellationToken,
@@ -64,7 +72,10 @@ impl Front {
     /// Begins to listen, and goes on trying while the end is taken. Without an end, `sshd` has the listener.
     pub(crate) fn start(local: Option<Endpoint>, hold: Duration) -> Self {
         let (upstream, _) = watch::channel(None);
-        let (wanted, is_wanted) = watch::channel(true);
+        let (wanted, is_wanted) = watch::channel(Wanted {
+            is_open: true,
+            binding: 0,
+        });
         let (sender, bound) = watch::channel(Bound::Closed);
         let connections = CancellationToken::new();
         let task = match local {
@@ -103,7 +114,12 @@ impl Front {
     /// Opens or closes the port.
     pub(crate) fn set_open(&self, is_open: bool) {
         self.wanted
-            .send_if_modified(|wanted| std::mem::replace(wanted, is_open) != is_open);
+            .send_if_modified(|wanted| std::mem::replace(&mut wanted.is_open, is_open) != is_open);
+    }
+
+    /// Closes the port and opens it again, if it is open. Connections stay.
+    pub(crate) fn rebind(&self) {
+        self.wanted.send_modify(|wanted| wanted.binding += 1);
     }
 
     /// Whether the port is ours, as it changes.
@@ -128,17 +144,21 @@ struct Door {
 }
 
 impl Door {
-    async fn keep(self, mut wanted: watch::Receiver<bool>, bound: watch::Sender<Bound>) {
+    async fn keep(self, mut wanted: watch::Receiver<Wanted>, bound: watch::Sender<Bound>) {
         loop {
-            if wanted.wait_for(|wanted| *wanted).await.is_err() {
+            let Ok(open) = wanted
+                .wait_for(|wanted| wanted.is_open)
+                .await
+                .map(|open| *open)
+            else {
                 return;
-            }
+            };
             match Listener::bind(&self.local).await {
                 Ok(listener) => {
                     bound.send_replace(Bound::Open);
                     tokio::select! {
                         () = self.accept(listener) => {}
-                        _ = wanted.wait_for(|wanted| !wanted) => {}
+                        _ = wanted.wait_for(|wanted| *wanted != open) => {}
                     }
                     bound.send_replace(Bound::Closed);
                 }
@@ -212,4 +232,58 @@ async fn find(
         }
     };
     tokio::time::timeout(hold, find).await.ok().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpStream, UnixListener};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_is_bound_anew_and_open_connections_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("ssh");
+        let ssh = UnixListener::bind(&socket).unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = ssh.accept().await {
+                tokio::spawn(async move {
+                    let (mut reader, mut writer) = stream.split();
+                    tokio::io::copy(&mut reader, &mut writer).await
+                });
+            }
+        });
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let front = Front::start(
+            Some(address.to_string().parse().unwrap()),
+            Duration::from_secs(5),
+        );
+        let mut bound = front.bound();
+        bound.wait_for(|bound| *bound == Bound::Open).await.unwrap();
+        front.serve(Some(Upstream {
+            socket,
+            cut: CancellationToken::new(),
+            connections: TaskTracker::new(),
+            counters: Arc::default(),
+        }));
+        let mut open = TcpStream::connect(address).await.unwrap();
+        echo(&mut open).await;
+
+        bound.mark_unchanged();
+        front.rebind();
+        bound.changed().await.unwrap();
+        bound.wait_for(|bound| *bound == Bound::Open).await.unwrap();
+        echo(&mut open).await;
+        echo(&mut TcpStream::connect(address).await.unwrap()).await;
+    }
+
+    async fn echo(stream: &mut TcpStream) {
+        stream.write_all(b"hello").await.unwrap();
+        let mut back = [0; 5];
+        stream.read_exact(&mut back).await.unwrap();
+        assert_eq!(&back, b"hello");
+    }
 }

@@ -87,6 +87,7 @@ pub use spec::{Bind, Forward, OnMismatch, Profile, Tunnel, Way};
 pub use ssh::HostKey;
 pub use state::{Event, ForwardStatus, State, TunnelStatus};
 pub use supervisor::Supervisor;
+pub use wake::is_wsl;
 
 /// The result of every operation of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -192,6 +192,12 @@ impl Machine {
         self.reconnects
     }
 
+    /// Whether an earlier session may be what has the port on the destination.
+    pub(crate) fn is_taken_remotely(&self) -> bool {
+        let outage = self.outage.as_ref().filter(|_| self.serving.is_none());
+        outage.is_some_and(|outage| outage.reason.kind == Kind::RemoteTaken)
+    }
+
     /// What the last probe of a forward was answered.
     pub(crate) fn answer(&self, forward: usize) -> Option<&Answer> {
         let link = self.links.get(&self.serving?)?;

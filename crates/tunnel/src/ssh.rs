@@ -6,9 +6,11 @@ mod destination;
 mod host_key;
 mod link;
 mod reason;
+mod remote_session;
 
 pub(crate) use banner::greets;
 pub(crate) use destination::Destination;
 pub use host_key::HostKey;
 pub(crate) use link::{Ended, Link};
 pub(crate) use reason::{Kind, Reason};
+pub(crate) use remote_session::RemoteSession;

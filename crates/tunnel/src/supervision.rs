@@ -17,9 +17,10 @@ use tokio_util::sync::CancellationToken;
 use crate::front::{Bound, Counters, Front, Upstream};
 use crate::machine::{Action, Event as Happened, Generation, Machine};
 use crate::spec::{Forward, Tunnel, Way};
-use crate::ssh::Reason;
+use crate::ssh::{Link, Reason, RemoteSession};
 use crate::state::{Event, ForwardStatus, State, TunnelStatus, milliseconds};
-use runner::Runner;
+use crate::wake;
+use runner::{RemoteSessions, Runner};
 
 /// What is asked of a kept tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +110,10 @@ struct Supervision {
     fronts: Vec<Front>,
     counters: Vec<Arc<Counters>>,
     runners: BTreeMap<Generation, Runner>,
+    sessions: RemoteSessions,
     approach: Option<AbortOnDrop>,
+    /// What was ordered and takes its time.
+    restarting: Option<AbortOnDrop>,
     happened: mpsc::Sender<Happened>,
     status: watch::Sender<TunnelStatus>,
     events: broadcast::Sender<Event>,
@@ -150,7 +154,9 @@ impl Supervision {
             runtime: runtime.to_owned(),
             fronts: Vec::new(),
             runners: BTreeMap::new(),
+            sessions: RemoteSessions::default(),
             approach: None,
+            restarting: None,
             happened,
             status,
             events,
@@ -171,10 +177,10 @@ impl Supervision {
                 event = happenings.recv() => self.take_in(event.expect("this holds a sender itself")),
                 order = orders.recv() => match order {
                     Some((order, taken_in)) => {
-                        self.take_in(match order {
-                            Order::Restart => Happened::Begin,
-                            Order::Wake => Happened::Woken,
-                        });
+                        match order {
+                            Order::Restart => self.restart(),
+                            Order::Wake => self.take_in(Happened::Woken),
+                        }
                         // Whoever ordered may not have waited.
                         let _ = taken_in.send(());
                     }
@@ -193,6 +199,29 @@ impl Supervision {
         for runner in self.runners.into_values() {
             runner.end().await;
         }
+    }
+
+    /// Begins anew. Where a session of ours that fell silent still has the port on the destination, that is ended first: only now,
+    /// because a human said so.
+    fn restart(&mut self) {
+        let stale = self.silent_sessions();
+        if !self.machine.is_taken_remotely() || stale.is_empty() {
+            return self.take_in(Happened::Begin);
+        }
+        let (home, tunnel) = (self.directory("r"), self.tunnel.clone());
+        let happened = self.happened.clone();
+        self.restarting = Some(AbortOnDrop(tokio::spawn(async move {
+            let _ = fs_err::remove_dir_all(&home);
+            if Link::prepare(&home, &tunnel).is_ok() {
+                for session in stale {
+                    session
+                        .kill(&Link::configuration(&home), &tunnel.destination)
+                        .await;
+                }
+            }
+            let _ = fs_err::remove_dir_all(&home);
+            let _ = happened.send(Happened::Begin).await;
+        })));
     }
 
     /// The ends on this machine: of forwards to the destination only, since `sshd` has the others.
@@ -221,6 +250,9 @@ impl Supervision {
     fn take_in(&mut self, event: Happened) {
         if let Happened::Gone(generation, _) = &event {
             self.runners.remove(generation);
+        }
+        if event == Happened::Woken && wake::is_wsl() {
+            self.fronts.iter().for_each(Front::rebind);
         }
         tracing::trace!(tunnel = self.name, ?event);
         for action in self.machine.on(event, Instant::now()) {
@@ -269,14 +301,40 @@ impl Supervision {
 
     fn start(&mut self, generation: Generation) {
         self.approach = None;
+        self.forget_sessions();
         let directory = self.directory(&generation.to_string());
-        match Runner::start(generation, directory, &self.tunnel, self.happened.clone()) {
+        let sessions = Arc::clone(&self.sessions);
+        let happened = self.happened.clone();
+        match Runner::start(generation, directory, &self.tunnel, happened, sessions) {
             Ok(runner) => drop(self.runners.insert(generation, runner)),
             Err(error) => {
                 let gone = Happened::Gone(generation, Reason::no_program(&error));
                 // The queue is this task's own, and never full of its own doing.
                 let _ = self.happened.try_send(gone);
             }
+        }
+    }
+
+    /// Sessions that no `ssh` of ours uses any more.
+    fn silent_sessions(&self) -> Vec<RemoteSession> {
+        let sessions = self
+            .sessions
+            .lock()
+            .expect("nothing panics while it holds this");
+        let silent = sessions
+            .iter()
+            .filter(|(generation, _)| !self.runners.contains_key(generation));
+        silent.map(|(_, session)| session.clone()).collect()
+    }
+
+    /// One that is older than the last few has been noticed by its server.
+    fn forget_sessions(&self) {
+        let mut sessions = self
+            .sessions
+            .lock()
+            .expect("nothing panics while it holds this");
+        while sessions.len() > SESSIONS {
+            sessions.pop_first();
         }
     }
 
@@ -345,6 +403,9 @@ fn short(name: &str) -> String {
     name.hash(&mut hasher);
     format!("{:08x}", hasher.finish() >> 32)
 }
+
+/// How many sessions are remembered.
+const SESSIONS: usize = 8;
 
 /// How long a draining `ssh` is looked at again.
 const DRAIN_POLL: Duration = Duration::from_millis(500);

@@ -23,6 +23,14 @@ pub(crate) async fn woken() {
     }
 }
 
+/// Whether this is a machine of WSL2. It stops while no terminal is open (microsoft/WSL#9667), and after a sleep its ports are not
+/// reached from Windows any more until they are bound anew (microsoft/WSL#10086).
+#[must_use]
+pub fn is_wsl() -> bool {
+    let version = fs_err::read_to_string("/proc/version").unwrap_or_default();
+    version.to_ascii_lowercase().contains("microsoft")
+}
+
 /// How far time since the start and wall time are ahead of monotonic time, in nanoseconds.
 type Offsets = [i128; 2];
 

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::Value;
-use testkit::{Machine, Signal, signal};
+use testkit::{Machine, Signal};
 
 use crate::probing::{Seen, now};
 use crate::report::Report;
@@ -77,9 +77,7 @@ impl Fault {
                 now()
             }
             Self::SshFrozen => {
-                for pid in world.processes("ssh") {
-                    signal(pid, Signal::STOP);
-                }
+                world.signal_ssh(Signal::STOP);
                 now()
             }
         }
@@ -250,6 +248,15 @@ fn notice(report: &mut Report) {
         "server process killed",
         &|| assert!(world.sshd.borrow().kill_sessions() > 0),
         &|| {},
+    );
+    noticed("ssh killed", &|| world.signal_ssh(Signal::KILL), &|| {});
+    noticed("ssh frozen", &|| world.signal_ssh(Signal::STOP), &|| {});
+    noticed(
+        "server process frozen",
+        &|| assert!(world.sshd.borrow().freeze_sessions() > 0),
+        &|| {
+            world.sshd.borrow().thaw_sessions();
+        },
     );
     noticed(
         "silent peer",

@@ -13,6 +13,7 @@
 
 mod fault;
 mod leftovers;
+mod open;
 mod pace;
 mod probing;
 mod report;
@@ -62,6 +63,7 @@ fn main() {
     let mut report = Report::default();
     let is_wanted = |name: &str| name.contains(&arguments.only);
     fault::measure(&mut report, arguments.runs, arguments.short, is_wanted);
+    open::measure(&mut report, arguments.runs.min(3), is_wanted);
     pace::measure(&mut report, arguments.runs, is_wanted);
     leftovers::measure(&mut report, arguments.kills, is_wanted);
     weight::measure(&mut report, is_wanted);

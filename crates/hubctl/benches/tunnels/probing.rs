@@ -36,6 +36,22 @@ pub(crate) async fn probe(port: u16) {
     }
 }
 
+/// Asks again and again over one connection, and prints when that ended.
+pub(crate) async fn stay(port: u16) {
+    let asked: std::io::Result<()> = async {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.write_all(b"!").await?;
+        loop {
+            stream.write_all(b"x").await?;
+            stream.read_u8().await?;
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+    .await;
+    asked.unwrap_err();
+    println!("{}", now());
+}
+
 async fn echo(port: u16) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.write_all(b"!x").await?;

@@ -13,6 +13,8 @@ pub(crate) enum Role {
     },
     /// A client that connects again and again
     Probe { port: u16 },
+    /// A client that keeps one connection open, and tells when it ended
+    Stay { port: u16 },
     /// A client that sends many bytes, and tells how many seconds that took
     Bulk { port: u16, megabytes: usize },
     /// A client that waits for many short answers, and tells how many microseconds one took
@@ -29,6 +31,7 @@ impl Role {
             match self {
                 Self::Serve { address, identity } => service::serve(&address, &identity).await,
                 Self::Probe { port } => probing::probe(port).await,
+                Self::Stay { port } => probing::stay(port).await,
                 Self::Bulk { port, megabytes } => pace::bulk(port, megabytes).await,
                 Self::Ping { port, times } => pace::ping(port, times).await,
             }

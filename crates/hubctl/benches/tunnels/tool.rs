@@ -39,9 +39,14 @@ pub(crate) struct Running<'a> {
 impl Tool {
     /// Starts it, as the leader of a group.
     pub(crate) fn start(self, world: &World) -> Running<'_> {
+        self.start_with(world, "default")
+    }
+
+    /// The same; hubctl with this profile.
+    pub(crate) fn start_with<'a>(self, world: &'a World, profile: &str) -> Running<'a> {
         let mut command = match self {
             Self::Hubctl => {
-                fs_err::write(world.path("hubctl.toml"), configuration(world, 1)).unwrap();
+                fs_err::write(world.path("hubctl.toml"), configuration(world, 1, profile)).unwrap();
                 let mut command = world.command(Machine::Client, env!("CARGO_BIN_EXE_hubctl"));
                 command
                     .arg("--config")
@@ -117,11 +122,11 @@ pub(crate) fn ssh(world: &World, options: &[&str]) -> Vec<String> {
 }
 
 /// As many tunnels as wanted, each with a port of its own.
-pub(crate) fn configuration(world: &World, tunnels: u16) -> String {
+pub(crate) fn configuration(world: &World, tunnels: u16, profile: &str) -> String {
     (0..tunnels)
         .map(|number| {
             format!(
-                "[tunnels.hub{number}]\ndestination = \"node\"\nssh_config = \"{}\"\n[[tunnels.hub{number}.forwards]]\nlocal = \"127.0.0.1:{}\"\n\
+                "[tunnels.hub{number}]\ndestination = \"node\"\nprofile = \"{profile}\"\nssh_config = \"{}\"\n[[tunnels.hub{number}.forwards]]\nlocal = \"127.0.0.1:{}\"\n\
                  target = \"{}:{SERVICE}\"\nprobe = {{ http = \"/health\", json = \"identity\", equals = \"hub-1\" }}\n",
                 world.sshd.borrow().client_config().display(),
                 LOCAL + number,

@@ -18,7 +18,11 @@ pub(crate) fn measure(report: &mut Report, is_wanted: impl Fn(&str) -> bool) {
         return;
     }
     let world = World::new();
-    fs_err::write(world.path("hubctl.toml"), configuration(&world, TUNNELS)).unwrap();
+    fs_err::write(
+        world.path("hubctl.toml"),
+        configuration(&world, TUNNELS, "default"),
+    )
+    .unwrap();
     let client = world.client();
     let mut command = world.command(Machine::Client, env!("CARGO_BIN_EXE_hubctl"));
     command

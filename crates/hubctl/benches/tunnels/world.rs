@@ -106,6 +106,13 @@ impl World {
             .collect()
     }
 
+    /// Every `ssh` on the client's machine gets this signal.
+    pub(crate) fn signal_ssh(&self, signal: testkit::Signal) {
+        for pid in self.processes("ssh") {
+            testkit::signal(pid, signal);
+        }
+    }
+
     fn write_wrapper(&self) {
         use std::os::unix::fs::PermissionsExt as _;
         let bin = self.path("bin");

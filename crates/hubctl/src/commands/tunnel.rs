@@ -1,5 +1,6 @@
 //! `hubctl tunnel`.
 
+mod import;
 mod place;
 mod run;
 mod show;
@@ -84,6 +85,14 @@ enum TunnelCommand {
     Install(Names),
     /// Stop that unit, and remove it
     Uninstall,
+    /// Print the tunnels of a tunnels.yaml of ops-bridge, as they are written in hubctl.toml
+    ///
+    /// Nothing is changed; `hubctl tunnel import tunnels.yaml >> hubctl.toml` keeps them. What has no place here is named.
+    Import {
+        /// The file, such as ~/.config/bridge/tunnels.yaml
+        #[arg(value_name = "FILE")]
+        file: std::path::PathBuf,
+    },
     /// Show the changes of the past
     Logs {
         #[command(flatten)]
@@ -117,6 +126,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) async fn run(context: &Context, args: TunnelArgs) -> anyhow::Result<Exit> {
+    if let TunnelCommand::Import { file } = &args.command {
+        return import::run(context, file);
+    }
     let settings = context.settings(Overrides::default())?;
     let place = Place::of(&settings)?;
     match args.command {
@@ -134,6 +146,9 @@ pub(crate) async fn run(context: &Context, args: TunnelArgs) -> anyhow::Result<E
             trust::run(context, &settings, &place, name, fingerprint).await
         }
         TunnelCommand::Install(names) => unit::install(context, &settings, &place, &names),
+        TunnelCommand::Import { .. } => {
+            unreachable!("it needs no configuration, and was run before")
+        }
         TunnelCommand::Uninstall => unit::uninstall(context, &place),
         TunnelCommand::Logs { names, follow } => show::logs(context, &place, &names, follow).await,
     }

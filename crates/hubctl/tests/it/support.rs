@@ -102,6 +102,14 @@ pub(crate) fn url(name: &str) -> String {
     )
 }
 
+/// The socket of the shared server.
+pub(crate) fn socket() -> std::path::PathBuf {
+    let server = &shared().server;
+    server
+        .directory()
+        .join(format!(".s.PGSQL.{}", server.port()))
+}
+
 /// The URL of a database, through loopback, where a password is asked for.
 pub(crate) fn tcp_url(user: &str, name: &str) -> String {
     format!(

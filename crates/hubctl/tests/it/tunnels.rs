@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use testkit::{Signal, Sshd, free_port, signal};
 
-use crate::support::{Home, Run};
+use crate::support::{Home, Run, scalar, socket};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -48,6 +48,20 @@ impl Drop for Tunnelled {
         // Nobody else would end what `up` began.
         self.home.hubctl(&["tunnel", "down"]);
     }
+}
+
+/// A tunnel to the shared PostgreSQL server, asked like this.
+fn to_postgres(probe: &str) -> Tunnelled {
+    let home = Home::with_database("none".to_owned());
+    let sshd = Sshd::start("").unwrap();
+    let local = free_port();
+    home.append(&format!(
+        "[tunnels.hub]\ndestination = \"node\"\nssh_config = \"{}\"\n[[tunnels.hub.forwards]]\nlocal = \"127.0.0.1:{local}\"\n\
+         target = \"{}\"\nprobe = {{ postgres = {{ {probe} }}, interval = \"200ms\" }}\n",
+        sshd.client_config().display(),
+        socket().display(),
+    ));
+    Tunnelled { home, sshd, local }
 }
 
 fn serve(identity: &'static str) -> u16 {
@@ -171,6 +185,48 @@ fn somebody_else_is_not_up() {
     run.shows("mismatch").shows("`hub-1` answers, not `hub-2`");
     tunnelled.home.expect(1, &["tunnel", "check"]);
     assert!(tunnelled.asks().is_err());
+}
+
+#[test]
+fn a_postgresql_server_is_asked_without_credentials_and_with_them() {
+    let identifier = "SELECT system_identifier::text FROM pg_control_system()";
+    let identifier = scalar("postgres", identifier).unwrap();
+
+    let silent = to_postgres("");
+    silent.home.expect(0, &["tunnel", "up"]);
+    let asked = to_postgres(&format!(
+        "user = \"postgres\", system_identifier = \"{identifier}\""
+    ));
+    let run = asked.home.expect(0, &["tunnel", "up"]);
+    run.shows(&format!("by {identifier}/postgres"));
+
+    let another = to_postgres("user = \"postgres\", system_identifier = \"1\"");
+    let run = another.home.expect(1, &["tunnel", "up", "--wait", "3s"]);
+    run.shows(&format!("`{identifier}/postgres` answers, not `1`"));
+    let absent = to_postgres("user = \"postgres\", database = \"absent\"");
+    let run = absent.home.expect(1, &["tunnel", "up", "--wait", "3s"]);
+    run.shows("degraded").shows("\"absent\" does not exist");
+}
+
+#[test]
+fn tunnels_of_the_predecessor_are_imported() {
+    let tunnelled = Tunnelled::new("hub-1");
+    let home = &tunnelled.home;
+    let yaml = home.root().join("tunnels.yaml");
+    let entry = "tunnels:\n  api:\n    host: node1\n    direction: local\n    remote_port: 6443\n    local_port: 16443\n    \
+                 ssh_user: ops\n    actor: agent.a\n    reconnect:\n      max_attempts: 0\nactors:\n  agent.a:\n    class: automation\n";
+    fs_err::write(&yaml, entry).unwrap();
+    let run = home.expect(0, &["tunnel", "import", yaml.to_str().unwrap()]);
+    run.says("`actor` is left out")
+        .says("`reconnect` is left out");
+    home.append(&run.stdout);
+    let config = home.expect(0, &["config", "show"]);
+    config.shows("ops@node1").shows("127.0.0.1:16443");
+
+    fs_err::write(&yaml, "tunnels:\n  api:\n    host: node1\n").unwrap();
+    home.expect(2, &["tunnel", "import", yaml.to_str().unwrap()])
+        .says("is no tunnels.yaml")
+        .says("remote_port");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! One `ssh` and its probes, run by tasks that tell what happens.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
@@ -16,10 +17,13 @@ use crate::machine::{Event, Generation};
 use crate::probe::{self, Answer, Fault, Probe};
 use crate::service::Aim;
 use crate::spec::{Forward, Tunnel, Way};
-use crate::ssh::{Ended, Link, Reason};
+use crate::ssh::{Ended, Link, Reason, RemoteSession};
 
 /// How long a session may take to show that it is there.
 const CHECK: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// The processes on the destination that listened for sessions of a tunnel.
+pub(super) type RemoteSessions = Arc<Mutex<BTreeMap<Generation, RemoteSession>>>;
 
 /// A running `ssh`. Dropped, it ends, and so do the connections through it.
 #[derive(Debug)]
@@ -40,6 +44,7 @@ impl Runner {
         directory: PathBuf,
         tunnel: &Tunnel,
         happened: mpsc::Sender<Event>,
+        sessions: RemoteSessions,
     ) -> io::Result<Self> {
         let _ = fs_err::remove_dir_all(&directory);
         Link::prepare(&directory, tunnel)?;
@@ -59,6 +64,11 @@ impl Runner {
         runner
             .tasks
             .spawn(listen(generation, link, runner.happened.clone()));
+        let is_remote = |forward: &Forward| matches!(forward.way, Way::From(_));
+        if tunnel.forwards.iter().any(is_remote) {
+            let learning = learn(generation, runner.control.clone(), sessions);
+            runner.tasks.spawn(learning);
+        }
         for (index, forward) in tunnel.forwards.iter().enumerate() {
             let asking = Asking {
                 generation,
@@ -136,6 +146,15 @@ async fn listen(generation: Generation, mut link: Link, happened: mpsc::Sender<E
     }
 }
 
+/// Learns who listens for it, while it can still be asked.
+async fn learn(generation: Generation, control: PathBuf, sessions: RemoteSessions) {
+    Link::ready(control.clone()).await;
+    if let Some(session) = RemoteSession::of(&control).await {
+        let mut sessions = sessions.lock().expect("nothing panics while it holds this");
+        sessions.insert(generation, session);
+    }
+}
+
 /// What must be found first, for a forward to a service.
 fn aim(tunnel: &Tunnel, forward: &Forward) -> Option<Aim> {
     let Way::Service(service) = &forward.way else {
@@ -181,6 +200,7 @@ impl Asking {
             }
         }
     }
+
     /// A service that does not answer may be somewhere else by now.
     async fn verdict(&mut self, was_well: bool) -> Result<Answer, Fault> {
         if let Some(aim) = &mut self.aim

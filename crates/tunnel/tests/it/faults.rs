@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use super::support::*;
 use testkit::{Signal, signal};
-use tunnel::State;
+use tunnel::{Expected, Forward, Probe, Profile, State};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_session_is_replaced() {
@@ -217,5 +217,34 @@ async fn a_taken_port_of_the_destination_is_blamed_and_taken_when_it_is_free() {
     };
     assert!(holder.contains("on the destination"), "{holder}");
     drop(taken);
+    rig.until("up").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_frees_the_port_of_a_session_that_fell_silent() {
+    let (sshd, hub, rig) = ground().await;
+    let probe = Probe::http("/health", Expected::json("state.identity", "hub-1"));
+    let forward = Forward::from(free_end(), hub.end()).with_probe(often(probe));
+    let mut tunnel = tunnel(&sshd, forward);
+    tunnel.profile = Profile::Fast;
+    assert!(rig.start(tunnel).await.is_up());
+    // Who serves the session is asked beside the first probe.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+
+    sshd.freeze_sessions();
+    let State::Blocked { holder, .. } = rig.until("blocked").await else {
+        unreachable!();
+    };
+    assert!(
+        holder.contains("another session on the destination"),
+        "{holder}"
+    );
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(
+        rig.state().word(),
+        "blocked",
+        "nothing was ended without a word"
+    );
+    rig.supervisor.restart("hub").await.unwrap();
     rig.until("up").await;
 }

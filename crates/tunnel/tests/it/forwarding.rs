@@ -207,3 +207,38 @@ async fn twenty_tunnels_stand_beside_each_other() {
         echo(end).await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_behind_a_jump_host_is_reached_and_found_again() {
+    let (mut far, hub, rig) = ground().await;
+    let near = Sshd::start("").unwrap();
+    let host = |sshd: &Sshd, name: &str| {
+        let config = fs_err::read_to_string(sshd.client_config()).unwrap();
+        config.replace("Host node", name)
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("ssh_config");
+    let hosts = host(&far, "Host node\n  ProxyJump jump") + &host(&near, "Host jump");
+    fs_err::write(&config, hosts).unwrap();
+
+    let forward = forward(&hub);
+    let local = forward.local.clone();
+    let mut tunnel = tunnel(&far, forward);
+    tunnel.ssh_config = Some(config);
+    let status = rig.start(tunnel).await;
+    assert!(status.is_up(), "{status:?}\n{}\n{}", near.log(), far.log());
+    echo(&local).await.unwrap();
+    assert!(near.log().contains("Accepted publickey"), "{}", near.log());
+
+    // Nobody but ssh can tell whether the server is back.
+    far.stop();
+    rig.until("backoff").await;
+    far.resume().unwrap();
+    rig.until("up").await;
+    assert!(near.kill_sessions() > 0);
+    until("another connection", || {
+        (rig.status().reconnects >= 2).then_some(())
+    })
+    .await;
+    rig.until("up").await;
+}

@@ -10,6 +10,9 @@ use crate::environment as env;
 use crate::human;
 use crate::settings::Settings;
 
+/// What the library adds to its directory at most, such as `/0123abcd/89abcdef-123456/forward-12`.
+const LONGEST_NAME: usize = 38;
+
 pub(super) async fn examine(settings: &Settings, findings: &mut Vec<Finding>) {
     if settings.tunnels.is_empty() {
         return;
@@ -21,6 +24,7 @@ pub(super) async fn examine(settings: &Settings, findings: &mut Vec<Finding>) {
             None
         }
     };
+    findings.extend(Place::of(settings).ok().and_then(|place| length(&place)));
     findings.extend(idle_machine());
     for (name, tunnel) in &settings.tunnels {
         let subject = format!("tunnel {name}");
@@ -29,6 +33,7 @@ pub(super) async fn examine(settings: &Settings, findings: &mut Vec<Finding>) {
             .and_then(|overview| states(overview, name));
         findings.extend(targets(&subject, &tunnel.value));
         findings.extend(agent(&subject, &tunnel.value));
+        findings.extend(remote_listener(&subject, &tunnel.value));
         if let Some(finding) = running {
             findings.push(finding);
             continue;
@@ -98,6 +103,31 @@ fn agent(subject: &str, tunnel: &Tunnel) -> Option<Finding> {
     })
 }
 
+/// `sshd` of its own accord does not notice a client that fell silent, and goes on to listen for it.
+fn remote_listener(subject: &str, tunnel: &Tunnel) -> Option<Finding> {
+    let mut ways = tunnel.forwards.iter().map(|forward| &forward.way);
+    ways.any(|way| matches!(way, Way::From(_))).then(|| {
+        Finding::new(
+            Verdict::Warn,
+            subject,
+            "after a sleep of this machine its server may go on to listen for the connection of before",
+        )
+        .hint("set `ClientAliveInterval 15` and `ClientAliveCountMax 2` in its sshd_config; `hubctl tunnel restart` ends such a session")
+    })
+}
+
+/// A unix socket's address holds 108 bytes, and `ssh` adds 17 to the longest for a moment (mux.c).
+fn length(place: &Place) -> Option<Finding> {
+    let longest = place.runtime.as_os_str().len() + LONGEST_NAME;
+    (longest > 90).then(|| {
+        let fact = format!(
+            "the sockets of its tunnels would have names of {longest} characters, and ssh takes 90"
+        );
+        Finding::new(Verdict::Fail, "tunnels", fact)
+            .hint("name a shorter directory: XDG_RUNTIME_DIR")
+    })
+}
+
 /// Who listens where the tunnel is to listen: perhaps the very service that was moved away.
 async fn ports(subject: &str, tunnel: &Tunnel) -> Vec<Finding> {
     let mut holders: BTreeMap<String, String> = BTreeMap::new();
@@ -150,10 +180,8 @@ async fn host_key(name: &str, subject: &str, tunnel: &Tunnel) -> Finding {
     }
 }
 
-/// The virtual machine of WSL2 stops when no terminal is open, whatever systemd runs in it (microsoft/WSL#9667).
 fn idle_machine() -> Option<Finding> {
-    let version = fs_err::read_to_string("/proc/version").unwrap_or_default();
-    version.to_ascii_lowercase().contains("microsoft").then(|| {
+    tunnel::is_wsl().then(|| {
         Finding::new(
             Verdict::Warn,
             "tunnels",
@@ -178,5 +206,25 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert!(found[0].hint.as_ref().unwrap().contains("service ="));
         assert!(targets("tunnel hub", &to("10.43.0.7:80")).is_empty());
+    }
+
+    #[test]
+    fn a_listener_that_may_outlive_its_client_is_told() {
+        let (here, there) = (Endpoint::tcp("127.0.0.1", 1), Endpoint::tcp("127.0.0.1", 2));
+        let remote = Tunnel::new("node").with_forward(Forward::from(there.clone(), here.clone()));
+        assert!(remote_listener("tunnel hub", &remote).is_some());
+        let local = Tunnel::new("node").with_forward(Forward::to(here, there));
+        assert!(remote_listener("tunnel hub", &local).is_none());
+    }
+
+    #[test]
+    fn a_directory_too_long_for_sockets_is_told() {
+        let place = |runtime: String| Place {
+            config: "/c".into(),
+            runtime: runtime.into(),
+            log: "/l".into(),
+        };
+        assert!(length(&place("/run/user/1000/hubctl/0123456789ab".to_owned())).is_none());
+        assert!(length(&place(format!("/{}", "x".repeat(60)))).is_some());
     }
 }

@@ -25,7 +25,12 @@ pub(super) async fn run(
 ) -> anyhow::Result<Exit> {
     let tunnels = chosen(settings, names)?;
     let supervisor = Arc::new(Supervisor::open(&place.runtime)?);
-    let log = Log::open(&place.log)?;
+    let log = Log::open(&place.log)
+        .inspect_err(|error| {
+            let printer = &context.printer;
+            printer.warn(format_args!("changes are not kept: {error:#}"));
+        })
+        .ok();
     let telling = tokio::spawn(tell(context.clone(), log, supervisor.events()));
     for (name, tunnel) in tunnels {
         supervisor.start(&name, tunnel).await?;
@@ -44,11 +49,11 @@ pub(super) async fn run(
 }
 
 /// Prints each change and keeps it.
-async fn tell(context: Context, mut log: Log, mut events: broadcast::Receiver<Event>) {
+async fn tell(context: Context, mut log: Option<Log>, mut events: broadcast::Receiver<Event>) {
     loop {
         match events.recv().await {
             Ok(event) => {
-                if let Err(error) = log.write(&event) {
+                if let Some(Err(error)) = log.as_mut().map(|log| log.write(&event)) {
                     context
                         .printer
                         .warn(format_args!("the change was not kept: {error}"));
