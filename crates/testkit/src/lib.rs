@@ -42,6 +42,7 @@
 mod dice;
 mod mutator;
 mod network;
+mod page;
 mod port;
 mod proxy;
 mod sample;
@@ -51,6 +52,7 @@ mod tmpfs;
 pub use dice::Dice;
 pub use mutator::Mutator;
 pub use network::{Machine, Network};
+pub use page::write_between_markers;
 pub use port::free_port;
 pub use proxy::{Fault, FaultProxy, Side, Upstream};
 pub use rustix::process::Signal;

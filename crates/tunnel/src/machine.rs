@@ -4,20 +4,23 @@
 //! challenger is started beside it, and whichever answers first stays. A link that was replaced keeps the connections
 //! that are open on it, as plain ssh would, until they end or it was silent for as long as the profile says.
 
+mod event;
+mod link;
+mod state;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+pub(crate) use event::{Action, Event, Generation};
+use link::Link;
+
 use crate::front::Bound;
 use crate::probe::{Answer, Fault};
-use crate::spec::{OnMismatch, Tunnel, Way};
+use crate::spec::{OnMismatch, Tunnel};
 use crate::ssh::{Kind, Reason};
-use crate::state::State;
-
-/// The number of an `ssh`, in the order they were started.
-pub(crate) type Generation = u64;
 
 /// From the first pause after a failed start to the longest.
 const PAUSES: [Duration; 6] = [
@@ -28,119 +31,6 @@ const PAUSES: [Duration; 6] = [
     Duration::from_millis(3500),
     Duration::from_secs(5),
 ];
-
-/// Health this long makes the pauses short again.
-const PROVEN_HEALTH: Duration = Duration::from_secs(10);
-
-/// Something that happened.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Event {
-    /// The tunnel is to be made, or made anew.
-    Begin,
-    /// The server can be reached, as far as that is known without `ssh`.
-    Reachable,
-    /// It cannot, for this reason, and that will be tried again soon.
-    Unreachable(String),
-    /// An `ssh` is connected and listens.
-    Ready(Generation),
-    /// An `ssh` wrote a line.
-    Said(Generation, String),
-    /// An `ssh` is gone.
-    Gone(Generation, Reason),
-    /// A probe was answered, or not.
-    Probed(Generation, usize, Result<Answer, Fault>),
-    /// Whether the session of an `ssh` answers at all.
-    Alive(Generation, bool),
-    /// What became of the port of a forward.
-    Bound(usize, Bound),
-    /// The machine slept, or its network changed.
-    Woken,
-}
-
-/// Something to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// After this pause, find out whether the server can be reached. It replaces what was begun before.
-    Approach(Duration),
-    /// No longer.
-    StopApproach,
-    /// Start an `ssh`.
-    Start(Generation),
-    /// Ask whether its session answers.
-    Check(Generation),
-    /// Ask all its probes now.
-    ProbeNow(Generation),
-    /// Hand new connections of a forward to this one, or let them wait.
-    Serve(usize, Option<Generation>),
-    /// End it when no connection is open on it any more.
-    Drain(Generation),
-    /// End it now.
-    Cut(Generation),
-    /// Open or close the port of a forward.
-    SetOpen(usize, bool),
-}
-
-/// What is known of one `ssh`.
-#[derive(Debug)]
-struct Link {
-    /// When it was ready, if it was.
-    ready: Option<Instant>,
-    verdicts: Vec<Option<Result<Answer, Fault>>>,
-    /// Since when the other side showed no sign of being there.
-    silent_since: Option<Instant>,
-    /// Why the destination last refused a connection.
-    refusal: Option<String>,
-    is_draining: bool,
-}
-
-impl Link {
-    fn is_judged(&self) -> bool {
-        self.verdicts.iter().all(Option::is_some)
-    }
-
-    fn is_silent(&self) -> bool {
-        self.verdicts
-            .iter()
-            .flatten()
-            .any(|verdict| verdict.as_ref().is_err_and(Fault::is_silence))
-    }
-
-    /// The forwards of which nothing came back.
-    fn silent_forwards(&self) -> Vec<usize> {
-        let verdicts = self.verdicts.iter().enumerate();
-        verdicts
-            .filter(|(_, verdict)| matches!(verdict, Some(Err(Fault::Silent(_)))))
-            .map(|(forward, _)| forward)
-            .collect()
-    }
-
-    /// It stood for so long that what was before does not matter.
-    fn is_healthy(&self, now: Instant) -> bool {
-        self.ready
-            .is_some_and(|ready| now.duration_since(ready) >= PROVEN_HEALTH)
-    }
-
-    /// Takes in a verdict, and tells for how long the other side gave no sign.
-    fn take_in(
-        &mut self,
-        forward: usize,
-        verdict: Result<Answer, Fault>,
-        now: Instant,
-    ) -> Duration {
-        let asked_for = match &verdict {
-            Err(Fault::Silent(timeout)) => *timeout,
-            Err(Fault::Gone(_)) => Duration::ZERO,
-            _ => {
-                self.verdicts[forward] = Some(verdict);
-                self.silent_since = None;
-                return Duration::ZERO;
-            }
-        };
-        self.verdicts[forward] = Some(verdict);
-        let since = self.silent_since.get_or_insert(now - asked_for);
-        now.duration_since(*since)
-    }
-}
 
 /// Why there is no connection.
 #[derive(Debug, Clone)]
@@ -204,70 +94,6 @@ impl Machine {
         link.verdicts[forward].as_ref()?.as_ref().ok()
     }
 
-    /// The state of a forward, from all that is known.
-    pub(crate) fn state(&self, forward: usize) -> State {
-        if let Some(Reason {
-            said,
-            kind: Kind::Permanent { remedy },
-        }) = &self.failure
-        {
-            return State::Failed {
-                reason: said.clone(),
-                remedy: (*remedy).to_owned(),
-            };
-        }
-        if let Bound::Taken(holder) = &self.bound[forward] {
-            let holder = holder.clone();
-            return State::Blocked { holder };
-        }
-        let Some(link) = self.serving.and_then(|serving| self.links.get(&serving)) else {
-            return self.outage.as_ref().map_or(State::Starting, Outage::state);
-        };
-        match &link.verdicts[forward] {
-            None => State::Starting,
-            // An answer is no proof for clients while the port is not open.
-            Some(Ok(_)) if !self.is_listening(forward) => State::Starting,
-            Some(Ok(_)) => State::Up,
-            Some(Err(Fault::Mismatch { expected, found })) => State::Mismatch {
-                expected: expected.clone(),
-                found: found.clone(),
-            },
-            Some(Err(fault)) => State::Degraded {
-                reason: self.explain(forward, link, fault),
-            },
-        }
-    }
-
-    /// Whether clients can connect; `sshd` has the other listeners, and their probes go through them.
-    fn is_listening(&self, forward: usize) -> bool {
-        let is_remote = matches!(self.tunnel.forwards[forward].way, Way::From(_));
-        is_remote || self.bound[forward] == Bound::Open
-    }
-
-    /// A fault, with what `ssh` said of it.
-    fn explain(&self, forward: usize, link: &Link, fault: &Fault) -> String {
-        let way = &self.tunnel.forwards[forward].way;
-        match (fault, &link.refusal, way) {
-            (Fault::Closed, Some(refusal), Way::To(target))
-                if refusal.contains("not known") && target.is_cluster_name() =>
-            {
-                format!(
-                    "{target}: {refusal}: the host of a node does not resolve names of services, only pods do; \
-                     say `service = \"NAMESPACE/NAME:PORT\"`, or use its address (kubectl get service)"
-                )
-            }
-            (Fault::Closed, Some(refusal), Way::To(_) | Way::Service(_)) => {
-                format!("{way}: {refusal}")
-            }
-            (Fault::Silent(_), _, Way::To(_) | Way::Service(_))
-                if self.is_target_silent[forward] =>
-            {
-                format!("{way}: {fault}, but the SSH session answers: the target is frozen")
-            }
-            _ => fault.to_string(),
-        }
-    }
-
     /// Takes in what happened, and tells what to do.
     pub(crate) fn on(&mut self, event: Event, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
@@ -321,13 +147,7 @@ impl Machine {
             return;
         }
         self.starts += 1;
-        let link = Link {
-            ready: None,
-            verdicts: vec![None; self.tunnel.forwards.len()],
-            silent_since: None,
-            refusal: None,
-            is_draining: false,
-        };
+        let link = Link::new(self.tunnel.forwards.len());
         self.links.insert(self.starts, link);
         actions.push(Action::Start(self.starts));
     }
@@ -564,20 +384,6 @@ impl Machine {
         self.failures = 0;
         if self.is_approaching {
             actions.push(Action::Approach(Duration::ZERO));
-        }
-    }
-}
-
-impl Outage {
-    fn state(&self) -> State {
-        match self.reason.kind {
-            Kind::RemoteTaken => State::Blocked {
-                holder: format!("another session on the destination ({})", self.reason),
-            },
-            _ => State::Backoff {
-                until: self.until,
-                reason: self.reason.to_string(),
-            },
         }
     }
 }

@@ -7,6 +7,7 @@ mod command;
 mod http;
 mod open;
 mod postgres;
+mod written;
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 
 pub use postgres::PostgresProbe;
 
-use crate::{Error, Result};
+use written::RawProbe;
 
 const INTERVAL: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -252,111 +253,6 @@ async fn banner(socket: &Path) -> std::result::Result<Option<String>, Fault> {
             let is_text = !line.is_empty() && !line.contains(|c: char| c.is_control());
             Ok(is_text.then(|| line.to_owned()))
         }
-    }
-}
-
-/// The same as it is written: exactly one of the questions.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawProbe {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    http: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    json: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    equals: Option<Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    contains: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    postgres: Option<PostgresProbe>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    tcp: Option<Tcp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    command: Option<Vec<String>>,
-    #[serde(default = "interval", with = "humantime_serde")]
-    interval: Duration,
-    #[serde(default = "timeout", with = "humantime_serde")]
-    timeout: Duration,
-}
-
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Tcp {
-    Open,
-    Banner,
-}
-
-fn interval() -> Duration {
-    INTERVAL
-}
-
-fn timeout() -> Duration {
-    TIMEOUT
-}
-
-impl TryFrom<RawProbe> for Probe {
-    type Error = Error;
-
-    fn try_from(raw: RawProbe) -> Result<Self> {
-        let expected = match (raw.json, raw.equals, raw.contains) {
-            (None, None, None) => Expected::Success,
-            (Some(path), Some(equals), None) => Expected::Json { path, equals },
-            (None, None, Some(text)) => Expected::Text(text),
-            _ => {
-                return Err(Error::invalid(
-                    "an answer is checked by `json` and `equals`, or by `contains`",
-                ));
-            }
-        };
-        let question = match (raw.http, raw.postgres, raw.tcp, raw.command) {
-            (Some(path), None, None, None) => Question::Http { path, expected },
-            _ if expected != Expected::Success => {
-                return Err(Error::invalid(
-                    "only the answer to `http` is checked by `json` or `contains`",
-                ));
-            }
-            (None, Some(probe), None, None) => Question::Postgres(probe),
-            (None, None, Some(Tcp::Banner), None) => Question::Banner,
-            (None, None, Some(Tcp::Open) | None, None) => Question::Open,
-            (None, None, None, Some(words)) => Question::Command(words),
-            _ => {
-                return Err(Error::invalid(
-                    "a probe is one of `http`, `postgres`, `tcp` and `command`",
-                ));
-            }
-        };
-        Ok(Self {
-            question,
-            interval: raw.interval,
-            timeout: raw.timeout,
-        })
-    }
-}
-
-impl From<Probe> for RawProbe {
-    fn from(probe: Probe) -> Self {
-        let mut raw = Self {
-            interval: probe.interval,
-            timeout: probe.timeout,
-            ..Self::default()
-        };
-        match probe.question {
-            Question::Open => raw.tcp = Some(Tcp::Open),
-            Question::Banner => raw.tcp = Some(Tcp::Banner),
-            Question::Http { path, expected } => {
-                raw.http = Some(path);
-                match expected {
-                    Expected::Success => {}
-                    Expected::Json { path, equals } => {
-                        (raw.json, raw.equals) = (Some(path), Some(equals));
-                    }
-                    Expected::Text(text) => raw.contains = Some(text),
-                }
-            }
-            Question::Postgres(probe) => raw.postgres = Some(probe),
-            Question::Command(words) => raw.command = Some(words),
-        }
-        raw
     }
 }
 

@@ -1,13 +1,16 @@
 //! What an operator writes down about a tunnel.
 
+mod forward;
+mod written;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::endpoint::Endpoint;
-use crate::probe::Probe;
-use crate::service::{ClusterDns, Service};
+pub use forward::{Bind, Forward, OnMismatch, Way};
+
+use crate::service::ClusterDns;
 use crate::{Error, Result};
 
 /// A named SSH connection, and what is forwarded over it.
@@ -142,204 +145,10 @@ impl Profile {
     }
 }
 
-/// One forward of a tunnel.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "RawForward", into = "RawForward")]
-#[non_exhaustive]
-pub struct Forward {
-    /// The end on this machine: where connections are taken, or, with [`Way::From`], where they lead.
-    pub local: Endpoint,
-    /// The other end, and the direction.
-    pub way: Way,
-    /// Whether `local` may be reached from other machines.
-    pub bind: Bind,
-    /// How it is proven that bytes get through, and to whom.
-    pub probe: Probe,
-    /// What becomes of the local end when somebody else answers.
-    pub on_mismatch: OnMismatch,
-    /// How long a new connection waits while the connection to the destination is being made again.
-    pub hold: Duration,
-}
-
-/// The other end of a forward.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Way {
-    /// To an end that the destination reaches: `ssh -L`.
-    To(Endpoint),
-    /// To a Kubernetes service, wherever it is at the time.
-    Service(Service),
-    /// From an end on the destination: `ssh -R`.
-    From(Endpoint),
-}
-
-/// Who may connect to the local end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Bind {
-    /// This machine.
-    #[default]
-    Loopback,
-    /// Whoever reaches the address. It must be said in words.
-    Any,
-}
-
-/// What becomes of the local end of a forward when somebody else answers at the other one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum OnMismatch {
-    /// The port stops answering.
-    #[default]
-    Close,
-    /// The state says so; the port stays open.
-    Report,
-}
-
-const HOLD: Duration = Duration::from_secs(5);
-
-impl Forward {
-    /// From a local end to one that the destination reaches.
-    #[must_use]
-    pub fn to(local: Endpoint, target: Endpoint) -> Self {
-        Self::new(local, Way::To(target))
-    }
-
-    /// From an end on the destination to a local one.
-    #[must_use]
-    pub fn from(remote: Endpoint, local: Endpoint) -> Self {
-        Self::new(local, Way::From(remote))
-    }
-
-    fn new(local: Endpoint, way: Way) -> Self {
-        Self {
-            local,
-            way,
-            bind: Bind::default(),
-            probe: Probe::default(),
-            on_mismatch: OnMismatch::default(),
-            hold: HOLD,
-        }
-    }
-
-    /// The same with another probe.
-    #[must_use]
-    pub fn with_probe(mut self, probe: Probe) -> Self {
-        self.probe = probe;
-        self
-    }
-
-    fn listens_on(&self) -> (bool, &Endpoint) {
-        match &self.way {
-            Way::To(_) | Way::Service(_) => (true, &self.local),
-            Way::From(remote) => (false, remote),
-        }
-    }
-
-    fn check(&self) -> std::result::Result<(), String> {
-        let (_, listening) = self.listens_on();
-        if self.bind == Bind::Loopback && !listening.is_loopback() {
-            return Err(format!(
-                "other machines reach `{listening}`; if they may, say `bind = \"any\"`"
-            ));
-        }
-        self.probe.check()
-    }
-}
-
-impl std::fmt::Display for Forward {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.way {
-            Way::To(_) | Way::Service(_) => write!(f, "{} -> {}", self.local, self.way),
-            Way::From(_) => write!(f, "{} <- {}", self.local, self.way),
-        }
-    }
-}
-
-impl std::fmt::Display for Way {
-    /// The other end alone.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::To(end) | Self::From(end) => write!(f, "{end}"),
-            Self::Service(service) => write!(f, "{service}"),
-        }
-    }
-}
-
-/// The same as it is written: one of `target` and `remote` says the direction.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawForward {
-    local: Endpoint,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    target: Option<Endpoint>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    service: Option<Service>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    remote: Option<Endpoint>,
-    #[serde(default)]
-    bind: Bind,
-    #[serde(default)]
-    probe: Probe,
-    #[serde(default)]
-    on_mismatch: OnMismatch,
-    #[serde(default = "hold", with = "humantime_serde")]
-    hold: Duration,
-}
-
-fn hold() -> Duration {
-    HOLD
-}
-
-impl TryFrom<RawForward> for Forward {
-    type Error = Error;
-
-    fn try_from(raw: RawForward) -> Result<Self> {
-        let way = match (raw.target, raw.service, raw.remote) {
-            (Some(target), None, None) => Way::To(target),
-            (None, Some(service), None) => Way::Service(service),
-            (None, None, Some(remote)) => Way::From(remote),
-            _ => {
-                return Err(Error::invalid(
-                    "a forward has one of `target`, `service` and `remote`",
-                ));
-            }
-        };
-        Ok(Self {
-            local: raw.local,
-            way,
-            bind: raw.bind,
-            probe: raw.probe,
-            on_mismatch: raw.on_mismatch,
-            hold: raw.hold,
-        })
-    }
-}
-
-impl From<Forward> for RawForward {
-    fn from(forward: Forward) -> Self {
-        let (target, service, remote) = match forward.way {
-            Way::To(target) => (Some(target), None, None),
-            Way::Service(service) => (None, Some(service), None),
-            Way::From(remote) => (None, None, Some(remote)),
-        };
-        Self {
-            local: forward.local,
-            target,
-            service,
-            remote,
-            bind: forward.bind,
-            probe: forward.probe,
-            on_mismatch: forward.on_mismatch,
-            hold: forward.hold,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Endpoint;
 
     fn read(text: &str) -> std::result::Result<Tunnel, String> {
         let tunnel: Tunnel = toml::from_str(text).map_err(|error| error.to_string())?;

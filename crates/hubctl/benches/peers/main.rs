@@ -69,6 +69,6 @@ fn main() {
     text.push_str(&limits::measure(&stage));
     println!("{text}");
     if let Some(path) = arguments.write {
-        report::write_between_markers(&path, arguments.data.name(), &text);
+        testkit::write_between_markers(&path, arguments.data.name(), &text);
     }
 }

@@ -1,7 +1,5 @@
 //! The table of results, and where it goes.
 
-use std::path::Path;
-
 use crate::run::Run;
 
 /// One row of the table.
@@ -57,16 +55,4 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
-}
-
-/// Replaces what stands between the markers of one data set.
-pub(crate) fn write_between_markers(path: &Path, data: &str, report: &str) {
-    let begin = format!("<!-- bench {data}: begin -->\n");
-    let end = format!("<!-- bench {data}: end -->");
-    let text = fs_err::read_to_string(path).unwrap();
-    let (before, rest) = text
-        .split_once(&begin)
-        .expect("the file has a begin marker");
-    let (_, after) = rest.split_once(&end).expect("the file has an end marker");
-    fs_err::write(path, format!("{before}{begin}\n{report}\n{end}{after}")).unwrap();
 }

@@ -2,7 +2,6 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -10,6 +9,7 @@ use testkit::{Machine, Signal};
 
 use crate::probing::{Seen, now};
 use crate::report::Report;
+use crate::side_by_side::side_by_side;
 use crate::tool::{TOOLS, Tool};
 use crate::world::World;
 
@@ -19,9 +19,8 @@ const LIMIT: Duration = Duration::from_secs(90);
 /// The others are slow and known: more runs of theirs would say no more.
 const PEER_RUNS: usize = 3;
 
-/// So many outages are waited for at once, begun so long after each other that no two end at the same moment.
-const AT_ONCE: u32 = 6;
-const APART: Duration = Duration::from_millis(700);
+/// Each notices six faults.
+const NOTICE_RUNS: usize = 5;
 
 /// What is done to the world; the moment it ends is when recovery begins.
 #[derive(Clone, Copy)]
@@ -44,8 +43,9 @@ impl Fault {
         }
     }
 
+    /// Whether it is mostly waiting.
     fn is_outage(self) -> bool {
-        matches!(self, Self::Away(_) | Self::Dropped(_))
+        matches!(self, Self::Away(_) | Self::Dropped(_) | Self::NewAddress)
     }
 
     /// Does it, and tells the moment it was over.
@@ -110,29 +110,11 @@ pub(crate) fn measure(
         job.meet().write(report);
     }
     // An outage is mostly waiting: several are waited for at once, in worlds of their own.
-    let queue = Mutex::new(jobs(&outages, runs).into_iter());
-    let mut results: Vec<Result> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..AT_ONCE)
-            .map(|number| {
-                let queue = &queue;
-                scope.spawn(move || {
-                    std::thread::sleep(number * APART);
-                    let next = || queue.lock().unwrap().next();
-                    std::iter::from_fn(next).map(Job::meet).collect::<Vec<_>>()
-                })
-            })
-            .collect();
-        threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap())
-            .collect()
-    });
-    results.sort_by_key(|result| result.job.number);
-    for result in results {
+    for result in side_by_side(jobs(&outages, runs), Job::meet) {
         result.write(report);
     }
     if is_wanted("noticed") {
-        for _ in 0..runs {
+        for _ in 0..runs.min(NOTICE_RUNS) {
             notice(report);
         }
     }
@@ -141,7 +123,6 @@ pub(crate) fn measure(
 /// One tool that is to meet one fault.
 #[derive(Clone, Copy)]
 struct Job {
-    number: usize,
     fault: Fault,
     tool: Tool,
 }
@@ -164,9 +145,7 @@ fn jobs(faults: &[Fault], runs: usize) -> Vec<Job> {
                 (..) => runs.min(PEER_RUNS),
             };
             for _ in 0..runs {
-                let number = jobs.len();
                 jobs.push(Job {
-                    number,
                     fault: *fault,
                     tool,
                 });

@@ -5,38 +5,32 @@ use std::time::Duration;
 use testkit::{Signal, signal};
 
 use crate::report::Report;
+use crate::side_by_side::side_by_side;
 use crate::tool::{TOOLS, Tool};
 use crate::world::World;
 
-/// So many supervisors live and die at the same time, each in a world of its own.
-const AT_ONCE: usize = 8;
+/// So many supervisors live and die in one world, one after the other.
+const IN_ONE_WORLD: usize = 25;
+
+/// The others leave something each time; a few times show it.
+const PEER_KILLS: usize = 8;
 
 pub(crate) fn measure(report: &mut Report, kills: usize, is_wanted: impl Fn(&str) -> bool) {
     if !is_wanted("left after kill -9") {
         return;
     }
     for tool in TOOLS {
-        // The others leave something each time; a few times show it.
         let kills = if tool == Tool::Hubctl {
             kills
         } else {
-            kills.min(AT_ONCE)
+            kills.min(PEER_KILLS)
         };
-        let left: Vec<usize> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..AT_ONCE)
-                .map(|first| {
-                    scope.spawn(move || {
-                        let world = World::new();
-                        let mine = (first..kills).step_by(AT_ONCE);
-                        mine.map(|kill| after_kill(&world, tool, kill))
-                            .collect::<Vec<_>>()
-                    })
-                })
-                .collect();
-            threads
-                .into_iter()
-                .flat_map(|thread| thread.join().unwrap())
-                .collect()
+        let left = side_by_side(0..kills.div_ceil(IN_ONE_WORLD), |first| {
+            let world = World::new();
+            let first = first * IN_ONE_WORLD;
+            let mine = first..kills.min(first + IN_ONE_WORLD);
+            mine.map(|kill| after_kill(&world, tool, kill))
+                .sum::<usize>()
         });
         report.number("left after kill -9: times", tool, kills as f64);
         let sum: usize = left.iter().sum();

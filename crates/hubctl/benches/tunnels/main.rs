@@ -19,6 +19,7 @@ mod probing;
 mod report;
 mod role;
 mod service;
+mod side_by_side;
 mod tool;
 mod weight;
 mod world;
@@ -68,12 +69,12 @@ fn main() {
     leftovers::measure(&mut report, arguments.kills, is_wanted);
     weight::measure(&mut report, is_wanted);
     let text = format!(
-        "{} processors, {}. Medians of the runs, and the longest.\n\n{report}",
+        "{} processors, {}. Medians of the runs, and the worst; targets are for the worst of ten, which stands for the 95th percentile.\n\n{report}",
         std::thread::available_parallelism().unwrap(),
         jiff::Zoned::now().strftime("%Y-%m-%d"),
     );
     println!("{text}");
     if let Some(path) = arguments.write {
-        report::write_between_markers(&path, &text);
+        testkit::write_between_markers(&path, "tunnel", &text);
     }
 }

@@ -9,6 +9,7 @@ use testkit::Machine;
 
 use crate::probing::now;
 use crate::report::Report;
+use crate::side_by_side::side_by_side;
 use crate::tool::{TOOLS, Tool};
 use crate::world::{LOCAL, World};
 
@@ -25,52 +26,68 @@ pub(crate) fn measure(report: &mut Report, runs: usize, is_wanted: impl Fn(&str)
     if !is_wanted("open connections") {
         return;
     }
-    for _ in 0..runs {
-        for tool in TOOLS {
-            told(
-                report,
-                tool,
-                "default",
-                "open connections: told of a silent peer",
-            );
-        }
-        let name = "open connections: told of a silent peer, fast profile";
-        told(report, Tool::Hubctl, "fast", name);
-        for tool in TOOLS {
-            survived(report, tool);
+    let mut jobs = Vec::new();
+    for tool in TOOLS {
+        jobs.push((tool, Question::Told("default")));
+        jobs.push((tool, Question::Survives));
+    }
+    jobs.push((Tool::Hubctl, Question::Told("fast")));
+    let jobs = jobs.repeat(runs);
+    for (tool, question, answer) in side_by_side(jobs, |(tool, question)| {
+        (tool, question, question.ask(tool))
+    }) {
+        match question {
+            Question::Told(profile) => {
+                let name = match profile {
+                    "default" => "open connections: told of a silent peer".to_owned(),
+                    profile => {
+                        format!("open connections: told of a silent peer, {profile} profile")
+                    }
+                };
+                report.seconds(&name, tool, answer);
+            }
+            Question::Survives => {
+                let survived = if answer.is_none() { 1.0 } else { 0.0 };
+                let name = "open connections: survive a link that is down for 10 s";
+                report.number(name, tool, survived);
+            }
         }
     }
 }
 
-/// How soon a client learns that nothing comes back any more.
-fn told(report: &mut Report, tool: Tool, profile: &str, name: &str) {
-    let world = World::new();
-    let _running = tool.start_with(&world, profile);
-    let stay = stay(&world);
-    let begin = now();
-    for machine in [Machine::Client, Machine::Server] {
-        world.network.deafen(machine).unwrap();
-    }
-    report.seconds(name, tool, ended(stay, LIMIT).map(|at| (at - begin) / 1e3));
+#[derive(Clone, Copy)]
+enum Question {
+    /// How soon a client learns that nothing comes back any more, with this profile.
+    Told(&'static str),
+    /// Whether a connection goes on after its link was down.
+    Survives,
 }
 
-fn survived(report: &mut Report, tool: Tool) {
-    let world = World::new();
-    let _running = tool.start(&world);
-    let stay = stay(&world);
-    world.network.plug(false).unwrap();
-    std::thread::sleep(DOWN);
-    world.network.plug(true).unwrap();
-    let survived = if ended(stay, AFTER).is_none() {
-        1.0
-    } else {
-        0.0
-    };
-    report.number(
-        "open connections: survive a link that is down for 10 s",
-        tool,
-        survived,
-    );
+impl Question {
+    /// Seconds until the connection ended, if it did.
+    fn ask(self, tool: Tool) -> Option<f64> {
+        let world = World::new();
+        let (profile, limit) = match self {
+            Self::Told(profile) => (profile, LIMIT),
+            Self::Survives => ("default", AFTER),
+        };
+        let _running = tool.start_with(&world, profile);
+        let stay = stay(&world);
+        let begin = now();
+        match self {
+            Self::Told(_) => {
+                for machine in [Machine::Client, Machine::Server] {
+                    world.network.deafen(machine).unwrap();
+                }
+            }
+            Self::Survives => {
+                world.network.plug(false).unwrap();
+                std::thread::sleep(DOWN);
+                world.network.plug(true).unwrap();
+            }
+        }
+        ended(stay, limit).map(|at| (at - begin) / 1e3)
+    }
 }
 
 /// A connection that has been open for some seconds.

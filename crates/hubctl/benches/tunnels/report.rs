@@ -2,9 +2,34 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 
 use crate::tool::{TOOLS, Tool};
+
+/// What hubctl is to keep: the name of a measure or its beginning, and the number that the worst run may reach; `>` where it is the
+/// median that must not fall below it.
+const TARGETS: &[(&str, char, f64)] = &[
+    ("noticed: server process killed", '<', 0.05),
+    ("noticed: ssh killed", '<', 0.05),
+    ("noticed: ", '<', 4.0),
+    ("server process killed", '<', 0.6),
+    ("sshd away for", '<', 1.0),
+    ("packets dropped for", '<', 2.0),
+    ("new address of the client", '<', 3.0),
+    ("ssh frozen", '<', 6.0),
+    (
+        "open connections: told of a silent peer, fast profile",
+        '<',
+        4.0,
+    ),
+    ("open connections: told of a silent peer", '<', 15.0),
+    ("open connections: survive", '>', 1.0),
+    ("ssh started per minute", '<', 12.0),
+    ("throughput against `ssh -L`, ratio", '>', 0.95),
+    ("latency above `ssh -L`, ms", '<', 0.1),
+    ("left after kill -9: processes and sockets", '<', 0.0),
+    ("memory of the supervisor of 20 tunnels, MiB", '<', 15.0),
+    ("processor used by it when idle, %", '<', 0.5),
+];
 
 /// Results by measure and tool, in the order of measuring.
 #[derive(Default)]
@@ -39,6 +64,29 @@ impl Report {
             .push(result);
     }
 
+    fn target(&self, name: &str) -> String {
+        let Some((_, kind, limit)) = TARGETS.iter().find(|(start, ..)| name.starts_with(start))
+        else {
+            return String::new();
+        };
+        let Some(results) = self.results.get(&(name.to_owned(), Tool::Hubctl as u8)) else {
+            return String::new();
+        };
+        let mut found: Vec<f64> = results.iter().flatten().copied().collect();
+        found.sort_by(f64::total_cmp);
+        let is_whole = found.len() == results.len();
+        let (sign, is_met) = match kind {
+            '>' => ('≥', found[found.len() / 2] >= *limit),
+            _ => ('≤', found.last().is_some_and(|worst| worst <= limit)),
+        };
+        let met = if is_whole && is_met {
+            "met"
+        } else {
+            "**missed**"
+        };
+        format!("{sign} {limit} {met}")
+    }
+
     fn cell(&self, name: &str, tool: Tool) -> String {
         let Some(results) = self.results.get(&(name.to_owned(), tool as u8)) else {
             return "–".to_owned();
@@ -66,23 +114,17 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "| measure | hubctl | autossh | loop | tuned loop |\n|---|---|---|---|---|"
+            "| measure | hubctl | autossh | loop | tuned loop | target |\n|---|---|---|---|---|---|"
         )?;
         for name in &self.names {
             let cells: Vec<String> = TOOLS.iter().map(|tool| self.cell(name, *tool)).collect();
-            writeln!(f, "| {name} | {} |", cells.join(" | "))?;
+            writeln!(
+                f,
+                "| {name} | {} | {} |",
+                cells.join(" | "),
+                self.target(name)
+            )?;
         }
         Ok(())
     }
-}
-
-pub(crate) fn write_between_markers(path: &Path, report: &str) {
-    let (begin, end) = (
-        "<!-- bench tunnel: begin -->\n",
-        "<!-- bench tunnel: end -->",
-    );
-    let text = fs_err::read_to_string(path).unwrap();
-    let (before, rest) = text.split_once(begin).expect("the file has a begin marker");
-    let (_, after) = rest.split_once(end).expect("the file has an end marker");
-    fs_err::write(path, format!("{before}{begin}\n{report}\n{end}{after}")).unwrap();
 }

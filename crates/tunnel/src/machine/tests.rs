@@ -1,8 +1,11 @@
 //! What a tunnel does when things happen to it.
 
+use super::link::PROVEN_HEALTH;
 use super::*;
 use crate::endpoint::Endpoint;
 use crate::spec::Forward;
+use crate::spec::Way;
+use crate::state::State;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
