@@ -234,6 +234,26 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A retention without any rule would keep nothing but what is never removed.
+    #[error("no rule says what to keep")]
+    NoRetention,
+    /// Something in the vault was done after now: one of the clocks is or was wrong, and ages mean nothing.
+    #[error("it is {now}, and the vault has a record of {recorded}")]
+    ClockBehind {
+        /// What the clock says.
+        now: jiff::Timestamp,
+        /// The latest recorded act.
+        recorded: jiff::Timestamp,
+    },
+    /// The file that says what is being removed cannot be read.
+    #[error("{} does not say what is to be removed: {reason}", path.display())]
+    InvalidPruning {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+
     /// Nothing in the vault, and no file, answers to this name.
     #[error("there is no entry `{spec}`")]
     NoSuchEntry {
@@ -309,6 +329,13 @@ impl Error {
             }
             Self::NotVerified { .. } => "verify the entry first",
             Self::LatestIsNotALink { .. } => "move that file away; it is never overwritten",
+            Self::NoRetention => "say how many to keep, such as daily = 7 and weekly = 5",
+            Self::ClockBehind { .. } => {
+                "set the clock right; if it was wrong before and is right now, verify those entries again when that time has come"
+            }
+            Self::InvalidPruning { .. } => {
+                "nothing was removed; move that file away and plan again"
+            }
             Self::Ambiguous { .. } => "give more of the id",
             Self::NothingVerified { .. } => "verify an entry, or name one by its id",
             Self::SealingBroken => "start the backup again; nothing was published",

@@ -7,7 +7,7 @@ use crate::lock::CatalogueLock;
 use crate::name::Unfinished;
 use crate::sidecar::{Sidecar, State};
 use crate::vault::Vault;
-use crate::{Result, durable};
+use crate::{Result, durable, prune};
 
 /// A file that no process is writing any more and that is not part of any entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,14 +33,22 @@ pub enum LeftoverKind {
     PartialLink,
     /// A complete sidecar in the state `sealed` whose sealed file never got its name.
     OrphanSidecar,
+    /// A file of an entry whose removal was begun, or what says so.
+    Removal,
 }
 
 /// All leftovers, by name. The caller holds the catalogue lock, so no sidecar or link is being written.
 pub(crate) fn list(vault: &Vault, _catalogue: &CatalogueLock) -> Result<Vec<Leftover>> {
     let mut leftovers = Vec::new();
+    let mut going = prune::files(vault)?;
+    going.push(prune::path(vault));
     for item in fs_err::read_dir(vault.directory())? {
         let path = item?.path();
-        let Some(kind) = classify(vault, &path)? else {
+        let kind = if going.contains(&path) {
+            LeftoverKind::Removal
+        } else if let Some(kind) = classify(vault, &path)? {
+            kind
+        } else {
             continue;
         };
         match path.symlink_metadata() {
@@ -60,7 +68,9 @@ pub(crate) fn list(vault: &Vault, _catalogue: &CatalogueLock) -> Result<Vec<Left
 /// Removes what [`list`] lists.
 pub(crate) fn clean(vault: &Vault, catalogue: &CatalogueLock) -> Result<Vec<Leftover>> {
     let leftovers = list(vault, catalogue)?;
-    for leftover in &leftovers {
+    prune::finish(vault, catalogue)?;
+    let is_removal = |leftover: &&Leftover| leftover.kind == LeftoverKind::Removal;
+    for leftover in leftovers.iter().filter(|leftover| !is_removal(leftover)) {
         fs_err::remove_file(&leftover.path)?;
     }
     if !leftovers.is_empty() {

@@ -61,6 +61,9 @@
 //! * **No secret is shown.** Passphrases and private keys are in no error, no `Debug` output and no file; a line that
 //!   cannot be read is named by its number.
 //!
+//! * **Only what a plan names is removed.** [`Vault::plan`] says for each entry why it is kept; [`Vault::prune`] removes those that have no
+//!   reason, and checks before that they, the newest verified and the newest drilled entry still are what they were.
+//!
 //! # What is not
 //!
 //! age has no sender: whoever knows the public recipients and may write to the directory can put another file there.
@@ -98,7 +101,9 @@ mod leftover;
 mod lock;
 mod name;
 mod origin;
+mod prune;
 mod recipients;
+mod retention;
 mod sealing;
 mod sidecar;
 mod source;
@@ -115,6 +120,7 @@ pub use crate::{
     lock::{LockOwner, VaultLock},
     origin::{Origin, Problem},
     recipients::{Fingerprint, RecipientKind, Recipients},
+    retention::{Circumstances, Decision, Plan, Reason, Retention},
     sealing::Sealing,
     sidecar::{SealedFor, Sidecar, SidecarFacts, State},
     unsealed::{Unsealed, open_file, open_reader},
@@ -123,7 +129,7 @@ pub use crate::{
 };
 
 // Types of other crates that appear in the public interface.
-pub use jiff::Timestamp;
+pub use jiff::{Timestamp, tz::TimeZone};
 pub use secrecy::SecretString;
 
 /// Compiles the example of the README.

@@ -4,6 +4,7 @@
 //! NAME-20261121T161200Z.sql.gz.age     an entry        NAME-20261121T161200Z-2.sql.gz.age   the next of the same second
 //! NAME-20261121T161200Z.json           its sidecar     NAME-latest.sql.gz.age               the link
 //! .NAME.lock  .NAME.catalogue-lock     locks           .NAME-….ID.partial                   unfinished files
+//! .NAME.sql.gz.age.pruning             what is being removed
 //! ```
 //!
 //! Service names have no upper-case letter and stamps have two, so that no entry of `hub` is ever taken for one of
@@ -140,6 +141,10 @@ impl Names {
 
     pub(crate) fn run_lock(&self) -> String {
         format!(".{}.lock", self.service)
+    }
+
+    pub(crate) fn pruning(&self) -> String {
+        format!(".{}{}.pruning", self.service, self.suffix)
     }
 
     pub(crate) fn catalogue_lock(&self) -> String {

@@ -1,6 +1,7 @@
 //! Whom a file is sealed for: public keys, or one passphrase.
 
 use std::fmt;
+use std::io::Write as _;
 use std::path::Path;
 
 use age::{scrypt, ssh, x25519};
@@ -169,6 +170,21 @@ impl Recipients {
     /// Whether there is none, which [`Vault::begin`](crate::Vault::begin) refuses.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
+    }
+
+    /// Seals a short text for them, away from any vault: a challenge, say.
+    ///
+    /// # Errors
+    /// [`Error::NoRecipients`].
+    pub fn seal(&self, clear: &[u8]) -> Result<Vec<u8>> {
+        let members = self.members().map(|(_, recipient)| recipient);
+        let encryptor =
+            age::Encryptor::with_recipients(members).map_err(|_| Error::NoRecipients)?;
+        let mut sealed = Vec::new();
+        let mut writer = encryptor.wrap_output(&mut sealed)?;
+        writer.write_all(clear)?;
+        writer.finish()?;
+        Ok(sealed)
     }
 
     pub(crate) fn members(&self) -> impl Iterator<Item = (&Fingerprint, &dyn age::Recipient)> {

@@ -8,10 +8,11 @@ use crate::entry::Entry;
 use crate::leftover::{self, Leftover};
 use crate::lock::{CatalogueLock, VaultLock};
 use crate::name::Names;
+use crate::retention::{Circumstances, Plan, Retention};
 use crate::sealing::Sealing;
 use crate::unsealed::Unsealed;
 use crate::verify::{self, Depth, Verification};
-use crate::{Error, Identities, Recipients, Result, durable, find, latest};
+use crate::{Error, Identities, Recipients, Result, durable, find, latest, prune};
 
 /// How a vault is opened.
 #[derive(Debug, Clone)]
@@ -122,12 +123,14 @@ impl Vault {
     /// length tell; an unusable sidecar does not hide its entry either.
     pub fn entries(&self) -> Result<Vec<Entry>> {
         let mut entries = Vec::new();
+        let going = prune::begun(self)?;
         for item in fs_err::read_dir(&self.directory)? {
             let item = item?;
             let stamp = item
                 .file_name()
                 .to_str()
-                .and_then(|name| self.names.parse_entry(name));
+                .and_then(|name| self.names.parse_entry(name))
+                .filter(|stamp| !going.contains(stamp));
             let Some(stamp) = stamp.filter(|_| item.file_type().is_ok_and(|kind| kind.is_file()))
             else {
                 continue;
@@ -195,6 +198,25 @@ impl Vault {
     /// [`Error::NotVerified`] if it was not verified before; otherwise as [`mark_verified`](Self::mark_verified).
     pub fn mark_drilled(&self, entry: &Entry, at: Timestamp) -> Result<Entry> {
         latest::mark_drilled(self, entry, at)
+    }
+
+    /// What becomes of every entry under a retention. Nothing is changed.
+    ///
+    /// # Errors
+    /// [`Error::NoRetention`], and [`Error::ClockBehind`] where something was done after now.
+    pub fn plan(&self, retention: &Retention, circumstances: &Circumstances) -> Result<Plan> {
+        Plan::new(retention, self.entries()?, circumstances)
+    }
+
+    /// Removes the entries that a plan names. Interrupted, it is finished by the next call, or by
+    /// [`clean_leftovers`](Self::clean_leftovers).
+    ///
+    /// # Errors
+    /// [`Error::Changed`] where an entry that is to go, the newest verified or the newest drilled one is not what it was: then nothing
+    /// was removed. [`Error::ForeignLock`], [`Error::InvalidPruning`].
+    pub fn prune(&self, lock: &VaultLock, plan: &Plan, at: Timestamp) -> Result<()> {
+        self.check_lock(lock)?;
+        prune::prune(self, plan, at)
     }
 
     /// What interrupted runs left behind. Files that a living process is writing are not among them.

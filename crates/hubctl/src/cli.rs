@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, ColorChoice, Parser, Subcommand};
 
 use crate::commands::{
-    backup, backups, completions, config, copy, demo, diff, doctor, drill, init, journal, man,
-    restore, tunnel, verify,
+    backup, backups, completions, config, copy, demo, diff, doctor, drill, fresh, init, journal,
+    keys, man, prune, restore, schedule, tunnel, verify,
 };
 use crate::environment as env;
 use crate::printer::Format;
@@ -78,12 +78,16 @@ pub(crate) enum Command {
     Config(config::ConfigArgs),
     Backup(backup::BackupArgs),
     Backups(backups::BackupsArgs),
+    Fresh(fresh::FreshArgs),
+    Prune(prune::PruneArgs),
     Verify(verify::VerifyArgs),
     Restore(restore::RestoreArgs),
     Copy(copy::CopyArgs),
     Drill(drill::DrillArgs),
     Diff(diff::DiffArgs),
+    Schedule(schedule::ScheduleArgs),
     Tunnel(tunnel::TunnelArgs),
+    Keys(keys::KeysArgs),
     Journal(journal::JournalArgs),
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),

@@ -9,10 +9,14 @@ pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod drill;
+pub(crate) mod fresh;
 pub(crate) mod init;
 pub(crate) mod journal;
+pub(crate) mod keys;
 pub(crate) mod man;
+pub(crate) mod prune;
 pub(crate) mod restore;
+pub(crate) mod schedule;
 pub(crate) mod tunnel;
 pub(crate) mod verify;
 
@@ -28,12 +32,16 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<E
         Command::Config(args) => config::run(context, args),
         Command::Backup(args) => backup::run(context, args).await,
         Command::Backups(args) => backups::run(context, args),
+        Command::Fresh(args) => fresh::run(context, args),
+        Command::Prune(args) => prune::run(context, args),
         Command::Verify(args) => verify::run(context, args).await,
         Command::Restore(args) => restore::run(context, args).await,
         Command::Copy(args) => copy::run(context, args).await,
         Command::Drill(args) => drill::run(context, args).await,
         Command::Diff(args) => diff::run(context, args).await,
+        Command::Schedule(args) => schedule::run(context, args),
         Command::Tunnel(args) => tunnel::run(context, args).await,
+        Command::Keys(args) => keys::run(context, args),
         Command::Journal(args) => journal::run(context, args),
         // The demo runs commands itself, so its future would contain itself.
         Command::Demo(args) => Box::pin(demo::run(context, args)).await,

@@ -74,6 +74,20 @@ pub(crate) fn recipients(
     Ok(recipients)
 }
 
+/// What is said where the loss of this machine would be the loss of every backup.
+pub(crate) const NO_ESCROW: &str = "the key of every recipient is on this machine";
+pub(crate) const ESCROW_HINT: &str = "add an escrow recipient whose key is kept elsewhere, and prove it with `hubctl keys escrow-test`";
+
+/// The recipients whose private keys are not here.
+pub(crate) fn absent(recipients: &Recipients, identities: &Identities) -> Vec<String> {
+    let held: Vec<String> = identities.fingerprints().map(|each| each.text).collect();
+    let absent = recipients.fingerprints().map(|each| &each.text);
+    absent
+        .filter(|text| !held.contains(text))
+        .cloned()
+        .collect()
+}
+
 /// Whether a passphrase is what a backup is sealed for.
 pub(crate) fn is_passphrase(recipients: &Recipients) -> bool {
     recipients

@@ -35,6 +35,7 @@ mod secret;
 mod settings;
 mod site;
 mod store;
+mod systemd;
 mod unfinished;
 
 pub use crate::cli::Cli;

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::environment as env;
 use crate::failure::Refusal;
-pub(crate) use file::Check;
 use file::ConfigFile;
+pub(crate) use file::{Check, Freshness};
 pub(crate) use origin::{Origin, Sourced};
 
 /// What flags set.
@@ -42,6 +42,12 @@ pub(crate) struct Settings {
     /// Opens what was sealed with it; seals where no public key is named, or where `passphrase` says so.
     pub(crate) passphrase_file: Option<Sourced<PathBuf>>,
     pub(crate) passphrase: bool,
+    pub(crate) retention: Option<Sourced<backup::Retention>>,
+    pub(crate) freshness: Sourced<Freshness>,
+    /// What is run by a shell when a scheduled run fails.
+    pub(crate) alert: Option<Sourced<String>>,
+    /// Tables that grow only, as `schema.table`.
+    pub(crate) append_only: Vec<String>,
     pub(crate) checks: Vec<Sourced<Check>>,
     pub(crate) episodic_memory: Option<Sourced<PathBuf>>,
     pub(crate) journal: Sourced<PathBuf>,
@@ -152,6 +158,10 @@ impl Settings {
                 file.vault.passphrase_file,
             ),
             passphrase: flags.passphrase,
+            retention: file.retention.map(|retention| base.sourced(retention)),
+            freshness: base.sourced(file.freshness),
+            alert: file.alerts.command.map(|command| base.sourced(command)),
+            append_only: file.backup.append_only,
             checks: file
                 .drill
                 .checks

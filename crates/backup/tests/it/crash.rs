@@ -4,7 +4,10 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use backup::{Depth, Error, Identities, LeftoverKind, Recipients, SidecarFacts, Timestamp, Vault};
+use backup::{
+    Circumstances, Depth, Error, Identities, LeftoverKind, Recipients, Retention, SidecarFacts,
+    TimeZone, Timestamp, Vault, VaultLock,
+};
 
 use crate::support::{Fixture, at, payload};
 
@@ -81,6 +84,7 @@ fn child() {
         sealing.write_all(&bytes).unwrap();
         let entry = sealing.commit(SidecarFacts::new(taken_at)).unwrap();
         vault.mark_verified(&entry, taken_at).unwrap();
+        keep_last_two(&vault, &lock, taken_at);
     }
 }
 
@@ -102,12 +106,12 @@ fn killed_at_random_moments() {
             fixture
                 .names()
                 .iter()
-                .all(|name| !name.ends_with(".partial")),
+                .all(|name| !name.ends_with(".partial") && !name.ends_with(".pruning")),
             "{:?}",
             fixture.names()
         );
         leftovers += named.len();
-        keep_last_two(&fixture.vault);
+        keep_last_two(&fixture.vault, &lock, at("2027-01-01T00:00:00Z"));
     }
     assert!(
         entries > 0 && leftovers > 0,
@@ -137,17 +141,13 @@ fn check_all(fixture: &Fixture, identities: &Identities) -> usize {
     entries.len()
 }
 
-/// Keeps the vault small, as a pruning run would: the file first, then its sidecar.
-fn keep_last_two(vault: &Vault) {
-    for entry in vault.entries().unwrap().iter().skip(2) {
-        fs_err::remove_file(entry.path()).unwrap();
-        let sidecar = entry
-            .path()
-            .to_str()
-            .unwrap()
-            .replace(".sql.gz.age", ".json");
-        fs_err::remove_file(sidecar).unwrap();
-    }
+/// Keeps the vault small.
+fn keep_last_two(vault: &Vault, lock: &VaultLock, now: Timestamp) {
+    let mut retention = Retention::default();
+    retention.last = 2;
+    let circumstances = Circumstances::at(now, TimeZone::UTC);
+    let plan = vault.plan(&retention, &circumstances).unwrap();
+    vault.prune(lock, &plan, now).unwrap();
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use std::io::{Read, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 use age::secrecy::ExposeSecret as _;
-use backup::{Entry, Identities, Recipients, SidecarFacts, Timestamp, Vault};
+use backup::{Entry, Error, Identities, Recipients, SidecarFacts, Timestamp, Vault, VaultLock};
 use tempfile::TempDir;
 
 pub(crate) struct Fixture {
@@ -71,12 +72,23 @@ pub(crate) fn seal(
     taken_at: &str,
     payload: &[u8],
 ) -> Entry {
-    let lock = vault.lock().unwrap();
+    let lock = lock(vault);
     let mut sealing = vault.begin(&lock, recipients, at(taken_at)).unwrap();
     sealing.write_all(payload).unwrap();
     sealing
         .commit(SidecarFacts::new(at("2026-12-01T00:00:00Z")))
         .unwrap()
+}
+
+/// Takes the lock. A process that another test is just starting holds a copy of every lock of this one, until it is that other program.
+fn lock(vault: &Vault) -> VaultLock {
+    for _ in 0..100 {
+        match vault.lock() {
+            Err(Error::Locked { .. }) => std::thread::sleep(Duration::from_millis(10)),
+            lock => return lock.unwrap(),
+        }
+    }
+    vault.lock().unwrap()
 }
 
 pub(crate) fn at(text: &str) -> Timestamp {

@@ -1,5 +1,7 @@
 //! `hubctl backup`.
 
+mod anomaly;
+
 use std::path::Path;
 use std::time::Instant;
 
@@ -16,10 +18,12 @@ use crate::cli::options::{
     IdentityOptions, JournalOptions, PasswordOptions, RecipientOptions, VaultOptions,
 };
 use crate::context::{Context, blocking};
+use crate::damage::Damaged;
 use crate::exit::Exit;
 use crate::failure::{Refusal, is_disk_full};
 use crate::human;
 use crate::keys;
+use crate::printer::answer;
 use crate::settings::Overrides;
 use crate::site::Site;
 use crate::store::{self, OpenEntry};
@@ -68,6 +72,9 @@ struct Order {
     jobs: Option<u16>,
     role_passwords: bool,
     foreign_data: Vec<String>,
+    /// Tables that grow only.
+    append_only: Vec<String>,
+    damaged: Damaged,
 }
 
 /// The result as JSON shows it.
@@ -81,6 +88,8 @@ struct Taken {
     sha256: String,
     recipients: Vec<String>,
     payload: Value,
+    /// Why it is not verified, although it opens: what looks as if it had got lost.
+    suspicious: Vec<String>,
     cleaned: Vec<String>,
     seconds: f64,
 }
@@ -100,6 +109,8 @@ pub(crate) async fn run(context: &Context, args: BackupArgs) -> anyhow::Result<E
         jobs: args.jobs,
         role_passwords: args.role_passwords,
         foreign_data: args.foreign_data,
+        append_only: settings.append_only.clone(),
+        damaged: Damaged::read(&settings, &context.printer),
         site,
     };
     warn_about_keys(context, &order, &settings);
@@ -120,7 +131,7 @@ pub(crate) async fn run(context: &Context, args: BackupArgs) -> anyhow::Result<E
     context
         .printer
         .result("hubctl.backup.v1", &taken, || taken.path.clone())?;
-    Ok(Exit::Yes)
+    Ok(answer(taken.suspicious.is_empty()))
 }
 
 fn warn_about_keys(context: &Context, order: &Order, settings: &crate::settings::Settings) {
@@ -138,6 +149,9 @@ fn warn_about_keys(context: &Context, order: &Order, settings: &crate::settings:
         context
             .printer
             .hint("add an escrow recipient whose key is kept elsewhere");
+    } else if keys::absent(&order.recipients, &order.identities).is_empty() {
+        context.printer.warn(keys::NO_ESCROW);
+        context.printer.hint(keys::ESCROW_HINT);
     }
     for path in keys::beside_the_vault(settings, &order.vault) {
         context.printer.warn(format_args!(
@@ -163,12 +177,12 @@ async fn take(context: &Context, order: &Order) -> anyhow::Result<Taken> {
     let (sealing, manifest) =
         pgsnap::dump(&order.site.database, sealing, &options, &progress).await?;
     drop(progress);
-    let payload = payload(&manifest);
+    let (payload, suspicious) = examined(order, &manifest)?;
     let facts = SidecarFacts::new(Timestamp::now()).payload(payload.clone());
     let entry = blocking(move || sealing.commit(facts)).await?;
     drop(lock);
     tell(context, order, &manifest, &entry, begun);
-    let entry = prove(context, order, entry, &manifest).await?;
+    let entry = prove(context, order, entry, &manifest, &suspicious).await?;
     let sidecar = entry
         .sidecar()
         .ok_or_else(|| Refusal::no("the new backup has no usable sidecar"))?;
@@ -185,6 +199,7 @@ async fn take(context: &Context, order: &Order) -> anyhow::Result<Taken> {
             .map(|each| each.recipient.clone())
             .collect(),
         payload,
+        suspicious,
         cleaned,
         seconds: begun.elapsed().as_secs_f64(),
     })
@@ -244,6 +259,22 @@ pub(crate) fn free_bytes(directory: &Path) -> anyhow::Result<u64> {
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
+/// The public facts of a new backup, and what is suspicious about them.
+fn examined(order: &Order, manifest: &Manifest) -> anyhow::Result<(Value, Vec<String>)> {
+    let mut payload = payload(manifest);
+    if !order.append_only.is_empty() {
+        payload["append_only"] = anomaly::append_only(manifest, &order.append_only).into();
+    }
+    let before = anomaly::predecessor(&order.vault, &order.damaged)?;
+    let before = before.as_ref().and_then(Entry::sidecar);
+    let before = before.map_or(&Value::Null, |sidecar| &sidecar.payload);
+    let suspicious = anomaly::anomalies(before, &payload);
+    if !suspicious.is_empty() {
+        payload["suspicious"] = json!(suspicious);
+    }
+    Ok((payload, suspicious))
+}
+
 /// The public facts of the sidecar, specified in `docs/formats/results.md`.
 fn payload(manifest: &Manifest) -> Value {
     json!({
@@ -278,6 +309,7 @@ async fn prove(
     order: &Order,
     entry: Entry,
     manifest: &Manifest,
+    suspicious: &[String],
 ) -> anyhow::Result<Entry> {
     if order.identities.is_empty() {
         let printer = &context.printer;
@@ -292,6 +324,7 @@ async fn prove(
         ));
         return Ok(entry);
     }
+    let is_suspicious = !suspicious.is_empty();
     let (vault, identities, written) = (
         order.vault.clone(),
         order.identities.clone(),
@@ -305,16 +338,35 @@ async fn prove(
                 Refusal::no("the manifest in the vault is not the one that was written").into(),
             );
         }
+        if is_suspicious {
+            return Ok(entry);
+        }
         Ok(vault.mark_verified(&entry, Timestamp::now())?)
     })
     .await
     .context("the new backup was sealed, but could not be verified; `latest` was not moved")?;
+    if is_suspicious {
+        say_suspicious(context, &entry, suspicious);
+        return Ok(entry);
+    }
     debug_assert!(entry.state() >= State::Verified);
     context.printer.say(format_args!(
         "verified: {} opens, and its manifest is complete; it is `latest` now",
         entry.id()
     ));
     Ok(entry)
+}
+
+fn say_suspicious(context: &Context, entry: &Entry, suspicious: &[String]) {
+    let printer = &context.printer;
+    for anomaly in suspicious {
+        printer.warn(format_args!("{} is SUSPICIOUS: {anomaly}", entry.id()));
+    }
+    printer.warn("it opens and is kept, but does not count as verified; `latest` still points to the one before");
+    printer.hint(format_args!(
+        "`hubctl diff latest {id}` shows what is missing; if that is right, `hubctl verify {id}` lets it count",
+        id = entry.id()
+    ));
 }
 
 /// The statements of the schema are kept in memory only.

@@ -88,9 +88,22 @@ impl Backup {
                 .unwrap_or_default(),
             problem: finding
                 .map(|finding| format!("{} was found damaged {finding}", entry.id()))
-                .or_else(|| entry.sidecar_error().map(ToString::to_string)),
+                .or_else(|| entry.sidecar_error().map(ToString::to_string))
+                .or_else(|| suspicion(entry)),
         }
     }
+}
+
+/// What `hubctl backup` found suspicious, as long as nobody verified it since.
+fn suspicion(entry: &Entry) -> Option<String> {
+    let sidecar = entry.sidecar().filter(|_| !entry.is_verified())?;
+    let anomalies = sidecar.payload.get("suspicious")?.as_array()?;
+    let anomalies: Vec<&str> = anomalies.iter().filter_map(|each| each.as_str()).collect();
+    Some(format!(
+        "{} is suspicious: {}",
+        entry.id(),
+        anomalies.join("; ")
+    ))
 }
 
 /// How old data of this time is; nothing if it is of the future.

@@ -143,6 +143,25 @@ fn values(settings: &Settings) -> Vec<Value> {
         settings.passphrase_file.as_ref(),
         |path| path.display().to_string(),
     );
+    one(
+        &mut values,
+        "retention",
+        settings.retention.as_ref(),
+        |retention| serde_json::to_string(retention).expect("it has only string keys"),
+    );
+    one(
+        &mut values,
+        "alerts.command",
+        settings.alert.as_ref(),
+        Clone::clone,
+    );
+    let freshness = Some(&settings.freshness);
+    one(&mut values, "freshness.max_age", freshness, |freshness| {
+        humantime::format_duration(freshness.max_age).to_string()
+    });
+    one(&mut values, "freshness.drilled", freshness, |freshness| {
+        humantime::format_duration(freshness.drilled).to_string()
+    });
     many(&mut values, "drill.checks", &settings.checks, |check| {
         format!("{}: {} => {}", check.name, check.sql, check.expect)
     });

@@ -47,7 +47,7 @@ enum TunnelCommand {
         #[command(flatten)]
         names: Names,
         /// How long to wait, such as 10s
-        #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+        #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
         wait: Duration,
     },
     /// Keep tunnels in the foreground, and print each change
@@ -114,15 +114,6 @@ impl Names {
     fn include(&self, name: &str) -> bool {
         self.names.is_empty() || self.names.iter().any(|known| known == name)
     }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: jiff::SignedDuration = text
-        .parse()
-        .map_err(|_| "a time is written such as 10s or 2m".to_owned())?;
-    parsed
-        .try_into()
-        .map_err(|_| "a time to wait is not negative".to_owned())
 }
 
 pub(crate) async fn run(context: &Context, args: TunnelArgs) -> anyhow::Result<Exit> {

@@ -124,6 +124,7 @@ fn of_backup(error: &backup::Error) -> Exit {
         | E::BadRecipients { .. }
         | E::NoIdentity { .. }
         | E::IdentityUnreadable { .. }
+        | E::NoRetention
         | E::NoSuchEntry { .. }
         | E::Ambiguous { .. } => Exit::Usage,
         E::NoIdentityMatched { .. }

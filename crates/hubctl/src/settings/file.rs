@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,10 @@ pub(crate) struct ConfigFile {
     pub(super) service: ServiceTable,
     pub(super) sites: BTreeMap<String, SiteTable>,
     pub(super) vault: VaultTable,
+    pub(super) backup: BackupTable,
+    pub(super) alerts: AlertsTable,
+    pub(super) retention: Option<backup::Retention>,
+    pub(super) freshness: Freshness,
     pub(super) drill: DrillTable,
     pub(super) journal: JournalTable,
     pub(super) tunnels: BTreeMap<String, tunnel::Tunnel>,
@@ -43,6 +48,40 @@ pub(super) struct VaultTable {
     pub(super) recipients_file: Option<String>,
     pub(super) identities: Vec<String>,
     pub(super) passphrase_file: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct BackupTable {
+    pub(super) append_only: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AlertsTable {
+    pub(super) command: Option<String>,
+}
+
+/// How old what `hubctl fresh` asks for may be.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Freshness {
+    /// The data of the newest backup, and of the newest that is verified.
+    #[serde(with = "humantime_serde")]
+    pub(crate) max_age: Duration,
+    /// The data of the newest that was restored for real.
+    #[serde(with = "humantime_serde")]
+    pub(crate) drilled: Duration,
+}
+
+impl Default for Freshness {
+    /// A daily backup with two hours to spare, and a weekly drill with a day.
+    fn default() -> Self {
+        Self {
+            max_age: Duration::from_secs(26 * 3600),
+            drilled: Duration::from_secs(8 * 86_400),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

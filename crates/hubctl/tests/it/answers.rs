@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::support::{Home, Run};
+use crate::support::{Home, Run, sql};
 
 #[test]
 fn every_command_answers_with_one_document_of_its_schema() {
@@ -162,4 +162,218 @@ fn a_secret_in_arguments_that_do_not_parse_is_not_repeated() {
     let missing = home.json(2, "hubctl.error.v1", &["restore"]);
     let message = missing["message"].as_str().unwrap();
     assert!(message.contains("--to <SITE|URL>"), "{message}");
+}
+
+#[test]
+fn prune_plans_first_and_removes_when_told_to() {
+    let home = Home::new();
+    home.expect(2, &["prune"])
+        .says("no retention is configured");
+    home.append("[retention]\nlast = 2\n");
+    for _ in 0..3 {
+        home.expect(0, &["backup"]);
+    }
+    let listed = |home: &Home| {
+        let backups = home.json(0, "hubctl.backups.v1", &["backups"]);
+        backups["backups"].as_array().unwrap().len()
+    };
+    let plan = home.json(0, "hubctl.prune.v1", &["prune"]);
+    assert_eq!(
+        (&plan["executed"], &plan["removed"]),
+        (&false.into(), &1.into())
+    );
+    let reasons = &plan["decisions"][0]["reasons"];
+    assert_eq!(reasons, &serde_json::json!(["the newest verified", "last"]));
+    assert_eq!(listed(&home), 3);
+    home.expect(0, &["prune"]).shows("goes").says("--execute");
+
+    home.expect(0, &["drill", plan["decisions"][2]["id"].as_str().unwrap()]);
+    let plan = home.json(0, "hubctl.prune.v1", &["prune"]);
+    assert_eq!(plan["removed"], 0, "what was drilled last stays");
+    home.expect(0, &["backup"]);
+    let pruned = home.json(0, "hubctl.prune.v1", &["prune", "--execute"]);
+    assert_eq!(
+        (&pruned["executed"], &pruned["removed"]),
+        (&true.into(), &1.into())
+    );
+    assert_eq!(listed(&home), 3);
+    home.expect(0, &["verify"]);
+    let journal = home.json(0, "hubctl.journal.v1", &["journal", "list", "--limit", "2"]);
+    let records = journal["records"].as_array().unwrap();
+    let record = records
+        .iter()
+        .find(|record| record["kind"] == "prune")
+        .unwrap();
+    let removed = &record["evidence"]["removed"];
+    assert_eq!(removed[0], pruned["decisions"][2]["id"]);
+}
+
+#[test]
+fn fresh_says_which_part_is_stale() {
+    let home = Home::new();
+    let stale = home.json(1, "hubctl.fresh.v1", &["fresh"]);
+    assert_eq!(stale["parts"][0]["age_seconds"], serde_json::Value::Null);
+    home.expect(0, &["backup"]);
+    let run = home.expect(1, &["fresh"]);
+    run.shows("drilled").shows("STALE").shows("never");
+    home.expect(0, &["drill"]);
+    let fresh = home.json(0, "hubctl.fresh.v1", &["fresh"]);
+    assert_eq!(fresh["fresh"], true);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let stale = home.json(1, "hubctl.fresh.v1", &["fresh", "--max-age", "1s"]);
+    let verdicts: Vec<_> = stale["parts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|part| part["fresh"] == true)
+        .collect();
+    assert_eq!(verdicts, [false, false, true]);
+    home.expect(3, &["fresh", "--vault", "/nowhere"])
+        .says("mounted");
+}
+
+#[test]
+fn keys_are_checked_and_the_one_elsewhere_is_proven() {
+    let home = Home::new();
+    home.expect(0, &["backup"]);
+    let checked = home.json(0, "hubctl.keys.v1", &["keys", "check"]);
+    let here: Vec<_> = checked["recipients"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|each| each["here"] == true)
+        .collect();
+    assert_eq!(here, [true, false]);
+    assert_eq!(checked["backups"][0]["opens"], true);
+    assert_eq!(checked["backups"][0]["absent"].as_array().unwrap().len(), 1);
+
+    home.expect(2, &["keys", "escrow-test", "--code", "AAAA-AAAA"])
+        .says("no challenge");
+    let challenge = home.root().join("test.age");
+    let make = ["keys", "escrow-test", "--make", challenge.to_str().unwrap()];
+    home.expect(0, &make).shows("age -d -i KEY");
+    home.expect(3, &make).says("exists");
+    let opened = std::process::Command::new("age")
+        .args(["-d", "-i"])
+        .arg(home.root().join("escrow.txt"))
+        .arg(&challenge)
+        .output()
+        .unwrap();
+    let clear = String::from_utf8(opened.stdout).unwrap();
+    let code = clear
+        .lines()
+        .find_map(|line| line.strip_prefix("The code is "))
+        .unwrap();
+    home.expect(1, &["keys", "escrow-test", "--code", "AAAA-AAAA"])
+        .shows("not the code");
+    home.expect(0, &["keys", "escrow-test", "--code", &code.to_lowercase()])
+        .shows("is good");
+    home.expect(2, &["keys", "escrow-test", "--code", code]);
+    let journal = home.json(0, "hubctl.journal.v1", &["journal", "list", "--limit", "2"]);
+    let outcomes: Vec<_> = journal["records"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|record| record["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!(outcomes.len(), 2);
+    assert!(
+        outcomes.contains(&"done") && outcomes.contains(&"failed"),
+        "{outcomes:?}"
+    );
+
+    let key = fs_err::read_to_string(home.root().join("escrow.txt")).unwrap();
+    let keys = home.root().join("all-keys.txt");
+    let held = fs_err::read_to_string(home.root().join("key.txt")).unwrap();
+    fs_err::write(&keys, held + &key).unwrap();
+    let run = home.expect(0, &["keys", "check", "--identity", keys.to_str().unwrap()]);
+    run.says("every recipient is on this machine");
+    home.generate_key("stranger.txt");
+    let stranger = home.root().join("stranger.txt");
+    let none = ["keys", "check", "--identity", stranger.to_str().unwrap()];
+    home.expect(1, &none)
+        .shows("none of the 1 given identities");
+}
+
+#[test]
+fn a_backup_that_lost_something_is_not_the_latest() {
+    let home = Home::new();
+    home.append("[backup]\nappend_only = [\"public.token_events\"]\n");
+    let first = home.json(0, "hubctl.backup.v1", &["backup"]);
+    assert!(
+        first["payload"]["append_only"]["public.token_events"]
+            .as_u64()
+            .unwrap()
+            > 10
+    );
+    sql(
+        &home.database,
+        "DELETE FROM token_events WHERE ctid = (SELECT ctid FROM token_events LIMIT 1)",
+    );
+    let second = home.json(1, "hubctl.backup.v1", &["backup"]);
+    assert_eq!(second["state"], "sealed");
+    let said = second["suspicious"][0].as_str().unwrap();
+    assert!(
+        said.starts_with("public.token_events, declared append-only, has"),
+        "{said}"
+    );
+    let listed = home.expect(0, &["backups"]);
+    listed.says("is suspicious: public.token_events");
+    let fresh = home.json(1, "hubctl.fresh.v1", &["fresh"]);
+    assert_eq!(fresh["parts"][0]["id"], second["id"]);
+    assert_eq!(fresh["parts"][1]["id"], first["id"]);
+
+    home.expect(0, &["verify", second["id"].as_str().unwrap()]);
+    home.expect(0, &["backup"]);
+}
+
+#[test]
+fn a_schedule_is_printed_for_systemd_and_for_cron() {
+    let home = Home::new();
+    let shown = home.json(0, "hubctl.schedule.v1", &["schedule", "show"]);
+    let text = |shown: &serde_json::Value| {
+        let units = shown["units"].as_array().unwrap();
+        let texts = units
+            .iter()
+            .map(|unit| unit["text"].as_str().unwrap().to_owned());
+        texts.collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(shown["units"].as_array().unwrap().len(), 8);
+    assert!(!text(&shown).contains("prune") && !text(&shown).contains("OnFailure"));
+
+    home.append(
+        "[retention]\ndaily = 7\n[alerts]\ncommand = \"logger 100% $HUBCTL_FAILED_UNIT\"\n",
+    );
+    let shown = home.json(0, "hubctl.schedule.v1", &["schedule", "show"]);
+    let units = text(&shown);
+    for line in [
+        " backup\nExecStart=",
+        " prune --execute\n",
+        "Persistent=true\n",
+        "-alert@%n.service\n",
+        "ExecStart=/bin/sh -c \"logger 100%% $$HUBCTL_FAILED_UNIT\"",
+    ] {
+        assert!(units.contains(line), "{line} in {units}");
+    }
+
+    let cron = home.expect(0, &["schedule", "show", "--cron"]).stdout;
+    assert_eq!(cron.lines().count(), 5, "{cron}");
+    assert!(cron.contains("logger 100\\% "), "{cron}");
+    for line in cron.lines().skip(1) {
+        let command = line.splitn(6, ' ').nth(5).unwrap().replace("\\%", "%");
+        let status = std::process::Command::new("sh")
+            .args(["-n", "-c", &command])
+            .status()
+            .unwrap();
+        assert!(status.success(), "{line}");
+    }
+    // The hourly question runs as it is printed, and alerts: there is no backup.
+    let fresh = cron.lines().last().unwrap().splitn(6, ' ').nth(5).unwrap();
+    let fresh = fresh.replace("logger 100\\% $HUBCTL_FAILED_UNIT", "echo alerted");
+    let output = std::process::Command::new("sh")
+        .args(["-c", &fresh])
+        .env("HOME", home.root())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "alerted");
 }

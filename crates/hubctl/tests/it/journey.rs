@@ -344,3 +344,42 @@ fn foreign_rows_are_backed_up_and_written_back_only_on_request() {
         .says("rows were written into foreign servers");
     assert_eq!((rows(&far), rows(&name)), ("3".to_owned(), "3".to_owned()));
 }
+
+#[test]
+fn the_workstation_is_gone() {
+    let home = Home::new();
+    let taken = home.backup();
+    // All that is left: the sealed file that was elsewhere, and the escrow key.
+    let left = tempfile::tempdir().unwrap();
+    let file = left.path().join(taken.file_name().unwrap());
+    fs_err::copy(&taken, &file).unwrap();
+    fs_err::copy(home.path("escrow.txt"), left.path().join("escrow.txt")).unwrap();
+    let run = |program: &mut std::process::Command| {
+        program.current_dir(left.path()).env_clear();
+        program.env("PATH", std::env::var_os("PATH").unwrap());
+        let output = program.env("HOME", left.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+    };
+
+    let plain = format!("{}_by_hand", home.database);
+    sql("postgres", &format!("CREATE DATABASE {plain}"));
+    let pipeline = format!(
+        "set -o pipefail; age -d -i escrow.txt {} | gunzip | psql -X -q -v ON_ERROR_STOP=1 --single-transaction '{}' > /dev/null",
+        file.display(),
+        url(&plain)
+    );
+    run(std::process::Command::new("bash").args(["-c", &pipeline]));
+    home.expect(0, &["diff", "workstation", &url(&plain)])
+        .says("equal:");
+
+    let copy = format!("{}_by_hubctl", home.database);
+    let hubctl = assert_cmd::cargo::cargo_bin!("hubctl");
+    let restore = ["--to", &url(&copy), "--identity", "escrow.txt", "--execute"];
+    run(std::process::Command::new(hubctl)
+        .arg("restore")
+        .arg(&file)
+        .args(restore));
+    home.expect(0, &["diff", "workstation", &url(&copy)])
+        .says("equal:");
+}

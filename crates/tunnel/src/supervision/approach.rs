@@ -1,9 +1,11 @@
 //! Waiting for the server: knocking costs a packet or two, where an `ssh` costs a process and a key exchange.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::machine::Event;
@@ -33,15 +35,41 @@ pub(super) async fn run(
     loop {
         // The configuration is read again from time to time: it may be why the server is not reached.
         let destination = resolve(&runtime, &tunnel).await;
+        let destination = Arc::new(destination);
+        // A knock whose packet got lost waits a second for the next one, so that others do not wait for it.
+        let mut knocks = JoinSet::new();
         for _ in 0..KNOCKS {
-            let Err(reason) = knock(&destination).await else {
+            let destination = Arc::clone(&destination);
+            knocks.spawn(async move { knock(&destination).await });
+            let is_new = begin.elapsed() < FIRST_MINUTES;
+            let pause = jittered(if is_new { PAUSE } else { LONG_PAUSE });
+            if answered(&mut knocks, pause, &happened).await {
                 // The receiver ends with the tunnel, and this task with it.
                 let _ = happened.send(Event::Reachable).await;
                 return;
-            };
-            let _ = happened.send(Event::Unreachable(reason)).await;
-            let is_new = begin.elapsed() < FIRST_MINUTES;
-            tokio::time::sleep(jittered(if is_new { PAUSE } else { LONG_PAUSE })).await;
+            }
+        }
+    }
+}
+
+/// Whether a knock is answered before the next one is due.
+async fn answered(
+    knocks: &mut JoinSet<Result<(), String>>,
+    pause: Duration,
+    happened: &mpsc::Sender<Event>,
+) -> bool {
+    let next = tokio::time::sleep(pause);
+    tokio::pin!(next);
+    loop {
+        let knocked = tokio::select! {
+            Some(knocked) = knocks.join_next() => knocked,
+            () = &mut next => return false,
+        };
+        match knocked {
+            Ok(Ok(())) => return true,
+            Ok(Err(reason)) => drop(happened.send(Event::Unreachable(reason)).await),
+            // A panic of it was reported when it happened.
+            Err(_) => {}
         }
     }
 }

@@ -48,9 +48,16 @@ pub(super) fn examine(context: &Context, settings: &Settings, findings: &mut Vec
                 .hint("name a key file with [vault] identities or --identity"),
         );
     }
-    match keys::identities(settings, passphrase, &context.printer)
-        .and_then(|identities| round_trip(&recipients, &identities))
-    {
+    let identities = match keys::identities(settings, passphrase, &context.printer) {
+        Ok(identities) => identities,
+        Err(error) => return findings.push(Finding::of("identities", &error)),
+    };
+    if recipients.len() > 1 && keys::absent(&recipients, &identities).is_empty() {
+        findings.push(
+            Finding::new(Verdict::Warn, "recipients", keys::NO_ESCROW).hint(keys::ESCROW_HINT),
+        );
+    }
+    match round_trip(&recipients, &identities) {
         Ok(()) => findings.push(Finding::new(
             Verdict::Ok,
             "identities",

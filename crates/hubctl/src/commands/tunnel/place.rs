@@ -18,6 +18,12 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// What tells the units of this configuration from those of others.
+    pub(crate) fn id(&self) -> std::borrow::Cow<'_, str> {
+        let name = self.runtime.file_name();
+        name.expect("the place ends with its id").to_string_lossy()
+    }
+
     pub(crate) fn of(settings: &Settings) -> anyhow::Result<Self> {
         let config = settings.file.clone().ok_or_else(|| {
             Refusal::usage("no configuration file was found")

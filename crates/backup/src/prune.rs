@@ -1,0 +1,144 @@
+//! Removes what a plan names, and nothing else.
+//!
+//! What is to go is written down first, as one file. From then on those entries are none any more: whoever finds that file, the next
+//! prune or a cleaning, finishes what was begun. So a crash between any two removals leaves no sealed file without its sidecar and no sidecar
+//! without its file for anyone to wonder about.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::entry::Entry;
+use crate::lock::CatalogueLock;
+use crate::name::Stamp;
+use crate::retention::{Plan, Reason};
+use crate::vault::Vault;
+use crate::{Error, Result, durable};
+
+const FORMAT: &str = "backup-pruning/1";
+
+/// What was decided and is being done.
+#[derive(Debug, Serialize, Deserialize)]
+struct Pruning {
+    format: String,
+    service: String,
+    begun_at: Timestamp,
+    entries: BTreeSet<String>,
+}
+
+/// Does what the plan says, if everything it rests on still is as it was.
+pub(crate) fn prune(vault: &Vault, plan: &Plan, at: Timestamp) -> Result<()> {
+    let catalogue = vault.catalogue_lock()?;
+    finish(vault, &catalogue)?;
+    check(vault, plan)?;
+    let entries: BTreeSet<String> = plan.removals().map(|entry| entry.id().to_owned()).collect();
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let pruning = Pruning {
+        format: FORMAT.to_owned(),
+        service: vault.service().to_owned(),
+        begun_at: at,
+        entries,
+    };
+    let bytes = serde_json::to_vec_pretty(&pruning).expect("it has only string keys");
+    durable::replace(&path(vault), &vault.names().temporary_latest(), &bytes)?;
+    finish(vault, &catalogue)
+}
+
+/// The entries that go are what they were when that was decided, and so is what is kept for them.
+fn check(vault: &Vault, plan: &Plan) -> Result<()> {
+    let link = fs_err::read_link(vault.latest_link()).ok();
+    for decision in &plan.decisions {
+        let planned = &decision.entry;
+        let is_kept_for = |reason| decision.reasons.contains(reason);
+        let matters = decision.is_removal()
+            || is_kept_for(&Reason::NewestVerified)
+            || is_kept_for(&Reason::NewestDrilled);
+        if !matters {
+            continue;
+        }
+        let changed = || Error::Changed {
+            path: planned.path().to_owned(),
+        };
+        let stamp = planned.stamp().ok_or_else(changed)?;
+        let present =
+            Entry::read(vault.directory(), vault.names(), stamp).map_err(|_| changed())?;
+        let is_same = present.state() == planned.state()
+            && present.is_verified()
+            && present.sidecar().map(|sidecar| &sidecar.sha256)
+                == planned.sidecar().map(|sidecar| &sidecar.sha256);
+        let is_latest = link.as_deref() == planned.path().file_name().map(AsRef::as_ref);
+        if !is_same || (decision.is_removal() && is_latest) {
+            return Err(changed());
+        }
+    }
+    Ok(())
+}
+
+/// Finishes the removal that was begun, if one was.
+pub(crate) fn finish(vault: &Vault, _catalogue: &CatalogueLock) -> Result<()> {
+    if read(vault)?.is_none() {
+        return Ok(());
+    }
+    for file in files(vault)? {
+        match fs_err::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    durable::sync_directory(vault.directory())?;
+    fs_err::remove_file(path(vault))?;
+    durable::sync_directory(vault.directory())
+}
+
+/// What a removal that was begun names, sealed files first. They need not exist any more.
+pub(crate) fn files(vault: &Vault) -> Result<Vec<PathBuf>> {
+    let begun = begun(vault)?;
+    let names = vault.names();
+    let sealed = begun.iter().map(|stamp| names.entry(*stamp));
+    let sidecars = begun.iter().map(|stamp| names.sidecar(*stamp));
+    Ok(sealed
+        .chain(sidecars)
+        .map(|name| vault.directory().join(name))
+        .collect())
+}
+
+/// The entries whose removal was begun.
+pub(crate) fn begun(vault: &Vault) -> Result<BTreeSet<Stamp>> {
+    let ids = read(vault)?.map_or_else(BTreeSet::new, |pruning| pruning.entries);
+    let stamp = |id: String| {
+        Stamp::parse(&id).ok_or_else(|| Error::InvalidPruning {
+            path: path(vault),
+            reason: format!("`{id}` is not an id"),
+        })
+    };
+    ids.into_iter().map(stamp).collect()
+}
+
+/// Where it is written down.
+pub(crate) fn path(vault: &Vault) -> PathBuf {
+    vault.directory().join(vault.names().pruning())
+}
+
+fn read(vault: &Vault) -> Result<Option<Pruning>> {
+    let path = path(vault);
+    let bytes = match fs_err::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let invalid = |reason: String| Error::InvalidPruning {
+        path: path.clone(),
+        reason,
+    };
+    let pruning: Pruning =
+        serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
+    if pruning.format != FORMAT || pruning.service != vault.service() {
+        return Err(invalid("it is of another format or service".to_owned()));
+    }
+    Ok(Some(pruning))
+}

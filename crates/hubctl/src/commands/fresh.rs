@@ -1,0 +1,139 @@
+//! `hubctl fresh`.
+
+use std::time::Duration;
+
+use backup::{Entry, State};
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::cli::options::{JournalOptions, VaultOptions};
+use crate::context::Context;
+use crate::damage::Damaged;
+use crate::exit::Exit;
+use crate::failure::Refusal;
+use crate::human;
+use crate::printer::{answer, table};
+use crate::settings::Overrides;
+use crate::store;
+
+/// Answer whether the backups are fresh, for monitors
+///
+/// Ages count from the time of the data, not of the file. It asks the vault itself, so that a schedule that died long ago shows. A backup
+/// that is damaged or dated after now is none. Exit code 1 where a part is stale or never was, 3 where the vault cannot be asked.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hubctl fresh                 by [freshness] of hubctl.toml: a backup of 26 hours, a drill of 8 days
+  hubctl fresh --max-age 2h
+  hubctl fresh --quiet || alert")]
+pub(crate) struct FreshArgs {
+    /// How old the newest backup may be, verified, such as 26h
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    max_age: Option<Duration>,
+    #[command(flatten)]
+    vault: VaultOptions,
+    #[command(flatten)]
+    journal: JournalOptions,
+}
+
+#[derive(Debug, Serialize)]
+struct Fresh {
+    vault: String,
+    service: String,
+    fresh: bool,
+    parts: Vec<Part>,
+}
+
+/// One thing that must have been done lately.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Part {
+    part: &'static str,
+    fresh: bool,
+    id: Option<String>,
+    taken_at: Option<String>,
+    age_seconds: Option<u64>,
+    max_age_seconds: u64,
+}
+
+pub(crate) fn run(context: &Context, args: FreshArgs) -> anyhow::Result<Exit> {
+    let overrides = Overrides::default().vault(&args.vault);
+    let settings = context.settings(overrides.journal(&args.journal))?;
+    let vault = store::open_vault(&settings, None).map_err(unreachable)?;
+    let damaged = Damaged::read(&settings, &context.printer);
+    let mut entries = vault.entries().map_err(|error| unreachable(error.into()))?;
+    entries.retain(|entry| damaged.finding(entry.path()).is_none());
+    let limits = &settings.freshness.value;
+    let max_age = args.max_age.unwrap_or(limits.max_age);
+    let parts = parts(&entries, max_age, limits.drilled, Timestamp::now());
+    let fresh = Fresh {
+        vault: vault.directory().display().to_string(),
+        service: vault.service().to_owned(),
+        fresh: parts.iter().all(|part| part.fresh),
+        parts,
+    };
+    context
+        .printer
+        .result("hubctl.fresh.v1", &fresh, || text(&fresh.parts))?;
+    Ok(answer(fresh.fresh))
+}
+
+/// A vault that is away is not a matter of usage: a disk may not be mounted.
+fn unreachable(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<backup::Error>() {
+        Ok(error @ backup::Error::NoVault { .. }) => Refusal::could_not_ask(error.to_string())
+            .hint("is its disk mounted?")
+            .into(),
+        Ok(error) => error.into(),
+        Err(error) => error,
+    }
+}
+
+/// The entries come newest first.
+fn parts(entries: &[Entry], max_age: Duration, drilled: Duration, now: Timestamp) -> Vec<Part> {
+    let newest = |part, limit: Duration, is: &dyn Fn(&Entry) -> bool| {
+        let found = entries
+            .iter()
+            .find(|entry| is_past(entry, now) && is(entry));
+        let age = found.and_then(Entry::taken_at).map(|taken| {
+            now.duration_since(taken)
+                .max(SignedDuration::ZERO)
+                .unsigned_abs()
+        });
+        Part {
+            part,
+            fresh: age.is_some_and(|age| age <= limit),
+            id: found.map(|entry| entry.id().to_owned()),
+            taken_at: found.and_then(Entry::taken_at).map(|at| at.to_string()),
+            age_seconds: age.map(|age| age.as_secs()),
+            max_age_seconds: limit.as_secs(),
+        }
+    };
+    vec![
+        newest("taken", max_age, &|entry| entry.state() >= State::Sealed),
+        newest("verified", max_age, &Entry::is_verified),
+        newest("drilled", drilled, &|entry| {
+            entry.is_verified() && entry.state() == State::Drilled
+        }),
+    ]
+}
+
+/// Clocks of two machines differ by less than five minutes.
+fn is_past(entry: &Entry, now: Timestamp) -> bool {
+    let limit = now + SignedDuration::from_mins(5);
+    entry.taken_at().is_some_and(|taken| taken <= limit)
+}
+
+fn text(parts: &[Part]) -> String {
+    let rows = parts.iter().map(|part| {
+        let age = part.age_seconds.map(Duration::from_secs);
+        vec![
+            part.part.to_owned(),
+            if part.fresh { "fresh" } else { "STALE" }.to_owned(),
+            age.map_or_else(|| "never".to_owned(), human::duration),
+            human::duration(Duration::from_secs(part.max_age_seconds)),
+            part.id.clone().unwrap_or_default(),
+        ]
+    });
+    table(&["part", "verdict", ">age", ">may be", "backup"], rows)
+}

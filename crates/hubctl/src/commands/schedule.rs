@@ -1,0 +1,270 @@
+//! `hubctl schedule`.
+
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use crate::commands::tunnel::Place;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::settings::{Overrides, Settings};
+use crate::systemd;
+
+/// Run backups, verifications, drills and the question whether they are fresh, on time
+///
+/// Every night a backup and then, where [retention] is configured, `prune --execute`; every Sunday `verify --full` and `drill`; every hour
+/// `fresh`, which is what notices that the others died. A run that was missed because the machine was off is made up for. What fails runs the
+/// command of [alerts].
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hubctl schedule show             the units of systemd
+  hubctl schedule show --cron      the same as lines for cron
+  hubctl schedule install          write and start the units
+  hubctl schedule uninstall")]
+pub(crate) struct ScheduleArgs {
+    #[command(subcommand)]
+    command: ScheduleCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ScheduleCommand {
+    /// Print what would be installed
+    Show {
+        /// As lines for cron, which makes up for nothing and alerts by mail
+        #[arg(long)]
+        cron: bool,
+    },
+    /// Write the units for the user's systemd, and start their timers
+    Install,
+    /// Stop the timers, and remove the units
+    Uninstall,
+}
+
+/// What is run, and when.
+struct Job {
+    name: &'static str,
+    /// As systemd.time(7) writes it, and crontab(5).
+    calendar: &'static str,
+    cron: &'static str,
+    commands: &'static [&'static [&'static str]],
+}
+
+const JOBS: [Job; 4] = [
+    Job {
+        name: "backup",
+        calendar: "*-*-* 02:00:00",
+        cron: "0 2 * * *",
+        // The second only after the first: a backup that failed or is suspicious is no time to remove others.
+        commands: &[&["backup"], &["prune", "--execute"]],
+    },
+    Job {
+        name: "verify",
+        calendar: "Sun *-*-* 03:30:00",
+        cron: "30 3 * * 0",
+        commands: &[&["verify", "--full"]],
+    },
+    Job {
+        name: "drill",
+        calendar: "Sun *-*-* 04:30:00",
+        cron: "30 4 * * 0",
+        commands: &[&["drill"]],
+    },
+    Job {
+        name: "fresh",
+        calendar: "hourly",
+        cron: "15 * * * *",
+        commands: &[&["fresh"]],
+    },
+];
+
+#[derive(Debug, Serialize)]
+struct Scheduled {
+    installed: bool,
+    units: Vec<Unit>,
+}
+
+/// A file of systemd.
+#[derive(Debug, Serialize)]
+struct Unit {
+    name: String,
+    text: String,
+}
+
+pub(crate) fn run(context: &Context, args: ScheduleArgs) -> anyhow::Result<Exit> {
+    let settings = context.settings(Overrides::default())?;
+    let place = Place::of(&settings)?;
+    let program = std::env::current_exe()?;
+    let config = std::path::absolute(&place.config)?;
+    match args.command {
+        ScheduleCommand::Show { cron: true } => {
+            context.printer.data(&cron(&settings, &program, &config))?;
+            Ok(Exit::Yes)
+        }
+        ScheduleCommand::Show { cron: false } => {
+            answer(context, units(&settings, &place, &program, &config), false)
+        }
+        ScheduleCommand::Install => install(
+            context,
+            units(&settings, &place, &program, &config),
+            &settings,
+        ),
+        ScheduleCommand::Uninstall => {
+            uninstall(context, &units(&settings, &place, &program, &config))
+        }
+    }
+}
+
+fn answer(context: &Context, units: Vec<Unit>, installed: bool) -> anyhow::Result<Exit> {
+    let scheduled = Scheduled { installed, units };
+    context
+        .printer
+        .result("hubctl.schedule.v1", &scheduled, || {
+            let unit = |unit: &Unit| match installed {
+                true => format!("{} is installed", unit.name),
+                false => format!("# {}\n{}", unit.name, unit.text),
+            };
+            scheduled
+                .units
+                .iter()
+                .map(unit)
+                .collect::<Vec<_>>()
+                .join("\n")
+        })?;
+    Ok(Exit::Yes)
+}
+
+fn install(context: &Context, units: Vec<Unit>, settings: &Settings) -> anyhow::Result<Exit> {
+    let directory = systemd::directory()?;
+    fs_err::create_dir_all(&directory)?;
+    for unit in &units {
+        fs_err::write(directory.join(&unit.name), &unit.text)?;
+    }
+    systemd::systemctl(&["daemon-reload"])?;
+    systemd::systemctl(&[&["enable", "--now"], timers(&units).as_slice()].concat())?;
+    let printer = &context.printer;
+    if settings.alert.is_none() {
+        printer.warn("nobody is told when a run fails");
+        printer.hint("say in [alerts] command what is to be run then");
+    }
+    if !systemd::lingers() {
+        printer.warn("the timers end when you log out; `loginctl enable-linger` keeps them");
+    }
+    answer(context, units, true)
+}
+
+fn uninstall(context: &Context, units: &[Unit]) -> anyhow::Result<Exit> {
+    let directory = systemd::directory()?;
+    let is_there = |unit: &&Unit| directory.join(&unit.name).exists();
+    let there: Vec<&Unit> = units.iter().filter(is_there).collect();
+    if !there.is_empty() {
+        systemd::systemctl(&[&["disable", "--now"], timers(units).as_slice()].concat())?;
+        for unit in &there {
+            fs_err::remove_file(directory.join(&unit.name))?;
+        }
+        systemd::systemctl(&["daemon-reload"])?;
+    }
+    context.printer.say("the schedule is not installed");
+    Ok(Exit::Yes)
+}
+
+fn timers(units: &[Unit]) -> Vec<&str> {
+    let names = units.iter().map(|unit| unit.name.as_str());
+    names.filter(|name| name.ends_with(".timer")).collect()
+}
+
+/// Whether a command is of use with this configuration.
+fn is_wanted(settings: &Settings, command: &[&str]) -> bool {
+    command[0] != "prune" || settings.retention.is_some()
+}
+
+fn units(settings: &Settings, place: &Place, program: &Path, config: &Path) -> Vec<Unit> {
+    let id = place.id();
+    let described = config.display().to_string().replace('%', "%%");
+    let mut units = Vec::new();
+    for job in &JOBS {
+        let commands = job
+            .commands
+            .iter()
+            .filter(|command| is_wanted(settings, command));
+        let starts: String = commands
+            .map(|command| {
+                format!(
+                    "ExecStart={}\n",
+                    systemd::command(program, config, command.iter().copied())
+                )
+            })
+            .collect();
+        let alert = match settings.alert {
+            Some(_) => format!("OnFailure=hubctl-{id}-alert@%n.service\n"),
+            None => String::new(),
+        };
+        let name = format!("hubctl-{id}-{}", job.name);
+        units.push(Unit {
+            text: format!(
+                "# Written by `hubctl schedule install`; `hubctl schedule uninstall` removes it.\n\
+                 [Unit]\nDescription=hubctl {} of {described}\n{alert}\n[Service]\nType=oneshot\n{starts}",
+                job.name
+            ),
+            name: format!("{name}.service"),
+        });
+        units.push(Unit {
+            text: format!(
+                "[Unit]\nDescription=hubctl {} of {described}\n\n\
+                 [Timer]\nOnCalendar={}\nPersistent=true\nRandomizedDelaySec=10min\n\n[Install]\nWantedBy=timers.target\n",
+                job.name, job.calendar
+            ),
+            name: format!("{name}.timer"),
+        });
+    }
+    if let Some(alert) = &settings.alert {
+        units.push(Unit {
+            text: format!(
+                "[Unit]\nDescription=hubctl alert of {described}\n\n\
+                 [Service]\nType=oneshot\nEnvironment=HUBCTL_FAILED_UNIT=%i\nExecStart=/bin/sh -c {}\n",
+                systemd::quoted(&alert.value)
+            ),
+            name: format!("hubctl-{id}-alert@.service"),
+        });
+    }
+    units
+}
+
+/// crontab(5): a percent sign ends the command, unless a backslash stands before it.
+fn cron(settings: &Settings, program: &Path, config: &Path) -> String {
+    let quoted = |word: &str| format!("'{}'", word.replace('\'', "'\\''"));
+    let (program, config) = (
+        quoted(&program.to_string_lossy()),
+        quoted(&config.to_string_lossy()),
+    );
+    let mut lines = String::from(
+        "# Printed by `hubctl schedule show --cron`. cron mails what is written to stderr, if mail works at all.\n",
+    );
+    for job in &JOBS {
+        let commands = job
+            .commands
+            .iter()
+            .filter(|command| is_wanted(settings, command));
+        let runs: Vec<String> = commands
+            .map(|command| {
+                format!(
+                    "{program} --config {config} --no-progress --quiet {} > /dev/null",
+                    command.join(" ")
+                )
+            })
+            .collect();
+        let mut run = runs.join(" && ");
+        if settings.alert.is_some() || job.name == "fresh" {
+            let alert = settings
+                .alert
+                .as_ref()
+                .map_or("echo \"hubctl fresh: a backup is stale\" >&2", |alert| {
+                    alert.value.as_str()
+                });
+            run = format!("{{ {run}; }} || {{ {alert}; }}");
+        }
+        lines.push_str(&format!("{} {}\n", job.cron, run.replace('%', "\\%")));
+    }
+    lines
+}

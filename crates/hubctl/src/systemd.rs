@@ -1,0 +1,81 @@
+//! Units of the user's systemd.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::environment as env;
+use crate::failure::Refusal;
+
+/// Where the user's units are kept.
+pub(crate) fn directory() -> anyhow::Result<PathBuf> {
+    let home = env::config_home()
+        .ok_or_else(|| Refusal::usage("there is no home directory to keep units in"))?;
+    Ok(home.join("systemd").join("user"))
+}
+
+/// A run of this program with a configuration, as a unit writes it.
+pub(crate) fn command<'a>(
+    program: &Path,
+    config: &Path,
+    arguments: impl IntoIterator<Item = &'a str>,
+) -> String {
+    let (program, config) = (program.to_string_lossy(), config.to_string_lossy());
+    let mut words = [&*program, "--config", &*config, "--no-progress"]
+        .map(quoted)
+        .to_vec();
+    words.extend(arguments.into_iter().map(quoted));
+    words.join(" ")
+}
+
+/// systemd.service(5): double quotes with backslashes; `%` and `$` mean something.
+pub(crate) fn quoted(word: &str) -> String {
+    let escaped = word
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('%', "%%")
+        .replace('$', "$$");
+    let is_plain = escaped
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "-_./:@+=".contains(c));
+    if is_plain {
+        escaped
+    } else {
+        format!("\"{escaped}\"")
+    }
+}
+
+/// Tells the user's systemd something.
+pub(crate) fn systemctl(arguments: &[&str]) -> anyhow::Result<()> {
+    let refused = |reason: String| {
+        Refusal::could_not_ask(format!("systemctl --user {}: {reason}", arguments.join(" ")))
+            .hint("without a systemd of the user, `hubctl tunnel up` keeps tunnels until the next start of the machine, and `hubctl schedule show --cron` prints lines for cron")
+    };
+    let output = Command::new("systemctl")
+        .arg("--user")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| refused(error.to_string()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(refused(if said.is_empty() {
+        output.status.to_string()
+    } else {
+        said
+    })
+    .into())
+}
+
+/// Whether the user's systemd runs without a session; where that cannot be told, nothing is said of it.
+pub(crate) fn lingers() -> bool {
+    let output = Command::new("loginctl")
+        .args(["show-user", "--property=Linger", "--value"])
+        .output();
+    output.map_or(true, |output| {
+        !String::from_utf8_lossy(&output.stdout)
+            .trim()
+            .eq_ignore_ascii_case("no")
+    })
+}
