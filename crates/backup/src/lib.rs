@@ -103,6 +103,7 @@ mod name;
 mod origin;
 mod prune;
 mod recipients;
+mod rekey;
 mod retention;
 mod sealing;
 mod sidecar;

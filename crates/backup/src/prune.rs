@@ -35,6 +35,25 @@ pub(crate) fn prune(vault: &Vault, plan: &Plan, at: Timestamp) -> Result<()> {
     finish(vault, &catalogue)?;
     check(vault, plan)?;
     let entries: BTreeSet<String> = plan.removals().map(|entry| entry.id().to_owned()).collect();
+    begin(vault, entries, at)?;
+    finish(vault, &catalogue)
+}
+
+/// Removes one entry that another has taken the place of.
+pub(crate) fn remove(vault: &Vault, entry: &Entry, at: Timestamp) -> Result<()> {
+    let catalogue = vault.catalogue_lock()?;
+    finish(vault, &catalogue)?;
+    if is_latest(vault, entry) {
+        return Err(Error::Changed {
+            path: entry.path().to_owned(),
+        });
+    }
+    begin(vault, BTreeSet::from([entry.id().to_owned()]), at)?;
+    finish(vault, &catalogue)
+}
+
+/// Writes down what is to go.
+fn begin(vault: &Vault, entries: BTreeSet<String>, at: Timestamp) -> Result<()> {
     if entries.is_empty() {
         return Ok(());
     }
@@ -45,13 +64,16 @@ pub(crate) fn prune(vault: &Vault, plan: &Plan, at: Timestamp) -> Result<()> {
         entries,
     };
     let bytes = serde_json::to_vec_pretty(&pruning).expect("it has only string keys");
-    durable::replace(&path(vault), &vault.names().temporary_latest(), &bytes)?;
-    finish(vault, &catalogue)
+    durable::replace(&path(vault), &vault.names().temporary_latest(), &bytes)
+}
+
+fn is_latest(vault: &Vault, entry: &Entry) -> bool {
+    let link = fs_err::read_link(vault.latest_link()).ok();
+    link.as_deref() == entry.path().file_name().map(AsRef::as_ref)
 }
 
 /// The entries that go are what they were when that was decided, and so is what is kept for them.
 fn check(vault: &Vault, plan: &Plan) -> Result<()> {
-    let link = fs_err::read_link(vault.latest_link()).ok();
     for decision in &plan.decisions {
         let planned = &decision.entry;
         let is_kept_for = |reason| decision.reasons.contains(reason);
@@ -71,8 +93,7 @@ fn check(vault: &Vault, plan: &Plan) -> Result<()> {
             && present.is_verified()
             && present.sidecar().map(|sidecar| &sidecar.sha256)
                 == planned.sidecar().map(|sidecar| &sidecar.sha256);
-        let is_latest = link.as_deref() == planned.path().file_name().map(AsRef::as_ref);
-        if !is_same || (decision.is_removal() && is_latest) {
+        if !is_same || (decision.is_removal() && is_latest(vault, planned)) {
             return Err(changed());
         }
     }

@@ -12,7 +12,7 @@ use crate::retention::{Circumstances, Plan, Retention};
 use crate::sealing::Sealing;
 use crate::unsealed::Unsealed;
 use crate::verify::{self, Depth, Verification};
-use crate::{Error, Identities, Recipients, Result, durable, find, latest, prune};
+use crate::{Error, Identities, Recipients, Result, durable, find, latest, prune, rekey};
 
 /// How a vault is opened.
 #[derive(Debug, Clone)]
@@ -217,6 +217,23 @@ impl Vault {
     pub fn prune(&self, lock: &VaultLock, plan: &Plan, at: Timestamp) -> Result<()> {
         self.check_lock(lock)?;
         prune::prune(self, plan, at)
+    }
+
+    /// Seals an entry for other recipients, reads that again and compares the payload, and removes the old file. What was proven of the
+    /// entry stays proven. No clear text touches a disk; interrupted, there are two entries of the same data.
+    ///
+    /// # Errors
+    /// Those of [`open_entry`](Self::open_entry), also where the given identities do not open what was sealed anew: the old file stays then,
+    /// and the new one goes.
+    pub fn rekey(
+        &self,
+        lock: &VaultLock,
+        entry: &Entry,
+        identities: &Identities,
+        recipients: &Recipients,
+        at: Timestamp,
+    ) -> Result<Entry> {
+        rekey::rekey(self, lock, entry, (identities, recipients), at)
     }
 
     /// What interrupted runs left behind. Files that a living process is writing are not among them.

@@ -7,6 +7,7 @@ mod damage;
 mod full_disk;
 mod keys;
 mod lock;
+mod rekey;
 mod retention;
 mod round_trip;
 mod stock_age;

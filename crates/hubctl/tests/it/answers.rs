@@ -377,3 +377,40 @@ fn a_schedule_is_printed_for_systemd_and_for_cron() {
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "alerted");
 }
+
+#[test]
+fn backups_are_sealed_anew_for_the_present_recipients() {
+    let home = Home::new();
+    home.expect(0, &["backup"]);
+    home.expect(0, &["rekey"])
+        .shows("every backup is sealed for the present recipients");
+    let (new, escrow) = (
+        home.generate_key("new.txt"),
+        home.generate_key("new-escrow.txt"),
+    );
+    home.configure(
+        &format!(
+            "recipients = [\"{new}\", \"{escrow}\"]\nidentities = [\"key.txt\", \"new.txt\"]\n"
+        ),
+        "",
+    );
+    let plan = home.json(0, "hubctl.rekey.v1", &["rekey"]);
+    assert_eq!(plan["backups"][0]["new_id"], serde_json::Value::Null);
+    let done = home.json(0, "hubctl.rekey.v1", &["rekey", "--execute"]);
+    let id = done["backups"][0]["new_id"].as_str().unwrap();
+    assert!(id.ends_with("-2"), "{id}");
+    let backups = home.json(0, "hubctl.backups.v1", &["backups"]);
+    assert_eq!(backups["backups"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        (
+            &backups["backups"][0]["id"],
+            &backups["backups"][0]["state"]
+        ),
+        (&id.into(), &"verified".into())
+    );
+    home.expect(0, &["verify", "--full", "--identity", "new.txt"]);
+    home.expect(1, &["verify", "--identity", "key.txt"])
+        .says("none of the 1 given identities");
+    home.expect(0, &["diff", "workstation", "latest"]);
+    assert_eq!(home.journal("rekey").len(), 1);
+}

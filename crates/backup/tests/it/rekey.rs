@@ -1,0 +1,74 @@
+//! From one set of keys to another.
+
+use backup::{Depth, Error, Recipients, State};
+
+use crate::support::{Fixture, at, identities_of, payload, read_all};
+
+const NOW: &str = "2026-12-10T00:00:00Z";
+
+#[test]
+fn the_same_payload_is_sealed_for_others_and_what_was_proven_stays() {
+    let fixture = Fixture::new();
+    let bytes = payload(200_000);
+    let old = fixture.seal("2026-11-20T00:00:00Z", &bytes);
+    let old = fixture
+        .vault
+        .mark_verified(&old, at("2026-12-02T00:00:00Z"))
+        .unwrap();
+    let old = fixture
+        .vault
+        .mark_drilled(&old, at("2026-12-03T00:00:00Z"))
+        .unwrap();
+    let next = age::x25519::Identity::generate();
+    let mut recipients = Recipients::new();
+    recipients.add(&next.to_public().to_string()).unwrap();
+    let mut both = fixture.identities();
+    both.add_text(&next.to_string(), "next");
+
+    let lock = fixture.vault.lock().unwrap();
+    let new = fixture
+        .vault
+        .rekey(&lock, &old, &both, &recipients, at(NOW))
+        .unwrap();
+    assert_eq!(
+        (new.id(), new.state()),
+        ("20261120T000000Z-2", State::Drilled)
+    );
+    assert!(!old.path().exists());
+    assert_eq!(fixture.vault.entries().unwrap().len(), 1);
+    assert_eq!(fixture.vault.find("latest").unwrap().id(), new.id());
+    assert!(fixture.vault.leftovers().unwrap().is_empty());
+    let only_next = identities_of(&next);
+    fixture.vault.verify(&new, &only_next, Depth::Full).unwrap();
+    assert_eq!(
+        read_all(fixture.vault.open_entry(&new, &only_next).unwrap()),
+        bytes
+    );
+    let refused = fixture
+        .vault
+        .verify(&new, &fixture.identities(), Depth::Quick);
+    assert!(matches!(refused, Err(Error::NoIdentityMatched { .. })));
+}
+
+#[test]
+fn what_cannot_be_opened_again_does_not_take_the_old_ones_place() {
+    let fixture = Fixture::new();
+    let old = fixture.seal("2026-11-20T00:00:00Z", b"x");
+    let old = fixture
+        .vault
+        .mark_verified(&old, at("2026-12-02T00:00:00Z"))
+        .unwrap();
+    let before = fixture.names();
+    let mut recipients = Recipients::new();
+    let stranger = age::x25519::Identity::generate();
+    recipients.add(&stranger.to_public().to_string()).unwrap();
+    let lock = fixture.vault.lock().unwrap();
+    let refused = fixture
+        .vault
+        .rekey(&lock, &old, &fixture.identities(), &recipients, at(NOW));
+    assert!(
+        matches!(refused, Err(Error::NoIdentityMatched { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(fixture.names(), before);
+}
