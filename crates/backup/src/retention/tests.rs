@@ -1,3 +1,5 @@
+//! The rules, and an oracle that counts in another way.
+
 use proptest::prelude::*;
 
 use super::*;
