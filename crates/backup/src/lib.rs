@@ -87,6 +87,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod copying;
 mod digest;
 mod durable;
 mod entry;

@@ -41,6 +41,7 @@ pub(crate) fn prune(vault: &Vault, plan: &Plan, at: Timestamp) -> Result<()> {
 
 /// Removes one entry that another has taken the place of.
 pub(crate) fn remove(vault: &Vault, entry: &Entry, at: Timestamp) -> Result<()> {
+    check_is_ours(vault, entry)?;
     let catalogue = vault.catalogue_lock()?;
     finish(vault, &catalogue)?;
     if is_latest(vault, entry) {
@@ -50,6 +51,19 @@ pub(crate) fn remove(vault: &Vault, entry: &Entry, at: Timestamp) -> Result<()> 
     }
     begin(vault, BTreeSet::from([entry.id().to_owned()]), at)?;
     finish(vault, &catalogue)
+}
+
+/// An entry from elsewhere has another kind of id.
+pub(crate) fn check_is_ours(vault: &Vault, entry: &Entry) -> Result<()> {
+    let is_ours = entry
+        .stamp()
+        .is_some_and(|stamp| entry.path() == vault.directory().join(vault.names().entry(stamp)));
+    if is_ours {
+        return Ok(());
+    }
+    Err(Error::ForeignEntry {
+        path: entry.path().to_owned(),
+    })
 }
 
 /// Writes down what is to go.

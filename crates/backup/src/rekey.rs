@@ -9,6 +9,7 @@ use crate::entry::Entry;
 use crate::lock::VaultLock;
 use crate::sidecar::{SidecarFacts, State};
 use crate::vault::Vault;
+use crate::verify::unwrapped;
 use crate::{Error, Identities, Recipients, Result, prune};
 
 /// One read call.
@@ -23,6 +24,7 @@ pub(crate) fn rekey(
     at: Timestamp,
 ) -> Result<Entry> {
     let (identities, recipients) = keys;
+    prune::check_is_ours(vault, old)?;
     let sidecar = old.require_sidecar()?;
     let mut clear = vault.open_entry(old, identities)?;
     let mut sealing = vault.begin(lock, recipients, sidecar.taken_at)?;
@@ -77,7 +79,7 @@ fn copy(from: &mut impl Read, to: &mut impl Write) -> Result<Vec<u8>> {
             Ok(0) => return Ok(digest.finalize().to_vec()),
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(unwrapped(error)),
         };
         digest.update(&buffer[..read]);
         to.write_all(&buffer[..read])?;

@@ -12,7 +12,7 @@ use crate::retention::{Circumstances, Plan, Retention};
 use crate::sealing::Sealing;
 use crate::unsealed::Unsealed;
 use crate::verify::{self, Depth, Verification};
-use crate::{Error, Identities, Recipients, Result, durable, find, latest, prune, rekey};
+use crate::{Error, Identities, Recipients, Result, copying, durable, find, latest, prune, rekey};
 
 /// How a vault is opened.
 #[derive(Debug, Clone)]
@@ -120,10 +120,11 @@ impl Vault {
     /// Every entry, newest data first.
     ///
     /// Files without a sidecar, as another tool or a copy by hand leaves them, are listed with what their name and
-    /// length tell; an unusable sidecar does not hide its entry either.
+    /// length tell; an unusable sidecar does not hide its entry either. Entries whose removal was begun are none any more; where what says
+    /// so cannot be read, all are listed, since whoever restores must find them.
     pub fn entries(&self) -> Result<Vec<Entry>> {
         let mut entries = Vec::new();
-        let going = prune::begun(self)?;
+        let going = prune::begun(self).unwrap_or_default();
         for item in fs_err::read_dir(&self.directory)? {
             let item = item?;
             let stamp = item
@@ -217,6 +218,17 @@ impl Vault {
     pub fn prune(&self, lock: &VaultLock, plan: &Plan, at: Timestamp) -> Result<()> {
         self.check_lock(lock)?;
         prune::prune(self, plan, at)
+    }
+
+    /// Copies an entry, with what is known of it, into another vault of the same service, whose lock this is; returns the entry there. The copy is
+    /// made durable, and read again and compared with the recorded hash, before it gets its name. One that is there already stays.
+    ///
+    /// # Errors
+    /// [`Error::HashDiffers`] where the entry or its copy is not what was sealed, [`Error::Changed`] where the name is another file's,
+    /// [`Error::ForeignEntry`], [`Error::ForeignLock`], [`Error::NoSidecar`].
+    pub fn copy_to(&self, entry: &Entry, to: &Self, lock: &VaultLock) -> Result<Entry> {
+        to.check_lock(lock)?;
+        copying::copy_to(entry, to)
     }
 
     /// Seals an entry for other recipients, reads that again and compares the payload, and removes the old file. What was proven of the

@@ -135,6 +135,6 @@ fn read_everything(mut unsealed: Unsealed) -> Result<u64> {
 }
 
 /// The library's own error, if that is what the reader wrapped.
-fn unwrapped(error: io::Error) -> Error {
+pub(crate) fn unwrapped(error: io::Error) -> Error {
     error.downcast::<Error>().unwrap_or_else(Error::Io)
 }

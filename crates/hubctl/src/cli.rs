@@ -8,7 +8,7 @@ use clap::{Args, ColorChoice, Parser, Subcommand};
 
 use crate::commands::{
     backup, backups, completions, config, copy, demo, diff, doctor, drill, fresh, init, journal,
-    keys, man, prune, rekey, restore, schedule, tunnel, verify,
+    keys, man, prune, push, rekey, restore, schedule, tunnel, verify,
 };
 use crate::environment as env;
 use crate::printer::Format;
@@ -88,6 +88,7 @@ pub(crate) enum Command {
     Schedule(schedule::ScheduleArgs),
     Tunnel(tunnel::TunnelArgs),
     Keys(keys::KeysArgs),
+    Push(push::PushArgs),
     Rekey(rekey::RekeyArgs),
     Journal(journal::JournalArgs),
     Demo(demo::DemoArgs),

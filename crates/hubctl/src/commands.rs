@@ -15,6 +15,7 @@ pub(crate) mod journal;
 pub(crate) mod keys;
 pub(crate) mod man;
 pub(crate) mod prune;
+pub(crate) mod push;
 pub(crate) mod rekey;
 pub(crate) mod restore;
 pub(crate) mod schedule;
@@ -43,6 +44,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<E
         Command::Schedule(args) => schedule::run(context, args),
         Command::Tunnel(args) => tunnel::run(context, args).await,
         Command::Keys(args) => keys::run(context, args),
+        Command::Push(args) => push::run(context, args).await,
         Command::Rekey(args) => rekey::run(context, args).await,
         Command::Journal(args) => journal::run(context, args),
         // The demo runs commands itself, so its future would contain itself.

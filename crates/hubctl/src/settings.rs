@@ -5,6 +5,7 @@ mod origin;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::environment as env;
 use crate::failure::Refusal;
@@ -44,6 +45,7 @@ pub(crate) struct Settings {
     pub(crate) passphrase: bool,
     pub(crate) retention: Option<Sourced<backup::Retention>>,
     pub(crate) freshness: Sourced<Freshness>,
+    pub(crate) targets: BTreeMap<String, TargetSettings>,
     /// What is run by a shell when a scheduled run fails.
     pub(crate) alert: Option<Sourced<String>>,
     /// Tables that grow only, as `schema.table`.
@@ -62,6 +64,13 @@ pub(crate) struct SiteSettings {
     pub(crate) password_file: Option<Sourced<PathBuf>>,
     pub(crate) password_command: Option<Sourced<String>>,
     pub(crate) passfile: Option<Sourced<PathBuf>>,
+}
+
+/// A place for copies of the backups.
+#[derive(Debug, Clone)]
+pub(crate) struct TargetSettings {
+    pub(crate) folder: Sourced<PathBuf>,
+    pub(crate) max_age: Option<Duration>,
 }
 
 /// The flags that hold for every database of a command.
@@ -160,6 +169,15 @@ impl Settings {
             passphrase: flags.passphrase,
             retention: file.retention.map(|retention| base.sourced(retention)),
             freshness: base.sourced(file.freshness),
+            targets: file
+                .targets
+                .into_iter()
+                .map(|(name, target)| {
+                    let folder = base.sourced(base.path(&target.folder));
+                    let max_age = target.max_age;
+                    (name, TargetSettings { folder, max_age })
+                })
+                .collect(),
             alert: file.alerts.command.map(|command| base.sourced(command)),
             append_only: file.backup.append_only,
             checks: file

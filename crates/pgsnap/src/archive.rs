@@ -301,6 +301,14 @@ fn read_pointer(reader: &mut dyn ReadSeek, length: u64) -> Result<(u64, u64, Dig
     if !member.starts_with(&[0x1f, 0x8b]) || !payload.starts_with(b"-- pgsnap/") {
         return Err(not_an_archive("it does not end in a pointer to a manifest"));
     }
+    // Before anything is read from it: a flipped bit must not pass for another format.
+    let mut crc = flate2::Crc::new();
+    crc.update(payload);
+    if !member.ends_with(&[crc.sum().to_le_bytes(), crc.amount().to_le_bytes()].concat()) {
+        return Err(Error::damaged(
+            "the pointer to the manifest is not what its checksum says",
+        ));
+    }
     let text =
         std::str::from_utf8(payload).map_err(|_| Error::damaged("the pointer is not text"))?;
     let words: Vec<&str> = text.split_whitespace().collect();

@@ -28,6 +28,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for (name, tunnel) in tunnels {
         supervisor.start(&name, tunnel).await?;
     }
+    // One for all turns of the loop: a signal that came while nobody waited would be lost.
+    let stop = tokio::signal::ctrl_c();
+    tokio::pin!(stop);
     loop {
         tokio::select! {
             event = events.recv() => {
@@ -35,7 +38,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 let reason = event.state.reason().unwrap_or_default();
                 println!("{} {} {} {reason}", event.tunnel, event.local, event.state.word());
             }
-            _ = tokio::signal::ctrl_c() => break,
+            _ = &mut stop => break,
         }
     }
     supervisor.close().await;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
 mod catalogue;
+mod copying;
 mod crash;
 mod damage;
 mod full_disk;

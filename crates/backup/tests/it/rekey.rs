@@ -72,3 +72,27 @@ fn what_cannot_be_opened_again_does_not_take_the_old_ones_place() {
     );
     assert_eq!(fixture.names(), before);
 }
+
+#[test]
+fn a_file_from_elsewhere_is_not_rekeyed() {
+    let fixture = Fixture::new();
+    let entry = fixture.seal("2026-11-20T00:00:00Z", b"x");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let copy = elsewhere.path().join("copy.age");
+    fs_err::copy(entry.path(), &copy).unwrap();
+    let copy = fixture.vault.find(copy.to_str().unwrap()).unwrap();
+    let before = fixture.names();
+    let lock = fixture.vault.lock().unwrap();
+    let refused = fixture.vault.rekey(
+        &lock,
+        &copy,
+        &fixture.identities(),
+        &fixture.recipients(),
+        at(NOW),
+    );
+    assert!(
+        matches!(refused, Err(Error::ForeignEntry { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(fixture.names(), before);
+}

@@ -233,6 +233,8 @@ fn an_intent_of_somebody_else_is_not_followed() {
         let lock = fixture.vault.lock().unwrap();
         let refused = fixture.vault.clean_leftovers(&lock).unwrap_err();
         assert!(matches!(refused, Error::InvalidPruning { .. }), "{refused}");
+        let latest = fixture.vault.find("latest").unwrap();
+        assert_eq!(latest.id(), "20261124T000000Z", "what is needed is found");
         fs_err::remove_file(path).unwrap();
         assert_eq!(fixture.names(), before);
     }

@@ -149,6 +149,12 @@ fn values(settings: &Settings) -> Vec<Value> {
         settings.retention.as_ref(),
         |retention| serde_json::to_string(retention).expect("it has only string keys"),
     );
+    for (name, target) in &settings.targets {
+        let key = format!("targets.{name}.folder");
+        one(&mut values, key, Some(&target.folder), |path| {
+            path.display().to_string()
+        });
+    }
     one(
         &mut values,
         "alerts.command",

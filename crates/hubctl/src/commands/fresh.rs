@@ -1,8 +1,9 @@
 //! `hubctl fresh`.
 
+use std::path::Path;
 use std::time::Duration;
 
-use backup::{Entry, State};
+use backup::{Entry, State, Vault};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -48,7 +49,7 @@ struct Fresh {
 /// One thing that must have been done lately.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Part {
-    part: &'static str,
+    part: String,
     fresh: bool,
     id: Option<String>,
     taken_at: Option<String>,
@@ -65,7 +66,14 @@ pub(crate) fn run(context: &Context, args: FreshArgs) -> anyhow::Result<Exit> {
     entries.retain(|entry| damaged.finding(entry.path()).is_none());
     let limits = &settings.freshness.value;
     let max_age = args.max_age.unwrap_or(limits.max_age);
-    let parts = parts(&entries, max_age, limits.drilled, Timestamp::now());
+    let now = Timestamp::now();
+    let mut parts = parts(&entries, max_age, limits.drilled, now);
+    for (name, target) in &settings.targets {
+        let limit = target.max_age.unwrap_or(max_age);
+        let entries = copies(context, name, &target.folder.value, vault.service());
+        let newest = newest(&entries, now, Entry::is_verified);
+        parts.push(Part::of(format!("copy: {name}"), newest, limit, now));
+    }
     let fresh = Fresh {
         vault: vault.directory().display().to_string(),
         service: vault.service().to_owned(),
@@ -89,32 +97,58 @@ fn unreachable(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
+/// The backups at a target. A disk that is not there has none: nobody knows what became of it.
+fn copies(context: &Context, name: &str, folder: &Path, service: &str) -> Vec<Entry> {
+    let entries = Vault::open(folder, service).and_then(|target| target.entries());
+    entries.unwrap_or_else(|error| {
+        context.printer.warn(format_args!("target {name}: {error}"));
+        Vec::new()
+    })
+}
+
 /// The entries come newest first.
-fn parts(entries: &[Entry], max_age: Duration, drilled: Duration, now: Timestamp) -> Vec<Part> {
-    let newest = |part, limit: Duration, is: &dyn Fn(&Entry) -> bool| {
-        let found = entries
-            .iter()
-            .find(|entry| is_past(entry, now) && is(entry));
-        let age = found.and_then(Entry::taken_at).map(|taken| {
+fn newest(entries: &[Entry], now: Timestamp, is: impl Fn(&Entry) -> bool) -> Option<&Entry> {
+    entries
+        .iter()
+        .find(|entry| is_past(entry, now) && is(entry))
+}
+
+impl Part {
+    fn of(
+        part: impl Into<String>,
+        newest: Option<&Entry>,
+        limit: Duration,
+        now: Timestamp,
+    ) -> Self {
+        let taken = newest.and_then(Entry::taken_at);
+        let age = taken.map(|taken| {
             now.duration_since(taken)
                 .max(SignedDuration::ZERO)
                 .unsigned_abs()
         });
-        Part {
-            part,
+        Self {
+            part: part.into(),
             fresh: age.is_some_and(|age| age <= limit),
-            id: found.map(|entry| entry.id().to_owned()),
-            taken_at: found.and_then(Entry::taken_at).map(|at| at.to_string()),
+            id: newest.map(|entry| entry.id().to_owned()),
+            taken_at: taken.map(|at| at.to_string()),
             age_seconds: age.map(|age| age.as_secs()),
             max_age_seconds: limit.as_secs(),
         }
-    };
+    }
+}
+
+fn parts(entries: &[Entry], max_age: Duration, drilled: Duration, now: Timestamp) -> Vec<Part> {
+    let is_taken = |entry: &Entry| entry.state() >= State::Sealed;
+    let is_drilled = |entry: &Entry| entry.is_verified() && entry.state() == State::Drilled;
     vec![
-        newest("taken", max_age, &|entry| entry.state() >= State::Sealed),
-        newest("verified", max_age, &Entry::is_verified),
-        newest("drilled", drilled, &|entry| {
-            entry.is_verified() && entry.state() == State::Drilled
-        }),
+        Part::of("taken", newest(entries, now, is_taken), max_age, now),
+        Part::of(
+            "verified",
+            newest(entries, now, Entry::is_verified),
+            max_age,
+            now,
+        ),
+        Part::of("drilled", newest(entries, now, is_drilled), drilled, now),
     ]
 }
 
@@ -128,7 +162,7 @@ fn text(parts: &[Part]) -> String {
     let rows = parts.iter().map(|part| {
         let age = part.age_seconds.map(Duration::from_secs);
         vec![
-            part.part.to_owned(),
+            part.part.clone(),
             if part.fresh { "fresh" } else { "STALE" }.to_owned(),
             age.map_or_else(|| "never".to_owned(), human::duration),
             human::duration(Duration::from_secs(part.max_age_seconds)),

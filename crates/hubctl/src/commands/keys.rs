@@ -18,7 +18,7 @@ use crate::settings::{Overrides, Settings};
 Examples:
   hubctl keys check                           which keys are here, and which backups they open
   hubctl keys escrow-test --make test.age     a challenge that only the escrow key opens
-  hubctl keys escrow-test --code ABCD-EFGH    what was read in it, on the machine that has the key")]
+  hubctl keys escrow-test --code ABCD-EFGH-…  what was read in it, on the machine that has the key")]
 pub(crate) struct KeysArgs {
     #[command(subcommand)]
     command: KeysCommand,

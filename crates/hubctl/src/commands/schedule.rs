@@ -13,7 +13,7 @@ use crate::systemd;
 
 /// Run backups, verifications, drills and the question whether they are fresh, on time
 ///
-/// Every night a backup and then, where [retention] is configured, `prune --execute`; every Sunday `verify --full` and `drill`; every hour
+/// Every night a backup and then, where [targets] and [retention] are configured, `push` and `prune --execute`; every Sunday `verify --full` and `drill`; every hour
 /// `fresh`, which is what notices that the others died. A run that was missed because the machine was off is made up for. What fails runs the
 /// command of [alerts].
 #[derive(Debug, Args)]
@@ -56,8 +56,8 @@ const JOBS: [Job; 4] = [
         name: "backup",
         calendar: "*-*-* 02:00:00",
         cron: "0 2 * * *",
-        // The second only after the first: a backup that failed or is suspicious is no time to remove others.
-        commands: &[&["backup"], &["prune", "--execute"]],
+        // Each only after the one before: a backup that failed or is suspicious is no time to remove others.
+        commands: &[&["backup"], &["push"], &["prune", "--execute"]],
     },
     Job {
         name: "verify",
@@ -176,7 +176,11 @@ fn timers(units: &[Unit]) -> Vec<&str> {
 
 /// Whether a command is of use with this configuration.
 fn is_wanted(settings: &Settings, command: &[&str]) -> bool {
-    command[0] != "prune" || settings.retention.is_some()
+    match command[0] {
+        "prune" => settings.retention.is_some(),
+        "push" => !settings.targets.is_empty(),
+        _ => true,
+    }
 }
 
 fn units(settings: &Settings, place: &Place, program: &Path, config: &Path) -> Vec<Unit> {

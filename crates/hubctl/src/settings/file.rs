@@ -18,6 +18,7 @@ pub(crate) struct ConfigFile {
     pub(super) vault: VaultTable,
     pub(super) backup: BackupTable,
     pub(super) alerts: AlertsTable,
+    pub(super) targets: BTreeMap<String, TargetTable>,
     pub(super) retention: Option<backup::Retention>,
     pub(super) freshness: Freshness,
     pub(super) drill: DrillTable,
@@ -54,6 +55,16 @@ pub(super) struct VaultTable {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct BackupTable {
     pub(super) append_only: Vec<String>,
+}
+
+/// Where copies of the backups are kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TargetTable {
+    pub(super) folder: String,
+    /// How old the data of its newest copy may be; as that of the newest backup unless told otherwise.
+    #[serde(default, with = "humantime_serde")]
+    pub(super) max_age: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -414,3 +414,53 @@ fn backups_are_sealed_anew_for_the_present_recipients() {
     home.expect(0, &["diff", "workstation", "latest"]);
     assert_eq!(home.journal("rekey").len(), 1);
 }
+
+#[test]
+fn copies_are_pushed_to_a_folder_and_asked_for() {
+    let home = Home::new();
+    home.expect(2, &["push"]).says("no target is configured");
+    home.append("[targets.disk]\nfolder = \"disk\"\n");
+    home.expect(0, &["backup"]);
+    home.expect(0, &["drill"]);
+    let away = home.json(3, "hubctl.push.v1", &["push"]);
+    assert!(
+        away["targets"][0]["error"]
+            .as_str()
+            .unwrap()
+            .contains("no vault directory")
+    );
+    let stale = home.json(1, "hubctl.fresh.v1", &["fresh"]);
+    assert_eq!(
+        (&stale["parts"][3]["part"], &stale["parts"][3]["fresh"]),
+        (&"copy: disk".into(), &false.into())
+    );
+
+    fs_err::create_dir(home.path("disk")).unwrap();
+    home.expect(0, &["backup"]);
+    let pushed = home.json(0, "hubctl.push.v1", &["push", "disk"]);
+    assert_eq!(pushed["targets"][0]["copied"].as_array().unwrap().len(), 2);
+    let again = home.json(0, "hubctl.push.v1", &["push"]);
+    assert_eq!(
+        (
+            &again["targets"][0]["there"],
+            again["targets"][0]["copied"].as_array().unwrap().len()
+        ),
+        (&2.into(), 0)
+    );
+    home.expect(0, &["fresh"]).shows("copy: disk");
+    home.expect(0, &["verify", "--full", "--vault", "disk"]);
+    home.expect(2, &["push", "tape"]).says("there is `disk`");
+    let outcomes: Vec<_> = home
+        .journal("push")
+        .into_iter()
+        .map(|record| record.outcome)
+        .collect();
+    assert_eq!(
+        outcomes,
+        [
+            gates::Outcome::Failed,
+            gates::Outcome::Done,
+            gates::Outcome::Done
+        ]
+    );
+}

@@ -288,9 +288,10 @@ fn the_doctor_says_what_is_in_the_way() {
     };
     let found = findings();
     assert!(
-        found.starts_with("ok [127.0.0.1]:") && found.lines().count() == 1,
+        found.starts_with("ok [127.0.0.1]:") && found.lines().count() == 2,
         "{found}"
     );
+    assert!(found.contains(": tried, and it answers"), "{found}");
 
     let taken = TcpListener::bind(("127.0.0.1", tunnelled.local)).unwrap();
     tunnelled.sshd.forget_host().unwrap();
@@ -309,6 +310,25 @@ fn the_doctor_says_what_is_in_the_way() {
     tunnelled.sshd.know_host().unwrap();
     tunnelled.home.expect(0, &["tunnel", "up"]);
     assert!(findings().starts_with("ok 127.0.0.1:"), "{}", findings());
+}
+
+#[test]
+fn the_doctor_says_what_the_server_forbids() {
+    let mut tunnelled = Tunnelled::new("hub-1");
+    tunnelled.sshd = Sshd::start("PermitOpen 127.0.0.1:1").unwrap();
+    let config = tunnelled.home.root().join("hubctl.toml");
+    let text = fs_err::read_to_string(&config).unwrap();
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("ssh_config"))
+        .unwrap();
+    let new = format!(
+        "ssh_config = \"{}\"",
+        tunnelled.sshd.client_config().display()
+    );
+    fs_err::write(&config, text.replace(line, &new)).unwrap();
+    let run = tunnelled.home.hubctl(&["doctor"]);
+    run.shows("administratively prohibited").says("PermitOpen");
 }
 
 #[test]

@@ -19,6 +19,33 @@ fn full_check(path: PathBuf) -> pgsnap::Result<()> {
     pgsnap::verify(&Archive::open(path)?, &VerifyOptions::default(), &quiet()).map(|_| ())
 }
 
+/// The last bytes say where everything is, and in which format.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_flipped_bit_of_the_pointer_is_damage() {
+    let server = Server::start().await;
+    let bytes = archive_bytes(&server).await;
+    let path = server.file("pointer.sql.gz");
+    let begin = b"-- pgsnap/1 manifest";
+    let starts: Vec<usize> = (0..bytes.len() - begin.len())
+        .filter(|at| bytes[*at..].starts_with(begin))
+        .collect();
+    let pointer = *starts
+        .last()
+        .expect("the pointer is stored, not compressed");
+    for at in pointer..bytes.len() {
+        for bit in 0..8 {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << bit;
+            fs_err::write(&path, &damaged).unwrap();
+            match full_check(path.clone()) {
+                Err(Error::NotAnArchive { .. }) => assert!(at < pointer + 10, "at {at}"),
+                Err(error) => assert_eq!(error.class(), ErrorClass::No, "at {at}: {error}"),
+                Ok(()) => panic!("the flip of bit {bit} at {at} passed"),
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flipped_bit_is_found_wherever_it_matters() {
     let server = Server::start().await;
@@ -84,6 +111,11 @@ async fn a_newer_format_is_refused_with_a_hint() {
         .rposition(|window| window == b"-- pgsnap/1 ")
         .unwrap();
     bytes[at + 10] = b'2';
+    // Whoever writes another format writes its checksum: the last eight bytes are those of the member.
+    let end = bytes.len() - 8;
+    let mut crc = flate2::Crc::new();
+    crc.update(&bytes[at..end]);
+    bytes[end..end + 4].copy_from_slice(&crc.sum().to_le_bytes());
     let path = server.file("newer.sql.gz");
     fs_err::write(&path, &bytes).unwrap();
     let error = Archive::open(path).err().unwrap();

@@ -1,8 +1,12 @@
 //! What stands between a configured tunnel and its work.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use tunnel::{Client, HostKey, Overview, Tunnel, Way};
+use tunnel::{
+    Client, Endpoint, ForwardStatus, HostKey, Overview, State, Supervisor, Tunnel, TunnelStatus,
+    Way,
+};
 
 use super::{Finding, Verdict};
 use crate::commands::tunnel::Place;
@@ -39,7 +43,12 @@ pub(super) async fn examine(settings: &Settings, findings: &mut Vec<Finding>) {
             continue;
         }
         findings.extend(ports(&subject, &tunnel.value).await);
-        findings.push(host_key(name, &subject, &tunnel.value).await);
+        let host_key = host_key(name, &subject, &tunnel.value).await;
+        let is_known = host_key.verdict == Verdict::Ok;
+        findings.push(host_key);
+        if is_known {
+            findings.extend(trial(&subject, &tunnel.value).await);
+        }
     }
 }
 
@@ -150,6 +159,60 @@ async fn ports(subject: &str, tunnel: &Tunnel) -> Vec<Finding> {
     holders.into_iter().map(finding).collect()
 }
 
+/// How long a tunnel may take to show that it works.
+const TRIAL: Duration = Duration::from_secs(10);
+
+/// Makes the tunnel for a moment, from sockets instead of its ports: whether the server allows the forwards, and whether what is behind
+/// them answers, shows in no other way. A forward from the destination would take its port there, and is left out.
+async fn trial(subject: &str, tunnel: &Tunnel) -> Vec<Finding> {
+    let mut tunnel = tunnel.clone();
+    tunnel
+        .forwards
+        .retain(|forward| !matches!(forward.way, Way::From(_)));
+    if tunnel.forwards.is_empty() {
+        return Vec::new();
+    }
+    match tried(tunnel).await {
+        Ok(status) => status
+            .forwards
+            .iter()
+            .map(|forward| shown(subject, forward))
+            .collect(),
+        Err(error) => vec![Finding::of(subject, &error)],
+    }
+}
+
+async fn tried(mut tunnel: Tunnel) -> anyhow::Result<TunnelStatus> {
+    let directory = tempfile::Builder::new().prefix("hubctl").tempdir()?;
+    for (index, forward) in tunnel.forwards.iter_mut().enumerate() {
+        forward.local = Endpoint::unix(directory.path().join(format!("local-{index}")));
+    }
+    let supervisor = Supervisor::open(directory.path().join("run"))?;
+    supervisor.start("trial", tunnel).await?;
+    let status = supervisor.settled("trial", TRIAL).await;
+    supervisor.close().await;
+    Ok(status?)
+}
+
+fn shown(subject: &str, forward: &ForwardStatus) -> Finding {
+    let way = &forward.way;
+    match &forward.state {
+        State::Up => Finding::new(
+            Verdict::Ok,
+            subject,
+            format!("{way}: tried, and it answers"),
+        ),
+        State::Failed { reason, remedy, .. } => {
+            Finding::new(Verdict::Fail, subject, format!("{way}: {reason}")).hint(remedy)
+        }
+        state => {
+            let reason = state.reason().unwrap_or_else(|| "no answer yet".to_owned());
+            let fact = format!("{way}: tried, and it is {} ({reason})", state.word());
+            Finding::new(Verdict::Fail, subject, fact)
+        }
+    }
+}
+
 async fn host_key(name: &str, subject: &str, tunnel: &Tunnel) -> Finding {
     let asked = async {
         let key = HostKey::shown(tunnel).await?;
@@ -194,7 +257,7 @@ fn idle_machine() -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tunnel::{Endpoint, Forward};
+    use tunnel::Forward;
 
     #[test]
     fn a_literal_name_of_the_cluster_is_found() {

@@ -124,12 +124,15 @@ pub(super) fn answer(context: &Context, settings: &Settings, code: &str) -> anyh
     Ok(exit(passed))
 }
 
+/// 80 bits: its hash, which is kept, does not tell it.
 fn code() -> anyhow::Result<String> {
-    let mut bytes = [0; 8];
+    let mut bytes = [0; 16];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-    let letters = bytes.map(|byte| char::from(LETTERS[usize::from(byte % 32)]));
-    let text: String = letters.iter().collect();
-    Ok(format!("{}-{}", &text[..4], &text[4..]))
+    let letter = |byte: &u8| char::from(LETTERS[usize::from(byte % 32)]);
+    let groups = bytes
+        .chunks(4)
+        .map(|group| group.iter().map(letter).collect::<String>());
+    Ok(groups.collect::<Vec<_>>().join("-"))
 }
 
 fn hash(code: &str) -> String {

@@ -25,6 +25,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<Exit> {
     let tunnels = chosen(settings, names)?;
     let supervisor = Arc::new(Supervisor::open(&place.runtime)?);
+    allow_many_connections();
     let log = Log::open(&place.log)
         .inspect_err(|error| {
             let printer = &context.printer;
@@ -46,6 +47,18 @@ pub(super) async fn run(
     }
     telling.abort();
     Ok(Exit::Yes)
+}
+
+/// A connection takes six descriptors, and the usual limit is 1024; the hard one may be used without asking.
+fn allow_many_connections() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let limit = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    // The limit that there is serves a hundred and more.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// Prints each change and keeps it.

@@ -1,0 +1,90 @@
+//! The same entry in another vault: on a disk that is carried away, or on a share.
+
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+
+use rustix::fs::{Advice, fadvise};
+use tempfile::NamedTempFile;
+
+use crate::digest::Tally;
+use crate::entry::Entry;
+use crate::sidecar::Sidecar;
+use crate::vault::Vault;
+use crate::{Error, Result, digest, durable};
+
+/// One read call.
+const BUFFER: usize = 256 * 1024;
+
+/// Copies the sealed file and its sidecar, unless they are there.
+pub(crate) fn copy_to(entry: &Entry, to: &Vault) -> Result<Entry> {
+    let foreign = || Error::ForeignEntry {
+        path: entry.path().to_owned(),
+    };
+    let sidecar = entry.require_sidecar()?;
+    let stamp = entry.stamp().ok_or_else(foreign)?;
+    if !sidecar.belongs_to(to.names(), stamp) {
+        return Err(foreign());
+    }
+    let path = to.directory().join(to.names().entry(stamp));
+    if path.symlink_metadata().is_ok() {
+        return there_already(Entry::read(to.directory(), to.names(), stamp)?, sidecar);
+    }
+    let file = durable::temporary(to.directory(), &to.names().temporary_entry(stamp))?;
+    // As when sealing: a temporary file that can be locked has no writer any more.
+    file.as_file().lock()?;
+    write(entry.path(), &file, sidecar)?;
+    let _catalogue = to.catalogue_lock()?;
+    let beside = to.directory().join(to.names().sidecar(stamp));
+    sidecar.rewrite(&beside, &to.names().temporary_sidecar(stamp))?;
+    if !durable::publish(file.into_temp_path(), &path)? {
+        return Err(Error::Changed { path });
+    }
+    durable::sync_directory(to.directory())?;
+    Entry::read(to.directory(), to.names(), stamp)
+}
+
+/// What has the name is the same file, or nothing is done.
+fn there_already(present: Entry, sidecar: &Sidecar) -> Result<Entry> {
+    let is_same = present.sealed_bytes() == sidecar.sealed_bytes
+        && present
+            .sidecar()
+            .is_some_and(|present| present.sha256 == sidecar.sha256);
+    if is_same {
+        return Ok(present);
+    }
+    Err(Error::Changed {
+        path: present.path().to_owned(),
+    })
+}
+
+/// Writes the file, makes it durable, and reads it again, from the disk as far as the kernel lets go of what it has in memory.
+fn write(from: &Path, to: &NamedTempFile, sidecar: &Sidecar) -> Result<()> {
+    let mut source = fs_err::File::open(from)?;
+    let mut tally = Tally::new(to.as_file());
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match source.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => tally.write_all(&buffer[..read])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let (file, _, sha256) = tally.into_parts();
+    check(from, sidecar, sha256)?;
+    file.sync_all()?;
+    // Some file systems know no such advice; then what is compared comes from memory.
+    let _ = fadvise(file, 0, None, Advice::DontNeed);
+    check(to.path(), sidecar, digest::of_file(to.path())?)
+}
+
+fn check(path: &Path, sidecar: &Sidecar, actual: String) -> Result<()> {
+    if actual == sidecar.sha256 {
+        return Ok(());
+    }
+    Err(Error::HashDiffers {
+        path: path.to_owned(),
+        expected: sidecar.sha256.clone(),
+        actual,
+    })
+}

@@ -1,0 +1,96 @@
+//! Copies in another vault.
+
+use backup::{Depth, Error, LeftoverKind, State, Vault};
+
+use crate::support::{Fixture, at, payload, seal};
+
+#[test]
+fn a_copy_is_the_same_file_with_what_is_known_of_it() {
+    let fixture = Fixture::new();
+    let entry = fixture.seal("2026-11-20T00:00:00Z", &payload(100_000));
+    let entry = fixture
+        .vault
+        .mark_verified(&entry, at("2026-12-02T00:00:00Z"))
+        .unwrap();
+    let away = tempfile::tempdir().unwrap();
+    let away = Vault::open(away.path(), "state-hub").unwrap();
+    let lock = away.lock().unwrap();
+    let copy = fixture.vault.copy_to(&entry, &away, &lock).unwrap();
+    assert_eq!(copy.state(), State::Verified);
+    assert_eq!(
+        fs_err::read(copy.path()).unwrap(),
+        fs_err::read(entry.path()).unwrap()
+    );
+    away.verify(&copy, &fixture.identities(), Depth::Full)
+        .unwrap();
+    assert_eq!(away.find("latest").unwrap().id(), entry.id());
+
+    // Again is no more.
+    let before = fs_err::metadata(copy.path()).unwrap().modified().unwrap();
+    fixture.vault.copy_to(&entry, &away, &lock).unwrap();
+    assert_eq!(
+        fs_err::metadata(copy.path()).unwrap().modified().unwrap(),
+        before
+    );
+    assert!(away.leftovers().unwrap().is_empty());
+}
+
+#[test]
+fn what_is_damaged_or_of_another_service_is_not_copied() {
+    let fixture = Fixture::new();
+    let entry = fixture.seal("2026-11-20T00:00:00Z", &payload(100_000));
+    let away = tempfile::tempdir().unwrap();
+    let other = Vault::open(away.path(), "other").unwrap();
+    let refused = fixture
+        .vault
+        .copy_to(&entry, &other, &other.lock().unwrap());
+    assert!(
+        matches!(refused, Err(Error::ForeignEntry { .. })),
+        "{refused:?}"
+    );
+
+    let mut bytes = fs_err::read(entry.path()).unwrap();
+    bytes[50_000] ^= 1;
+    fs_err::write(entry.path(), bytes).unwrap();
+    let same = Vault::open(away.path(), "state-hub").unwrap();
+    let lock = same.lock().unwrap();
+    let refused = fixture.vault.copy_to(&entry, &same, &lock);
+    assert!(
+        matches!(refused, Err(Error::HashDiffers { .. })),
+        "{refused:?}"
+    );
+    assert!(same.entries().unwrap().is_empty() && same.leftovers().unwrap().is_empty());
+    let mine = fixture.vault.lock().unwrap();
+    let refused = fixture.vault.copy_to(&entry, &same, &mine);
+    assert!(matches!(refused, Err(Error::ForeignLock)), "{refused:?}");
+}
+
+#[test]
+fn another_file_of_the_name_stays_and_half_a_copy_is_made_whole() {
+    let fixture = Fixture::new();
+    let entry = fixture.seal("2026-11-20T00:00:00Z", b"ours");
+    let away = tempfile::tempdir().unwrap();
+    let away = Vault::open(away.path(), "state-hub").unwrap();
+    let theirs = seal(
+        &away,
+        &fixture.recipients(),
+        "2026-11-20T00:00:00Z",
+        b"theirs",
+    );
+    let lock = away.lock().unwrap();
+    let refused = fixture.vault.copy_to(&entry, &away, &lock);
+    assert!(matches!(refused, Err(Error::Changed { .. })), "{refused:?}");
+    away.verify(&theirs, &fixture.identities(), Depth::Full)
+        .unwrap();
+
+    // As a crash leaves it: the sidecar has its name, and the file not yet.
+    fs_err::remove_file(theirs.path()).unwrap();
+    assert_eq!(
+        away.leftovers().unwrap()[0].kind,
+        LeftoverKind::OrphanSidecar
+    );
+    let copy = fixture.vault.copy_to(&entry, &away, &lock).unwrap();
+    away.verify(&copy, &fixture.identities(), Depth::Full)
+        .unwrap();
+    assert!(away.leftovers().unwrap().is_empty());
+}
