@@ -1,5 +1,8 @@
 //! `hubctl push`.
 
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
 use backup::{Entry, Vault};
 use clap::Args;
 use serde::Serialize;
@@ -129,6 +132,11 @@ async fn push(
         there: 0,
         error: None,
     };
+    if is_same_disk(vault.directory(), &folder) {
+        context.printer.warn(format_args!(
+            "{name} is on the same file system as the vault: what takes the one takes the other"
+        ));
+    }
     let (vault, entries) = (vault.clone(), entries.to_vec());
     let (done, newest) = blocking(move || {
         let newest = copy_all(&vault, &entries, &folder, &mut done);
@@ -145,14 +153,22 @@ async fn push(
     Ok(done)
 }
 
-/// Copies what is not there, and tells the time of the newest data that is there then.
+fn is_same_disk(one: &Path, other: &Path) -> bool {
+    let device = |path: &Path| fs_err::metadata(path).map(|metadata| metadata.dev());
+    matches!((device(one), device(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+/// Copies what is not there, and tells the time of the newest data that is there then. One that cannot be copied keeps no other from it.
 fn copy_all(
     vault: &Vault,
     entries: &[Entry],
-    folder: &std::path::Path,
+    folder: &Path,
     done: &mut Target,
-) -> Result<Option<String>, backup::Error> {
+) -> anyhow::Result<Option<String>> {
     let to = Vault::open(folder, vault.service())?;
+    if to.directory() == vault.directory() {
+        return Err(Refusal::usage("it is the vault itself").into());
+    }
     let lock = to.lock()?;
     to.clean_leftovers(&lock)?;
     let there: Vec<String> = to
@@ -160,8 +176,17 @@ fn copy_all(
         .iter()
         .map(|entry| entry.id().to_owned())
         .collect();
+    let mut newest = None;
     for entry in entries {
-        vault.copy_to(entry, &to, &lock)?;
+        match vault.copy_to(entry, &to, &lock) {
+            Ok(copy) => newest = newest.max(copy.taken_at()),
+            Err(error @ backup::Error::Io(_)) => return Err(error.into()),
+            Err(error) => {
+                let first = || format!("{}: {error}", entry.id());
+                done.error.get_or_insert_with(first);
+                continue;
+            }
+        }
         if there.iter().any(|id| id == entry.id()) {
             done.there += 1;
         } else {
@@ -169,7 +194,6 @@ fn copy_all(
             done.bytes += entry.sealed_bytes();
         }
     }
-    let newest = entries.first().and_then(Entry::taken_at);
     Ok(newest.map(|at| at.to_string()))
 }
 

@@ -447,7 +447,22 @@ fn copies_are_pushed_to_a_folder_and_asked_for() {
         ),
         (&2.into(), 0)
     );
+    home.expect(0, &["push"]).says("same file system");
     home.expect(0, &["fresh"]).shows("copy: disk");
+    // One that was exchanged keeps no other from its copy, and is named.
+    let first = pushed["targets"][0]["copied"][1].as_str().unwrap();
+    let exchanged = home.path(&format!("disk/state-hub-{first}.sql.gz.age"));
+    fs_err::write(&exchanged, "another").unwrap();
+    home.expect(0, &["backup"]);
+    let some = home.json(3, "hubctl.push.v1", &["push"]);
+    assert_eq!(some["targets"][0]["copied"].as_array().unwrap().len(), 1);
+    assert!(
+        some["targets"][0]["error"]
+            .as_str()
+            .unwrap()
+            .starts_with(first)
+    );
+    fs_err::remove_file(&exchanged).unwrap();
     home.expect(0, &["verify", "--full", "--vault", "disk"]);
     home.expect(2, &["push", "tape"]).says("there is `disk`");
     let outcomes: Vec<_> = home
@@ -455,12 +470,12 @@ fn copies_are_pushed_to_a_folder_and_asked_for() {
         .into_iter()
         .map(|record| record.outcome)
         .collect();
+    let failed = gates::Outcome::Failed;
     assert_eq!(
-        outcomes,
-        [
-            gates::Outcome::Failed,
-            gates::Outcome::Done,
-            gates::Outcome::Done
-        ]
+        outcomes
+            .iter()
+            .filter(|outcome| **outcome == failed)
+            .count(),
+        2
     );
 }
