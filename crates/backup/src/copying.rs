@@ -10,7 +10,7 @@ use crate::digest::Tally;
 use crate::entry::Entry;
 use crate::sidecar::Sidecar;
 use crate::vault::Vault;
-use crate::{Error, Result, digest, durable};
+use crate::{Error, Result, digest, durable, prune};
 
 /// One read call.
 const BUFFER: usize = 256 * 1024;
@@ -25,6 +25,7 @@ pub(crate) fn copy_to(entry: &Entry, to: &Vault) -> Result<Entry> {
     if !sidecar.belongs_to(to.names(), stamp) {
         return Err(foreign());
     }
+    prune::finish(to, &to.catalogue_lock()?)?;
     let path = to.directory().join(to.names().entry(stamp));
     if path.symlink_metadata().is_ok() {
         return there_already(Entry::read(to.directory(), to.names(), stamp)?, sidecar);

@@ -44,10 +44,16 @@ pub(crate) fn remove(vault: &Vault, entry: &Entry, at: Timestamp) -> Result<()> 
     check_is_ours(vault, entry)?;
     let catalogue = vault.catalogue_lock()?;
     finish(vault, &catalogue)?;
-    if is_latest(vault, entry) {
-        return Err(Error::Changed {
-            path: entry.path().to_owned(),
-        });
+    let changed = || Error::Changed {
+        path: entry.path().to_owned(),
+    };
+    let stamp = entry.stamp().ok_or_else(changed)?;
+    // It may have been drilled meanwhile, and then it is more than what takes its place.
+    let present = Entry::read(vault.directory(), vault.names(), stamp)?;
+    let hash = |entry: &Entry| entry.sidecar().map(|sidecar| sidecar.sha256.clone());
+    let is_same = present.state() == entry.state() && hash(&present) == hash(entry);
+    if !is_same || is_latest(vault, entry) {
+        return Err(changed());
     }
     begin(vault, BTreeSet::from([entry.id().to_owned()]), at)?;
     finish(vault, &catalogue)

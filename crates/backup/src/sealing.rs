@@ -14,7 +14,7 @@ use crate::name::Stamp;
 use crate::sidecar::{SealedFor, Sidecar, SidecarFacts, Streamed};
 use crate::stanza::Recording;
 use crate::vault::Vault;
-use crate::{Error, Recipients, Result, durable};
+use crate::{Error, Recipients, Result, durable, prune};
 
 /// Keeps the small writes of the age header together; whole chunks pass by it.
 const BUFFER: usize = 32 * 1024;
@@ -65,6 +65,12 @@ impl Sealing {
             broken: false,
             _lock: lock,
         })
+    }
+
+    /// Lets the entry have a name that comes after this one, also where names before it are free.
+    pub(crate) fn after(mut self, stamp: Stamp) -> Self {
+        self.stamp = self.stamp.max(stamp.next());
+        self
     }
 
     /// How many bytes of clear text were written so far.
@@ -165,7 +171,9 @@ fn publish(
     mut temporary: TempPath,
     mut sidecar: Sidecar,
 ) -> Result<Entry> {
-    let _catalogue: CatalogueLock = vault.catalogue_lock()?;
+    let catalogue: CatalogueLock = vault.catalogue_lock()?;
+    // A name whose removal was begun is not free before that is finished.
+    prune::finish(vault, &catalogue)?;
     let names = vault.names();
     let mut stamp = first;
     loop {

@@ -34,6 +34,22 @@ impl Damaged {
         }
     }
 
+    /// The same for a command that removes: what is not known must not pass for good.
+    pub(crate) fn require(settings: &Settings) -> anyhow::Result<Self> {
+        let path = &settings.journal.value;
+        let unknown = |reason: String| {
+            Refusal::could_not_ask(format!("what was found damaged before is unknown: {reason}"))
+                .hint("name the right journal with --journal; where there was none yet, `hubctl verify` begins one")
+        };
+        if !path.exists() {
+            let reason = format!("there is no journal at {}", path.display());
+            return Err(unknown(reason).into());
+        }
+        let records = Journal::open_existing(path).and_then(|journal| journal.read());
+        let records = records.map_err(|error| unknown(error.to_string()))?;
+        Ok(Self::of(&records))
+    }
+
     fn of(records: &[Record]) -> Self {
         let mut damaged = BTreeMap::new();
         for record in records {

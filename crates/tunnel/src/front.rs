@@ -280,6 +280,48 @@ mod tests {
         echo(&mut TcpStream::connect(address).await.unwrap()).await;
     }
 
+    #[tokio::test]
+    async fn an_answer_reaches_a_client_that_is_still_sending() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("ssh");
+        let ssh = UnixListener::bind(&socket).unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = ssh.accept().await.unwrap();
+            stream.read_u8().await.unwrap();
+            // It takes no more, and says why.
+            let stream = stream.into_std().unwrap();
+            stream.shutdown(std::net::Shutdown::Read).unwrap();
+            let mut stream = tokio::net::UnixStream::from_std(stream).unwrap();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            stream.write_all(b"too large").await.unwrap();
+        });
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let front = Front::start(
+            Some(address.to_string().parse().unwrap()),
+            Duration::from_secs(5),
+        );
+        let mut bound = front.bound();
+        bound.wait_for(|bound| *bound == Bound::Open).await.unwrap();
+        front.serve(Some(Upstream {
+            socket,
+            cut: CancellationToken::new(),
+            connections: TaskTracker::new(),
+            counters: Arc::default(),
+        }));
+        let client = TcpStream::connect(address).await.unwrap();
+        let (mut reader, mut writer) = client.into_split();
+        tokio::spawn(async move {
+            // Far more than sockets and pipes hold.
+            let _ = writer.write_all(&vec![b'x'; 64 << 20]).await;
+            std::future::pending::<()>().await;
+        });
+        let mut answer = [0; 9];
+        reader.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"too large");
+    }
+
     async fn echo(stream: &mut TcpStream) {
         stream.write_all(b"hello").await.unwrap();
         let mut back = [0; 5];

@@ -204,6 +204,7 @@ impl Supervision {
     /// Begins anew. Where a session of ours that fell silent still has the port on the destination, that is ended first: only now,
     /// because a human said so.
     fn restart(&mut self) {
+        self.restarting = None;
         let stale = self.silent_sessions();
         if !self.machine.is_taken_remotely() || stale.is_empty() {
             return self.take_in(Happened::Begin);

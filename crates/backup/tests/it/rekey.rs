@@ -96,3 +96,54 @@ fn a_file_from_elsewhere_is_not_rekeyed() {
     );
     assert_eq!(fixture.names(), before);
 }
+
+#[test]
+fn keys_change_more_than_once() {
+    let fixture = Fixture::new();
+    let bytes = payload(70_000);
+    let mut entry = fixture.seal("2026-11-20T00:00:00Z", &bytes);
+    entry = fixture
+        .vault
+        .mark_verified(&entry, at("2026-12-02T00:00:00Z"))
+        .unwrap();
+    let mut identities = fixture.identities();
+    let lock = fixture.vault.lock().unwrap();
+    for number in 2..5 {
+        let next = age::x25519::Identity::generate();
+        let mut recipients = Recipients::new();
+        recipients.add(&next.to_public().to_string()).unwrap();
+        identities.add_text(&next.to_string(), "next");
+        entry = fixture
+            .vault
+            .rekey(&lock, &entry, &identities, &recipients, at(NOW))
+            .unwrap();
+        // A name never comes back with other bytes.
+        assert_eq!(entry.id(), format!("20261120T000000Z-{number}"));
+        assert_eq!(fixture.vault.entries().unwrap().len(), 1);
+        assert_eq!(fixture.vault.find("latest").unwrap().id(), entry.id());
+        assert_eq!(
+            read_all(fixture.vault.open_entry(&entry, &identities).unwrap()),
+            bytes
+        );
+    }
+}
+
+#[test]
+fn a_name_whose_removal_was_begun_is_not_given_again() {
+    let fixture = Fixture::new();
+    let old = fixture.seal("2026-11-20T00:00:00Z", b"old");
+    fixture.seal("2026-11-21T00:00:00Z", b"other");
+    let intent = serde_json::json!({
+        "format": "backup-pruning/1", "service": "state-hub", "begun_at": NOW, "entries": [old.id()],
+    });
+    let path = fixture.path().join(".state-hub.sql.gz.age.pruning");
+    fs_err::write(&path, intent.to_string()).unwrap();
+    let new = fixture.seal("2026-11-20T00:00:00Z", b"new");
+    assert!(!path.exists());
+    let opened = fixture
+        .vault
+        .open_entry(&new, &fixture.identities())
+        .unwrap();
+    assert_eq!(read_all(opened), b"new");
+    assert_eq!(fixture.vault.entries().unwrap().len(), 2);
+}

@@ -312,6 +312,9 @@ async fn prove(
     suspicious: &[String],
 ) -> anyhow::Result<Entry> {
     if order.identities.is_empty() {
+        if !suspicious.is_empty() {
+            say_suspicious(context, &entry, suspicious);
+        }
         let printer = &context.printer;
         printer.warn(format_args!(
             "{} is sealed, but NOT VERIFIED: no identity was given to open it with",

@@ -70,7 +70,8 @@ pub(crate) fn run(context: &Context, args: FreshArgs) -> anyhow::Result<Exit> {
     let mut parts = parts(&entries, max_age, limits.drilled, now);
     for (name, target) in &settings.targets {
         let limit = target.max_age.unwrap_or(max_age);
-        let entries = copies(context, name, &target.folder.value, vault.service());
+        let mut entries = copies(context, name, &target.folder.value, vault.service());
+        entries.retain(|entry| damaged.finding(entry.path()).is_none());
         let newest = newest(&entries, now, Entry::is_verified);
         parts.push(Part::of(format!("copy: {name}"), newest, limit, now));
     }

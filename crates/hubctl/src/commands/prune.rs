@@ -1,6 +1,6 @@
 //! `hubctl prune`.
 
-use backup::{Circumstances, Decision, Entry, Plan, Timestamp};
+use backup::{Circumstances, Decision, Entry, Plan, Retention, Timestamp, Vault};
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::human;
 use crate::printer::table;
-use crate::settings::Overrides;
+use crate::settings::{Overrides, Settings};
 use crate::store;
 
 /// Remove the backups that [retention] does not keep
@@ -82,24 +82,17 @@ pub(crate) fn run(context: &Context, args: PruneArgs) -> anyhow::Result<Exit> {
             .into());
     };
     let vault = store::open_vault(&settings, None)?;
-    let damaged = Damaged::read(&settings, &context.printer);
-    let mut circumstances = Circumstances::now();
-    let is_damaged = |entry: &Entry| damaged.finding(entry.path()).is_some();
-    let entries = vault.entries()?;
-    let found = entries.iter().filter(|entry| is_damaged(entry));
-    circumstances.damaged = found.map(|entry| entry.id().to_owned()).collect();
-    let plan = vault.plan(&retention.value, &circumstances)?;
-    if args.execute {
+    let plan = if args.execute {
         let act = Act::begin(&settings, &context.printer, "prune", vault.service())?;
-        let pruned = vault
-            .lock()
-            .and_then(|lock| vault.prune(&lock, &plan, Timestamp::now()))
-            .map_err(Into::into);
-        act.end(
-            pruned,
-            |()| json!({ "removed": ids(&plan), "kept": plan.decisions.len() - ids(&plan).len() }),
-        )?;
-    }
+        let pruned = execute(&settings, &vault, &retention.value);
+        act.end(pruned, |plan| {
+            let removed = ids(plan);
+            json!({ "removed": removed, "kept": plan.decisions.len() - removed.len() })
+        })?
+    } else {
+        let damaged = Damaged::read(&settings, &context.printer);
+        planned(&vault, &retention.value, &damaged)?
+    };
     let pruned = Pruned {
         vault: vault.directory().display().to_string(),
         service: vault.service().to_owned(),
@@ -117,6 +110,24 @@ pub(crate) fn run(context: &Context, args: PruneArgs) -> anyhow::Result<Exit> {
             .say("nothing was removed; --execute removes them");
     }
     Ok(Exit::Yes)
+}
+
+/// Under the lock nobody verifies or seals in between, and what is known to be damaged is known for certain.
+fn execute(settings: &Settings, vault: &Vault, retention: &Retention) -> anyhow::Result<Plan> {
+    let lock = vault.lock()?;
+    let damaged = Damaged::require(settings)?;
+    let plan = planned(vault, retention, &damaged)?;
+    vault.prune(&lock, &plan, Timestamp::now())?;
+    Ok(plan)
+}
+
+fn planned(vault: &Vault, retention: &Retention, damaged: &Damaged) -> anyhow::Result<Plan> {
+    let mut circumstances = Circumstances::now();
+    let entries = vault.entries()?;
+    let is_damaged = |entry: &&Entry| damaged.finding(entry.path()).is_some();
+    let found = entries.iter().filter(is_damaged);
+    circumstances.damaged = found.map(|entry| entry.id().to_owned()).collect();
+    Ok(vault.plan(retention, &circumstances)?)
 }
 
 fn ids(plan: &Plan) -> Vec<&str> {

@@ -13,7 +13,7 @@ use crate::cli::options::{JournalOptions, VaultOptions};
 use crate::context::{Context, blocking};
 use crate::damage::Damaged;
 use crate::exit::Exit;
-use crate::failure::Refusal;
+use crate::failure::{Refusal, is_disk_full};
 use crate::human;
 use crate::printer::table;
 use crate::settings::{Overrides, Settings, TargetSettings};
@@ -138,8 +138,9 @@ async fn push(
         ));
     }
     let (vault, entries) = (vault.clone(), entries.to_vec());
+    let damaged = Damaged::read(settings, &context.printer);
     let (done, newest) = blocking(move || {
-        let newest = copy_all(&vault, &entries, &folder, &mut done);
+        let newest = copy_all(&vault, &entries, &folder, &damaged, &mut done);
         let newest = newest.unwrap_or_else(|error| {
             done.error = Some(error.to_string());
             None
@@ -163,6 +164,7 @@ fn copy_all(
     vault: &Vault,
     entries: &[Entry],
     folder: &Path,
+    damaged: &Damaged,
     done: &mut Target,
 ) -> anyhow::Result<Option<String>> {
     let to = Vault::open(folder, vault.service())?;
@@ -178,9 +180,22 @@ fn copy_all(
         .collect();
     let mut newest = None;
     for entry in entries {
-        match vault.copy_to(entry, &to, &lock) {
+        match vault
+            .copy_to(entry, &to, &lock)
+            .map_err(anyhow::Error::from)
+        {
+            Ok(copy) if damaged.finding(copy.path()).is_some() => {
+                let first = || {
+                    format!(
+                        "{}: the copy was found damaged: remove it, and push again",
+                        entry.id()
+                    )
+                };
+                done.error.get_or_insert_with(first);
+                continue;
+            }
+            Err(error) if is_disk_full(&error) => return Err(error),
             Ok(copy) => newest = newest.max(copy.taken_at()),
-            Err(error @ backup::Error::Io(_)) => return Err(error.into()),
             Err(error) => {
                 let first = || format!("{}: {error}", entry.id());
                 done.error.get_or_insert_with(first);

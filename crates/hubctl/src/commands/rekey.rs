@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use backup::{Entry, Recipients, State, Timestamp};
+use backup::{Depth, Entry, Identities, Recipients, State, Timestamp, Vault};
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
@@ -10,10 +10,11 @@ use serde_json::json;
 use crate::act::Act;
 use crate::cli::options::{IdentityOptions, JournalOptions, RecipientOptions, VaultOptions};
 use crate::context::{Context, blocking};
+use crate::damage::Damaged;
 use crate::exit::Exit;
 use crate::keys;
-use crate::printer::table;
-use crate::settings::Overrides;
+use crate::printer::{answer, table};
+use crate::settings::{Overrides, Settings};
 use crate::store;
 
 /// Seal backups anew for the present recipients
@@ -57,6 +58,8 @@ struct Backup {
     /// Whom it was sealed for.
     from: Vec<String>,
     new_id: Option<String>,
+    /// Why it was not sealed anew.
+    error: Option<String>,
 }
 
 pub(crate) async fn run(context: &Context, args: RekeyArgs) -> anyhow::Result<Exit> {
@@ -79,15 +82,20 @@ pub(crate) async fn run(context: &Context, args: RekeyArgs) -> anyhow::Result<Ex
             (vault, entries)
         }
     };
-    let wanted: BTreeSet<String> = names(&recipients).collect();
+    let present = Present::new(&settings, &recipients)?;
     let others: Vec<Entry> = entries
         .into_iter()
-        .filter(|entry| is_sealed_for_others(entry, &wanted))
+        .filter(|entry| !present.is_sealed_for(&vault, entry))
         .collect();
+    let damaged = Damaged::read(&settings, &context.printer);
     let backups = others.iter().map(|entry| Backup {
         id: entry.id().to_owned(),
         from: sealed_for(entry).into_iter().collect(),
         new_id: None,
+        // Sealed anew it would be another file, of which nobody knows that.
+        error: damaged
+            .finding(entry.path())
+            .map(|finding| format!("it was found damaged {finding}")),
     });
     let mut rekeyed = Rekeyed {
         executed: args.execute,
@@ -97,28 +105,28 @@ pub(crate) async fn run(context: &Context, args: RekeyArgs) -> anyhow::Result<Ex
     if args.execute && !others.is_empty() {
         let lock = vault.lock()?;
         let act = Act::begin(&settings, &context.printer, "rekey", vault.service())?;
-        let work = blocking(move || {
-            let again = |entry: &Entry| {
-                vault.rekey(&lock, entry, &identities, &recipients, Timestamp::now())
-            };
-            let mut done = Vec::new();
-            for entry in &others {
-                match again(entry) {
-                    Ok(new) => done.push(new.id().to_owned()),
-                    Err(error) => return (done, Err(error)),
+        let mut backups = std::mem::take(&mut rekeyed.backups);
+        rekeyed.backups = blocking(move || {
+            for (backup, entry) in backups.iter_mut().zip(&others) {
+                if backup.error.is_some() {
+                    continue;
+                }
+                match vault.rekey(&lock, entry, &identities, &recipients, Timestamp::now()) {
+                    Ok(new) => backup.new_id = Some(new.id().to_owned()),
+                    Err(error) => backup.error = Some(error.to_string()),
                 }
             }
-            (done, Ok(()))
+            backups
         })
         .await;
-        let (done, result) = work;
-        for (backup, new_id) in rekeyed.backups.iter_mut().zip(done) {
-            backup.new_id = Some(new_id);
+        let evidence = json!({ "recipients": rekeyed.recipients, "backups": rekeyed.backups });
+        act.answer(rekeyed.is_done(), evidence)?;
+    }
+    for backup in &rekeyed.backups {
+        if let Some(error) = &backup.error {
+            let printer = &context.printer;
+            printer.warn(format_args!("{} is not sealed anew: {error}", backup.id));
         }
-        act.end(
-            result.map_err(Into::into),
-            |()| json!({ "recipients": rekeyed.recipients, "backups": rekeyed.backups }),
-        )?;
     }
     context
         .printer
@@ -128,7 +136,44 @@ pub(crate) async fn run(context: &Context, args: RekeyArgs) -> anyhow::Result<Ex
             .printer
             .say("nothing was changed; --execute seals them anew");
     }
-    Ok(Exit::Yes)
+    Ok(answer(!args.execute || rekeyed.is_done()))
+}
+
+impl Rekeyed {
+    fn is_done(&self) -> bool {
+        self.backups.iter().all(|backup| backup.error.is_none())
+    }
+}
+
+/// The recipients that every backup is to be sealed for.
+struct Present {
+    names: BTreeSet<String>,
+    /// One passphrase looks like another; only trying tells.
+    passphrase: Option<Identities>,
+}
+
+impl Present {
+    fn new(settings: &Settings, recipients: &Recipients) -> anyhow::Result<Self> {
+        let mut passphrase = None;
+        if keys::is_passphrase(recipients)
+            && let Some(secret) = keys::passphrase(settings)?
+        {
+            let mut identities = Identities::new();
+            identities.add_passphrase(secret);
+            passphrase = Some(identities);
+        }
+        Ok(Self {
+            names: names(recipients).collect(),
+            passphrase,
+        })
+    }
+
+    /// A file without a sidecar does not say whom it was sealed for, and is left alone.
+    fn is_sealed_for(&self, vault: &Vault, entry: &Entry) -> bool {
+        let opens = |identities| vault.verify(entry, identities, Depth::Quick).is_ok();
+        entry.state() == State::Foreign
+            || sealed_for(entry) == self.names && self.passphrase.as_ref().is_none_or(opens)
+    }
 }
 
 fn names(recipients: &Recipients) -> impl Iterator<Item = String> {
@@ -139,11 +184,6 @@ fn sealed_for(entry: &Entry) -> BTreeSet<String> {
     let sidecar = entry.sidecar().into_iter();
     let recipients = sidecar.flat_map(|sidecar| &sidecar.recipients);
     recipients.map(|each| each.recipient.clone()).collect()
-}
-
-/// A file without a sidecar does not say whom it was sealed for, and is left alone.
-fn is_sealed_for_others(entry: &Entry, wanted: &BTreeSet<String>) -> bool {
-    entry.state() != State::Foreign && sealed_for(entry) != *wanted
 }
 
 fn text(rekeyed: &Rekeyed) -> String {

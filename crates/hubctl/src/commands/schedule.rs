@@ -8,12 +8,13 @@ use serde::Serialize;
 use crate::commands::tunnel::Place;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::failure::Refusal;
 use crate::settings::{Overrides, Settings};
 use crate::systemd;
 
 /// Run backups, verifications, drills and the question whether they are fresh, on time
 ///
-/// Every night a backup and then, where [targets] and [retention] are configured, `push` and `prune --execute`; every Sunday `verify --full` and `drill`; every hour
+/// Every night a backup and then, where [retention] is configured, `prune --execute`; and, where there are [targets], `push`; every Sunday `verify --full` and `drill`; every hour
 /// `fresh`, which is what notices that the others died. A run that was missed because the machine was off is made up for. What fails runs the
 /// command of [alerts].
 #[derive(Debug, Args)]
@@ -51,13 +52,19 @@ struct Job {
     commands: &'static [&'static [&'static str]],
 }
 
-const JOBS: [Job; 4] = [
+const JOBS: [Job; 5] = [
     Job {
         name: "backup",
         calendar: "*-*-* 02:00:00",
         cron: "0 2 * * *",
-        // Each only after the one before: a backup that failed or is suspicious is no time to remove others.
-        commands: &[&["backup"], &["push"], &["prune", "--execute"]],
+        // The second only after the first: a backup that failed or is suspicious is no time to remove others.
+        commands: &[&["backup"], &["prune", "--execute"]],
+    },
+    Job {
+        name: "push",
+        calendar: "*-*-* 03:00:00",
+        cron: "0 3 * * *",
+        commands: &[&["push"]],
     },
     Job {
         name: "verify",
@@ -97,6 +104,12 @@ pub(crate) fn run(context: &Context, args: ScheduleArgs) -> anyhow::Result<Exit>
     let place = Place::of(&settings)?;
     let program = std::env::current_exe()?;
     let config = std::path::absolute(&place.config)?;
+    let alert = settings.alert.as_ref().map(|alert| alert.value.as_str());
+    if alert.unwrap_or_default().contains(char::is_control) {
+        return Err(Refusal::usage("[alerts] command is not one line")
+            .hint("put it into a script, and name that")
+            .into());
+    }
     match args.command {
         ScheduleCommand::Show { cron: true } => {
             context.printer.data(&cron(&settings, &program, &config))?;
@@ -110,9 +123,7 @@ pub(crate) fn run(context: &Context, args: ScheduleArgs) -> anyhow::Result<Exit>
             units(&settings, &place, &program, &config),
             &settings,
         ),
-        ScheduleCommand::Uninstall => {
-            uninstall(context, &units(&settings, &place, &program, &config))
-        }
+        ScheduleCommand::Uninstall => uninstall(context, &place.id()),
     }
 }
 
@@ -154,14 +165,21 @@ fn install(context: &Context, units: Vec<Unit>, settings: &Settings) -> anyhow::
     answer(context, units, true)
 }
 
-fn uninstall(context: &Context, units: &[Unit]) -> anyhow::Result<Exit> {
+fn uninstall(context: &Context, id: &str) -> anyhow::Result<Exit> {
     let directory = systemd::directory()?;
-    let is_there = |unit: &&Unit| directory.join(&unit.name).exists();
-    let there: Vec<&Unit> = units.iter().filter(is_there).collect();
-    if !there.is_empty() {
-        systemd::systemctl(&[&["disable", "--now"], timers(units).as_slice()].concat())?;
-        for unit in &there {
-            fs_err::remove_file(directory.join(&unit.name))?;
+    let begin = format!("hubctl-{id}-");
+    let mut names: Vec<String> = Vec::new();
+    // Whatever was configured when they were written.
+    for item in fs_err::read_dir(&directory).into_iter().flatten() {
+        let name = item?.file_name().into_string();
+        names.extend(name.ok().filter(|name| name.starts_with(&begin)));
+    }
+    if !names.is_empty() {
+        let timers = names.iter().map(String::as_str);
+        let timers: Vec<&str> = timers.filter(|name| name.ends_with(".timer")).collect();
+        systemd::systemctl(&[&["disable", "--now"], timers.as_slice()].concat())?;
+        for name in &names {
+            fs_err::remove_file(directory.join(name))?;
         }
         systemd::systemctl(&["daemon-reload"])?;
     }
@@ -187,7 +205,10 @@ fn units(settings: &Settings, place: &Place, program: &Path, config: &Path) -> V
     let id = place.id();
     let described = config.display().to_string().replace('%', "%%");
     let mut units = Vec::new();
-    for job in &JOBS {
+    for job in JOBS
+        .iter()
+        .filter(|job| is_wanted(settings, job.commands[0]))
+    {
         let commands = job
             .commands
             .iter()
@@ -245,7 +266,10 @@ fn cron(settings: &Settings, program: &Path, config: &Path) -> String {
     let mut lines = String::from(
         "# Printed by `hubctl schedule show --cron`. cron mails what is written to stderr, if mail works at all.\n",
     );
-    for job in &JOBS {
+    for job in JOBS
+        .iter()
+        .filter(|job| is_wanted(settings, job.commands[0]))
+    {
         let commands = job
             .commands
             .iter()
@@ -259,14 +283,19 @@ fn cron(settings: &Settings, program: &Path, config: &Path) -> String {
             })
             .collect();
         let mut run = runs.join(" && ");
-        if settings.alert.is_some() || job.name == "fresh" {
-            let alert = settings
-                .alert
-                .as_ref()
-                .map_or("echo \"hubctl fresh: a backup is stale\" >&2", |alert| {
-                    alert.value.as_str()
-                });
-            run = format!("{{ {run}; }} || {{ {alert}; }}");
+        // In a shell of its own: whatever it is, the run before it stays what it is.
+        match &settings.alert {
+            Some(alert) => {
+                let alert = quoted(&alert.value);
+                run = format!(
+                    "{{ {run}; }} || HUBCTL_FAILED_UNIT=hubctl-{} /bin/sh -c {alert}",
+                    job.name
+                );
+            }
+            None if job.name == "fresh" => {
+                run = format!("{{ {run}; }} || echo \"hubctl fresh: a backup is stale\" >&2");
+            }
+            None => {}
         }
         lines.push_str(&format!("{} {}\n", job.cron, run.replace('%', "\\%")));
     }

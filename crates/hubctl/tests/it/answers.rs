@@ -209,6 +209,57 @@ fn prune_plans_first_and_removes_when_told_to() {
 }
 
 #[test]
+fn nothing_is_removed_while_it_is_unknown_what_is_damaged() {
+    let home = Home::new();
+    home.append("[retention]\nlast = 1\n");
+    home.expect(0, &["backup"]);
+    home.expect(0, &["backup"]);
+    let journal = home.path("journal.jsonl");
+    let text = fs_err::read_to_string(&journal).unwrap();
+    fs_err::write(&journal, text.replace("\"done\"", "\"dane\"")).unwrap();
+    home.expect(3, &["prune", "--execute"])
+        .says("damaged before is unknown");
+    assert_eq!(
+        home.vault()
+            .iter()
+            .filter(|name| name.ends_with(".json"))
+            .count(),
+        2
+    );
+    fs_err::write(&journal, text).unwrap();
+    home.expect(0, &["prune", "--execute"]);
+}
+
+#[test]
+fn what_was_found_damaged_is_not_sealed_anew() {
+    let home = Home::new();
+    let path = home.backup();
+    let good = fs_err::read(&path).unwrap();
+    let mut bytes = good.clone();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs_err::write(&path, bytes).unwrap();
+    home.expect(1, &["verify", "--full"]);
+    fs_err::write(&path, good).unwrap();
+    let new = home.generate_key("new.txt");
+    home.configure(
+        &format!("recipients = [\"{new}\"]\nidentities = [\"key.txt\", \"new.txt\"]\n"),
+        "",
+    );
+    let refused = home.json(1, "hubctl.rekey.v1", &["rekey", "--execute"]);
+    assert!(
+        refused["backups"][0]["error"]
+            .as_str()
+            .unwrap()
+            .contains("found damaged")
+    );
+    assert!(path.exists());
+    // Cleared by a look at everything, it is like any other.
+    home.expect(0, &["verify", path.to_str().unwrap(), "--full"]);
+    home.expect(0, &["rekey", "--execute"]);
+}
+
+#[test]
 fn fresh_says_which_part_is_stale() {
     let home = Home::new();
     let stale = home.json(1, "hubctl.fresh.v1", &["fresh"]);
@@ -369,13 +420,18 @@ fn a_schedule_is_printed_for_systemd_and_for_cron() {
     }
     // The hourly question runs as it is printed, and alerts: there is no backup.
     let fresh = cron.lines().last().unwrap().splitn(6, ' ').nth(5).unwrap();
-    let fresh = fresh.replace("logger 100\\% $HUBCTL_FAILED_UNIT", "echo alerted");
+    let fresh = fresh.replace("logger 100\\% ", "echo alerted ");
     let output = std::process::Command::new("sh")
         .args(["-c", &fresh])
         .env("HOME", home.root())
         .output()
         .unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "alerted");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said.trim(), "alerted hubctl-fresh");
+    home.append("[targets.disk]\nfolder = \"disk\"\n");
+    home.expect(0, &["schedule", "show"])
+        .shows("hubctl push of")
+        .shows(" push\n");
 }
 
 #[test]

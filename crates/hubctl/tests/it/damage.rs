@@ -93,6 +93,11 @@ fn a_manifest_of_a_newer_version_is_refused_and_is_no_damage() {
         .rposition(|window| window == format)
         .unwrap();
     clear[at..at + format.len()].copy_from_slice(b"-- pgsnap/9 manifest");
+    // Whoever writes another format writes its checksum: the last eight bytes are those of the member.
+    let end = clear.len() - 8;
+    let mut crc = flate2::Crc::new();
+    crc.update(&clear[at..end]);
+    clear[end..end + 4].copy_from_slice(&crc.sum().to_le_bytes());
     let mut recipients = Recipients::new();
     recipients
         .add(&identities.fingerprints().next().unwrap().text)

@@ -15,17 +15,19 @@ use super::socket::Socket;
 const AT_ONCE: usize = 256 * 1024;
 
 /// Moves bytes both ways until both ends are closed. The closures are told of bytes that went from `client` and that came to it.
+///
+/// A service that takes no more may still have an answer to give, such as why. So it is an error only where that did not reach the client whole.
 pub(super) async fn relay(
     client: &Socket,
     service: &Socket,
     sent: impl Fn(usize),
     received: impl Fn(usize),
 ) -> io::Result<()> {
-    tokio::try_join!(
+    let (_, answered) = tokio::join!(
         stream(client, service, sent),
         stream(service, client, received)
-    )
-    .map(drop)
+    );
+    answered
 }
 
 /// One direction, until the end of `from`, which `to` is told.

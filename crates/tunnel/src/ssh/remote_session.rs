@@ -60,6 +60,8 @@ impl RemoteSession {
                 "-o",
                 "ClearAllForwardings=yes",
                 "-o",
+                "RemoteCommand=none",
+                "-o",
                 "SessionType=default",
                 "--",
             ])

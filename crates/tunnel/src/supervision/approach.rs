@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -36,11 +37,15 @@ pub(super) async fn run(
         // The configuration is read again from time to time: it may be why the server is not reached.
         let destination = resolve(&runtime, &tunnel).await;
         let destination = Arc::new(destination);
-        // A knock whose packet got lost waits a second for the next one, so that others do not wait for it.
+        // A knock whose packet got lost waits a second for the next one, so that others do not wait for it. Where the server takes
+        // connections and does not greet, one waits at a time: many that say nothing are what servers defend themselves against.
         let mut knocks = JoinSet::new();
+        let greeting = Arc::new(AtomicUsize::new(0));
         for _ in 0..KNOCKS {
-            let destination = Arc::clone(&destination);
-            knocks.spawn(async move { knock(&destination).await });
+            if greeting.load(Ordering::Relaxed) == 0 {
+                let (destination, greeting) = (Arc::clone(&destination), Arc::clone(&greeting));
+                knocks.spawn(async move { knock(&destination, &greeting).await });
+            }
             let is_new = begin.elapsed() < FIRST_MINUTES;
             let pause = jittered(if is_new { PAUSE } else { LONG_PAUSE });
             if answered(&mut knocks, pause, &happened).await {
@@ -75,11 +80,23 @@ async fn answered(
 }
 
 /// Only `ssh` itself reaches what lies behind others, and it tells best what is wrong with its configuration.
-async fn knock(destination: &std::io::Result<Destination>) -> Result<(), String> {
+async fn knock(
+    destination: &std::io::Result<Destination>,
+    greeting: &AtomicUsize,
+) -> Result<(), String> {
     match destination {
-        Ok(Destination::Direct { host, port }) => greets(host, *port, GREETING)
-            .await
-            .map_err(|error| format!("{host} port {port}: {error}")),
+        Ok(Destination::Direct { host, port }) => {
+            let is_connected = AtomicBool::new(false);
+            let connected = || {
+                is_connected.store(true, Ordering::Relaxed);
+                greeting.fetch_add(1, Ordering::Relaxed);
+            };
+            let greeted = greets(host, *port, GREETING, connected).await;
+            if is_connected.load(Ordering::Relaxed) {
+                greeting.fetch_sub(1, Ordering::Relaxed);
+            }
+            greeted.map_err(|error| format!("{host} port {port}: {error}"))
+        }
         Ok(Destination::Behind) | Err(_) => Ok(()),
     }
 }
