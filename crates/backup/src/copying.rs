@@ -1,6 +1,6 @@
 //! The same entry in another vault: on a disk that is carried away, or on a share.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufReader};
 use std::path::Path;
 
 use rustix::fs::{Advice, fadvise};
@@ -10,7 +10,8 @@ use crate::digest::Tally;
 use crate::entry::Entry;
 use crate::sidecar::Sidecar;
 use crate::vault::Vault;
-use crate::{Error, Result, digest, durable, prune};
+use crate::verify::{check_hash, compare_hash};
+use crate::{Error, Result, durable, prune};
 
 /// One read call.
 const BUFFER: usize = 256 * 1024;
@@ -60,32 +61,13 @@ fn there_already(present: Entry, sidecar: &Sidecar) -> Result<Entry> {
 
 /// Writes the file, makes it durable, and reads it again, from the disk as far as the kernel lets go of what it has in memory.
 fn write(from: &Path, to: &NamedTempFile, sidecar: &Sidecar) -> Result<()> {
-    let mut source = fs_err::File::open(from)?;
+    let mut source = BufReader::with_capacity(BUFFER, fs_err::File::open(from)?);
     let mut tally = Tally::new(to.as_file());
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        match source.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => tally.write_all(&buffer[..read])?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+    io::copy(&mut source, &mut tally)?;
     let (file, _, sha256) = tally.into_parts();
-    check(from, sidecar, sha256)?;
+    compare_hash(from, sidecar, sha256)?;
     file.sync_all()?;
     // Some file systems know no such advice; then what is compared comes from memory.
     let _ = fadvise(file, 0, None, Advice::DontNeed);
-    check(to.path(), sidecar, digest::of_file(to.path())?)
-}
-
-fn check(path: &Path, sidecar: &Sidecar, actual: String) -> Result<()> {
-    if actual == sidecar.sha256 {
-        return Ok(());
-    }
-    Err(Error::HashDiffers {
-        path: path.to_owned(),
-        expected: sidecar.sha256.clone(),
-        actual,
-    })
+    check_hash(to.path(), sidecar)
 }

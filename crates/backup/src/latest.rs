@@ -53,7 +53,7 @@ fn update(vault: &Vault, entry: &Entry, change: impl FnOnce(&mut Sidecar)) -> Re
 }
 
 /// The entry as it is now, if it still is the one that the caller means.
-fn reread(vault: &Vault, entry: &Entry) -> Result<Entry> {
+pub(crate) fn reread(vault: &Vault, entry: &Entry) -> Result<Entry> {
     let foreign = || Error::ForeignEntry {
         path: entry.path().to_owned(),
     };

@@ -40,8 +40,7 @@ pub enum LeftoverKind {
 /// All leftovers, by name. The caller holds the catalogue lock, so no sidecar or link is being written.
 pub(crate) fn list(vault: &Vault, _catalogue: &CatalogueLock) -> Result<Vec<Leftover>> {
     let mut leftovers = Vec::new();
-    let mut going = prune::files(vault)?;
-    going.push(prune::path(vault));
+    let going = prune::files(vault)?;
     for item in fs_err::read_dir(vault.directory())? {
         let path = item?.path();
         let kind = if going.contains(&path) {

@@ -16,7 +16,7 @@ use crate::lock::CatalogueLock;
 use crate::name::Stamp;
 use crate::retention::{Plan, Reason};
 use crate::vault::Vault;
-use crate::{Error, Result, durable};
+use crate::{Error, Result, durable, latest};
 
 const FORMAT: &str = "backup-pruning/1";
 
@@ -41,35 +41,29 @@ pub(crate) fn prune(vault: &Vault, plan: &Plan, at: Timestamp) -> Result<()> {
 
 /// Removes one entry that another has taken the place of.
 pub(crate) fn remove(vault: &Vault, entry: &Entry, at: Timestamp) -> Result<()> {
-    check_is_ours(vault, entry)?;
     let catalogue = vault.catalogue_lock()?;
     finish(vault, &catalogue)?;
-    let changed = || Error::Changed {
-        path: entry.path().to_owned(),
-    };
-    let stamp = entry.stamp().ok_or_else(changed)?;
-    // It may have been drilled meanwhile, and then it is more than what takes its place.
-    let present = Entry::read(vault.directory(), vault.names(), stamp)?;
-    let hash = |entry: &Entry| entry.sidecar().map(|sidecar| sidecar.sha256.clone());
-    let is_same = present.state() == entry.state() && hash(&present) == hash(entry);
-    if !is_same || is_latest(vault, entry) {
-        return Err(changed());
+    check_unchanged(vault, entry)?;
+    if is_latest(vault, entry) {
+        return Err(changed(entry));
     }
     begin(vault, BTreeSet::from([entry.id().to_owned()]), at)?;
     finish(vault, &catalogue)
 }
 
-/// An entry from elsewhere has another kind of id.
-pub(crate) fn check_is_ours(vault: &Vault, entry: &Entry) -> Result<()> {
-    let is_ours = entry
-        .stamp()
-        .is_some_and(|stamp| entry.path() == vault.directory().join(vault.names().entry(stamp)));
-    if is_ours {
+/// The entry is what it was, also in what is proven of it: one that was drilled meanwhile is worth more.
+fn check_unchanged(vault: &Vault, entry: &Entry) -> Result<()> {
+    let present = latest::reread(vault, entry)?;
+    if present.state() == entry.state() {
         return Ok(());
     }
-    Err(Error::ForeignEntry {
+    Err(changed(entry))
+}
+
+fn changed(entry: &Entry) -> Error {
+    Error::Changed {
         path: entry.path().to_owned(),
-    })
+    }
 }
 
 /// Writes down what is to go.
@@ -103,18 +97,9 @@ fn check(vault: &Vault, plan: &Plan) -> Result<()> {
         if !matters {
             continue;
         }
-        let changed = || Error::Changed {
-            path: planned.path().to_owned(),
-        };
-        let stamp = planned.stamp().ok_or_else(changed)?;
-        let present =
-            Entry::read(vault.directory(), vault.names(), stamp).map_err(|_| changed())?;
-        let is_same = present.state() == planned.state()
-            && present.is_verified()
-            && present.sidecar().map(|sidecar| &sidecar.sha256)
-                == planned.sidecar().map(|sidecar| &sidecar.sha256);
-        if !is_same || (decision.is_removal() && is_latest(vault, planned)) {
-            return Err(changed());
+        check_unchanged(vault, planned).map_err(|_| changed(planned))?;
+        if decision.is_removal() && is_latest(vault, planned) {
+            return Err(changed(planned));
         }
     }
     Ok(())
@@ -122,10 +107,10 @@ fn check(vault: &Vault, plan: &Plan) -> Result<()> {
 
 /// Finishes the removal that was begun, if one was.
 pub(crate) fn finish(vault: &Vault, _catalogue: &CatalogueLock) -> Result<()> {
-    if read(vault)?.is_none() {
+    let Some(stamps) = read(vault)? else {
         return Ok(());
-    }
-    for file in files(vault)? {
+    };
+    for file in files_of(vault, &stamps) {
         match fs_err::remove_file(&file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
@@ -136,36 +121,34 @@ pub(crate) fn finish(vault: &Vault, _catalogue: &CatalogueLock) -> Result<()> {
     durable::sync_directory(vault.directory())
 }
 
-/// What a removal that was begun names, sealed files first. They need not exist any more.
-pub(crate) fn files(vault: &Vault) -> Result<Vec<PathBuf>> {
-    let begun = begun(vault)?;
+/// What a removal that was begun names, and what says so. The files need not exist any more.
+pub(crate) fn files(vault: &Vault) -> Result<BTreeSet<PathBuf>> {
+    let stamps = begun(vault)?;
+    let files = files_of(vault, &stamps);
+    Ok(files.chain([path(vault)]).collect())
+}
+
+/// The files of entries, sealed ones first.
+fn files_of(vault: &Vault, stamps: &BTreeSet<Stamp>) -> impl Iterator<Item = PathBuf> {
     let names = vault.names();
-    let sealed = begun.iter().map(|stamp| names.entry(*stamp));
-    let sidecars = begun.iter().map(|stamp| names.sidecar(*stamp));
-    Ok(sealed
+    let sealed = stamps.iter().map(|stamp| names.entry(*stamp));
+    let sidecars = stamps.iter().map(|stamp| names.sidecar(*stamp));
+    sealed
         .chain(sidecars)
         .map(|name| vault.directory().join(name))
-        .collect())
 }
 
 /// The entries whose removal was begun.
 pub(crate) fn begun(vault: &Vault) -> Result<BTreeSet<Stamp>> {
-    let ids = read(vault)?.map_or_else(BTreeSet::new, |pruning| pruning.entries);
-    let stamp = |id: String| {
-        Stamp::parse(&id).ok_or_else(|| Error::InvalidPruning {
-            path: path(vault),
-            reason: format!("`{id}` is not an id"),
-        })
-    };
-    ids.into_iter().map(stamp).collect()
+    Ok(read(vault)?.unwrap_or_default())
 }
 
 /// Where it is written down.
-pub(crate) fn path(vault: &Vault) -> PathBuf {
+fn path(vault: &Vault) -> PathBuf {
     vault.directory().join(vault.names().pruning())
 }
 
-fn read(vault: &Vault) -> Result<Option<Pruning>> {
+fn read(vault: &Vault) -> Result<Option<BTreeSet<Stamp>>> {
     let path = path(vault);
     let bytes = match fs_err::read(&path) {
         Ok(bytes) => bytes,
@@ -181,5 +164,12 @@ fn read(vault: &Vault) -> Result<Option<Pruning>> {
     if pruning.format != FORMAT || pruning.service != vault.service() {
         return Err(invalid("it is of another format or service".to_owned()));
     }
-    Ok(Some(pruning))
+    let stamp =
+        |id: &String| Stamp::parse(id).ok_or_else(|| invalid(format!("`{id}` is not an id")));
+    pruning
+        .entries
+        .iter()
+        .map(stamp)
+        .collect::<Result<_>>()
+        .map(Some)
 }

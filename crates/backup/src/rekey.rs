@@ -1,16 +1,16 @@
 //! Sealing for others what is sealed already: without clear text on any disk, and without a moment in which no copy opens.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 
 use jiff::Timestamp;
-use sha2::{Digest as _, Sha256};
 
+use crate::digest::Tally;
 use crate::entry::Entry;
 use crate::lock::VaultLock;
 use crate::sidecar::{SidecarFacts, State};
 use crate::vault::Vault;
 use crate::verify::unwrapped;
-use crate::{Error, Identities, Recipients, Result, prune};
+use crate::{Error, Identities, Recipients, Result, latest, prune};
 
 /// One read call.
 const BUFFER: usize = 64 * 1024;
@@ -24,7 +24,7 @@ pub(crate) fn rekey(
     at: Timestamp,
 ) -> Result<Entry> {
     let (identities, recipients) = keys;
-    prune::check_is_ours(vault, old)?;
+    latest::reread(vault, old)?;
     let sidecar = old.require_sidecar()?;
     let mut clear = vault.open_entry(old, identities)?;
     let stamp = old.stamp().expect("an entry of this vault has a stamp");
@@ -49,7 +49,7 @@ pub(crate) fn rekey(
 }
 
 /// The new file opens with what is at hand, and holds the same bytes.
-fn prove(vault: &Vault, new: &Entry, identities: &Identities, payload: &[u8]) -> Result<()> {
+fn prove(vault: &Vault, new: &Entry, identities: &Identities, payload: &str) -> Result<()> {
     let found = copy(&mut vault.open_entry(new, identities)?, &mut io::sink())?;
     if found == payload {
         Ok(())
@@ -74,17 +74,9 @@ fn carry_over(vault: &Vault, new: Entry, old: &Entry, at: Timestamp) -> Result<E
 }
 
 /// Copies everything, and returns its SHA-256.
-fn copy(from: &mut impl Read, to: &mut impl Write) -> Result<Vec<u8>> {
-    let mut buffer = vec![0; BUFFER];
-    let mut digest = Sha256::new();
-    loop {
-        let read = match from.read(&mut buffer) {
-            Ok(0) => return Ok(digest.finalize().to_vec()),
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(unwrapped(error)),
-        };
-        digest.update(&buffer[..read]);
-        to.write_all(&buffer[..read])?;
-    }
+fn copy(from: &mut impl Read, to: &mut impl Write) -> Result<String> {
+    let mut tally = Tally::new(to);
+    io::copy(&mut BufReader::with_capacity(BUFFER, from), &mut tally).map_err(unwrapped)?;
+    let (_, _, sha256) = tally.into_parts();
+    Ok(sha256)
 }

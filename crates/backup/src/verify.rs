@@ -110,7 +110,11 @@ pub(crate) fn check_size(path: &Path, actual: u64, sidecar: Option<&Sidecar>) ->
 }
 
 pub(crate) fn check_hash(path: &Path, sidecar: &Sidecar) -> Result<()> {
-    let actual = digest::of_file(path)?;
+    compare_hash(path, sidecar, digest::of_file(path)?)
+}
+
+/// Holds the hash of a file against the recorded one.
+pub(crate) fn compare_hash(path: &Path, sidecar: &Sidecar, actual: String) -> Result<()> {
     if actual == sidecar.sha256 {
         return Ok(());
     }

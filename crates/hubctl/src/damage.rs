@@ -70,6 +70,11 @@ impl Damaged {
         self.0.get(&*path.to_string_lossy()).map(String::as_str)
     }
 
+    /// Whether an entry is verified, and nothing was found since.
+    pub(crate) fn is_good(&self, entry: &Entry) -> bool {
+        entry.is_verified() && self.finding(entry.path()).is_none()
+    }
+
     /// Refuses a damaged entry, and names the newest verified one that is not.
     pub(crate) fn refuse(&self, vault: &Vault, entry: &Entry) -> anyhow::Result<()> {
         let Some(finding) = self.finding(entry.path()) else {
@@ -79,7 +84,7 @@ impl Damaged {
         let other = vault
             .entries()?
             .into_iter()
-            .find(|other| other.is_verified() && self.finding(other.path()).is_none());
+            .find(|other| self.is_good(other));
         let hint = match other {
             Some(other) => format!(
                 "the newest other verified backup is {}: name it",

@@ -78,9 +78,14 @@ pub(crate) fn recipients(
 pub(crate) const NO_ESCROW: &str = "the key of every recipient is on this machine";
 pub(crate) const ESCROW_HINT: &str = "add an escrow recipient whose key is kept elsewhere, and prove it with `hubctl keys escrow-test`";
 
+/// The public names of the private keys that are here.
+pub(crate) fn held(identities: &Identities) -> Vec<String> {
+    identities.fingerprints().map(|each| each.text).collect()
+}
+
 /// The recipients whose private keys are not here.
 pub(crate) fn absent(recipients: &Recipients, identities: &Identities) -> Vec<String> {
-    let held: Vec<String> = identities.fingerprints().map(|each| each.text).collect();
+    let held = held(identities);
     let absent = recipients.fingerprints().map(|each| &each.text);
     absent
         .filter(|text| !held.contains(text))

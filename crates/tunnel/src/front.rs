@@ -236,6 +236,8 @@ async fn find(
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpStream, UnixListener};
 
@@ -254,21 +256,8 @@ mod tests {
                 });
             }
         });
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = free.local_addr().unwrap();
-        drop(free);
-        let front = Front::start(
-            Some(address.to_string().parse().unwrap()),
-            Duration::from_secs(5),
-        );
+        let (front, address) = open(socket).await;
         let mut bound = front.bound();
-        bound.wait_for(|bound| *bound == Bound::Open).await.unwrap();
-        front.serve(Some(Upstream {
-            socket,
-            cut: CancellationToken::new(),
-            connections: TaskTracker::new(),
-            counters: Arc::default(),
-        }));
         let mut open = TcpStream::connect(address).await.unwrap();
         echo(&mut open).await;
 
@@ -295,6 +284,21 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(200)).await;
             stream.write_all(b"too large").await.unwrap();
         });
+        let (_front, address) = open(socket).await;
+        let client = TcpStream::connect(address).await.unwrap();
+        let (mut reader, mut writer) = client.into_split();
+        tokio::spawn(async move {
+            // Far more than sockets and pipes hold.
+            let _ = writer.write_all(&vec![b'x'; 64 << 20]).await;
+            std::future::pending::<()>().await;
+        });
+        let mut answer = [0; 9];
+        reader.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"too large");
+    }
+
+    /// A front on a free port, before this socket of an `ssh`.
+    async fn open(socket: PathBuf) -> (Front, SocketAddr) {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
@@ -310,16 +314,7 @@ mod tests {
             connections: TaskTracker::new(),
             counters: Arc::default(),
         }));
-        let client = TcpStream::connect(address).await.unwrap();
-        let (mut reader, mut writer) = client.into_split();
-        tokio::spawn(async move {
-            // Far more than sockets and pipes hold.
-            let _ = writer.write_all(&vec![b'x'; 64 << 20]).await;
-            std::future::pending::<()>().await;
-        });
-        let mut answer = [0; 9];
-        reader.read_exact(&mut answer).await.unwrap();
-        assert_eq!(&answer, b"too large");
+        (front, address)
     }
 
     async fn echo(stream: &mut TcpStream) {

@@ -302,7 +302,6 @@ impl Supervision {
 
     fn start(&mut self, generation: Generation) {
         self.approach = None;
-        self.forget_sessions();
         let directory = self.directory(&generation.to_string());
         let sessions = Arc::clone(&self.sessions);
         let happened = self.happened.clone();
@@ -326,17 +325,6 @@ impl Supervision {
             .iter()
             .filter(|(generation, _)| !self.runners.contains_key(generation));
         silent.map(|(_, session)| session.clone()).collect()
-    }
-
-    /// One that is older than the last few has been noticed by its server.
-    fn forget_sessions(&self) {
-        let mut sessions = self
-            .sessions
-            .lock()
-            .expect("nothing panics while it holds this");
-        while sessions.len() > SESSIONS {
-            sessions.pop_first();
-        }
     }
 
     /// Short, since the address of a unix socket holds 108 bytes and `ssh` adds 17 for a moment.
@@ -404,9 +392,6 @@ fn short(name: &str) -> String {
     name.hash(&mut hasher);
     format!("{:08x}", hasher.finish() >> 32)
 }
-
-/// How many sessions are remembered.
-const SESSIONS: usize = 8;
 
 /// How long a draining `ssh` is looked at again.
 const DRAIN_POLL: Duration = Duration::from_millis(500);

@@ -64,20 +64,28 @@ impl Report {
             .push(result);
     }
 
+    /// Results in order, and how many never came.
+    fn found(&self, name: &str, tool: Tool) -> Option<(Vec<f64>, usize)> {
+        let results = self.results.get(&(name.to_owned(), tool as u8))?;
+        let mut found: Vec<f64> = results.iter().flatten().copied().collect();
+        found.sort_by(f64::total_cmp);
+        let missing = results.len() - found.len();
+        Some((found, missing))
+    }
+
     fn target(&self, name: &str) -> String {
         let Some((_, kind, limit)) = TARGETS.iter().find(|(start, ..)| name.starts_with(start))
         else {
             return String::new();
         };
-        let Some(results) = self.results.get(&(name.to_owned(), Tool::Hubctl as u8)) else {
+        let Some((found, missing)) = self.found(name, Tool::Hubctl) else {
             return String::new();
         };
-        let mut found: Vec<f64> = results.iter().flatten().copied().collect();
-        found.sort_by(f64::total_cmp);
-        let is_whole = found.len() == results.len();
+        let is_whole = missing == 0;
+        let median = found.get(found.len() / 2);
         let (sign, is_met) = match kind {
-            '>' => ('≥', found[found.len() / 2] >= *limit),
-            '~' => ('≤', found[found.len() / 2] <= *limit),
+            '>' => ('≥', median.is_some_and(|median| median >= limit)),
+            '~' => ('≤', median.is_some_and(|median| median <= limit)),
             _ => ('≤', found.last().is_some_and(|worst| worst <= limit)),
         };
         let met = if is_whole && is_met {
@@ -89,22 +97,19 @@ impl Report {
     }
 
     fn cell(&self, name: &str, tool: Tool) -> String {
-        let Some(results) = self.results.get(&(name.to_owned(), tool as u8)) else {
+        let Some((found, missing)) = self.found(name, tool) else {
             return "–".to_owned();
         };
-        let mut found: Vec<f64> = results.iter().flatten().copied().collect();
-        found.sort_by(f64::total_cmp);
         let unit = if self.timed.iter().any(|timed| timed == name) {
             " s"
         } else {
             ""
         };
-        let missing = results.len() - found.len();
         match (found.get(found.len() / 2), found.last(), missing) {
             (Some(median), Some(longest), 0) => format!("{median:.2}{unit} ({longest:.2})"),
             (Some(median), ..) => format!(
                 "{median:.2}{unit} (never in {missing} of {})",
-                results.len()
+                found.len() + missing
             ),
             _ => "never".to_owned(),
         }

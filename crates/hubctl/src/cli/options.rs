@@ -64,6 +64,30 @@ pub(crate) struct JournalOptions {
     pub(crate) journal: Option<PathBuf>,
 }
 
+/// What a command about sealed backups needs, and no database.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct SealedOptions {
+    #[command(flatten)]
+    vault: VaultOptions,
+    #[command(flatten)]
+    recipients: RecipientOptions,
+    #[command(flatten)]
+    identities: IdentityOptions,
+    #[command(flatten)]
+    journal: JournalOptions,
+}
+
+impl SealedOptions {
+    /// What they set.
+    pub(crate) fn overrides(&self) -> Overrides {
+        Overrides::default()
+            .vault(&self.vault)
+            .recipients(&self.recipients)
+            .identities(&self.identities)
+            .journal(&self.journal)
+    }
+}
+
 impl Overrides {
     pub(crate) fn vault(mut self, options: &VaultOptions) -> Self {
         (self.vault, self.service) = (options.vault.clone(), options.service.clone());

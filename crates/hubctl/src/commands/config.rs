@@ -3,11 +3,11 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use crate::cli::options::{IdentityOptions, JournalOptions, RecipientOptions, VaultOptions};
+use crate::cli::options::SealedOptions;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::printer::table;
-use crate::settings::{Overrides, Settings, Sourced};
+use crate::settings::{Settings, Sourced};
 
 /// Show what is configured
 #[derive(Debug, Args)]
@@ -30,13 +30,7 @@ enum ConfigCommand {
 #[derive(Debug, Args)]
 struct ShowArgs {
     #[command(flatten)]
-    vault: VaultOptions,
-    #[command(flatten)]
-    recipients: RecipientOptions,
-    #[command(flatten)]
-    identities: IdentityOptions,
-    #[command(flatten)]
-    journal: JournalOptions,
+    sealed: SealedOptions,
 }
 
 #[derive(Debug, Serialize)]
@@ -54,11 +48,7 @@ struct Value {
 
 pub(crate) fn run(context: &Context, args: ConfigArgs) -> anyhow::Result<Exit> {
     let ConfigCommand::Show(args) = args.command;
-    let overrides = Overrides::default()
-        .vault(&args.vault)
-        .recipients(&args.recipients)
-        .identities(&args.identities);
-    let settings = context.settings(overrides.journal(&args.journal))?;
+    let settings = context.settings(args.sealed.overrides())?;
     let shown = Shown {
         file: settings
             .file

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::cli::options::{JournalOptions, VaultOptions};
+use crate::commands::backups::age;
 use crate::context::Context;
 use crate::damage::Damaged;
 use crate::exit::Exit;
@@ -122,11 +123,8 @@ impl Part {
         now: Timestamp,
     ) -> Self {
         let taken = newest.and_then(Entry::taken_at);
-        let age = taken.map(|taken| {
-            now.duration_since(taken)
-                .max(SignedDuration::ZERO)
-                .unsigned_abs()
-        });
+        // A few minutes ahead are none.
+        let age = taken.map(|taken| age(taken, now).unwrap_or_default());
         Self {
             part: part.into(),
             fresh: age.is_some_and(|age| age <= limit),

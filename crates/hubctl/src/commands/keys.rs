@@ -7,10 +7,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::options::{IdentityOptions, JournalOptions, RecipientOptions, VaultOptions};
+use crate::cli::options::SealedOptions;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::settings::{Overrides, Settings};
 
 /// Prove that the keys open the backups: those at hand, and the one kept elsewhere
 #[derive(Debug, Args)]
@@ -24,25 +23,13 @@ pub(crate) struct KeysArgs {
     command: KeysCommand,
 }
 
-#[derive(Debug, Clone, Args)]
-struct KeysOptions {
-    #[command(flatten)]
-    vault: VaultOptions,
-    #[command(flatten)]
-    recipients: RecipientOptions,
-    #[command(flatten)]
-    identities: IdentityOptions,
-    #[command(flatten)]
-    journal: JournalOptions,
-}
-
 #[derive(Debug, Subcommand)]
 enum KeysCommand {
     /// Show which recipients' keys are here, and open every backup with them
     ///
     /// Opens the header and the end of each backup. The answer is no where one cannot be opened. It warns where no recipient's key is
     /// kept elsewhere: then the loss of this machine is the loss of every backup.
-    Check(KeysOptions),
+    Check(SealedOptions),
     /// Prove that the escrow key, which is not on this machine, is still good
     ///
     /// Make a challenge, take it to where the key is, open it there with `age -d -i KEY`, and bring the code in it back. The journal keeps
@@ -64,18 +51,18 @@ struct EscrowTest {
     #[arg(long, value_name = "CODE")]
     code: Option<String>,
     #[command(flatten)]
-    options: KeysOptions,
+    options: SealedOptions,
 }
 
 pub(crate) fn run(context: &Context, args: KeysArgs) -> anyhow::Result<Exit> {
     match args.command {
-        KeysCommand::Check(options) => check::run(context, &options.settings(context)?),
+        KeysCommand::Check(options) => check::run(context, &context.settings(options.overrides())?),
         KeysCommand::EscrowTest(EscrowTest {
             make,
             code,
             options,
         }) => {
-            let settings = options.settings(context)?;
+            let settings = context.settings(options.overrides())?;
             match (make, code) {
                 (Some(path), _) => escrow::make(context, &settings, &path),
                 (None, code) => {
@@ -84,15 +71,5 @@ pub(crate) fn run(context: &Context, args: KeysArgs) -> anyhow::Result<Exit> {
                 }
             }
         }
-    }
-}
-
-impl KeysOptions {
-    fn settings(&self, context: &Context) -> anyhow::Result<Settings> {
-        let overrides = Overrides::default()
-            .vault(&self.vault)
-            .recipients(&self.recipients)
-            .identities(&self.identities);
-        context.settings(overrides.journal(&self.journal))
     }
 }

@@ -64,7 +64,7 @@ pub(crate) async fn run(context: &Context, args: PushArgs) -> anyhow::Result<Exi
     let vault = store::open_vault(&settings, None)?;
     let damaged = Damaged::read(&settings, &context.printer);
     let mut entries = vault.entries()?;
-    entries.retain(|entry| entry.is_verified() && damaged.finding(entry.path()).is_none());
+    entries.retain(|entry| damaged.is_good(entry));
     let mut pushed = Pushed {
         targets: Vec::new(),
     };

@@ -8,13 +8,13 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::act::Act;
-use crate::cli::options::{IdentityOptions, JournalOptions, RecipientOptions, VaultOptions};
+use crate::cli::options::SealedOptions;
 use crate::context::{Context, blocking};
 use crate::damage::Damaged;
 use crate::exit::Exit;
 use crate::keys;
 use crate::printer::{answer, table};
-use crate::settings::{Overrides, Settings};
+use crate::settings::Settings;
 use crate::store;
 
 /// Seal backups anew for the present recipients
@@ -36,13 +36,7 @@ pub(crate) struct RekeyArgs {
     #[arg(long)]
     execute: bool,
     #[command(flatten)]
-    vault: VaultOptions,
-    #[command(flatten)]
-    recipients: RecipientOptions,
-    #[command(flatten)]
-    identities: IdentityOptions,
-    #[command(flatten)]
-    journal: JournalOptions,
+    sealed: SealedOptions,
 }
 
 #[derive(Debug, Serialize)]
@@ -63,11 +57,7 @@ struct Backup {
 }
 
 pub(crate) async fn run(context: &Context, args: RekeyArgs) -> anyhow::Result<Exit> {
-    let overrides = Overrides::default()
-        .vault(&args.vault)
-        .recipients(&args.recipients)
-        .identities(&args.identities);
-    let settings = context.settings(overrides.journal(&args.journal))?;
+    let settings = context.settings(args.sealed.overrides())?;
     let passphrase = keys::passphrase(&settings)?;
     let recipients = keys::recipients(&settings, passphrase.as_ref())?;
     let identities = keys::identities(&settings, passphrase, &context.printer)?;

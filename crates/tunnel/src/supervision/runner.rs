@@ -22,6 +22,9 @@ use crate::ssh::{Ended, Link, Reason, RemoteSession};
 /// How long a session may take to show that it is there.
 const CHECK: std::time::Duration = std::time::Duration::from_secs(2);
 
+/// How many sessions are remembered.
+const SESSIONS: usize = 8;
+
 /// The processes on the destination that listened for sessions of a tunnel.
 pub(super) type RemoteSessions = Arc<Mutex<BTreeMap<Generation, RemoteSession>>>;
 
@@ -152,6 +155,10 @@ async fn learn(generation: Generation, control: PathBuf, sessions: RemoteSession
     if let Some(session) = RemoteSession::of(&control).await {
         let mut sessions = sessions.lock().expect("nothing panics while it holds this");
         sessions.insert(generation, session);
+        // One that is older has been noticed by its server.
+        while sessions.len() > SESSIONS {
+            sessions.pop_first();
+        }
     }
 }
 

@@ -33,8 +33,10 @@ pub(super) fn predecessor(
     vault: &Vault,
     damaged: &Damaged,
 ) -> Result<Option<Entry>, backup::Error> {
-    let is_good = |entry: &Entry| entry.is_verified() && damaged.finding(entry.path()).is_none();
-    Ok(vault.entries()?.into_iter().find(is_good))
+    Ok(vault
+        .entries()?
+        .into_iter()
+        .find(|entry| damaged.is_good(entry)))
 }
 
 /// What is wrong with a payload, next to the one before.

@@ -40,7 +40,7 @@ pub(super) fn run(context: &Context, settings: &Settings) -> anyhow::Result<Exit
     let passphrase = keys::passphrase(settings)?;
     let recipients = keys::recipients(settings, passphrase.as_ref())?;
     let identities = keys::identities(settings, passphrase, printer)?;
-    let held = held(&identities);
+    let held = keys::held(&identities);
     let vault = store::open_vault(settings, None)?;
     let checked = Checked {
         recipients: recipients
@@ -56,16 +56,12 @@ pub(super) fn run(context: &Context, settings: &Settings) -> anyhow::Result<Exit
             .map(|entry| open(&vault, entry, &identities, &held))
             .collect(),
     };
-    if keys::absent(&recipients, &identities).is_empty() {
+    if checked.recipients.iter().all(|recipient| recipient.here) {
         printer.warn(keys::NO_ESCROW);
         printer.hint(keys::ESCROW_HINT);
     }
     printer.result("hubctl.keys.v1", &checked, || text(&checked))?;
     Ok(answer(checked.backups.iter().all(|backup| backup.opens)))
-}
-
-fn held(identities: &Identities) -> Vec<String> {
-    identities.fingerprints().map(|each| each.text).collect()
 }
 
 fn open(vault: &Vault, entry: &Entry, identities: &Identities, held: &[String]) -> Opened {
