@@ -270,7 +270,7 @@ impl Vault {
         CatalogueLock::acquire(&self.directory.join(self.names.catalogue_lock()))
     }
 
-    fn check_lock(&self, lock: &VaultLock) -> Result<()> {
+    pub(crate) fn check_lock(&self, lock: &VaultLock) -> Result<()> {
         if lock.is_at(&self.directory.join(self.names.run_lock())) {
             Ok(())
         } else {
