@@ -25,9 +25,9 @@ pub(crate) fn mark_verified(vault: &Vault, entry: &Entry, at: Timestamp) -> Resu
         Some(entry.require_sidecar()?),
     )?;
     verify::check_hash(entry.path(), entry.require_sidecar()?)?;
-    let _catalogue: CatalogueLock = vault.catalogue_lock()?;
+    let catalogue = vault.catalogue_lock()?;
     let marked = update(vault, entry, |sidecar| sidecar.verify_at(at))?;
-    advance(vault)?;
+    advance(vault, &catalogue)?;
     Ok(marked)
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn reread(vault: &Vault, entry: &Entry) -> Result<Entry> {
 }
 
 /// Points the link at the newest verified entry, also where a crash kept an earlier run from doing so.
-fn advance(vault: &Vault) -> Result<()> {
+pub(crate) fn advance(vault: &Vault, _catalogue: &CatalogueLock) -> Result<()> {
     let link = vault.latest_link();
     if link
         .symlink_metadata()

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::Result;
 use crate::target::Ranges;
+use crate::unsealed::HEADER_ONLY;
 
 /// Where a sealed file is.
 #[derive(Debug, Clone)]
@@ -15,6 +16,14 @@ pub(crate) enum Place {
 }
 
 impl Place {
+    /// How much is read at a time: far away no more than a header, since whoever reads on gets more with each request anyway.
+    pub(crate) fn ahead(&self, here: usize) -> usize {
+        match self {
+            Self::Here(_) => here,
+            Self::There(_) => here.min(HEADER_ONLY),
+        }
+    }
+
     pub(crate) fn open(&self) -> Result<SealedFile> {
         Ok(SealedFile(match self {
             Self::Here(path) => Inner::Here(fs_err::File::open(path)?.into_file()),

@@ -71,7 +71,13 @@ impl Unsealed {
         expected: &Expected<'_>,
         ahead: usize,
     ) -> Result<Self> {
-        let mut unsealed = Self::new(place.open()?, path, identities, expected, ahead)?;
+        let mut unsealed = Self::new(
+            place.open()?,
+            path,
+            identities,
+            expected,
+            place.ahead(ahead),
+        )?;
         unsealed.place = Some(place);
         Ok(unsealed)
     }
@@ -85,7 +91,7 @@ impl Unsealed {
             .place
             .as_ref()
             .expect("a sealed file is opened by its place");
-        let source = buffered(place.open()?, READ_AHEAD)?;
+        let source = buffered(place.open()?, place.ahead(READ_AHEAD))?;
         let (decryptor, payload) = parse(source, &self.path)?;
         let changed = || Error::Changed {
             path: self.path.clone(),

@@ -201,6 +201,14 @@ impl Vault {
         latest::mark_drilled(self, entry, at)
     }
 
+    /// Points the `latest` link at the newest verified entry, as [`mark_verified`](Self::mark_verified) does: entries may have come from elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::LatestIsNotALink`].
+    pub fn advance_latest(&self) -> Result<()> {
+        latest::advance(self, &self.catalogue_lock()?)
+    }
+
     /// What becomes of every entry under a retention. Nothing is changed.
     ///
     /// # Errors
