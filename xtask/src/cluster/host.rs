@@ -1,6 +1,6 @@
 //! What a cluster has outside its namespaces: one link with routes, and control groups.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -154,7 +154,8 @@ fn make_unified_cgroup(name: &str) -> anyhow::Result<()> {
 /// Removes the control groups of a cluster, which takes until its last process is gone.
 pub(super) fn remove_cgroups(id: &str) -> anyhow::Result<()> {
     let prefix = plan::cgroup_prefix(id);
-    let mut parents = hierarchies()?;
+    // Version 2 has one hierarchy, version 1 one below each directory; a mixture has both.
+    let mut parents = directories()?;
     parents.push(CGROUPS.into());
     for parent in parents {
         for entry in fs_err::read_dir(parent)? {
@@ -184,13 +185,19 @@ fn remove_group(group: &Path) {
 }
 
 /// The hierarchies of version 1.
-fn hierarchies() -> anyhow::Result<Vec<std::path::PathBuf>> {
+fn hierarchies() -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = directories()?;
+    found.retain(|path| path.join("tasks").is_file());
+    Ok(found)
+}
+
+fn directories() -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs_err::read_dir(CGROUPS)? {
-        let path = entry?.path();
+        let entry = entry?;
         // Links such as `cpu` lead to directories such as `cpu,cpuacct`.
-        if path.join("tasks").is_file() && !path.is_symlink() {
-            found.push(path);
+        if entry.file_type()?.is_dir() {
+            found.push(entry.path());
         }
     }
     Ok(found)
