@@ -14,6 +14,7 @@ mod images;
 mod janitor;
 mod kubectl;
 mod layout;
+mod load;
 mod node;
 mod pki;
 mod plan;
@@ -34,8 +35,8 @@ use clap::Subcommand;
 use self::janitor::Janitor;
 use self::layout::Layout;
 use self::plan::Plan;
-use crate::setup;
 use crate::unavailable::Unavailable;
+use crate::{servers, setup};
 
 /// What runs in a cluster beside what is compiled for it.
 const PROGRAMS: [(&str, &str); 8] = [
@@ -88,7 +89,7 @@ enum Action {
         node: u8,
     },
     #[command(name = janitor::JANITOR, hide = true)]
-    Janitor { directory: PathBuf },
+    Janitor { id: String, directory: PathBuf },
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -113,19 +114,19 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             archives,
         } => {
             let layout = Layout::at(&directory)?;
-            up::load(&layout, &running(&layout)?, &archives)?;
+            load::load(&layout, &running(&layout)?, &archives)?;
         }
         Action::Status { directory } => return status::print(&Layout::at(&directory)?),
         Action::Down { directory } => {
             require_root()?;
-            down::end(&Layout::at(&directory)?, false)?;
+            down::end(&Layout::at(&directory)?)?;
         }
         Action::Node {
             id,
             directory,
             node,
         } => return node::run(&id, &directory, node),
-        Action::Janitor { directory } => return janitor::run(&Layout::at(&directory)?),
+        Action::Janitor { id, directory } => return janitor::run(&id, &Layout::at(&directory)?),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -135,7 +136,7 @@ fn up(directory: &Path, nodes: u8, operator: Option<&Path>) -> anyhow::Result<()
     if let Some(operator) = operator {
         let plan = running(&cluster.layout)?;
         let components = build::Components::locate()?;
-        up::install(&cluster.layout, &plan, &components, operator)?;
+        load::install(&cluster.layout, &plan, &components, operator)?;
     }
     println!(
         "eval \"$(cargo xtask cluster env {})\"",
@@ -161,6 +162,24 @@ impl Cluster {
         let layout = Layout::at(directory)?;
         let owner = up::boot(&layout, &components, nodes)?;
         Ok(Self { layout, owner })
+    }
+
+    /// Boots a cluster of three nodes for the time of this process.
+    ///
+    /// Fails as [`Cluster::boot`] does.
+    pub(crate) fn for_tests() -> anyhow::Result<Self> {
+        require()?;
+        // Beside the cache, to whose file system it can have links.
+        let clusters = servers::cache_directory()?.join("clusters");
+        fs_err::create_dir_all(&clusters)?;
+        for entry in fs_err::read_dir(&clusters)? {
+            let name = entry?.file_name();
+            // What a machine that was switched off left; the end of a process does not leave anything.
+            if !Path::new("/proc").join(&name).exists() {
+                down::end(&Layout::at(&clusters.join(name))?)?;
+            }
+        }
+        Self::boot(&clusters.join(std::process::id().to_string()), 3)
     }
 
     /// With these variables the tests find it.

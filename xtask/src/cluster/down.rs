@@ -14,17 +14,16 @@ use super::plan::Plan;
 use super::process::{self, Process};
 use super::wait::wait_for;
 
-/// Ends what belongs to a directory, and removes the directory, or all of it but the logs.
+/// Ends what belongs to a directory, and removes the directory.
 ///
 /// Nothing has to be there: not the directory, not its plan, not a process. What is asked for is that none is left.
-pub(super) fn end(layout: &Layout, keep_logs: bool) -> anyhow::Result<()> {
+pub(super) fn end(layout: &Layout) -> anyhow::Result<()> {
     let _lock = lock(layout)?;
-    let processes = || {
-        process::all()
-            .into_iter()
-            .filter(|process| process.directory == layout.root())
-    };
-    let mut ids: BTreeSet<_> = processes().map(|process| process.cluster).collect();
+    let processes = process::all().into_iter();
+    let mut ids: BTreeSet<_> = processes
+        .filter(|process| process.directory == layout.root())
+        .map(|process| process.cluster)
+        .collect();
     if let Ok(plan) = Plan::read(&layout.plan()) {
         ids.insert(plan.id);
     } else if layout.root().exists() {
@@ -35,21 +34,40 @@ pub(super) fn end(layout: &Layout, keep_logs: bool) -> anyhow::Result<()> {
         );
     }
     for id in &ids {
-        end_processes(id)?;
-        host::disconnect(id)?;
-        host::remove_cgroups(id)?;
+        end_outside(id)?;
     }
-    if layout.root().exists() {
-        // The kernel may still be closing files of processes that it ended.
-        let mut result = Ok(());
-        let limit = Duration::from_secs(10);
-        wait_for("the files to be free", limit, Path::new(""), || {
-            result = layout.remove(keep_logs);
-            Ok(result.is_ok())
-        })
-        .or(result)?;
+    remove(layout, false)
+}
+
+/// Ends one cluster, and nothing of a later one that has the same directory. The logs may be kept.
+pub(super) fn end_only(id: &str, layout: &Layout, keep_logs: bool) -> anyhow::Result<()> {
+    let _lock = lock(layout)?;
+    end_outside(id)?;
+    match Plan::read(&layout.plan()) {
+        Ok(plan) if plan.id == id => remove(layout, keep_logs),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// Ends all that is outside the directory.
+fn end_outside(id: &str) -> anyhow::Result<()> {
+    end_processes(id)?;
+    host::disconnect(id)?;
+    host::remove_cgroups(id)
+}
+
+fn remove(layout: &Layout, keep_logs: bool) -> anyhow::Result<()> {
+    if !layout.root().exists() {
+        return Ok(());
+    }
+    // The kernel may still be closing files of processes that it ended.
+    let mut result = Ok(());
+    let limit = Duration::from_secs(10);
+    wait_for("the files to be free", limit, Path::new(""), || {
+        result = layout.remove(keep_logs);
+        Ok(result.is_ok())
+    })
+    .or(result)
 }
 
 /// One command at a time works on a directory. The directory is the lock, so that there is no file to leave behind.

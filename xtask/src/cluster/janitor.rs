@@ -26,10 +26,10 @@ pub(super) struct Janitor {
 }
 
 impl Janitor {
-    pub(super) fn start(layout: &Layout) -> anyhow::Result<Self> {
+    pub(super) fn start(layout: &Layout, id: &str) -> anyhow::Result<Self> {
         // The file may have been replaced by a newer build; this is the one that we are.
         let mut child = Command::new("/proc/self/exe")
-            .args(["cluster", JANITOR])
+            .args(["cluster", JANITOR, id])
             .arg(layout.root())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -65,14 +65,14 @@ impl Drop for Janitor {
 }
 
 /// Waits for the end of the owner.
-pub(super) fn run(layout: &Layout) -> anyhow::Result<ExitCode> {
+pub(super) fn run(id: &str, layout: &Layout) -> anyhow::Result<ExitCode> {
     let mut said = Vec::new();
     std::io::stdin().read_to_end(&mut said)?;
     match said.last() {
         Some(&LEAVE) => return Ok(ExitCode::SUCCESS),
-        Some(&IS_UP) => down::end(layout, false)?,
+        Some(&IS_UP) => down::end_only(id, layout, false)?,
         _ => {
-            down::end(layout, true)?;
+            down::end_only(id, layout, true)?;
             let logs = layout.path("log");
             if logs.exists() {
                 eprintln!(

@@ -32,9 +32,11 @@ pub(super) fn print(layout: &Layout) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     let mut is_whole = true;
-    for (name, state) in daemons(layout)? {
+    let daemons = daemons(layout)?;
+    for (name, state) in &daemons {
+        let state = with_node(&daemons, name, state);
         is_whole &= state.starts_with(RUNNING);
-        let hold = layout.hold(&name);
+        let hold = layout.hold(name);
         if hold.exists() {
             println!("{name:<26} {state}, by {}", hold.display());
         } else {
@@ -54,6 +56,21 @@ pub(super) fn print(layout: &Layout) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// The last that a supervisor said of a daemon is not true any more when its node has ended.
+fn with_node<'a>(daemons: &[(String, String)], name: &str, state: &'a str) -> &'a str {
+    let node = name
+        .rsplit_once('-')
+        .map(|(_, node)| format!("node-{node}"));
+    let has_ended = |(of, state): &(String, String)| {
+        Some(of) == node.as_ref() && of != name && !state.starts_with(RUNNING)
+    };
+    if daemons.iter().any(has_ended) {
+        "ended with its node"
+    } else {
+        state
+    }
+}
+
 /// What the supervisors say, by name.
 fn daemons(layout: &Layout) -> anyhow::Result<Vec<(String, String)>> {
     let mut daemons = Vec::new();
@@ -70,4 +87,27 @@ fn daemons(layout: &Layout) -> anyhow::Result<Vec<(String, String)>> {
     }
     daemons.sort();
     Ok(daemons)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_on_a_node_ended_with_it() {
+        let daemons = [
+            ("kubelet-1", "running 7"),
+            ("kubelet-2", "running 7"),
+            ("node-2", "held"),
+        ]
+        .map(|(name, state)| (name.to_owned(), state.to_owned()));
+        let state = |index: usize| {
+            let (name, state) = &daemons[index];
+            with_node(&daemons, name, state)
+        };
+        assert_eq!(
+            [0, 1, 2].map(state),
+            ["running 7", "ended with its node", "held"]
+        );
+    }
 }

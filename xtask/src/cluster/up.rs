@@ -2,7 +2,6 @@
 
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -33,8 +32,9 @@ pub(super) fn boot(layout: &Layout, components: &Components, nodes: u8) -> anyho
         "{} is not empty",
         layout.root().display()
     );
-    let mut janitor = Janitor::start(layout)?;
-    let booted = Boot::new(layout, components, nodes).and_then(|mut boot| boot.run());
+    let mut boot = Boot::new(layout, components, nodes)?;
+    let mut janitor = Janitor::start(layout, &boot.plan.id)?;
+    let booted = boot.run();
     // On failure the janitor needs the lock.
     drop(lock);
     booted?;
@@ -170,66 +170,7 @@ impl<'a> Boot<'a> {
     }
 }
 
-/// Imports archives of images into every node, all nodes at once.
-pub(super) fn load(
-    layout: &Layout,
-    plan: &Plan,
-    archives: &[impl AsRef<Path> + Sync],
-) -> anyhow::Result<()> {
-    std::thread::scope(|scope| {
-        let imports: Vec<_> = plan
-            .each_node()
-            .map(|node| {
-                scope.spawn(move || {
-                    let socket = layout.runtime_socket(node);
-                    let log = layout.log(&format!("containerd-{node}"));
-                    wait_for(&format!("containerd of node{node}"), LIMIT, &log, || {
-                        Ok(store::answers(&socket))
-                    })?;
-                    for archive in archives {
-                        store::import(&socket, archive.as_ref()).with_context(|| {
-                            format!("node{node} did not take {}", archive.as_ref().display())
-                        })?;
-                    }
-                    anyhow::Ok(())
-                })
-            })
-            .collect();
-        for import in imports {
-            import.join().expect("an import does not panic")?;
-        }
-        Ok(())
-    })
-}
-
-/// Loads every archive of a directory, and applies every manifest, by name.
-pub(super) fn install(
-    layout: &Layout,
-    plan: &Plan,
-    components: &Components,
-    directory: &Path,
-) -> anyhow::Result<()> {
-    load(layout, plan, &store::archives(directory)?)?;
-    let kubectl = Kubectl::admin(layout, components);
-    for manifest in store::files(directory, "yaml")? {
-        // A definition takes a moment until its kind is known to the next manifest.
-        let log = layout.log("kube-apiserver");
-        let mut result = Ok(());
-        wait_for(
-            &manifest.display().to_string(),
-            Duration::from_secs(30),
-            &log,
-            || {
-                result = kubectl.apply(&manifest);
-                Ok(result.is_ok())
-            },
-        )
-        .or(result)?;
-    }
-    Ok(())
-}
-
-/// What ends the child when the first node does: nobody else waits for it.
+/// Somebody has to wait for the child, when it ends before this process does.
 impl Drop for Boot<'_> {
     fn drop(&mut self) {
         if let Some(mut child) = self.first.take() {
