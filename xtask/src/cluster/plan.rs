@@ -10,6 +10,9 @@ use anyhow::Context as _;
 /// How many clusters one machine has addresses for.
 pub(super) const MOST_CLUSTERS: u8 = 32;
 
+/// The part of an address that the host and all nodes have in common.
+pub(super) const PREFIX: u8 = 24;
+
 /// The identity of a cluster, as it stands in its directory before anything of it exists elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Plan {
@@ -54,11 +57,6 @@ impl Plan {
 
     pub(super) fn node(&self, node: u8) -> Ipv4Addr {
         self.address(0, 10 + node)
-    }
-
-    /// What the host and all nodes are on.
-    pub(super) fn nodes_prefix(&self) -> u8 {
-        24
     }
 
     pub(super) fn pods(&self, node: u8) -> String {

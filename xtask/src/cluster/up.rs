@@ -33,12 +33,11 @@ pub(super) fn boot(layout: &Layout, components: &Components, nodes: u8) -> anyho
         layout.root().display()
     );
     let mut boot = Boot::new(layout, components, nodes)?;
-    let mut janitor = Janitor::start(layout, &boot.plan.id)?;
+    let janitor = Janitor::start(layout, &boot.plan.id)?;
     let booted = boot.run();
     // On failure the janitor needs the lock.
     drop(lock);
     booted?;
-    janitor.say_it_is_up()?;
     Ok(janitor)
 }
 
@@ -163,7 +162,7 @@ impl<'a> Boot<'a> {
                 && let Some(status) = child.try_wait()?
             {
                 let said = super::wait::last_lines(&self.layout.log("node-1"));
-                bail!("the first node ended ({status}) before {what}{said}");
+                bail!("the first node ended ({status}), and we waited for {what}{said}");
             }
             is_there(self)
         })
