@@ -8,6 +8,7 @@
 //! - **SSH servers.** [`Sshd`] is a real one that can be killed, frozen, given another key, and brought back.
 //! - **Servers of files.** [`WebServer`] is a real Apache, nginx, rclone or moto; [`Cloud`] an emulated Nextcloud, which fails on demand.
 //! - **Networks.** [`Network`] is two machines with a wire that can be pulled, or swallow what goes one way.
+//! - **Clusters.** [`cluster`] finds a real Kubernetes, whose nodes can lose their power.
 //! - **Full disks.** [`Tmpfs`] is a file system that is as small as the test wants.
 //! - **Damaged input.** [`Mutator`] makes broken versions of sound bytes, [`Dice`] make reproducible choices.
 //!
@@ -41,6 +42,7 @@
 //! ```
 
 mod cloud;
+pub mod cluster;
 mod dice;
 mod mutator;
 mod network;
