@@ -16,6 +16,7 @@ mod engine;
 mod fidelity;
 mod fuzz;
 mod images;
+mod moto;
 mod project;
 mod servers;
 mod setup;

@@ -4,7 +4,7 @@
 //! a system would bring one version only. What is fetched is pinned by version and SHA-256, and cached. The ordinary
 //! clients fetch it, `mvn` and `pip3`, from wherever their own configuration says.
 
-mod cache;
+pub(crate) mod cache;
 mod fetch;
 mod pins;
 

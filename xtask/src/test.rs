@@ -12,7 +12,7 @@ use self::rerun::Outcome;
 use crate::cluster::{self, Cluster};
 use crate::servers::{self, BUNDLES, Bundle, MUSL, Server};
 use crate::unavailable::Unavailable;
-use crate::{project, setup};
+use crate::{moto, project, setup};
 
 /// What says that the tests are to use a cluster that is there.
 const KUBECONFIG: &str = "HUBCTL_TEST_KUBECONFIG";
@@ -32,10 +32,14 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     setup::ensure()?;
+    setup::ensure_file_servers()?;
     let shell = project::shell()?;
     let mut report = Report::default();
     let is_everything = args.arguments.is_empty();
     let musl = musl(is_everything, &mut report);
+    let moto = moto::ensure()
+        .inspect_err(|error| report.cannot_run("copies at S3".to_owned(), error))
+        .ok();
     if args.pg.is_empty() {
         let server = match servers::installed_major() {
             Some(major) => format!("PostgreSQL {major}, as installed"),
@@ -43,7 +47,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         };
         let cluster = kubernetes(is_everything, &mut report);
         let outcome = tests(&args, |chosen| {
-            let command = workspace(&shell, &args.arguments, chosen);
+            let mut command = workspace(&shell, &args.arguments, chosen);
+            if let Some(moto) = &moto {
+                command = command.env(moto::VARIABLE, moto);
+            }
             with_musl(with_cluster(command, cluster.as_ref()), musl.as_ref())
         })?;
         drop(cluster);

@@ -103,13 +103,18 @@ impl WebServer {
         })
     }
 
-    /// The S3 server of moto (Python's package of that name), by its program.
+    /// The S3 server of moto (Python's package of that name), which is in `packages`.
     ///
     /// # Errors
     /// Where it does not start.
-    pub fn moto(program: &Path) -> io::Result<Self> {
-        Self::start(&program.to_string_lossy(), |_, port| {
+    pub fn moto(packages: &Path) -> io::Result<Self> {
+        let path = format!("PYTHONPATH={}", packages.display());
+        Self::start("env", |_, port| {
             let arguments = vec![
+                path.clone().into(),
+                "python3".into(),
+                "-m".into(),
+                "moto.server".into(),
                 "-H".into(),
                 "127.0.0.1".into(),
                 "-p".into(),

@@ -37,6 +37,9 @@ esac
 case " $* " in
   *" pgbouncer "*) systemctl --root=/ --quiet disable pgbouncer.service >&2 || true ;;
 esac
+case " $* " in
+  *" nginx "*) systemctl --root=/ --quiet disable nginx.service >&2 || true ;;
+esac
 # The drill starts a container engine of its own as well, and so does a cluster.
 case " $* " in
   *" docker.io "* | *" containerd "*) systemctl --root=/ --quiet disable docker.service docker.socket containerd.service >&2 || true ;;

@@ -200,13 +200,13 @@ fn sftp_survives_a_lost_session_and_tells_refusals_apart() {
     );
 }
 
-/// moto's server, by `HUBCTL_TEST_MOTO`; `cargo xtask test` sets it.
+/// moto's server, in the folder of `HUBCTL_TEST_MOTO`; `cargo xtask test` sets it.
 fn s3() -> Option<(WebServer, S3Location)> {
-    let Some(program) = std::env::var_os("HUBCTL_TEST_MOTO") else {
-        skip("HUBCTL_TEST_MOTO does not name a moto_server: no S3");
+    let Some(packages) = std::env::var_os("HUBCTL_TEST_MOTO") else {
+        skip("HUBCTL_TEST_MOTO is not set: no S3");
         return None;
     };
-    let server = WebServer::moto(Path::new(&program)).unwrap();
+    let server = WebServer::moto(Path::new(&packages)).unwrap();
     let location = S3Location {
         endpoint: server.url(),
         bucket: "backups".to_owned(),
@@ -215,7 +215,14 @@ fn s3() -> Option<(WebServer, S3Location)> {
     };
     // A bucket is the operator's to make; moto believes anybody.
     let made = std::process::Command::new("curl")
-        .args(["--silent", "--fail", "--request", "PUT"])
+        .args([
+            "--silent",
+            "--fail",
+            "--output",
+            "/dev/null",
+            "--request",
+            "PUT",
+        ])
         .arg(format!("{}/backups", server.url()))
         .status()
         .unwrap();
