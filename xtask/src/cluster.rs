@@ -15,6 +15,7 @@ mod janitor;
 mod kubectl;
 mod layout;
 mod load;
+mod lock;
 mod node;
 mod pki;
 mod plan;
