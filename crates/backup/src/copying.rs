@@ -29,7 +29,7 @@ pub(crate) fn copy_to(entry: &Entry, to: &Vault) -> Result<Entry> {
     prune::finish(to, &to.catalogue_lock()?)?;
     let path = to.directory().join(to.names().entry(stamp));
     if path.symlink_metadata().is_ok() {
-        return there_already(Entry::read(to.directory(), to.names(), stamp)?, sidecar);
+        return there_already(Entry::read(to, stamp)?, sidecar);
     }
     let file = durable::temporary(to.directory(), &to.names().temporary_entry(stamp))?;
     // As when sealing: a temporary file that can be locked has no writer any more.
@@ -42,7 +42,7 @@ pub(crate) fn copy_to(entry: &Entry, to: &Vault) -> Result<Entry> {
         return Err(Error::Changed { path });
     }
     durable::sync_directory(to.directory())?;
-    Entry::read(to.directory(), to.names(), stamp)
+    Entry::read(to, stamp)
 }
 
 /// What has the name is the same file, or nothing is done.
