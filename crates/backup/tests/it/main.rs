@@ -11,6 +11,7 @@ mod lock;
 mod rekey;
 mod retention;
 mod round_trip;
+mod signed;
 mod stock_age;
 mod support;
 

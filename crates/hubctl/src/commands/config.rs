@@ -145,6 +145,14 @@ fn values(settings: &Settings) -> Vec<Value> {
             path.display().to_string()
         });
     }
+    for (key, path) in [
+        ("backup.sign_key", &settings.sign_key),
+        ("backup.allowed_signers", &settings.allowed_signers),
+    ] {
+        one(&mut values, key, path.as_ref(), |path| {
+            path.display().to_string()
+        });
+    }
     one(
         &mut values,
         "alerts.command",

@@ -55,6 +55,8 @@ pub(super) struct VaultTable {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct BackupTable {
     pub(super) append_only: Vec<String>,
+    pub(super) sign_key: Option<String>,
+    pub(super) allowed_signers: Option<String>,
 }
 
 /// Where copies of the backups are kept.

@@ -12,6 +12,7 @@ mod journey;
 mod partitions;
 mod passphrase;
 mod secrets;
+mod signed;
 mod support;
 mod surroundings;
 mod tunnels;
