@@ -47,13 +47,13 @@ pub(crate) fn fetch(entry: &Entry, stamp: Stamp, to: &Vault) -> Result<Entry> {
         return Err(Error::Changed { path });
     }
     durable::sync_directory(to.directory())?;
-    Entry::read(to.directory(), to.names(), stamp)
+    Entry::read(to, stamp)
 }
 
 /// What has the name is the same file, or nothing is done. It learns what was proven of the original since.
 fn there_already(to: &Vault, stamp: Stamp, sidecar: &Sidecar) -> Result<Entry> {
     let _catalogue = to.catalogue_lock()?;
-    let present = Entry::read(to.directory(), to.names(), stamp)?;
+    let present = Entry::read(to, stamp)?;
     let known = present.sidecar().filter(|known| {
         present.sealed_bytes() == sidecar.sealed_bytes && known.sha256 == sidecar.sha256
     });
@@ -68,7 +68,7 @@ fn there_already(to: &Vault, stamp: Stamp, sidecar: &Sidecar) -> Result<Entry> {
         return Ok(present);
     }
     put_sidecar(to, stamp, &learnt)?;
-    Entry::read(to.directory(), to.names(), stamp)
+    Entry::read(to, stamp)
 }
 
 fn put_sidecar(to: &Vault, stamp: Stamp, sidecar: &Sidecar) -> Result<()> {

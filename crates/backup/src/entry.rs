@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::name::{Names, Stamp};
+use crate::name::Stamp;
 use crate::sealed_file::Place;
 use crate::sidecar::{Sidecar, State, invalid};
+use crate::signature::Trust;
 use crate::target::Ranges;
+use crate::vault::Vault;
 use crate::{Error, Result};
 
 /// A sealed file and what is known about it.
@@ -33,9 +35,25 @@ enum Facts {
     Unusable(Arc<Error>),
 }
 
+impl Facts {
+    /// The same, or why nobody may rely on them.
+    fn trusted(self, trust: &Trust, path: &Path) -> Self {
+        let checked = match &self {
+            Self::Known(sidecar) => trust.check(path, Some(sidecar)),
+            Self::Absent => trust.check(path, None),
+            Self::Unusable(_) => Ok(()),
+        };
+        match checked {
+            Ok(()) => self,
+            Err(error) => Self::Unusable(Arc::new(error)),
+        }
+    }
+}
+
 impl Entry {
     /// Reads the entry `stamp` of a vault's directory.
-    pub(crate) fn read(directory: &Path, names: &Names, stamp: Stamp) -> Result<Self> {
+    pub(crate) fn read(vault: &Vault, stamp: Stamp) -> Result<Self> {
+        let (directory, names) = (vault.directory(), vault.names());
         let path = directory.join(names.entry(stamp));
         let sidecar = directory.join(names.sidecar(stamp));
         let facts = match Sidecar::read(&sidecar) {
@@ -48,10 +66,10 @@ impl Entry {
         };
         Ok(Self {
             sealed_bytes: length(&path)?,
+            facts: facts.trusted(vault.trust(), &path),
             path,
             id: stamp.to_string(),
             stamp: Some(stamp),
-            facts,
             remote: None,
         })
     }
@@ -59,12 +77,12 @@ impl Entry {
     /// An entry at a target; `sidecar` is what the file of that name holds there.
     pub(crate) fn remote(
         path: PathBuf,
-        (names, stamp): (&Names, Stamp),
+        (vault, stamp): (&Vault, Stamp),
         source: Ranges,
         sidecar: Option<Vec<u8>>,
     ) -> Self {
         let facts = match sidecar.map(|bytes| Sidecar::parse(&path, &bytes)) {
-            Some(Ok(Some(known))) if known.belongs_to(names, stamp) => {
+            Some(Ok(Some(known))) if known.belongs_to(vault.names(), stamp) => {
                 Facts::Known(Box::new(known))
             }
             Some(Ok(Some(_))) => {
@@ -74,18 +92,18 @@ impl Entry {
             Some(Ok(None)) | None => Facts::Absent,
         };
         Self {
+            facts: facts.trusted(vault.trust(), &path),
             path,
             id: stamp.to_string(),
             // It is no entry of a vault here.
             stamp: None,
             sealed_bytes: source.length(),
-            facts,
             remote: Some(source),
         }
     }
 
     /// Reads a sealed file outside the vault, with the sidecar beside it if there is one for it.
-    pub(crate) fn outside(path: &Path, suffix: &str) -> Result<Self> {
+    pub(crate) fn outside(path: &Path, vault: &Vault) -> Result<Self> {
         let sealed_bytes = length(path)?;
         let name = path
             .file_name()
@@ -93,7 +111,7 @@ impl Entry {
             .to_string_lossy()
             .into_owned();
         let beside = name
-            .strip_suffix(suffix)
+            .strip_suffix(vault.names().suffix())
             .map(|stem| path.with_file_name(format!("{stem}.json")));
         let facts = match beside.map(|sidecar| Sidecar::read(&sidecar)) {
             Some(Ok(Some(known))) if known.file == name => Facts::Known(Box::new(known)),
@@ -105,7 +123,7 @@ impl Entry {
             id: name,
             stamp: None,
             sealed_bytes,
-            facts,
+            facts: facts.trusted(vault.trust(), path),
             remote: None,
         })
     }
@@ -202,6 +220,10 @@ impl Entry {
                 Error::UnknownSidecarVersion { path, found } => Error::UnknownSidecarVersion {
                     path: path.clone(),
                     found: found.clone(),
+                },
+                Error::Untrusted { path, reason } => Error::Untrusted {
+                    path: path.clone(),
+                    reason: reason.clone(),
                 },
                 other => invalid(&self.path, other.to_string()),
             }),

@@ -210,6 +210,20 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// No allowed signer signed what the sidecar says.
+    #[error("{} is not to be trusted: {reason}", path.display())]
+    Untrusted {
+        /// The sealed file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// Signatures are asked for, and no key would sign a new entry.
+    #[error("a new backup would not be signed, and only signed ones count")]
+    NoSigningKey,
+    /// A new entry cannot be signed, or its signature would not count.
+    #[error(transparent)]
+    Signing(#[from] sshsig::Error),
     /// The operation needs a sidecar and the entry has none.
     #[error("{} has no sidecar", path.display())]
     NoSidecar {
@@ -340,6 +354,11 @@ impl Error {
             Self::SizeDiffers { .. } | Self::NotAsSealed { .. } => {
                 "age has no sender: anyone with the public recipients can make such a file; find out who replaced it"
             }
+            Self::Untrusted { .. } => {
+                "find out who put it there; what was sealed before signatures were asked for can be opened where they are not"
+            }
+            Self::NoSigningKey => "name the key to sign with",
+            Self::Signing(error) => return error.hint().map(str::to_owned),
             Self::Changed { .. } => "list the vault again",
             Self::NoSidecar { .. } => {
                 "a file without sidecar can be opened and read, but not catalogued as verified"

@@ -54,7 +54,7 @@ fn by_name(vault: &Vault, spec: &str) -> Option<Result<Entry>> {
         .directory()
         .join(spec)
         .is_file()
-        .then(|| Entry::read(vault.directory(), vault.names(), stamp))
+        .then(|| Entry::read(vault, stamp))
 }
 
 /// A path into the vault, also through its link, or out of it.
@@ -66,9 +66,7 @@ fn by_path(vault: &Vault, path: &Path) -> Result<Entry> {
     };
     let name = path.file_name().and_then(|name| name.to_str());
     match name.and_then(|name| vault.names().parse_entry(name)) {
-        Some(stamp) if path.parent() == Some(vault.directory()) => {
-            Entry::read(vault.directory(), vault.names(), stamp)
-        }
-        _ => Entry::outside(&path, vault.names().suffix()),
+        Some(stamp) if path.parent() == Some(vault.directory()) => Entry::read(vault, stamp),
+        _ => Entry::outside(&path, vault),
     }
 }

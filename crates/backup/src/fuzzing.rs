@@ -48,7 +48,7 @@ mod tests {
         "taken_at": "2026-11-21T16:12:00.25Z", "sealed_at": "2026-11-21T16:13:00Z", "clear_bytes": 3, "sealed_bytes": 300,
         "sha256": "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "recipients": [{"type": "X25519", "recipient": "age1x",
         "stanzas": ["0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"], "escrow": true}],
-        "state": "verified", "verified_at": "2026-11-21T16:14:00Z", "payload": {"rows": 5}, "signature": {"by": "nobody"}}"#;
+        "state": "verified", "verified_at": "2026-11-21T16:14:00Z", "payload": {"rows": 5}, "signature": "nobody's", "weather": 1}"#;
 
     const TOKENS: [&[u8]; 9] = [
         b"null",

@@ -80,7 +80,7 @@ pub(crate) fn reread(vault: &Vault, entry: &Entry) -> Result<Entry> {
     if entry.path() != vault.directory().join(vault.names().entry(stamp)) {
         return Err(foreign());
     }
-    let current = Entry::read(vault.directory(), vault.names(), stamp)?;
+    let current = Entry::read(vault, stamp)?;
     let (was, is) = (entry.require_sidecar()?, current.require_sidecar()?);
     let same = was.sha256 == is.sha256
         && was.sealed_bytes == is.sealed_bytes

@@ -67,7 +67,8 @@
 //! # What is not
 //!
 //! age has no sender: whoever knows the public recipients and may write to the directory can put another file there.
-//! The sidecar's hashes show the exchange, as long as the sidecar was not exchanged too. And a file that opens is not
+//! The sidecar's hashes show the exchange, as long as the sidecar was not exchanged too; [`Vault::signing_with`] and
+//! [`Vault::trusting`] let an SSH signature show that as well. Nothing shows that files were removed. And a file that opens is not
 //! yet a database that restores: [`Vault::mark_drilled`] records that someone tried.
 //!
 //! # Keys
@@ -110,6 +111,7 @@ mod retention;
 mod sealed_file;
 mod sealing;
 mod sidecar;
+mod signature;
 mod source;
 mod stanza;
 mod target;
@@ -130,6 +132,7 @@ pub use crate::{
     sealed_file::SealedFile,
     sealing::Sealing,
     sidecar::{SealedFor, Sidecar, SidecarFacts, State},
+    signature::{SIGNATURE_NAMESPACE, SigningKey},
     target::{Content, Limits, Receipt, RemoteFile, Target, TargetFailure, Upload},
     unsealed::{Unsealed, open_file, open_reader},
     vault::{Vault, VaultOptions},
@@ -146,6 +149,7 @@ pub use crate::target::{S3, S3Location};
 // Types of other crates that appear in the public interface.
 pub use jiff::{Timestamp, tz::TimeZone};
 pub use secrecy::SecretString;
+pub use sshsig::{AllowedSigners, Prompt};
 
 /// Compiles the example of the README.
 #[cfg(doctest)]

@@ -16,7 +16,7 @@ use crate::name::{Names, Stamp};
 use crate::sidecar::Sidecar;
 use crate::target::{Content, Ranges, Receipt, RemoteFile, Target, TargetFailure, Upload};
 use crate::unsealed::{HEADER_ONLY, SEALED_CHUNK};
-use crate::vault::{Vault, VaultOptions};
+use crate::vault::Vault;
 use crate::{Error, Result, VaultLock, digest, find};
 
 /// No sidecar is longer.
@@ -92,20 +92,23 @@ pub struct Pushed {
 pub struct Remote {
     name: String,
     target: Arc<dyn Target>,
-    names: Names,
+    /// Whose names these are, and whose signers count.
+    vault: Vault,
 }
 
 impl Remote {
-    /// The backups of `service` at a target, which people call `name`.
-    ///
-    /// # Errors
-    /// [`Error::InvalidService`] for a name other than `[a-z0-9][a-z0-9._-]*`.
-    pub fn new(name: &str, target: Arc<dyn Target>, service: &str) -> Result<Self> {
-        Ok(Self {
+    /// The backups of a vault's service at a target, which people call `name`. They are trusted as those of the vault are.
+    #[must_use]
+    pub fn new(name: &str, target: Arc<dyn Target>, vault: &Vault) -> Self {
+        Self {
             name: name.to_owned(),
             target,
-            names: Names::new(service, &VaultOptions::default().suffix)?,
-        })
+            vault: vault.clone(),
+        }
+    }
+
+    fn names(&self) -> &Names {
+        self.vault.names()
     }
 
     /// The target.
@@ -138,7 +141,7 @@ impl Remote {
         if spec == "latest" {
             return self.newest_verified(&listing);
         }
-        if let Some(stamp) = self.names.parse_entry(spec)
+        if let Some(stamp) = self.names().parse_entry(spec)
             && listing.has(stamp)
         {
             return self.entry(&listing, stamp);
@@ -166,7 +169,7 @@ impl Remote {
             }
         }
         Err(Error::NothingVerified {
-            service: self.names.service().to_owned(),
+            service: self.vault.service().to_owned(),
             entries: stamps.len(),
         })
     }
@@ -241,7 +244,7 @@ impl Remote {
             return Ok(());
         }
         self.target.put(&Upload {
-            name: &self.names.sidecar(stamp),
+            name: &self.names().sidecar(stamp),
             content: Content::Bytes(&bytes),
             bytes: bytes.len() as u64,
             sha256: &sha256,
@@ -266,7 +269,7 @@ impl Remote {
         match proof {
             Proof::Ends => self.compare_ends(entry)?,
             Proof::Whole => {
-                let name = self.names.entry(self.stamp(entry)?);
+                let name = self.names().entry(self.stamp(entry)?);
                 let source = Ranges::new(Arc::clone(&self.target), &name, sidecar.sealed_bytes);
                 let actual = digest::of_reader(source).map_err(unwrapped)?;
                 if actual != sidecar.sha256 {
@@ -288,7 +291,7 @@ impl Remote {
     /// Those of [`Vault::copy_to`], and [`Error::Target`].
     pub fn pull(&self, entry: &Entry, to: &Vault, lock: &VaultLock) -> Result<Entry> {
         to.check_lock(lock)?;
-        let stamp = self.names.parse_entry(&file_name(entry));
+        let stamp = self.names().parse_entry(&file_name(entry));
         let stamp = stamp.ok_or_else(|| foreign(entry))?;
         copying::fetch(entry, stamp, to)
     }
@@ -301,7 +304,7 @@ impl Remote {
         if !self.target.is_readable() {
             return Ok(Listing::default());
         }
-        Ok(Listing::of(&self.names, self.target.list()?))
+        Ok(Listing::of(self.names(), self.target.list()?))
     }
 
     /// Removes what interrupted uploads of this service left there, and says what it was. Nobody else may be uploading to that place.
@@ -368,20 +371,20 @@ impl Remote {
         let bytes = listing.length(stamp).unwrap_or_default();
         let sidecar = match listing.sidecars.get(&stamp) {
             Some(length) if *length <= LONGEST_SIDECAR => {
-                Some(self.target.read(&self.names.sidecar(stamp), 0..*length)?)
+                Some(self.target.read(&self.names().sidecar(stamp), 0..*length)?)
             }
             _ => None,
         };
-        let name = self.names.entry(stamp);
+        let name = self.names().entry(stamp);
         let path = PathBuf::from(format!("{}:{name}", self.name));
         let source = Ranges::new(Arc::clone(&self.target), &name, bytes);
-        let named = (&self.names, stamp);
+        let named = (&self.vault, stamp);
         Ok(Entry::remote(path, named, source, sidecar))
     }
 
     fn stamp(&self, entry: &Entry) -> Result<Stamp> {
         let stamp = entry.stamp().ok_or_else(|| foreign(entry))?;
-        if entry.require_sidecar()?.belongs_to(&self.names, stamp) {
+        if entry.require_sidecar()?.belongs_to(self.names(), stamp) {
             Ok(stamp)
         } else {
             Err(foreign(entry))

@@ -86,7 +86,7 @@ impl Sealing {
     /// complete. Neither step ever replaces a file: where the second is taken, the name gets `-2`, `-3` and so on.
     ///
     /// # Errors
-    /// Nothing is published, except that an error in the very last `fsync` comes after the entry got its name.
+    /// [`Error::Signing`] among others. Nothing is published, except that an error in the very last `fsync` comes after the entry got its name.
     pub fn commit(self, facts: SidecarFacts) -> Result<Entry> {
         if self.broken {
             return Err(Error::SealingBroken);
@@ -164,44 +164,60 @@ fn refused(error: age::EncryptError) -> Error {
     }
 }
 
-/// Claims the first free name with the sidecar, then names the file.
+/// Finds the first free name, signs for it, and claims it.
 fn publish(
     vault: &Vault,
     first: Stamp,
     mut temporary: TempPath,
     mut sidecar: Sidecar,
 ) -> Result<Entry> {
-    let catalogue: CatalogueLock = vault.catalogue_lock()?;
-    // A name whose removal was begun is not free before that is finished.
-    prune::finish(vault, &catalogue)?;
-    let names = vault.names();
     let mut stamp = first;
+    // A name whose removal was begun is not free before that is finished.
+    prune::finish(vault, &vault.catalogue_lock()?)?;
     loop {
-        let file = vault.directory().join(names.entry(stamp));
-        let beside = vault.directory().join(names.sidecar(stamp));
-        sidecar.file = names.entry(stamp);
-        let free = file.symlink_metadata().is_err();
-        if free
-            && durable::create(
-                &beside,
-                &names.temporary_sidecar(stamp),
-                &sidecar.to_bytes(),
-            )?
-        {
-            match temporary.persist_noclobber(&file) {
-                Ok(()) => {
-                    durable::sync_directory(vault.directory())?;
-                    return Entry::read(vault.directory(), names, stamp);
-                }
-                Err(error) => {
-                    fs_err::remove_file(&beside)?;
-                    if error.error.kind() != io::ErrorKind::AlreadyExists {
-                        return Err(error.error.into());
-                    }
-                    temporary = error.path;
-                }
+        let names = vault.names();
+        let is_taken = |name: String| vault.directory().join(name).symlink_metadata().is_ok();
+        if !is_taken(names.entry(stamp)) && !is_taken(names.sidecar(stamp)) {
+            sidecar.file = names.entry(stamp);
+            // Somebody may have to touch a key: nobody waits for the catalogue meanwhile.
+            vault.trust().sign(&mut sidecar)?;
+            match claim(vault, stamp, temporary, &sidecar)? {
+                Ok(entry) => return Ok(entry),
+                Err(unnamed) => temporary = unnamed,
             }
         }
         stamp = stamp.next();
+    }
+}
+
+/// Claims a name with the sidecar, then names the file; gives the file back where the name is taken.
+fn claim(
+    vault: &Vault,
+    stamp: Stamp,
+    temporary: TempPath,
+    sidecar: &Sidecar,
+) -> Result<Result<Entry, TempPath>> {
+    let catalogue: CatalogueLock = vault.catalogue_lock()?;
+    prune::finish(vault, &catalogue)?;
+    let names = vault.names();
+    let file = vault.directory().join(names.entry(stamp));
+    let beside = vault.directory().join(names.sidecar(stamp));
+    let is_free = file.symlink_metadata().is_err();
+    let bytes = sidecar.to_bytes();
+    if !is_free || !durable::create(&beside, &names.temporary_sidecar(stamp), &bytes)? {
+        return Ok(Err(temporary));
+    }
+    match temporary.persist_noclobber(&file) {
+        Ok(()) => {
+            durable::sync_directory(vault.directory())?;
+            Entry::read(vault, stamp).map(Ok)
+        }
+        Err(error) => {
+            fs_err::remove_file(&beside)?;
+            if error.error.kind() != io::ErrorKind::AlreadyExists {
+                return Err(error.error.into());
+            }
+            Ok(Err(error.path))
+        }
     }
 }

@@ -141,6 +141,9 @@ pub struct Sidecar {
     /// Public facts about the payload, as the caller of [`Sealing::commit`](crate::Sealing::commit) gave them.
     #[serde(default)]
     pub payload: Value,
+    /// An SSH signature, as `ssh-keygen` writes it, over what does not change any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
     #[serde(flatten)]
     unknown: Map<String, Value>,
 }
@@ -176,6 +179,7 @@ impl Sidecar {
             drilled_at: None,
             copies: BTreeMap::new(),
             payload: facts.payload,
+            signature: None,
             unknown: Map::new(),
         }
     }
@@ -320,7 +324,7 @@ mod tests {
             "taken_at": "2026-11-21T16:12:00.25Z", "sealed_at": "2026-11-21T16:13:00Z",
             "clear_bytes": 3, "sealed_bytes": 300, "sha256": "0".repeat(64),
             "recipients": [{"type": "X25519", "recipient": "age1x", "stanzas": ["a".repeat(64)], "escrow": true}],
-            "state": "sealed", "payload": {"rows": 5}, "signature": {"by": "nobody"},
+            "state": "sealed", "payload": {"rows": 5}, "signature": "nobody's", "weather": {"rain": true},
         })
     }
 

@@ -1,8 +1,10 @@
 //! The vault: one directory, one service, its sealed files and what is recorded about them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use sshsig::AllowedSigners;
 
 use crate::entry::Entry;
 use crate::leftover::{self, Leftover};
@@ -10,6 +12,7 @@ use crate::lock::{CatalogueLock, VaultLock};
 use crate::name::Names;
 use crate::retention::{Circumstances, Plan, Retention};
 use crate::sealing::Sealing;
+use crate::signature::{SigningKey, Trust};
 use crate::unsealed::Unsealed;
 use crate::verify::{self, Depth, Verification};
 use crate::{Error, Identities, Recipients, Result, copying, durable, find, latest, prune, rekey};
@@ -42,6 +45,7 @@ impl Default for VaultOptions {
 pub struct Vault {
     directory: PathBuf,
     names: Names,
+    trust: Arc<Trust>,
 }
 
 impl Vault {
@@ -69,7 +73,11 @@ impl Vault {
             create_private(directory)?;
         }
         match fs_err::canonicalize(directory) {
-            Ok(directory) if directory.is_dir() => Ok(Self { directory, names }),
+            Ok(directory) if directory.is_dir() => Ok(Self {
+                directory,
+                names,
+                trust: Arc::default(),
+            }),
             Ok(_) => Err(Error::NoVault {
                 path: directory.to_owned(),
             }),
@@ -78,6 +86,20 @@ impl Vault {
             }),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The same vault, whose new entries are signed with this key.
+    #[must_use]
+    pub fn signing_with(mut self, key: SigningKey) -> Self {
+        Arc::make_mut(&mut self.trust).key = Some(key);
+        self
+    }
+
+    /// The same vault, of which only entries count that an allowed signer signed, and none is opened that is not.
+    #[must_use]
+    pub fn trusting(mut self, signers: AllowedSigners) -> Self {
+        Arc::make_mut(&mut self.trust).signers = Some(signers);
+        self
     }
 
     /// The directory, as an absolute path without links.
@@ -106,7 +128,8 @@ impl Vault {
     /// Begins a new entry that holds the data of the time `taken_at`, sealed for `recipients`.
     ///
     /// # Errors
-    /// [`Error::NoRecipients`], [`Error::ForeignLock`], [`Error::TimeOutOfRange`].
+    /// [`Error::NoRecipients`], [`Error::ForeignLock`], [`Error::TimeOutOfRange`]; and [`Error::NoSigningKey`] or [`Error::Signing`] where
+    /// the entry would not be trusted.
     pub fn begin(
         &self,
         lock: &VaultLock,
@@ -114,6 +137,7 @@ impl Vault {
         taken_at: Timestamp,
     ) -> Result<Sealing> {
         self.check_lock(lock)?;
+        self.trust.prepare(taken_at)?;
         Sealing::begin(self.clone(), lock.clone(), recipients, taken_at)
     }
 
@@ -136,7 +160,7 @@ impl Vault {
             else {
                 continue;
             };
-            match Entry::read(&self.directory, &self.names, stamp) {
+            match Entry::read(self, stamp) {
                 Ok(entry) => entries.push(entry),
                 // Somebody removed it after the directory was read.
                 Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -162,9 +186,9 @@ impl Vault {
     /// An entry may be open any number of times; [`Unsealed::reopen`] saves the work of finding the key again.
     ///
     /// # Errors
-    /// Those of [`open_file`](crate::open_file), and [`Error::SizeDiffers`], [`Error::NotAsSealed`].
+    /// Those of [`open_file`](crate::open_file), and [`Error::SizeDiffers`], [`Error::NotAsSealed`], [`Error::Untrusted`].
     pub fn open_entry(&self, entry: &Entry, identities: &Identities) -> Result<Unsealed> {
-        verify::open_entry(entry, identities)
+        verify::open_entry(self, entry, identities)
     }
 
     /// Proves an entry to the given depth. It records nothing: see [`mark_verified`](Self::mark_verified).
@@ -268,6 +292,10 @@ impl Vault {
     pub fn clean_leftovers(&self, lock: &VaultLock) -> Result<Vec<Leftover>> {
         self.check_lock(lock)?;
         leftover::clean(self, &self.catalogue_lock()?)
+    }
+
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     pub(crate) fn names(&self) -> &Names {

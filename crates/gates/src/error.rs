@@ -1,4 +1,4 @@
-//! What can go wrong with a journal, and what to do about it.
+//! What can go wrong with a journal or an approval, and what to do about it.
 
 use std::fmt;
 use std::io;
@@ -84,6 +84,36 @@ pub enum Error {
         reason: String,
     },
 
+    /// This cannot name a gate.
+    #[error("`{gate}` cannot name a gate")]
+    #[non_exhaustive]
+    InvalidGate {
+        /// The name.
+        gate: String,
+    },
+
+    /// An approval would be void, so nothing was signed.
+    #[error("the approval would not count: {reason}")]
+    #[non_exhaustive]
+    InvalidApproval {
+        /// Why.
+        reason: String,
+    },
+
+    /// An approval was written in a version of the format that this library does not know.
+    #[error("the approval `{}` is in the unknown format `{format}`", path.display())]
+    #[non_exhaustive]
+    UnknownApproval {
+        /// The approval or revocation.
+        path: PathBuf,
+        /// What it calls its format.
+        format: String,
+    },
+
+    /// A signature cannot be made, or does not count.
+    #[error(transparent)]
+    Signature(#[from] sshsig::Error),
+
     /// A text is not a hash or a head.
     #[error("`{text}` is not a {expected}")]
     #[non_exhaustive]
@@ -103,6 +133,14 @@ impl Error {
             Self::Missing { .. } => Some(
                 "check the path; a journal that existed before was removed or moved".to_owned(),
             ),
+            Self::InvalidGate { .. } => Some(
+                "use letters, digits, `.`, `_` and `-`, beginning with a letter or digit, at most 64 characters"
+                    .to_owned(),
+            ),
+            Self::Signature(error) => error.hint().map(ToOwned::to_owned),
+            Self::UnknownApproval { .. } => {
+                Some("a newer version of the program wrote it: use that one".to_owned())
+            }
             Self::UnknownVersion { .. } => {
                 Some("a newer version of the program wrote this journal: use that one".to_owned())
             }
@@ -114,7 +152,7 @@ impl Error {
             Self::Damaged { .. } | Self::Truncated { .. } | Self::Rewritten { .. } => Some(
                 "keep this file as evidence, and compare it with a copy from a backup".to_owned(),
             ),
-            Self::Io(_) | Self::InvalidRecord { .. } | Self::Malformed { .. } => None,
+            Self::Io(_) | Self::InvalidApproval { .. } | Self::InvalidRecord { .. } | Self::Malformed { .. } => None,
         }
     }
 }

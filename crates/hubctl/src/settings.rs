@@ -51,6 +51,10 @@ pub(crate) struct Settings {
     pub(crate) alert: Option<Sourced<String>>,
     /// Tables that grow only, as `schema.table`.
     pub(crate) append_only: Vec<String>,
+    /// What new backups are signed with.
+    pub(crate) sign_key: Option<Sourced<PathBuf>>,
+    /// Whose signatures a backup needs to count.
+    pub(crate) allowed_signers: Option<Sourced<PathBuf>>,
     pub(crate) checks: Vec<Sourced<Check>>,
     pub(crate) episodic_memory: Option<Sourced<PathBuf>>,
     pub(crate) journal: Sourced<PathBuf>,
@@ -173,6 +177,14 @@ impl Settings {
                 .collect::<anyhow::Result<_>>()?,
             alert: file.alerts.command.map(|command| base.sourced(command)),
             append_only: file.backup.append_only,
+            sign_key: file
+                .backup
+                .sign_key
+                .map(|path| base.sourced(base.path(&path))),
+            allowed_signers: file
+                .backup
+                .allowed_signers
+                .map(|path| base.sourced(base.path(&path))),
             checks: file
                 .drill
                 .checks

@@ -1,10 +1,10 @@
 //! From what the operator calls a backup to its entry, and from the entry to the archive inside.
 
-use std::io::{self, Read};
+use std::io::{self, IsTerminal as _, Read};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use backup::{Entry, Identities, Unsealed, Vault};
+use backup::{AllowedSigners, Entry, Identities, Prompt, SigningKey, TimeZone, Unsealed, Vault};
 use pgsnap::{Archive, OpenDump, ReadSeek};
 
 use crate::damage::Damaged;
@@ -32,7 +32,26 @@ pub(crate) fn open_vault(settings: &Settings, fallback: Option<&str>) -> anyhow:
         (None, Some(fallback)) => fallback.to_owned(),
         (None, None) => only_service(&vault.value)?,
     };
-    Ok(Vault::open(&vault.value, &service)?)
+    guarded(settings, Vault::open(&vault.value, &service)?)
+}
+
+/// The vault with the key that signs its new entries, and with those whose signatures its entries need.
+pub(crate) fn guarded(settings: &Settings, mut vault: Vault) -> anyhow::Result<Vault> {
+    if let Some(key) = &settings.sign_key {
+        // Where nobody sits at a terminal, nobody can type a passphrase or knows of the key that waits to be touched.
+        let prompt = if io::stdin().is_terminal() && io::stderr().is_terminal() {
+            Prompt::Allowed
+        } else {
+            Prompt::Never
+        };
+        vault = vault.signing_with(SigningKey::new(&key.value, prompt));
+    }
+    if let Some(signers) = &settings.allowed_signers {
+        let signers = AllowedSigners::load(&signers.value, &TimeZone::system())
+            .map_err(backup::Error::from)?;
+        vault = vault.trusting(signers);
+    }
+    Ok(vault)
 }
 
 /// The service whose backups lie in this directory, if it is the only one.
@@ -113,7 +132,7 @@ pub(crate) fn find_entry(settings: &Settings, spec: &str) -> anyhow::Result<(Vau
 /// A backup at a target: on a mounted disk, or read from far away without being fetched.
 fn at_target(settings: &Settings, name: &str, spec: &str) -> anyhow::Result<(Vault, Entry)> {
     let vault = open_vault(settings, None)?;
-    let opened = targets::open(name, targets::find(settings, name)?, vault.service())?;
+    let opened = targets::open(settings, name, &vault)?;
     let entry = opened.find(spec)?;
     match opened {
         Opened::Folder(there) => Ok((there, entry)),
@@ -148,10 +167,8 @@ fn vault_around(settings: &Settings, path: &Path) -> anyhow::Result<Vault> {
         .map(|service| service.value.clone())
         .or(named);
     let directory = path.parent().unwrap_or(Path::new("/"));
-    Ok(Vault::open(
-        directory,
-        service.as_deref().unwrap_or("backup"),
-    )?)
+    let vault = Vault::open(directory, service.as_deref().unwrap_or("backup"))?;
+    guarded(settings, vault)
 }
 
 /// A sealed entry whose key was found: every further reader opens without asking for it again.

@@ -12,6 +12,7 @@ use crate::failure::Refusal;
 use crate::human;
 use crate::secret;
 use crate::settings::{Settings, TargetKind, TargetSettings};
+use crate::store;
 
 /// A target that can be asked.
 pub(crate) enum Opened {
@@ -57,13 +58,17 @@ impl Opened {
     }
 }
 
-/// Opens a target for the backups of a service. Nothing far away is asked yet.
-pub(crate) fn open(name: &str, target: &TargetSettings, service: &str) -> anyhow::Result<Opened> {
+/// Opens a target for the backups of a vault's service, which are trusted as those of the vault are. Nothing far away is asked yet.
+pub(crate) fn open(settings: &Settings, name: &str, vault: &Vault) -> anyhow::Result<Opened> {
+    let target = find(settings, name)?;
     let mut limits = Limits::default();
     limits.bandwidth = target.bandwidth;
     limits.part = target.part.unwrap_or(limits.part);
     let target: Arc<dyn Target> = match &target.kind.value {
-        TargetKind::Folder(path) => return Ok(Opened::Folder(Vault::open(path, service)?)),
+        TargetKind::Folder(path) => {
+            let there = Vault::open(path, vault.service())?;
+            return Ok(Opened::Folder(store::guarded(settings, there)?));
+        }
         TargetKind::WebDav {
             url,
             login,
@@ -128,7 +133,7 @@ pub(crate) fn open(name: &str, target: &TargetSettings, service: &str) -> anyhow
             Arc::new(S3::new(&location, access_key, &secret, ca_file, limits)?)
         }
     };
-    Ok(Opened::Remote(Remote::new(name, target, service)?))
+    Ok(Opened::Remote(Remote::new(name, target, vault)))
 }
 
 fn optional_secret(file: Option<&Path>) -> anyhow::Result<Option<SecretString>> {

@@ -12,6 +12,7 @@ mod rekey;
 mod remote;
 mod retention;
 mod round_trip;
+mod signed;
 mod stock_age;
 mod support;
 mod targets;

@@ -23,10 +23,10 @@ impl Fixed {
 
     fn with(target: impl Fn(&Cloud) -> Arc<dyn Target>) -> Self {
         let cloud = Cloud::start().unwrap();
-        let remote = Remote::new("cloud", target(&cloud), "state-hub").unwrap();
+        let fixture = Fixture::new();
         Self {
-            fixture: Fixture::new(),
-            remote,
+            remote: Remote::new("cloud", target(&cloud), &fixture.vault),
+            fixture,
             cloud,
         }
     }

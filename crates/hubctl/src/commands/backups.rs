@@ -151,7 +151,7 @@ pub(crate) fn run(context: &Context, args: BackupsArgs) -> anyhow::Result<Exit> 
     let (place, entries) = match &args.target {
         Some(name) => {
             let target = targets::find(&settings, name)?;
-            let opened = targets::open(name, target, vault.service())?;
+            let opened = targets::open(&settings, name, &vault)?;
             (target.kind.value.place(), opened.entries(name, &vault)?)
         }
         None => (vault.directory().display().to_string(), vault.entries()?),

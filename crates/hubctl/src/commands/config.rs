@@ -143,6 +143,14 @@ fn values(settings: &Settings) -> Vec<Value> {
         let key = format!("targets.{name}.{}", target.kind.value.key());
         one(&mut values, key, Some(&target.kind), TargetKind::place);
     }
+    for (key, path) in [
+        ("backup.sign_key", &settings.sign_key),
+        ("backup.allowed_signers", &settings.allowed_signers),
+    ] {
+        one(&mut values, key, path.as_ref(), |path| {
+            path.display().to_string()
+        });
+    }
     one(
         &mut values,
         "alerts.command",

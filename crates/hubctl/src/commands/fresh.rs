@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::human;
 use crate::printer::{answer, table};
-use crate::settings::{Overrides, TargetSettings};
+use crate::settings::{Overrides, Settings};
 use crate::store;
 use crate::targets;
 
@@ -71,7 +71,7 @@ pub(crate) fn run(context: &Context, args: FreshArgs) -> anyhow::Result<Exit> {
     let mut parts = parts(&entries, max_age, limits.drilled, now);
     for (name, target) in &settings.targets {
         let limit = target.max_age.unwrap_or(max_age);
-        let mut entries = copies(context, name, target, &vault);
+        let mut entries = copies(context, &settings, name, &vault);
         entries.retain(|entry| damaged.finding(entry.path()).is_none());
         let newest = newest(&entries, now, Entry::is_verified);
         parts.push(Part::of(format!("copy: {name}"), newest, limit, now));
@@ -100,8 +100,8 @@ fn unreachable(error: anyhow::Error) -> anyhow::Error {
 }
 
 /// The backups at a target. One that is not there has none: nobody knows what became of it.
-fn copies(context: &Context, name: &str, target: &TargetSettings, vault: &Vault) -> Vec<Entry> {
-    let opened = targets::open(name, target, vault.service());
+fn copies(context: &Context, settings: &Settings, name: &str, vault: &Vault) -> Vec<Entry> {
+    let opened = targets::open(settings, name, vault);
     let entries = opened.and_then(|opened| Ok(opened.entries(name, vault)?));
     entries.unwrap_or_else(|error| {
         context.printer.warn(format_args!("target {name}: {error}"));

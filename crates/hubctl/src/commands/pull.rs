@@ -55,8 +55,7 @@ pub(crate) async fn run(context: &Context, args: PullArgs) -> anyhow::Result<Exi
     let overrides = Overrides::default().vault(&args.vault);
     let settings = context.settings(overrides.journal(&args.journal))?;
     let vault = store::open_vault(&settings, None)?;
-    let target = targets::find(&settings, &args.target)?;
-    let opened = targets::open(&args.target, target, vault.service())?;
+    let opened = targets::open(&settings, &args.target, &vault)?;
     let act = Act::begin(&settings, &context.printer, "pull", &args.target)?;
     let report = blocking(move || pull(&args, &opened, &vault)).await;
     let report = act.end(report, |report| {

@@ -124,7 +124,7 @@ async fn push(
     prove: bool,
 ) -> anyhow::Result<Pushed> {
     let act = Act::begin(settings, &context.printer, "push", name)?;
-    let opened = targets::open(name, target, vault.service());
+    let opened = targets::open(settings, name, vault);
     if let Ok(Opened::Folder(to)) = &opened
         && is_same_disk(vault.directory(), to.directory())
     {

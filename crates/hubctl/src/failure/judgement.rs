@@ -126,15 +126,28 @@ fn of_backup(error: &backup::Error) -> Exit {
         | E::NoIdentity { .. }
         | E::IdentityUnreadable { .. }
         | E::NoRetention
+        | E::NoSigningKey
         | E::NoSuchEntry { .. }
         | E::Ambiguous { .. } => Exit::Usage,
         E::NoIdentityMatched { .. }
         | E::WrongPassphrase { .. }
         | E::InvalidSidecar { .. }
+        | E::Untrusted { .. }
         | E::NotVerified { .. }
         | E::NothingVerified { .. } => Exit::No,
         E::Target { failure, .. } if failure.is_answer() => Exit::No,
+        E::Signing(error) => of_sshsig(error),
         damaged if is_sealed_damage(damaged) => Exit::No,
+        _ => Exit::CouldNotAsk,
+    }
+}
+
+fn of_sshsig(error: &sshsig::Error) -> Exit {
+    match error {
+        sshsig::Error::Writable { .. }
+        | sshsig::Error::InvalidSigners { .. }
+        | sshsig::Error::NoPublicKey { .. } => Exit::Usage,
+        refused if refused.is_refusal() => Exit::No,
         _ => Exit::CouldNotAsk,
     }
 }
@@ -176,7 +189,10 @@ fn of_gates(error: &gates::Error) -> Exit {
         gates::Error::Damaged { .. }
         | gates::Error::Truncated { .. }
         | gates::Error::Rewritten { .. } => Exit::No,
-        gates::Error::Missing { .. } | gates::Error::Malformed { .. } => Exit::Usage,
+        gates::Error::Missing { .. }
+        | gates::Error::Malformed { .. }
+        | gates::Error::InvalidGate { .. } => Exit::Usage,
+        gates::Error::Signature(error) => of_sshsig(error),
         _ => Exit::CouldNotAsk,
     }
 }

@@ -56,6 +56,8 @@ pub(super) struct VaultTable {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct BackupTable {
     pub(super) append_only: Vec<String>,
+    pub(super) sign_key: Option<String>,
+    pub(super) allowed_signers: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

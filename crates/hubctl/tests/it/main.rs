@@ -13,6 +13,7 @@ mod offsite;
 mod partitions;
 mod passphrase;
 mod secrets;
+mod signed;
 mod support;
 mod surroundings;
 mod tunnels;
