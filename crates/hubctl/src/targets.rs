@@ -66,7 +66,7 @@ pub(crate) fn open(settings: &Settings, name: &str, vault: &Vault) -> anyhow::Re
     limits.part = target.part.unwrap_or(limits.part);
     let target: Arc<dyn Target> = match &target.kind.value {
         TargetKind::Folder(path) => {
-            let there = Vault::open(path, vault.service())?;
+            let there = Vault::open(path, vault.service()).map_err(unreachable)?;
             return Ok(Opened::Folder(store::guarded(settings, there)?));
         }
         TargetKind::WebDav {
@@ -134,6 +134,16 @@ pub(crate) fn open(settings: &Settings, name: &str, vault: &Vault) -> anyhow::Re
         }
     };
     Ok(Opened::Remote(Remote::new(name, target, vault)))
+}
+
+/// A folder that is away is not a matter of usage: a disk may not be mounted.
+pub(crate) fn unreachable(error: backup::Error) -> anyhow::Error {
+    match error {
+        error @ backup::Error::NoVault { .. } => Refusal::could_not_ask(error.to_string())
+            .hint("is its disk mounted?")
+            .into(),
+        error => error.into(),
+    }
 }
 
 fn optional_secret(file: Option<&Path>) -> anyhow::Result<Option<SecretString>> {

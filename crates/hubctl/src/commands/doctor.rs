@@ -2,6 +2,7 @@
 
 mod keys;
 mod server;
+mod targets;
 mod tunnels;
 
 use clap::Args;
@@ -162,6 +163,7 @@ pub(crate) async fn run(context: &Context, args: DoctorArgs) -> anyhow::Result<E
     };
     vault(&settings, &wanted, &mut findings);
     keys::examine(context, &settings, &mut findings);
+    targets::examine(&settings, &mut findings).await;
     tunnels::examine(&settings, &mut findings).await;
     findings.push(journal(&settings));
     report(context, findings)

@@ -12,7 +12,6 @@ use crate::commands::backups::age;
 use crate::context::Context;
 use crate::damage::Damaged;
 use crate::exit::Exit;
-use crate::failure::Refusal;
 use crate::human;
 use crate::printer::{answer, table};
 use crate::settings::{Overrides, Settings};
@@ -61,9 +60,9 @@ struct Part {
 pub(crate) fn run(context: &Context, args: FreshArgs) -> anyhow::Result<Exit> {
     let overrides = Overrides::default().vault(&args.vault);
     let settings = context.settings(overrides.journal(&args.journal))?;
-    let vault = store::open_vault(&settings, None).map_err(unreachable)?;
+    let vault = store::open_vault(&settings, None).map_err(away)?;
     let damaged = Damaged::read(&settings, &context.printer);
-    let mut entries = vault.entries().map_err(|error| unreachable(error.into()))?;
+    let mut entries = vault.entries().map_err(targets::unreachable)?;
     entries.retain(|entry| damaged.finding(entry.path()).is_none());
     let limits = &settings.freshness.value;
     let max_age = args.max_age.unwrap_or(limits.max_age);
@@ -88,13 +87,10 @@ pub(crate) fn run(context: &Context, args: FreshArgs) -> anyhow::Result<Exit> {
     Ok(answer(fresh.fresh))
 }
 
-/// A vault that is away is not a matter of usage: a disk may not be mounted.
-fn unreachable(error: anyhow::Error) -> anyhow::Error {
-    match error.downcast::<backup::Error>() {
-        Ok(error @ backup::Error::NoVault { .. }) => Refusal::could_not_ask(error.to_string())
-            .hint("is its disk mounted?")
-            .into(),
-        Ok(error) => error.into(),
+/// The same for a vault.
+fn away(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast() {
+        Ok(error) => targets::unreachable(error),
         Err(error) => error,
     }
 }

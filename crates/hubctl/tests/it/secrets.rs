@@ -148,3 +148,49 @@ fn a_password_that_others_may_read_is_refused() {
     run.says("may be read by others (mode 644)")
         .says("chmod 600");
 }
+
+#[test]
+fn what_opens_the_targets_shows_up_nowhere() {
+    use testkit::{CLOUD_PASSWORD, CLOUD_TOKEN, CLOUD_USER, Cloud, CloudEffect};
+    let (home, cloud) = (Home::new(), Cloud::start().unwrap());
+    home.secret("cloud-password", CLOUD_PASSWORD);
+    home.secret("drop-token", CLOUD_TOKEN);
+    home.secret("s3-secret", CANARY);
+    home.append(&format!(
+        "[targets.cloud]\nwebdav = \"{}\"\nuser = \"{CLOUD_USER}\"\npassword_file = \"cloud-password\"\n\
+         [targets.drop]\nfiledrop = \"{url}\"\ntoken_file = \"drop-token\"\n\
+         [targets.bucket]\ns3 = \"{url}\"\nbucket = \"b\"\naccess_key = \"AKID\"\nsecret_key_file = \"s3-secret\"\n",
+        cloud.folder("backups"),
+        url = cloud.url()
+    ));
+    home.backup();
+    // A failure that names what was sent would be the place to leak; one that is not tried again is quick.
+    cloud.inject("PUT", "public.php", CloudEffect::Refuse(403));
+    let mut said = String::new();
+    for arguments in [
+        &["push", "-vv"][..],
+        &["push", "-vv", "--format", "json"],
+        &["doctor", "-vv"],
+        &["config", "show"],
+        &["verify", "cloud:latest", "-vv"],
+        &["pull", "cloud", "-vv"],
+        &["fresh", "-vv"],
+        &["backups", "--target", "bucket", "-vv"],
+    ] {
+        let (run, seen) = watched(home.command(arguments).spawn().unwrap());
+        said.push_str(&run.stdout);
+        said.push_str(&run.stderr);
+        said.extend(seen);
+    }
+    said.push_str(&fs_err::read_to_string(home.path("journal.jsonl")).unwrap());
+    for name in home.vault().iter().filter(|name| name.ends_with(".json")) {
+        said.push_str(&fs_err::read_to_string(home.path("vault").join(name)).unwrap());
+    }
+    for secret in [CLOUD_PASSWORD, CLOUD_TOKEN, CANARY, "X-Amz-Signature"] {
+        assert!(!said.contains(secret), "{secret} is in what was said");
+    }
+    assert!(
+        said.contains("it does not allow this"),
+        "the failure was told"
+    );
+}
