@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::entry::Entry;
 use crate::lock::CatalogueLock;
 use crate::name::Stamp;
-use crate::retention::{Plan, Reason};
+use crate::retention::Plan;
 use crate::vault::Vault;
 use crate::{Error, Result, durable, latest};
 
@@ -88,15 +88,8 @@ fn is_latest(vault: &Vault, entry: &Entry) -> bool {
 
 /// The entries that go are what they were when that was decided, and so is what is kept for them.
 fn check(vault: &Vault, plan: &Plan) -> Result<()> {
-    for decision in &plan.decisions {
+    for decision in plan.rests_on() {
         let planned = &decision.entry;
-        let is_kept_for = |reason| decision.reasons.contains(reason);
-        let matters = decision.is_removal()
-            || is_kept_for(&Reason::NewestVerified)
-            || is_kept_for(&Reason::NewestDrilled);
-        if !matters {
-            continue;
-        }
         check_unchanged(vault, planned).map_err(|_| changed(planned))?;
         if decision.is_removal() && is_latest(vault, planned) {
             return Err(changed(planned));

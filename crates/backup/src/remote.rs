@@ -13,6 +13,7 @@ use crate::copying;
 use crate::entry::Entry;
 use crate::latest;
 use crate::name::{Names, Stamp};
+use crate::retention::{Circumstances, Plan, Retention};
 use crate::sidecar::Sidecar;
 use crate::target::{Content, Ranges, Receipt, RemoteFile, Target, TargetFailure, Upload};
 use crate::unsealed::{HEADER_ONLY, SEALED_CHUNK};
@@ -294,6 +295,43 @@ impl Remote {
         let stamp = self.names().parse_entry(&file_name(entry));
         let stamp = stamp.ok_or_else(|| foreign(entry))?;
         copying::fetch(entry, stamp, to)
+    }
+
+    /// What becomes of every entry there under a retention. Nothing is changed.
+    ///
+    /// # Errors
+    /// Those of [`Vault::plan`] and [`entries`](Self::entries).
+    pub fn plan(&self, retention: &Retention, circumstances: &Circumstances) -> Result<Plan> {
+        Plan::new(retention, self.entries()?, circumstances)
+    }
+
+    /// Removes the entries that a plan of this place names, the sealed file first. Interrupted, the same call does the rest.
+    ///
+    /// # Errors
+    /// [`Error::Changed`] where an entry that is to go, the newest verified or the newest drilled one is not what it was: then nothing was
+    /// removed. [`Error::Target`].
+    pub fn prune(&self, plan: &Plan) -> Result<()> {
+        let there = self.listing()?;
+        for decision in plan.rests_on() {
+            let entry = &decision.entry;
+            let length = self.names().parse_entry(&file_name(entry));
+            let length = length.and_then(|stamp| there.length(stamp));
+            if length != Some(entry.sealed_bytes()) {
+                return Err(Error::Changed {
+                    path: entry.path().to_owned(),
+                });
+            }
+        }
+        for entry in plan.removals() {
+            let name = file_name(entry);
+            let stamp = self
+                .names()
+                .parse_entry(&name)
+                .ok_or_else(|| foreign(entry))?;
+            self.target.remove(&name)?;
+            self.target.remove(&self.names().sidecar(stamp))?;
+        }
+        Ok(())
     }
 
     /// What is there now.

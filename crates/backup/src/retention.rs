@@ -170,8 +170,21 @@ impl Plan {
         removals.map(|decision| &decision.entry)
     }
 
-    /// Decides about entries that are given newest first.
-    pub(crate) fn new(
+    /// What must be what it was when this was decided: what goes, and the two that are kept in any case.
+    pub(crate) fn rests_on(&self) -> impl Iterator<Item = &Decision> {
+        self.decisions.iter().filter(|decision| {
+            let is_kept_for = |reason| decision.reasons.contains(reason);
+            decision.is_removal()
+                || is_kept_for(&Reason::NewestVerified)
+                || is_kept_for(&Reason::NewestDrilled)
+        })
+    }
+
+    /// Decides about entries that are given newest first, as every listing gives them. Nothing is changed.
+    ///
+    /// # Errors
+    /// [`Error::NoRetention`], and [`Error::ClockBehind`] where something was done after now.
+    pub fn new(
         retention: &Retention,
         entries: Vec<Entry>,
         circumstances: &Circumstances,

@@ -343,3 +343,39 @@ fn files_of_others_at_a_target_are_not_seen() {
     assert_eq!(removed, [".state-hub-20261120T161200Z.sql.gz.age.partial"]);
     assert_eq!(fixed.cloud.files("backups").len(), 5);
 }
+
+#[test]
+fn pruning_a_target_removes_what_the_plan_names_and_nothing_that_changed() {
+    let fixed = Fixed::new();
+    for day in 1..=4 {
+        let entry = fixed.verified(&format!("2026-11-{day:02}T16:12:00Z"), b"payload");
+        fixed.push(&entry).unwrap();
+    }
+    fixed.cloud.write("backups", "holiday.jpg", b"x".to_vec());
+    let mut retention = backup::Retention::default();
+    retention.last = 2;
+    let mut circumstances = backup::Circumstances::now();
+    circumstances.now = at(NOW);
+    let plan = fixed.remote.plan(&retention, &circumstances).unwrap();
+    let newest = fixed.remote.find("latest").unwrap();
+    let name = newest.sidecar().unwrap().file.clone();
+    let bytes = fixed.cloud.read("backups", &name).unwrap();
+
+    fixed.cloud.write("backups", &name, bytes[..100].to_vec());
+    let error = fixed.remote.prune(&plan).unwrap_err();
+    assert!(matches!(error, Error::Changed { .. }), "{error}");
+    assert_eq!(fixed.cloud.files("backups").len(), 9, "nothing was removed");
+
+    fixed.cloud.write("backups", &name, bytes);
+    fixed
+        .cloud
+        .inject("DELETE", ".json", CloudEffect::LoseAnswer);
+    fixed.remote.prune(&plan).unwrap();
+    let left = fixed.remote.listing().unwrap().ids();
+    assert_eq!(left, ["20261103T161200Z", "20261104T161200Z"]);
+    assert_eq!(
+        fixed.cloud.files("backups").len(),
+        5,
+        "the others' file is there"
+    );
+}

@@ -1,6 +1,6 @@
 //! `hubctl prune`.
 
-use backup::{Circumstances, Decision, Entry, Plan, Retention, Timestamp, Vault};
+use backup::{Circumstances, Decision, Entry, Plan, Remote, Retention, Timestamp, Vault};
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
@@ -15,6 +15,7 @@ use crate::human;
 use crate::printer::table;
 use crate::settings::{Overrides, Settings};
 use crate::store;
+use crate::targets::{self, Opened};
 
 /// Remove the backups that [retention] does not keep
 ///
@@ -26,11 +27,15 @@ use crate::store;
 Examples:
   hubctl prune               what would go, and why the others stay
   hubctl prune --execute
+  hubctl prune --target cloud
   hubctl prune --format json")]
 pub(crate) struct PruneArgs {
     /// Remove them
     #[arg(long)]
     execute: bool,
+    /// Prune what is at this target of the configuration instead
+    #[arg(long, value_name = "TARGET")]
+    target: Option<String>,
     #[command(flatten)]
     vault: VaultOptions,
     #[command(flatten)]
@@ -82,19 +87,20 @@ pub(crate) fn run(context: &Context, args: PruneArgs) -> anyhow::Result<Exit> {
             .into());
     };
     let vault = store::open_vault(&settings, None)?;
+    let place = Place::open(&settings, args.target.as_deref(), vault.clone())?;
     let plan = if args.execute {
         let act = Act::begin(&settings, &context.printer, "prune", vault.service())?;
-        let pruned = execute(&settings, &vault, &retention.value);
+        let pruned = place.execute(&settings, &retention.value);
         act.end(pruned, |plan| {
             let removed = ids(plan);
-            json!({ "removed": removed, "kept": plan.decisions.len() - removed.len() })
+            json!({ "place": place.shown(), "removed": removed, "kept": plan.decisions.len() - removed.len() })
         })?
     } else {
         let damaged = Damaged::read(&settings, &context.printer);
-        planned(&vault, &retention.value, &damaged)?
+        place.plan(&retention.value, &damaged)?
     };
     let pruned = Pruned {
-        vault: vault.directory().display().to_string(),
+        vault: place.shown(),
         service: vault.service().to_owned(),
         executed: args.execute,
         removed: plan.removals().count(),
@@ -112,22 +118,59 @@ pub(crate) fn run(context: &Context, args: PruneArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Yes)
 }
 
-/// Under the lock nobody verifies or seals in between, and what is known to be damaged is known for certain.
-fn execute(settings: &Settings, vault: &Vault, retention: &Retention) -> anyhow::Result<Plan> {
-    let lock = vault.lock()?;
-    let damaged = Damaged::require(settings)?;
-    let plan = planned(vault, retention, &damaged)?;
-    vault.prune(&lock, &plan, Timestamp::now())?;
-    Ok(plan)
+/// What is pruned.
+enum Place {
+    Vault(Vault),
+    /// At a server; the lock of the vault here keeps a push away.
+    Remote(Remote, Vault),
 }
 
-fn planned(vault: &Vault, retention: &Retention, damaged: &Damaged) -> anyhow::Result<Plan> {
-    let mut circumstances = Circumstances::now();
-    let entries = vault.entries()?;
-    let is_damaged = |entry: &&Entry| damaged.finding(entry.path()).is_some();
-    let found = entries.iter().filter(is_damaged);
-    circumstances.damaged = found.map(|entry| entry.id().to_owned()).collect();
-    Ok(vault.plan(retention, &circumstances)?)
+impl Place {
+    fn open(settings: &Settings, target: Option<&str>, vault: Vault) -> anyhow::Result<Self> {
+        let Some(name) = target else {
+            return Ok(Self::Vault(vault));
+        };
+        match targets::open(settings, name, &vault)? {
+            Opened::Folder(there) => Ok(Self::Vault(there)),
+            Opened::Remote(there) if there.target().is_readable() => Ok(Self::Remote(there, vault)),
+            Opened::Remote(_) => {
+                let fact = format!("{name} shows nothing, so nothing can be removed there");
+                let hint = "prune it with the account that owns the folder";
+                Err(Refusal::usage(fact).hint(hint).into())
+            }
+        }
+    }
+
+    fn shown(&self) -> String {
+        match self {
+            Self::Vault(vault) => vault.directory().display().to_string(),
+            Self::Remote(there, _) => there.target().place(),
+        }
+    }
+
+    /// Under the lock nobody verifies, seals or pushes in between, and what is known to be damaged is known for certain.
+    fn execute(&self, settings: &Settings, retention: &Retention) -> anyhow::Result<Plan> {
+        let (Self::Vault(vault) | Self::Remote(_, vault)) = self;
+        let lock = vault.lock()?;
+        let plan = self.plan(retention, &Damaged::require(settings)?)?;
+        match self {
+            Self::Vault(vault) => vault.prune(&lock, &plan, Timestamp::now())?,
+            Self::Remote(there, _) => there.prune(&plan)?,
+        }
+        Ok(plan)
+    }
+
+    fn plan(&self, retention: &Retention, damaged: &Damaged) -> anyhow::Result<Plan> {
+        let mut circumstances = Circumstances::now();
+        let entries = match self {
+            Self::Vault(vault) => vault.entries()?,
+            Self::Remote(there, _) => there.entries()?,
+        };
+        let is_damaged = |entry: &&Entry| damaged.finding(entry.path()).is_some();
+        let found = entries.iter().filter(is_damaged);
+        circumstances.damaged = found.map(|entry| entry.id().to_owned()).collect();
+        Ok(Plan::new(retention, entries, &circumstances)?)
+    }
 }
 
 fn ids(plan: &Plan) -> Vec<&str> {
