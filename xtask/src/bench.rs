@@ -14,6 +14,9 @@ pub(crate) struct Args {
     /// Measure tunnels instead, against autossh and loops; only root can
     #[arg(long)]
     tunnel: bool,
+    /// Measure sealing and opening instead, against the `age` crate, and a prune
+    #[arg(long, conflicts_with = "tunnel")]
+    vault: bool,
     /// Passed on to the bench: `--data events|narrow|many`, `--pairs N`, `--only WORK`, `--scale N`, or `--growth`; of
     /// tunnels `--runs N`, `--kills N`, `--only MEASURE`, `--short`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -22,10 +25,13 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     setup::ensure()?;
-    let (bench, programs): (&str, &[_]) = if args.tunnel {
-        ("tunnels", &[("autossh", "autossh")])
+    let (package, bench, programs): (&str, &str, &[_]) = if args.tunnel {
+        ("hubctl", "tunnels", &[("autossh", "autossh")])
+    } else if args.vault {
+        ("backup", "vault", &[])
     } else {
-        ("peers", &[("pigz", "pigz"), ("pgcopydb", "pgcopydb")])
+        let programs = &[("pigz", "pigz"), ("pgcopydb", "pgcopydb")];
+        ("hubctl", "peers", programs)
     };
     setup::ensure_programs(programs)?;
     let shell = project::shell()?;
@@ -35,9 +41,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         let page = shell.current_dir().join("docs/benchmarks.md");
         arguments.extend(["--write".into(), page.display().to_string()]);
     }
-    eprintln!("Building hubctl for release. Stop everything else on this machine while this runs.");
+    eprintln!(
+        "Building {package} for release. Stop everything else on this machine while this runs."
+    );
     project::run(cmd!(
         shell,
-        "{cargo} bench --package hubctl --bench {bench} -- {arguments...}"
+        "{cargo} bench --package {package} --bench {bench} -- {arguments...}"
     ))
 }

@@ -79,6 +79,34 @@
 //! the safe) is still good is made when sealing: the sidecar records the hash of the stanza made for each recipient,
 //! and every verification looks for it in the header.
 //!
+//! # Copies elsewhere
+//!
+//! A [`Target`] holds files by name: [`WebDav`] (with Nextcloud's chunked uploads), [`FileDrop`] (which takes files and shows none), [`Sftp`]
+//! and [`S3`], each behind a feature that is on by default, or one of your own. A [`Remote`] gives the files their meaning:
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use backup::{Credentials, Depth, Identities, Limits, Remote, Timestamp, Vault, WebDav};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (vault, identities) = (Vault::open("vault", "state-hub")?, Identities::load("keys.txt")?);
+//! let login = Credentials { user: "hub".into(), password: "an app password".into() };
+//! let folder = "https://cloud.example/remote.php/dav/files/hub/backups";
+//! let cloud = WebDav::new(folder, Some(&login), None, Limits::default())?;
+//! let remote = Remote::new("cloud", Arc::new(cloud), &vault);
+//!
+//! let there = remote.listing()?;
+//! remote.push(&vault, &vault.find("latest")?, &there, Timestamp::now())?;   // sent, its ends read back, recorded
+//!
+//! let copy = remote.find("latest")?;
+//! vault.verify(&copy, &identities, Depth::Quick)?;      // two requests, whatever the size
+//! let clear = vault.open_entry(&copy, &identities)?;    // Read + Seek, by ranges
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Nothing there is overwritten but sidecars, a file appears under its name as a whole, and "sent" ([`SentCopy::sent_at`]) is another thing than
+//! "read back and the same" ([`SentCopy::proven_at`]). The calls block, as everything here does; they have [`Limits`] and end.
+//!
 //! # Errors
 //!
 //! [`Error`] tells apart what calls for different actions: no key given, wrong key, header damaged, truncated, a bit
