@@ -25,13 +25,13 @@ pub(super) fn end(layout: &Layout) -> anyhow::Result<()> {
         .collect();
     if let Ok(plan) = Plan::read(&layout.plan()) {
         ids.insert(plan.id);
-    } else if layout.root().exists() {
-        ensure!(
-            !ids.is_empty() || layout.is_ours()?,
-            "{} is not the directory of a cluster",
-            layout.root().display()
-        );
     }
+    let is_ours = !ids.is_empty() || layout.plan().exists();
+    ensure!(
+        is_ours || !layout.root().exists() || layout.is_free()?,
+        "{} is not the directory of a cluster: it has no plan.toml",
+        layout.root().display()
+    );
     for id in &ids {
         end_outside(id)?;
     }

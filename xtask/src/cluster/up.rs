@@ -29,7 +29,7 @@ pub(super) fn boot(layout: &Layout, components: &Components, nodes: u8) -> anyho
         layout.root().display()
     );
     ensure!(
-        layout.is_ours()?,
+        layout.is_free()?,
         "{} is not empty",
         layout.root().display()
     );
