@@ -9,17 +9,20 @@
 mod bench;
 mod campaign;
 mod ci;
+mod cluster;
 mod demo;
 mod drill;
 mod engine;
 mod fidelity;
 mod fuzz;
 mod images;
+mod moto;
 mod project;
 mod servers;
 mod setup;
 mod test;
 mod tidy;
+mod unavailable;
 
 use std::process::ExitCode;
 
@@ -46,7 +49,8 @@ enum Task {
     Campaign(campaign::Args),
     /// Fuzz everything that reads bytes of unknown origin
     Fuzz(fuzz::Args),
-    /// Install what the demo and the tests need: PostgreSQL, age, an SSH server, pgbouncer, iproute2, iptables
+    /// Install what the demo and the tests need: PostgreSQL, age, an SSH server, pgbouncer, iproute2, iptables; as root
+    /// also what clusters need
     Setup,
     /// Fetch servers of every supported version of PostgreSQL, for the tests
     Servers(servers::Args),
@@ -54,6 +58,8 @@ enum Task {
     Images(images::Args),
     /// Back up every version of PostgreSQL and restore into others, in containers
     Drill(drill::Args),
+    /// A real Kubernetes on this machine, for tests
+    Cluster(cluster::Args),
     /// Check the rules that the compiler and clippy cannot
     Tidy,
     /// Run everything that a change has to pass
@@ -72,6 +78,7 @@ fn main() -> ExitCode {
         Task::Servers(args) => servers::run(args),
         Task::Images(args) => images::run(args),
         Task::Drill(args) => drill::run(args),
+        Task::Cluster(args) => cluster::run(args),
         Task::Tidy => tidy::run(),
         Task::Ci => ci::run(),
     };
@@ -80,7 +87,7 @@ fn main() -> ExitCode {
         // As hubctl: 3 means that something needed could not be asked or is not there.
         let is_absent = error.is::<setup::Missing>()
             || error.is::<servers::Unavailable>()
-            || error.is::<engine::Unavailable>();
+            || error.is::<unavailable::Unavailable>();
         ExitCode::from(if is_absent { 3 } else { 1 })
     })
 }

@@ -10,6 +10,8 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::Context as _;
 
+use crate::cluster;
+
 const INSTALL: &str = include_str!("setup/install.sh");
 const SERVER_PROGRAMS: [&str; 6] = [
     "initdb",
@@ -44,6 +46,12 @@ impl std::error::Error for Missing {}
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
     ensure()?;
     println!("PostgreSQL, age, an SSH server, pgbouncer, ip and iptables are here.");
+    ensure_file_servers()?;
+    println!("So are Apache, nginx and rclone, for off-site copies.");
+    if is_root() {
+        cluster::ensure_packages()?;
+        println!("So are containerd, runc, the CNI plugins, gcc and mmdebstrap, for clusters.");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -52,6 +60,20 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
 /// Fails with [`Missing`] where that is not possible.
 pub(crate) fn ensure() -> anyhow::Result<()> {
     obtain(|| missing_packages(&program_directories()))
+}
+
+/// Installs the servers that keep files for the tests of off-site copies.
+pub(crate) fn ensure_file_servers() -> anyhow::Result<()> {
+    ensure_programs(&[
+        ("apache2", "apache2-bin"),
+        ("curl", "curl"),
+        ("nginx", "nginx"),
+        ("rclone", "rclone"),
+    ])?;
+    ensure_file(
+        "/usr/lib/nginx/modules/ngx_http_dav_ext_module.so",
+        "libnginx-mod-http-dav-ext",
+    )
 }
 
 /// Installs the Debian packages of programs that are not found: pairs of a program and its package.

@@ -102,6 +102,13 @@ impl Vault {
         self
     }
 
+    /// The same vault, signing and trusting as another one.
+    #[must_use]
+    pub fn trusting_as(mut self, other: &Self) -> Self {
+        self.trust = other.trust_of();
+        self
+    }
+
     /// The directory, as an absolute path without links.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -188,7 +195,8 @@ impl Vault {
     /// # Errors
     /// Those of [`open_file`](crate::open_file), and [`Error::SizeDiffers`], [`Error::NotAsSealed`], [`Error::Untrusted`].
     pub fn open_entry(&self, entry: &Entry, identities: &Identities) -> Result<Unsealed> {
-        verify::open_entry(self, entry, identities)
+        self.check_trust(entry)?;
+        verify::open_entry(entry, identities)
     }
 
     /// Proves an entry to the given depth. It records nothing: see [`mark_verified`](Self::mark_verified).
@@ -201,6 +209,7 @@ impl Vault {
         identities: &Identities,
         depth: Depth,
     ) -> Result<Verification> {
+        self.check_trust(entry)?;
         verify::verify(entry, identities, depth)
     }
 
@@ -223,6 +232,14 @@ impl Vault {
     /// [`Error::NotVerified`] if it was not verified before; otherwise as [`mark_verified`](Self::mark_verified).
     pub fn mark_drilled(&self, entry: &Entry, at: Timestamp) -> Result<Entry> {
         latest::mark_drilled(self, entry, at)
+    }
+
+    /// Points the `latest` link at the newest verified entry, as [`mark_verified`](Self::mark_verified) does: entries may have come from elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::LatestIsNotALink`].
+    pub fn advance_latest(&self) -> Result<()> {
+        latest::advance(self, &self.catalogue_lock()?)
     }
 
     /// What becomes of every entry under a retention. Nothing is changed.
@@ -290,6 +307,20 @@ impl Vault {
         &self.trust
     }
 
+    pub(crate) fn trust_of(&self) -> Arc<Trust> {
+        Arc::clone(&self.trust)
+    }
+
+    /// What somebody may have put there is refused, wherever the entry was found. Without signers, a sidecar that cannot be read keeps nobody from
+    /// his data.
+    pub(crate) fn check_trust(&self, entry: &Entry) -> Result<()> {
+        if self.trust.signers.is_none() {
+            return Ok(());
+        }
+        self.trust
+            .check(entry.path(), Some(entry.require_sidecar()?))
+    }
+
     pub(crate) fn names(&self) -> &Names {
         &self.names
     }
@@ -298,7 +329,7 @@ impl Vault {
         CatalogueLock::acquire(&self.directory.join(self.names.catalogue_lock()))
     }
 
-    fn check_lock(&self, lock: &VaultLock) -> Result<()> {
+    pub(crate) fn check_lock(&self, lock: &VaultLock) -> Result<()> {
         if lock.is_at(&self.directory.join(self.names.run_lock())) {
             Ok(())
         } else {

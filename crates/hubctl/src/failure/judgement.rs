@@ -117,6 +117,7 @@ fn of_backup(error: &backup::Error) -> Exit {
     use backup::Error as E;
     match error {
         E::InvalidService { .. }
+        | E::InvalidTarget { .. }
         | E::InvalidSuffix { .. }
         | E::NoVault { .. }
         | E::NoRecipients
@@ -135,6 +136,7 @@ fn of_backup(error: &backup::Error) -> Exit {
         | E::NotVerified { .. }
         | E::NothingVerified { .. } => Exit::No,
         E::Signing(error) => of_sshsig(error),
+        E::Target { failure, .. } if failure.is_answer() => Exit::No,
         damaged if is_sealed_damage(damaged) => Exit::No,
         _ => Exit::CouldNotAsk,
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::target::TargetTable;
 use crate::environment as env;
 use crate::failure::Refusal;
 
@@ -57,16 +58,6 @@ pub(super) struct BackupTable {
     pub(super) append_only: Vec<String>,
     pub(super) sign_key: Option<String>,
     pub(super) allowed_signers: Option<String>,
-}
-
-/// Where copies of the backups are kept.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TargetTable {
-    pub(super) folder: String,
-    /// How old the data of its newest copy may be; as that of the newest backup unless told otherwise.
-    #[serde(default, with = "humantime_serde")]
-    pub(super) max_age: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

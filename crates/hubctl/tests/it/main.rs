@@ -9,6 +9,7 @@ mod crash;
 mod damage;
 mod faults;
 mod journey;
+mod offsite;
 mod partitions;
 mod passphrase;
 mod secrets;
