@@ -92,8 +92,7 @@ impl Bench {
         let (planned, pruned) = self.prune();
         let _ = writeln!(
             text,
-            "\nA prune of {ENTRIES} entries: listed and planned in {planned:.2} s, with all but {} removed in {pruned:.2} s more (target: planned within a second).",
-            KEPT
+            "\nA prune of {ENTRIES} entries: listed and planned in {planned:.2} s, with all but {KEPT} removed in {pruned:.2} s more (target: planned within a second)."
         );
         text
     }
