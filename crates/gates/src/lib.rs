@@ -52,10 +52,22 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod answer;
+pub mod condition;
 mod error;
+mod evidence;
+mod gate;
 mod journal;
+mod size;
+mod verdict;
 
+pub use answer::Answer;
+pub use condition::Condition;
 pub use error::{Damage, Error};
+pub use evidence::{Absence, Content, Evidence, Held, Kind, Read, Reading};
+pub use gate::{Approval, Gate, Gates, Rule, Verdicts};
 pub use journal::{
     Appended, Hash, Head, Journal, NewRecord, Outcome, Record, TornLine, Verification,
 };
+pub use size::Size;
+pub use verdict::{ObjectReference, Subject, Verdict};

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 mod concurrency;
+mod conditions;
 mod crash;
 mod damage;
 mod example;
+mod fixture;
 mod format;
 mod journal;
 mod support;
