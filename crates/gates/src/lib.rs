@@ -53,6 +53,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod answer;
+mod collect;
 pub mod condition;
 mod error;
 mod evidence;
@@ -62,6 +63,7 @@ mod size;
 mod verdict;
 
 pub use answer::Answer;
+pub use collect::{Access, Collector, Pace, Program};
 pub use condition::Condition;
 pub use error::{Damage, Error};
 pub use evidence::{Absence, Content, Evidence, Held, Kind, Read, Reading};

@@ -52,7 +52,7 @@ impl Judge for Disk {
         let verdict =
             if number("free_files") == Some(0) && number("files").is_some_and(|files| files > 0) {
                 Verdict::fail(format!("no inode is free below {path}"))
-                .with_hint("remove small files: there is room for bytes, but for no file")
+                    .with_hint("remove small files: there is room for bytes, but for no file")
             } else if free >= self.free.bytes() {
                 Verdict::pass(reason)
             } else {

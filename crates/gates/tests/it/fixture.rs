@@ -79,8 +79,12 @@ impl Fixture {
         let mut objects = self.objects.clone();
         for (index, object) in objects.iter_mut().enumerate() {
             let metadata = object["metadata"].as_object_mut().unwrap();
-            metadata.entry("uid").or_insert_with(|| json!(format!("uid-{index}")));
-            metadata.entry("resourceVersion").or_insert_with(|| json!((100 + index).to_string()));
+            metadata
+                .entry("uid")
+                .or_insert_with(|| json!(format!("uid-{index}")));
+            metadata
+                .entry("resourceVersion")
+                .or_insert_with(|| json!((100 + index).to_string()));
         }
         let uids = uids(&objects);
         for object in &mut objects {
@@ -134,7 +138,11 @@ impl Fixture {
     #[track_caller]
     pub(crate) fn require(&self, verdict: &Verdict) {
         let name = self.name();
-        assert_eq!(verdict.answer, self.answer, "{name} ({}): {}", self.shows, verdict.reason);
+        assert_eq!(
+            verdict.answer, self.answer,
+            "{name} ({}): {}",
+            self.shows, verdict.reason
+        );
         assert!(
             verdict.reason.contains(&self.says),
             "{name}: `{}` is not in `{}`",
@@ -154,12 +162,21 @@ pub(crate) fn now() -> Timestamp {
 fn asked(read: &Read) -> String {
     match read {
         Read::List { kind, .. } | Read::Object { kind, .. } => kind.resource(),
-        other => serde_json::to_value(other).unwrap()["ask"].as_str().unwrap().to_owned(),
+        other => serde_json::to_value(other).unwrap()["ask"]
+            .as_str()
+            .unwrap()
+            .to_owned(),
     }
 }
 
 fn is_of(object: &Value, read: &Read) -> bool {
-    let (Read::List { kind, namespace, .. } | Read::Object { kind, namespace, .. }) = read else {
+    let (Read::List {
+        kind, namespace, ..
+    }
+    | Read::Object {
+        kind, namespace, ..
+    }) = read
+    else {
         return false;
     };
     let group = if kind.group.is_empty() {
@@ -180,7 +197,11 @@ pub(crate) fn uids(objects: &[Value]) -> BTreeMap<String, String> {
     objects
         .iter()
         .map(|object| {
-            let key = format!("{}/{}", text(&object["kind"]), text(&object["metadata"]["name"]));
+            let key = format!(
+                "{}/{}",
+                text(&object["kind"]),
+                text(&object["metadata"]["name"])
+            );
             (key, text(&object["metadata"]["uid"]))
         })
         .collect()
@@ -189,7 +210,9 @@ pub(crate) fn uids(objects: &[Value]) -> BTreeMap<String, String> {
 /// Replaces what begins with `@`.
 pub(crate) fn resolve(value: &mut Value, now: Timestamp, uids: &BTreeMap<String, String>) {
     match value {
-        Value::Object(members) => members.values_mut().for_each(|value| resolve(value, now, uids)),
+        Value::Object(members) => members
+            .values_mut()
+            .for_each(|value| resolve(value, now, uids)),
         Value::Array(items) => items.iter_mut().for_each(|value| resolve(value, now, uids)),
         Value::String(text) => {
             let resolved = if let Some(key) = text.strip_prefix("@uid:") {
