@@ -5,7 +5,6 @@
 //! engine when the last process that asked for it is gone, in whatever way that ended. Images stay for the next time.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
+use crate::unavailable::Unavailable;
 use crate::{servers, setup};
 
 const SUPERVISE: &str = include_str!("engine/supervise.sh");
@@ -28,21 +28,6 @@ pub(crate) struct Engine {
     directory: Option<PathBuf>,
 }
 
-/// Why there is no engine, and what to do about it.
-#[derive(Debug)]
-pub(crate) struct Unavailable {
-    reason: String,
-    remedy: String,
-}
-
-impl fmt::Display for Unavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n  {}", self.reason, self.remedy)
-    }
-}
-
-impl std::error::Error for Unavailable {}
-
 /// An engine that answers, started if there is none. One of our own stays until this process ends.
 ///
 /// Fails with [`Unavailable`], or with `setup::Missing` where Docker is not installed and cannot be.
@@ -56,27 +41,19 @@ pub(crate) fn ensure() -> anyhow::Result<Engine> {
         return Ok(machines);
     }
     if let Some(host) = std::env::var_os("DOCKER_HOST") {
-        return Err(unavailable(
+        return Err(Unavailable::error(
             format!("no container engine answers at {}", host.display()),
             "start it, or unset DOCKER_HOST",
         ));
     }
     if !setup::is_root() {
-        return Err(unavailable(
+        return Err(Unavailable::error(
             "no container engine answers, and only root may start one",
             "start Docker (sudo systemctl start docker) and join the group `docker`, or run this as root",
         ));
     }
     setup::ensure_programs(&[("dockerd", "docker.io"), ("flock", "util-linux")])?;
     own()
-}
-
-fn unavailable(reason: impl Into<String>, remedy: &str) -> anyhow::Error {
-    Unavailable {
-        reason: reason.into(),
-        remedy: remedy.to_owned(),
-    }
-    .into()
 }
 
 /// Our own engine, running already or started.
@@ -106,7 +83,7 @@ fn own() -> anyhow::Result<Engine> {
         }
     }
     let log = directory.join("dockerd.log");
-    Err(unavailable(
+    Err(Unavailable::error(
         format!(
             "Docker does not start here\n{}",
             last_lines(&log).unwrap_or_default()

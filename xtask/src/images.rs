@@ -3,17 +3,16 @@
 //! One base of this system's own packages, from wherever its apt takes them, and on it the server that
 //! `cargo xtask servers` fetches. The entry point does what that of the official image does.
 
-use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use crate::engine::{self, Engine};
 use crate::servers::{self, BUNDLES, Bundle, MUSL};
-use crate::setup;
+use crate::{project, setup};
 
 const DOCKERFILE: &str = include_str!("images/Dockerfile");
 const ENTRYPOINT: &str = include_str!("images/docker-entrypoint.sh");
@@ -94,7 +93,7 @@ fn build(engine: &Engine, bundle: &'static Bundle, tag: &str, recipe: &str) -> a
     let base = base(engine)?;
     let server = servers::ensure(bundle)?;
     let context = Scratch::new(&format!("image-{}", bundle.name))?;
-    run_quietly(
+    project::run_quietly(
         Command::new("cp")
             .arg("-a")
             .arg(server.tree())
@@ -105,7 +104,7 @@ fn build(engine: &Engine, bundle: &'static Bundle, tag: &str, recipe: &str) -> a
     let mut minor = tag.to_owned();
     let major = bundle.major.to_string();
     minor.replace_range(NAME.len() + 1..NAME.len() + 1 + major.len(), bundle.version);
-    run_quietly(
+    project::run_quietly(
         engine
             .docker()
             .args(["build", "--force-rm", "--tag", tag, "--tag", &minor])
@@ -129,7 +128,7 @@ fn base(engine: &Engine) -> anyhow::Result<String> {
     let begin = Instant::now();
     let scratch = Scratch::new("image-base")?;
     let tar = scratch.path("base.tar");
-    run_quietly(
+    project::run_quietly(
         Command::new("mmdebstrap")
             .args(["--mode=root", "--variant=essential"])
             .arg(format!("--include={PACKAGES}"))
@@ -147,7 +146,7 @@ fn base(engine: &Engine) -> anyhow::Result<String> {
             .args(apt_sources())
             .env("TMPDIR", scratch.root()),
     )?;
-    run_quietly(
+    project::run_quietly(
         engine
             .docker()
             .args(["import", "--change"])
@@ -185,23 +184,6 @@ fn apt_sources() -> Vec<PathBuf> {
     .filter(|path| path.is_file() && of_distribution(path))
     .take(1)
     .collect()
-}
-
-/// Runs a command whose output matters only when it fails.
-fn run_quietly(command: &mut Command) -> anyhow::Result<()> {
-    let program = command.get_program().display().to_string();
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("could not run {program}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let _ = write!(said, "{}", String::from_utf8_lossy(&output.stderr));
-    let lines: Vec<_> = said.lines().collect();
-    let end = lines[lines.len().saturating_sub(20)..].join("\n");
-    bail!("{program} failed ({})\n{end}", output.status)
 }
 
 /// A directory in the cache for the time of a build; what a killed one left is replaced.

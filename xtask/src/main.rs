@@ -9,6 +9,7 @@
 mod bench;
 mod campaign;
 mod ci;
+mod cluster;
 mod demo;
 mod drill;
 mod engine;
@@ -20,6 +21,7 @@ mod servers;
 mod setup;
 mod test;
 mod tidy;
+mod unavailable;
 
 use std::process::ExitCode;
 
@@ -54,6 +56,8 @@ enum Task {
     Images(images::Args),
     /// Back up every version of PostgreSQL and restore into others, in containers
     Drill(drill::Args),
+    /// A real Kubernetes on this machine, for tests
+    Cluster(cluster::Args),
     /// Check the rules that the compiler and clippy cannot
     Tidy,
     /// Run everything that a change has to pass
@@ -72,6 +76,7 @@ fn main() -> ExitCode {
         Task::Servers(args) => servers::run(args),
         Task::Images(args) => images::run(args),
         Task::Drill(args) => drill::run(args),
+        Task::Cluster(args) => cluster::run(args),
         Task::Tidy => tidy::run(),
         Task::Ci => ci::run(),
     };
@@ -80,7 +85,7 @@ fn main() -> ExitCode {
         // As hubctl: 3 means that something needed could not be asked or is not there.
         let is_absent = error.is::<setup::Missing>()
             || error.is::<servers::Unavailable>()
-            || error.is::<engine::Unavailable>();
+            || error.is::<unavailable::Unavailable>();
         ExitCode::from(if is_absent { 3 } else { 1 })
     })
 }

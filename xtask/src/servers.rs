@@ -13,10 +13,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::servers::cache::Cache;
-pub(crate) use crate::servers::cache::directory as cache_directory;
+pub(crate) use crate::servers::cache::{Cache, directory as cache_directory};
 pub(crate) use crate::servers::pins::{BUNDLES, Bundle, MUSL};
 use crate::servers::pins::{CLIENTS, client_of};
+
+/// Their part of the cache.
+const CACHE: &str = "postgres";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -100,7 +102,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 ///
 /// Fails with [`Unavailable`], or with `setup::Missing` where a program that fetches is missing.
 pub(crate) fn ensure(bundle: &'static Bundle) -> anyhow::Result<Server> {
-    let cache = Cache::open()?;
+    let cache = Cache::open(CACHE)?;
     let tree = cache.ensure(bundle.name, bundle.artifact, |new| {
         fetch::server(bundle, new)
     })?;
@@ -122,7 +124,7 @@ pub(crate) fn ensure(bundle: &'static Bundle) -> anyhow::Result<Server> {
 /// A directory for `LOCPATH` with a locale of glibc that does not sort by bytes, as musl does. A minimal system has none.
 pub(crate) fn locales() -> anyhow::Result<PathBuf> {
     let origin = fetch::locale_origin()?;
-    Cache::open()?.ensure("locales", &origin, fetch::locale)
+    Cache::open(CACHE)?.ensure("locales", &origin, fetch::locale)
 }
 
 /// The version of the installed server that `pgsnap` starts when it is not told which.

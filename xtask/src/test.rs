@@ -9,8 +9,13 @@ use std::process::ExitCode;
 use xshell::{Cmd, Shell, cmd};
 
 use self::rerun::Outcome;
+use crate::cluster::{self, Cluster};
 use crate::servers::{self, BUNDLES, Bundle, MUSL, Server};
+use crate::unavailable::Unavailable;
 use crate::{project, setup};
+
+/// What says that the tests are to use a cluster that is there.
+const KUBECONFIG: &str = "HUBCTL_TEST_KUBECONFIG";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -36,9 +41,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             Some(major) => format!("PostgreSQL {major}, as installed"),
             None => "PostgreSQL, as installed".to_owned(),
         };
+        let cluster = kubernetes(is_everything, &mut report);
         let outcome = tests(&args, |chosen| {
-            with_musl(workspace(&shell, &args.arguments, chosen), musl.as_ref())
+            let command = workspace(&shell, &args.arguments, chosen);
+            with_musl(with_cluster(command, cluster.as_ref()), musl.as_ref())
         })?;
+        drop(cluster);
         report.ran(
             format!("{server}: all tests{}", chosen(&args.arguments)),
             outcome,
@@ -110,6 +118,35 @@ fn musl(fetch: bool, report: &mut Report) -> Option<Musl> {
     found
         .inspect_err(|error| report.did_not_run("collations of musl".to_owned(), error))
         .ok()
+}
+
+/// A Kubernetes for the time of the tests. It ends with this process, however that ends.
+///
+/// Part of the tests do not wait for one to be compiled.
+fn kubernetes(is_everything: bool, report: &mut Report) -> Option<Cluster> {
+    if std::env::var_os(KUBECONFIG).is_some() || !is_everything && !cluster::is_warm() {
+        return None;
+    }
+    let what = "on a real Kubernetes".to_owned();
+    match Cluster::for_tests() {
+        Ok(cluster) => Some(cluster),
+        // Not every machine can have one, and then there is nothing that a change could have broken.
+        Err(error) if error.is::<Unavailable>() || error.is::<setup::Missing>() => {
+            report.cannot_run(what, &error);
+            None
+        }
+        Err(error) => {
+            report.did_not_run(what, &error);
+            None
+        }
+    }
+}
+
+fn with_cluster<'a>(command: Cmd<'a>, cluster: Option<&Cluster>) -> Cmd<'a> {
+    match cluster {
+        Some(cluster) => command.envs(cluster.environment()),
+        None => command,
+    }
 }
 
 /// At the root, cargo takes the whole workspace unless a package is named: unit, integration and documentation tests.
@@ -185,6 +222,11 @@ impl Report {
     fn did_not_run(&mut self, what: String, error: &anyhow::Error) {
         self.incomplete = true;
         self.lines.push(format!("NOT RUN {what}: {error:#}"));
+    }
+
+    /// On this machine; that is said, and is no fault.
+    fn cannot_run(&mut self, what: String, error: &anyhow::Error) {
+        self.lines.push(format!("SKIPPED {what}: {error:#}"));
     }
 
     /// 1 where a test failed, and 3 where all passed that could be run: that is no proof.

@@ -7,6 +7,7 @@
 //!   connections at the exact byte.
 //! - **SSH servers.** [`Sshd`] is a real one that can be killed, frozen, given another key, and brought back.
 //! - **Networks.** [`Network`] is two machines with a wire that can be pulled, or swallow what goes one way.
+//! - **Clusters.** [`cluster`] finds a real Kubernetes, whose nodes can lose their power.
 //! - **Full disks.** [`Tmpfs`] is a file system that is as small as the test wants.
 //! - **Damaged input.** [`Mutator`] makes broken versions of sound bytes, [`Dice`] make reproducible choices.
 //!
@@ -39,6 +40,7 @@
 //! # }
 //! ```
 
+pub mod cluster;
 mod dice;
 mod mutator;
 mod network;

@@ -10,16 +10,17 @@ use anyhow::Context as _;
 const ORIGIN: &str = "ORIGIN";
 
 /// The cache, locked.
-pub(super) struct Cache {
+pub(crate) struct Cache {
     directory: PathBuf,
     _lock: fs_err::File,
 }
 
 impl Cache {
-    pub(super) fn open() -> anyhow::Result<Self> {
+    /// The part of the cache that has this name.
+    pub(crate) fn open(name: &str) -> anyhow::Result<Self> {
         let directory = directory()?;
         make(&directory)?;
-        Self::at(directory.join("postgres"))
+        Self::at(directory.join(name))
     }
 
     fn at(directory: PathBuf) -> anyhow::Result<Self> {
@@ -32,7 +33,7 @@ impl Cache {
         match lock.file().try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                eprintln!("Waiting for another run, which is fetching …");
+                eprintln!("Waiting for another run, which fills the cache …");
                 lock.file().lock().context("could not lock the cache")?;
             }
             Err(TryLockError::Error(error)) => {
@@ -45,15 +46,21 @@ impl Cache {
         })
     }
 
+    /// Whether the tree of this name is there and of this origin.
+    pub(crate) fn has(&self, name: &str, origin: &str) -> bool {
+        let found = fs_err::read_to_string(self.directory.join(name).join(ORIGIN));
+        found.is_ok_and(|found| found == origin)
+    }
+
     /// The tree of this name, made by `fill` in an empty directory unless it is there and of this origin.
-    pub(super) fn ensure(
+    pub(crate) fn ensure(
         &self,
         name: &str,
         origin: &str,
         fill: impl FnOnce(&Path) -> anyhow::Result<()>,
     ) -> anyhow::Result<PathBuf> {
         let tree = self.directory.join(name);
-        if fs_err::read_to_string(tree.join(ORIGIN)).is_ok_and(|found| found == origin) {
+        if self.has(name, origin) {
             return Ok(tree);
         }
         let [new, old] =

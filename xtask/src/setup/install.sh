@@ -37,7 +37,7 @@ esac
 case " $* " in
   *" pgbouncer "*) systemctl --root=/ --quiet disable pgbouncer.service >&2 || true ;;
 esac
-# The drill starts a container engine of its own as well.
+# The drill starts a container engine of its own as well, and so does a cluster.
 case " $* " in
-  *" docker.io "*) systemctl --root=/ --quiet disable docker.service docker.socket containerd.service >&2 || true ;;
+  *" docker.io "* | *" containerd "*) systemctl --root=/ --quiet disable docker.service docker.socket containerd.service >&2 || true ;;
 esac

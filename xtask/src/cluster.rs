@@ -1,0 +1,247 @@
+//! `cargo xtask cluster`: a real Kubernetes on this machine, for tests. Nothing is simulated, and `down` leaves nothing.
+//!
+//! A node is a tree of processes in namespaces of its own. Killing the first process of the tree ends every daemon,
+//! container, mount and interface of the node, in whatever state they are; what is outside, a link and control groups,
+//! is found by the identity of the cluster, which is written down before anything is made.
+
+mod build;
+mod configuration;
+mod daemons;
+mod down;
+mod go;
+mod host;
+mod images;
+mod janitor;
+mod kubectl;
+mod layout;
+mod load;
+mod node;
+mod pki;
+mod plan;
+mod process;
+mod programs;
+mod status;
+mod store;
+mod supervisor;
+mod up;
+mod wait;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::ensure;
+use clap::Subcommand;
+
+use self::janitor::Janitor;
+use self::layout::Layout;
+use self::plan::Plan;
+use crate::unavailable::Unavailable;
+use crate::{servers, setup};
+
+/// What runs in a cluster beside what is compiled for it.
+const PROGRAMS: [(&str, &str); 8] = [
+    ("containerd", "containerd"),
+    ("ctr", "containerd"),
+    ("runc", "runc"),
+    ("iptables", "iptables"),
+    ("ip", "iproute2"),
+    ("mount", "mount"),
+    ("setpriv", "util-linux"),
+    ("unshare", "util-linux"),
+];
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Make what clusters consist of, into the cache: ten minutes, once
+    Build,
+    /// Boot a cluster whose whole state is in a directory
+    Up {
+        directory: PathBuf,
+        /// How many nodes
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
+        nodes: u8,
+        /// Then load every image archive (*.tar) of a directory, and apply every manifest (*.yaml), by name
+        #[arg(long, value_name = "DIRECTORY")]
+        operator: Option<PathBuf>,
+    },
+    /// Print the lines of a shell that select a cluster
+    Env { directory: PathBuf },
+    /// Import image archives, as `docker save` writes them, into every node
+    Load {
+        directory: PathBuf,
+        #[arg(required = true, value_name = "IMAGE")]
+        archives: Vec<PathBuf>,
+    },
+    /// Say what runs, and what is held down
+    Status { directory: PathBuf },
+    /// End a cluster, or what there is of it, and remove its directory
+    Down { directory: PathBuf },
+    #[command(name = process::NODE, hide = true)]
+    Node {
+        id: String,
+        directory: PathBuf,
+        node: u8,
+    },
+    #[command(name = janitor::JANITOR, hide = true)]
+    Janitor { id: String, directory: PathBuf },
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match args.action {
+        Action::Build => {
+            require()?;
+            let components = build::ensure()?;
+            println!("{}", components.programs().display());
+        }
+        Action::Up {
+            directory,
+            nodes,
+            operator,
+        } => up(&directory, nodes, operator.as_deref())?,
+        Action::Env { directory } => {
+            let layout = Layout::at(&directory)?;
+            running(&layout)?;
+            print_environment(&layout)?;
+        }
+        Action::Load {
+            directory,
+            archives,
+        } => {
+            let layout = Layout::at(&directory)?;
+            load::load(&layout, &running(&layout)?, &archives)?;
+        }
+        Action::Status { directory } => return status::print(&Layout::at(&directory)?),
+        Action::Down { directory } => {
+            require_root()?;
+            down::end(&Layout::at(&directory)?)?;
+        }
+        Action::Node {
+            id,
+            directory,
+            node,
+        } => return node::run(&id, &directory, node),
+        Action::Janitor { id, directory } => return janitor::run(&id, &Layout::at(&directory)?),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn up(directory: &Path, nodes: u8, operator: Option<&Path>) -> anyhow::Result<()> {
+    let cluster = Cluster::boot(directory, nodes)?;
+    if let Some(operator) = operator {
+        let plan = running(&cluster.layout)?;
+        let components = build::Components::locate()?;
+        load::install(&cluster.layout, &plan, &components, operator)?;
+    }
+    println!(
+        "eval \"$(cargo xtask cluster env {})\"",
+        cluster.layout.root().display()
+    );
+    cluster.owner.dismiss()
+}
+
+/// A cluster that ends with this value, or with this process if that comes first.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    layout: Layout,
+    owner: Janitor,
+}
+
+impl Cluster {
+    /// Boots a cluster, after making what it consists of where that is missing.
+    ///
+    /// Fails with [`Unavailable`] or with `setup::Missing` on a machine that can have none.
+    pub(crate) fn boot(directory: &Path, nodes: u8) -> anyhow::Result<Self> {
+        require()?;
+        let components = build::ensure()?;
+        let layout = Layout::at(directory)?;
+        let owner = up::boot(&layout, &components, nodes)?;
+        Ok(Self { layout, owner })
+    }
+
+    /// Boots a cluster of three nodes for the time of this process.
+    ///
+    /// Fails as [`Cluster::boot`] does.
+    pub(crate) fn for_tests() -> anyhow::Result<Self> {
+        require()?;
+        // Beside the cache, to whose file system it can have links.
+        let clusters = servers::cache_directory()?.join("clusters");
+        fs_err::create_dir_all(&clusters)?;
+        for entry in fs_err::read_dir(&clusters)? {
+            let name = entry?.file_name();
+            // What a machine that was switched off left; the end of a process does not leave anything.
+            if !Path::new("/proc").join(&name).exists() {
+                down::end(&Layout::at(&clusters.join(name))?)?;
+            }
+        }
+        Self::boot(&clusters.join(std::process::id().to_string()), 3)
+    }
+
+    /// With these variables the tests find it.
+    pub(crate) fn environment(&self) -> [(&'static str, PathBuf); 2] {
+        environment(&self.layout)
+    }
+}
+
+/// Whether a cluster could be booted without making anything before.
+pub(crate) fn is_warm() -> bool {
+    require_root().is_ok() && build::is_warm()
+}
+
+fn environment(layout: &Layout) -> [(&'static str, PathBuf); 2] {
+    [
+        ("HUBCTL_TEST_KUBECONFIG", layout.kubeconfig(pki::ADMIN)),
+        ("HUBCTL_TEST_CLUSTER", layout.root().to_owned()),
+    ]
+}
+
+fn print_environment(layout: &Layout) -> anyhow::Result<()> {
+    let components = build::Components::locate()?;
+    println!(
+        "export KUBECONFIG={}",
+        layout.kubeconfig(pki::ADMIN).display()
+    );
+    for (name, value) in environment(layout) {
+        println!("export {name}={}", value.display());
+    }
+    println!("export PATH={}:\"$PATH\"", components.programs().display());
+    Ok(())
+}
+
+/// The plan of a cluster that runs.
+fn running(layout: &Layout) -> anyhow::Result<Plan> {
+    let plan = Plan::read(&layout.plan());
+    let is_running = plan
+        .as_ref()
+        .is_ok_and(|plan| process::first(&plan.id, 1).is_some());
+    ensure!(is_running, "no cluster runs in {}", layout.root().display());
+    plan
+}
+
+fn require() -> anyhow::Result<()> {
+    require_root()?;
+    setup::ensure_programs(&PROGRAMS)?;
+    let bridge = format!("{}/bridge", configuration::CNI_PLUGINS);
+    setup::ensure_file(&bridge, "containernetworking-plugins")
+}
+
+fn require_root() -> anyhow::Result<()> {
+    if !cfg!(target_os = "linux") {
+        return Err(Unavailable::error(
+            "a cluster needs Linux",
+            "run this on Linux, as root",
+        ));
+    }
+    if !setup::is_root() {
+        return Err(Unavailable::error(
+            "a cluster needs root: it makes namespaces, mounts and control groups",
+            "run this as root",
+        ));
+    }
+    Ok(())
+}

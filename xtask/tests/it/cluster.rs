@@ -1,0 +1,191 @@
+//! Clusters that were there are gone without a trace. These run where `cargo xtask test` has a cluster, and so can others.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// So that nothing hangs.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// A place for a cluster, which is ended with it.
+struct Place {
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    /// None where a cluster would first have to be compiled, or cannot be.
+    fn new() -> Option<Self> {
+        if std::env::var_os("HUBCTL_TEST_CLUSTER").is_none() {
+            eprintln!(
+                "SKIPPED: HUBCTL_TEST_CLUSTER is not set, so it is not known whether there can be clusters here"
+            );
+            return None;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        Some(Self { directory })
+    }
+
+    fn cluster(&self) -> PathBuf {
+        self.directory.path().join("c")
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        xtask("down", &self.cluster());
+    }
+}
+
+fn command(action: &str, cluster: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command
+        .args(["cluster", action])
+        .arg(cluster)
+        .stdin(Stdio::null());
+    command
+}
+
+fn xtask(action: &str, cluster: &Path) -> Output {
+    command(action, cluster).output().unwrap()
+}
+
+fn assert_success(output: &Output) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {said}", output.status);
+}
+
+/// What a cluster could leave on a machine, a line each. The other cluster of this run is no trace of ours.
+fn traces() -> BTreeSet<String> {
+    let other = fs_err::read_to_string(
+        Path::new(&std::env::var_os("HUBCTL_TEST_CLUSTER").unwrap()).join("plan.toml"),
+    )
+    .unwrap();
+    let other = other.split('"').nth(1).unwrap().to_owned();
+    let mut traces = BTreeSet::new();
+    for words in [
+        &["ip", "-oneline", "link"][..],
+        &["ip", "route", "show", "table", "all"],
+        &["ip", "rule"],
+        &["ip", "netns"],
+        &["iptables-save"],
+        &[
+            "sysctl",
+            "-e",
+            "vm.overcommit_memory",
+            "vm.panic_on_oom",
+            "kernel.panic",
+        ],
+        &[
+            "sysctl",
+            "-e",
+            "kernel.panic_on_oops",
+            "kernel.keys.root_maxkeys",
+        ],
+        &["find", "/sys/fs/cgroup", "-type", "d", "-name", "hubk-*"],
+        &[
+            "find",
+            "/run",
+            "/etc/cni",
+            "/opt",
+            "/var/lib/cni",
+            "-maxdepth",
+            "1",
+        ],
+        &["find", "/var/lib", "/var/log", "-maxdepth", "1"],
+    ] {
+        let output = Command::new(words[0]).args(&words[1..]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        // Counters and times change by themselves.
+        let lines = said.lines().filter(|line| !line.starts_with(['#', ':']));
+        traces.extend(lines.map(|line| format!("{}: {line}", words[0])));
+    }
+    let mounts = fs_err::read_to_string("/proc/self/mounts").unwrap();
+    traces.extend(mounts.lines().map(|line| format!("mount: {line}")));
+    traces.retain(|line| !line.contains(&other));
+    traces
+}
+
+/// The processes that have to do with a directory.
+fn processes(directory: &Path) -> Vec<String> {
+    let directory = directory.display().to_string();
+    let entries = fs_err::read_dir("/proc").unwrap().flatten();
+    entries
+        .filter_map(|entry| fs_err::read_to_string(entry.path().join("cmdline")).ok())
+        .map(|line| line.replace('\0', " "))
+        .filter(|line| line.contains(&directory))
+        .collect()
+}
+
+/// Other tests and other programs make and remove things meanwhile: what is new has to go, some time.
+fn assert_no_trace(before: &BTreeSet<String>, cluster: &Path) {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let now = traces();
+        let left: Vec<_> = now.difference(before).collect();
+        let processes = processes(cluster);
+        if left.is_empty() && processes.is_empty() && !cluster.exists() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "left: {left:#?} {processes:#?}");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+#[test]
+fn a_cluster_leaves_nothing_behind() {
+    let Some(place) = Place::new() else { return };
+    let cluster = place.cluster();
+    let before = traces();
+    assert_success(&xtask("up", &cluster));
+    assert_success(&xtask("status", &cluster));
+    assert!(
+        !xtask("up", &cluster).status.success(),
+        "there is one already"
+    );
+    let environment = String::from_utf8(xtask("env", &cluster).stdout).unwrap();
+    let kubeconfig = cluster.join("kubeconfig/admin");
+    assert!(environment.contains(&format!(
+        "export HUBCTL_TEST_KUBECONFIG={}\n",
+        kubeconfig.display()
+    )));
+
+    assert_success(&xtask("down", &cluster));
+    assert_eq!(processes(&cluster), Vec::<String>::new());
+    assert!(!cluster.exists());
+    assert_no_trace(&before, &cluster);
+    assert_success(&xtask("down", &cluster));
+}
+
+#[test]
+fn an_up_that_is_killed_leaves_nothing_behind() {
+    let Some(place) = Place::new() else { return };
+    let cluster = place.cluster();
+    let before = traces();
+    // Before the API server answers, whenever that is.
+    for file in ["plan.toml", "log/node-1.log", "daemons/kube-apiserver"] {
+        let mut up = command("up", &cluster)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let deadline = Instant::now() + LIMIT;
+        while !cluster.join(file).exists() {
+            assert!(Instant::now() < deadline, "{file} does not come");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        up.kill().unwrap();
+        up.wait().unwrap();
+        assert_success(&xtask("down", &cluster));
+        assert_no_trace(&before, &cluster);
+    }
+}
+
+#[test]
+fn a_directory_of_somebody_else_is_left_alone() {
+    let place = tempfile::tempdir().unwrap();
+    let precious = place.path().join("thesis.txt");
+    fs_err::write(&precious, "").unwrap();
+    let output = xtask("down", place.path());
+    assert!(!output.status.success());
+    assert!(precious.is_file());
+}
