@@ -9,7 +9,9 @@ use xshell::cmd;
 
 use crate::{project, setup};
 
-const TARGETS: [&str; 6] = ["archive", "manifest", "member", "sql", "foreign", "sidecar"];
+const TARGETS: [&str; 7] = [
+    "archive", "manifest", "member", "sql", "foreign", "sidecar", "signers",
+];
 
 #[derive(clap::Args)]
 pub(crate) struct Args {

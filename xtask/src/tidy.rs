@@ -14,8 +14,11 @@ use std::process::ExitCode;
 
 use repository::Repository;
 
-/// The crates that others may use without the rest of the project, and that know nothing of each other.
-pub(crate) const LIBRARIES: [&str; 4] = ["pgsnap", "backup", "tunnel", "gates"];
+/// The crates that others may use without the rest of the project. They know nothing of each other, but for [`LEAF`].
+pub(crate) const LIBRARIES: [&str; 5] = ["pgsnap", "backup", "tunnel", "gates", LEAF];
+
+/// What two of them need, and what itself needs none of them: backups and approvals are signed in one way.
+pub(crate) const LEAF: &str = "sshsig";
 
 const CHECKS: [fn(&Repository) -> Vec<Finding>; 5] = [
     dependencies::check,

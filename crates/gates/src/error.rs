@@ -84,10 +84,10 @@ pub enum Error {
         reason: String,
     },
 
-    /// A gate makes no sense.
+    /// What a gate asks makes no sense.
     #[error("the gate `{gate}` makes no sense: {reason}")]
     #[non_exhaustive]
-    InvalidGate {
+    InvalidRule {
         /// Its name.
         gate: String,
         /// What is wrong with it.
@@ -101,6 +101,36 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+
+    /// This cannot name a gate.
+    #[error("`{gate}` cannot name a gate")]
+    #[non_exhaustive]
+    InvalidGate {
+        /// The name.
+        gate: String,
+    },
+
+    /// An approval would be void, so nothing was signed.
+    #[error("the approval would not count: {reason}")]
+    #[non_exhaustive]
+    InvalidApproval {
+        /// Why.
+        reason: String,
+    },
+
+    /// An approval was written in a version of the format that this library does not know.
+    #[error("the approval `{}` is in the unknown format `{format}`", path.display())]
+    #[non_exhaustive]
+    UnknownApproval {
+        /// The approval or revocation.
+        path: PathBuf,
+        /// What it calls its format.
+        format: String,
+    },
+
+    /// A signature cannot be made, or does not count.
+    #[error(transparent)]
+    Signature(#[from] sshsig::Error),
 
     /// A text is not a hash or a head.
     #[error("`{text}` is not a {expected}")]
@@ -121,6 +151,14 @@ impl Error {
             Self::Missing { .. } => Some(
                 "check the path; a journal that existed before was removed or moved".to_owned(),
             ),
+            Self::InvalidGate { .. } => Some(
+                "use letters, digits, `.`, `_` and `-`, beginning with a letter or digit, at most 64 characters"
+                    .to_owned(),
+            ),
+            Self::Signature(error) => error.hint().map(ToOwned::to_owned),
+            Self::UnknownApproval { .. } => {
+                Some("a newer version of the program wrote it: use that one".to_owned())
+            }
             Self::UnknownVersion { .. } => {
                 Some("a newer version of the program wrote this journal: use that one".to_owned())
             }
@@ -136,8 +174,11 @@ impl Error {
                 "`hubctl gates --bundle FILE` writes it; a newer version of the program may have written this one"
                     .to_owned(),
             ),
-            Self::InvalidGate { .. } => None,
-            Self::Io(_) | Self::InvalidRecord { .. } | Self::Malformed { .. } => None,
+            Self::Io(_)
+            | Self::InvalidApproval { .. }
+            | Self::InvalidRecord { .. }
+            | Self::InvalidRule { .. }
+            | Self::Malformed { .. } => None,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::condition::Condition;
-pub use set::{Gates, Verdicts};
+pub use set::{Approving, Gates, Verdicts};
 
 /// One gate, as it is configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +55,12 @@ pub struct Approval {
     /// How many different people have to agree.
     #[serde(default = "one")]
     pub persons: usize,
+    /// What will be different afterwards, for whoever is asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consequences: Vec<String>,
+    /// How to get back, for whoever is asked.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub way_back: String,
 }
 
 fn one() -> usize {

@@ -285,7 +285,7 @@ fn parent(path: &Path) -> &Path {
 }
 
 /// Creates a directory and its ancestors, each made durable in its own parent.
-fn create_directory(directory: &Path) -> Result<(), Error> {
+pub(crate) fn create_directory(directory: &Path) -> Result<(), Error> {
     if directory.is_dir() {
         return Ok(());
     }
@@ -297,6 +297,6 @@ fn create_directory(directory: &Path) -> Result<(), Error> {
     }
 }
 
-fn sync_directory(directory: &Path) -> Result<(), Error> {
+pub(crate) fn sync_directory(directory: &Path) -> Result<(), Error> {
     Ok(fs::File::open(directory)?.sync_all()?)
 }

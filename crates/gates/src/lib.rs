@@ -1,4 +1,4 @@
-//! Gates with evidence, of which this version holds the journal.
+//! Gates with evidence, of which this version holds the journal and the approvals.
 //!
 //! A migration is trusted for what it can show afterwards: what was done, when, to what, and with which result. The
 //! [`Journal`] keeps that account. It is a file of JSON lines outside the service it guards, so it survives the service,
@@ -46,13 +46,20 @@
 //! Records are clear text and are meant to be shown around. **Never put a secret into one**: no passwords, no
 //! identities, no connection strings with either. The journal cannot tell, so this is the caller's duty.
 //!
+//! # Approvals
+//!
+//! [`Approvals`] keep what humans were shown and signed: for one gate, one plan and one evidence, until a time. [`Approvals::judge`] says what
+//! they are worth; whatever is not proven does not count, so a program that holds no approver's key cannot approve anything. Whoever may
+//! write the directory can remove files: an approval, and also a revocation, which is why an approval always has an end.
+//!
 //! # What comes later
 //!
-//! Conditions, verdicts and approvals. Nothing of them is here yet, not even in outline.
+//! Conditions and verdicts. Nothing of them is here yet, not even in outline.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod answer;
+mod approval;
 mod collect;
 pub mod condition;
 mod error;
@@ -63,11 +70,14 @@ mod size;
 mod verdict;
 
 pub use answer::Answer;
+pub use approval::{
+    APPROVAL_NAMESPACE, ApprovalRequest, Approvals, Approver, Flaw, Grant, Policy, Standing,
+};
 pub use collect::{Access, Collector, Pace, Program};
 pub use condition::Condition;
 pub use error::{Damage, Error};
 pub use evidence::{Absence, Content, Evidence, Held, Kind, Read, Reading};
-pub use gate::{Approval, Gate, Gates, Rule, Verdicts};
+pub use gate::{Approval, Approving, Gate, Gates, Rule, Verdicts};
 pub use journal::{
     Appended, Hash, Head, Journal, NewRecord, Outcome, Record, TornLine, Verification,
 };

@@ -2,6 +2,8 @@
 
 mod canonical;
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -40,6 +42,9 @@ pub struct Verdict {
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// What an approval of it has to be bound to: the digest from before anybody was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approves: Option<Hash>,
     /// Whether waiting cannot help: somebody has to act first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub terminal: bool,
@@ -105,6 +110,7 @@ impl Verdict {
             observed_at: None,
             expires_at: None,
             hint: None,
+            approves: None,
             terminal: false,
         }
     }
@@ -225,6 +231,27 @@ impl Subject {
                 ..reference.clone()
             }),
             other => other.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Object(object) => {
+                write!(f, "{} ", object.kind)?;
+                object
+                    .namespace
+                    .iter()
+                    .try_for_each(|namespace| write!(f, "{namespace}/"))?;
+                write!(f, "{} in {}", object.name, object.cluster)?;
+                object.uid.iter().try_for_each(|uid| write!(f, " ({uid})"))
+            }
+            Self::Cluster { name, uid } => {
+                write!(f, "cluster {name}")?;
+                uid.iter().try_for_each(|uid| write!(f, " ({uid})"))
+            }
+            Self::Named { kind, name } => write!(f, "{kind} {name}"),
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The libraries stand alone: they depend neither on each other nor on what belongs to a program.
+//! The libraries stand alone: they depend neither on each other, but for the leaf, nor on what belongs to a program.
 
 use toml::{Table, Value};
 
 use super::repository::Repository;
-use super::{Finding, LIBRARIES};
+use super::{Finding, LEAF, LIBRARIES};
 
 const PROGRAMS_ONLY: [&str; 4] = ["clap", "anyhow", "hubctl", "xtask"];
 const KINDS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
@@ -44,7 +44,7 @@ fn check_library(repository: &Repository, library: &str) -> Vec<Finding> {
 fn is_allowed(library: &str, kind: &str, name: &str) -> bool {
     // testkit is built on pgsnap; for tests, cargo allows that circle.
     let testkit = name == "testkit" && kind != "dev-dependencies";
-    let sibling = LIBRARIES.contains(&name) && name != library;
+    let sibling = LIBRARIES.contains(&name) && name != library && name != LEAF;
     !testkit && !sibling && !PROGRAMS_ONLY.contains(&name)
 }
 
@@ -80,9 +80,14 @@ mod tests {
     use super::*;
 
     fn findings_for_gates(manifest: &str) -> Vec<String> {
+        findings_for("gates", manifest)
+    }
+
+    fn findings_for(library: &str, manifest: &str) -> Vec<String> {
         let manifest = format!("{manifest}\n[lints]\nworkspace = true\n");
-        let repository = Repository::of(&[("crates/gates/Cargo.toml", &manifest)]);
-        check_library(&repository, "gates")
+        let path = format!("crates/{library}/Cargo.toml");
+        let repository = Repository::of(&[(path.as_str(), manifest.as_str())]);
+        check_library(&repository, library)
             .iter()
             .map(ToString::to_string)
             .collect()
@@ -93,6 +98,15 @@ mod tests {
         let manifest =
             "[dependencies]\nserde = \"1\"\n[dev-dependencies]\ntestkit.workspace = true";
         assert_eq!(findings_for_gates(manifest), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_leaf_may_be_used_and_uses_none() {
+        let uses = |name: &str| format!("[dependencies]\n{name}.workspace = true");
+        assert_eq!(findings_for_gates(&uses(LEAF)), Vec::<String>::new());
+        assert_eq!(findings_for("backup", &uses(LEAF)), Vec::<String>::new());
+        assert_eq!(findings_for(LEAF, &uses("gates")).len(), 1);
+        assert_eq!(findings_for(LEAF, &uses("backup")).len(), 1);
     }
 
     #[test]

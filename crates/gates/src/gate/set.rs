@@ -4,15 +4,48 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Gate, Rule, combine};
+use super::{Approval, Gate, Rule, combine};
 use crate::Error;
 use crate::answer::Answer;
-use crate::condition::words::{after, ago, span};
+use crate::approval::{ApprovalRequest, Standing};
+use crate::condition::words::{after, ago, list, span};
 use crate::evidence::{Evidence, Held, Read};
 use crate::verdict::Verdict;
 
 /// The verdicts of gates by their names.
 pub type Verdicts = BTreeMap<String, Verdict>;
+
+/// Knows what approvals are worth.
+pub trait Approving {
+    /// The standing of what is requested.
+    ///
+    /// # Errors
+    ///
+    /// Why nobody knows.
+    fn standing(
+        &self,
+        request: &ApprovalRequest,
+        rule: &Approval,
+        now: Timestamp,
+    ) -> Result<Standing, Error>;
+}
+
+/// Nobody approves anything.
+struct Nobody;
+
+impl Approving for Nobody {
+    fn standing(
+        &self,
+        _: &ApprovalRequest,
+        rule: &Approval,
+        _: Timestamp,
+    ) -> Result<Standing, Error> {
+        Ok(Standing::Missing {
+            have: 0,
+            need: rule.persons,
+        })
+    }
+}
 
 /// Gates whose parts are there and do not go in circles.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,11 +58,11 @@ impl Gates {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidGate`] names the first gate that is wrong.
+    /// [`Error::InvalidRule`] names the first gate that is wrong.
     pub fn new(gates: BTreeMap<String, Gate>) -> Result<Self, Error> {
         let set = Self { gates };
         for (name, gate) in &set.gates {
-            let invalid = |reason: String| Error::InvalidGate {
+            let invalid = |reason: String| Error::InvalidRule {
                 gate: name.clone(),
                 reason,
             };
@@ -53,7 +86,7 @@ impl Gates {
 
     fn walk<'a>(&'a self, name: &'a str, above: &mut Vec<&'a str>) -> Result<(), Error> {
         if above.contains(&name) {
-            return Err(Error::InvalidGate {
+            return Err(Error::InvalidRule {
                 gate: name.to_owned(),
                 reason: "it is a part of itself".to_owned(),
             });
@@ -115,9 +148,22 @@ impl Gates {
             .collect()
     }
 
-    /// Judges these gates and their parts by the evidence alone, when it is `now`. A name that is no gate is unknown.
+    /// Judges these gates and their parts by the evidence alone, when it is `now`: nobody has approved anything.
+    /// A name that is no gate is unknown.
     #[must_use]
     pub fn evaluate(&self, names: &[&str], evidence: &Evidence, now: Timestamp) -> Verdicts {
+        self.evaluate_with(names, evidence, now, &Nobody)
+    }
+
+    /// The same, asking `approvals` where everything else holds.
+    #[must_use]
+    pub fn evaluate_with(
+        &self,
+        names: &[&str],
+        evidence: &Evidence,
+        now: Timestamp,
+        approvals: &dyn Approving,
+    ) -> Verdicts {
         let mut verdicts = Verdicts::new();
         for name in self.with_parts(names) {
             let verdict = match self.get(name) {
@@ -125,7 +171,7 @@ impl Gates {
                     let verdict = Self::rule(gate, &verdicts, evidence, now);
                     let verdict = expiring(gate, verdict, now);
                     let verdict = stable(name, gate, verdict, evidence, now);
-                    approved(gate, verdict)
+                    self.approved(name, gate, verdict, approvals, now)
                 }
                 None => Verdict::unknown("there is no such gate"),
             };
@@ -160,6 +206,75 @@ impl Gates {
             evidence
                 .held
                 .insert(name.to_owned(), Held::new(since, identity));
+        }
+    }
+
+    /// What has to be approved for this gate to open: what it asks, with all its parts, and the evidence of its verdict.
+    #[must_use]
+    pub fn request(&self, name: &str, verdict: &Verdict) -> ApprovalRequest {
+        let approval = self.get(name).and_then(|gate| gate.approval.as_ref());
+        let members = self.with_parts(&[name]).into_iter();
+        let members: BTreeMap<&str, Option<&Gate>> =
+            members.map(|name| (name, self.get(name))).collect();
+        ApprovalRequest {
+            gate: name.to_owned(),
+            plan: serde_json::to_string_pretty(&members).unwrap_or_default(),
+            subjects: verdict.subjects.iter().map(ToString::to_string).collect(),
+            evidence_summary: vec![verdict.reason.clone()],
+            evidence_hash: verdict.approves.unwrap_or_else(|| verdict.digest()),
+            consequences: approval.map_or_else(Vec::new, |approval| approval.consequences.clone()),
+            way_back: approval.map_or_else(String::new, |approval| approval.way_back.clone()),
+        }
+    }
+
+    /// Where everything else holds, asks whether enough people agreed to exactly this.
+    fn approved(
+        &self,
+        name: &str,
+        gate: &Gate,
+        mut verdict: Verdict,
+        approvals: &dyn Approving,
+        now: Timestamp,
+    ) -> Verdict {
+        let (Answer::Pass, Some(approval)) = (verdict.answer, &gate.approval) else {
+            return verdict;
+        };
+        verdict.approves = Some(verdict.digest());
+        let missing = match approvals.standing(&self.request(name, &verdict), approval, now) {
+            Ok(Standing::Granted { by, until }) => {
+                let names: BTreeSet<String> = by.into_iter().map(|grant| grant.principal).collect();
+                let reason = format!("{}; approved by {}", verdict.reason, list(names));
+                return Verdict {
+                    reason,
+                    ..verdict.until(until)
+                };
+            }
+            Ok(Standing::Missing { have: 0, .. }) => "nobody has approved it".to_owned(),
+            Ok(Standing::Missing { have, need }) => {
+                format!("{have} of {need} people have approved it")
+            }
+            Ok(Standing::Expired { at }) => {
+                format!("its approval expired {}", ago(now.duration_since(at)))
+            }
+            Ok(Standing::Void { why }) => format!("its approval is void: {why}"),
+            Err(error) => {
+                let reason = format!("its approvals cannot be read: {error}");
+                let hint = error.hint();
+                return Verdict {
+                    answer: Answer::Unknown,
+                    reason,
+                    hint,
+                    expires_at: None,
+                    ..verdict
+                };
+            }
+        };
+        Verdict {
+            answer: Answer::NeedsApproval,
+            reason: format!("{}; {missing}", verdict.reason),
+            hint: Some(format!("`hubctl approve {name}`, at a terminal")),
+            expires_at: None,
+            ..verdict
         }
     }
 
@@ -230,18 +345,6 @@ fn stable(
         ),
         expires_at: None,
         hint: Some("keep asking, with --wait".to_owned()),
-        ..verdict
-    }
-}
-
-/// Nobody can agree yet, so nothing that needs it passes.
-fn approved(gate: &Gate, verdict: Verdict) -> Verdict {
-    if verdict.answer != Answer::Pass || gate.approval.is_none() {
-        return verdict;
-    }
-    Verdict {
-        answer: Answer::NeedsApproval,
-        reason: format!("{}; nobody has approved it", verdict.reason),
         ..verdict
     }
 }

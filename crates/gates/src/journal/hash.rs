@@ -17,7 +17,9 @@ impl Hash {
     /// What the first record of a journal states as the hash of its predecessor: 64 zeros.
     pub const GENESIS: Self = Self([0; 32]);
 
-    pub(crate) fn of(body: &[u8]) -> Self {
+    /// The SHA-256 of these bytes.
+    #[must_use]
+    pub fn of(body: &[u8]) -> Self {
         Self(Sha256::digest(body).into())
     }
 }

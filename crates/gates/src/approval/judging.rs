@@ -1,0 +1,322 @@
+//! What approvals are worth. Whatever is not proven here does not count.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io::{self, Read as _};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Duration;
+
+use fs_err as fs;
+use jiff::Timestamp;
+use sshsig::AllowedSigners;
+
+use super::document::{Approval, Revocation, Sealed, unknown_format};
+use super::{Approvals, REVOKED, SUFFIX, exists, file_stem};
+use crate::{Error, Hash};
+
+/// No approval is longer, and nothing longer is read.
+const LONGEST: u64 = 4 * 1024 * 1024;
+
+/// Which approvals count.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Who may approve.
+    pub signers: AllowedSigners,
+    /// How many people have to.
+    pub persons: NonZeroUsize,
+    /// For how long an approval may count at most.
+    pub longest: Duration,
+}
+
+/// What the approvals of a gate come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Standing {
+    /// Enough people approved this plan on this evidence.
+    Granted {
+        /// Who, the earliest first.
+        by: Vec<Grant>,
+        /// When it ends.
+        until: Timestamp,
+    },
+    /// Not enough people did.
+    Missing {
+        /// How many did.
+        have: usize,
+        /// How many have to.
+        need: usize,
+    },
+    /// Somebody did, and it is over.
+    Expired {
+        /// Since when.
+        at: Timestamp,
+    },
+    /// There is an approval, but it does not count.
+    Void {
+        /// Why the newest does not.
+        why: Flaw,
+    },
+}
+
+/// One approval that counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Grant {
+    /// Who approved.
+    pub principal: String,
+    /// With which key, as `SHA256:…`.
+    pub fingerprint: String,
+    /// When.
+    pub issued_at: Timestamp,
+    /// Until when it counts.
+    pub expires_at: Timestamp,
+}
+
+/// Why an approval does not count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Flaw {
+    /// The file is not what was once written.
+    Damaged {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The signature does not make it one.
+    NotSigned {
+        /// Why not.
+        reason: String,
+    },
+    /// It approves another gate, or was given another name.
+    OtherGate,
+    /// It approves another plan.
+    OtherPlan,
+    /// It was given on other evidence.
+    OtherEvidence,
+    /// It was issued after now.
+    Future {
+        /// When.
+        issued_at: Timestamp,
+    },
+    /// It was to count for longer than is allowed, or for no time.
+    Duration,
+    /// Somebody took it back.
+    Revoked {
+        /// Who, as far as that is proven.
+        by: Option<String>,
+    },
+    /// It is over.
+    Expired {
+        /// Since when.
+        at: Timestamp,
+    },
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged { reason } => write!(f, "it is damaged: {reason}"),
+            Self::NotSigned { reason } => write!(f, "{reason}"),
+            Self::OtherGate => f.write_str("it is for another gate"),
+            Self::OtherPlan => f.write_str("it is for another plan"),
+            Self::OtherEvidence => f.write_str("the evidence is not what was approved any more"),
+            Self::Future { issued_at } => {
+                write!(f, "it was issued at {issued_at}, which is still to come")
+            }
+            Self::Duration => f.write_str("it is not limited to a time that is allowed"),
+            Self::Revoked { by: Some(by) } => write!(f, "it was revoked by {by}"),
+            Self::Revoked { by: None } => f.write_str("it was revoked"),
+            Self::Expired { at } => write!(f, "it expired at {at}"),
+        }
+    }
+}
+
+/// What was found about one file: when it says that it was issued, if that is signed, and what it is worth.
+pub(super) type Finding = (Option<Timestamp>, Result<Grant, Flaw>);
+
+/// Gate, plan and evidence that are asked about.
+pub(super) type Subject<'a> = (&'a str, Hash, Hash);
+
+/// Examines the approval with this id; nothing where it went away.
+pub(super) fn examine(
+    approvals: &Approvals,
+    id: &str,
+    subject: Subject<'_>,
+    now: Timestamp,
+    policy: &Policy,
+) -> Result<Option<Finding>, Error> {
+    let stem = file_stem(subject.0, id);
+    let path = approvals.directory().join(format!("{stem}{SUFFIX}"));
+    let Some(bytes) = read(&path)? else {
+        return Ok(None);
+    };
+    let damaged = |reason: String| Ok(Some((None, Err(Flaw::Damaged { reason }))));
+    let Ok(text) = String::from_utf8(bytes) else {
+        return damaged("it is no text".to_owned());
+    };
+    if let Some(format) = unknown_format(&text) {
+        return Err(Error::UnknownApproval { path, format });
+    }
+    let sealed = match Sealed::parse(&text) {
+        Ok(sealed) => sealed,
+        Err(reason) => return damaged(reason),
+    };
+    let approval: Approval = match sealed.document() {
+        Ok(approval) => approval,
+        Err(reason) => return damaged(reason),
+    };
+    // The key counts now, and did then: one that was taken out, and one that was not in yet, approves nothing.
+    let signer = sealed
+        .verify(&approval.approver, approval.issued_at, policy)
+        .and_then(|_| sealed.verify(&approval.approver, now, policy));
+    let signer = match signer {
+        Ok(signer) => signer,
+        Err(error) if error.is_refusal() => {
+            let reason = error.to_string();
+            return Ok(Some((None, Err(Flaw::NotSigned { reason }))));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let issued_at = Some(approval.issued_at);
+    if approval.id != id {
+        return Ok(Some((issued_at, Err(Flaw::OtherGate))));
+    }
+    if let Some(by) = revoked(approvals, &stem, id, now, policy)? {
+        return Ok(Some((issued_at, Err(Flaw::Revoked { by }))));
+    }
+    if let Some(flaw) = flaw(&approval, subject, now, policy) {
+        return Ok(Some((issued_at, Err(flaw))));
+    }
+    let grant = Grant {
+        principal: approval.approver,
+        fingerprint: signer.fingerprint,
+        issued_at: approval.issued_at,
+        expires_at: approval.expires_at,
+    };
+    Ok(Some((issued_at, Ok(grant))))
+}
+
+/// What is wrong with an approval that is signed.
+pub(super) fn flaw(
+    approval: &Approval,
+    (gate, plan, evidence): Subject<'_>,
+    now: Timestamp,
+    policy: &Policy,
+) -> Option<Flaw> {
+    let (issued_at, expires_at) = (approval.issued_at, approval.expires_at);
+    let lasts = Duration::try_from(expires_at.duration_since(issued_at));
+    if approval.gate != gate {
+        Some(Flaw::OtherGate)
+    } else if approval.plan != plan || Hash::of(approval.shown.plan.as_bytes()) != plan {
+        Some(Flaw::OtherPlan)
+    } else if approval.evidence != evidence {
+        Some(Flaw::OtherEvidence)
+    } else if issued_at > now {
+        Some(Flaw::Future { issued_at })
+    } else if !lasts.is_ok_and(|lasts| !lasts.is_zero() && lasts <= policy.longest) {
+        Some(Flaw::Duration)
+    } else if expires_at <= now {
+        Some(Flaw::Expired { at: expires_at })
+    } else {
+        None
+    }
+}
+
+/// Whether a revocation stands beside an approval, and whose it is. What stands there revokes, also where it is damaged: otherwise a
+/// flipped bit would bring the approval back.
+fn revoked(
+    approvals: &Approvals,
+    stem: &str,
+    id: &str,
+    now: Timestamp,
+    policy: &Policy,
+) -> Result<Option<Option<String>>, Error> {
+    let path = approvals.directory().join(format!("{stem}{REVOKED}"));
+    if !exists(&path)? {
+        return Ok(None);
+    }
+    let text = read(&path)
+        .ok()
+        .flatten()
+        .and_then(|bytes| String::from_utf8(bytes).ok());
+    let by = text.and_then(|text| {
+        let sealed = Sealed::parse(&text).ok()?;
+        let revocation: Revocation = sealed.document().ok()?;
+        let is_of_this = file_stem(&revocation.gate, &revocation.id) == stem && revocation.id == id;
+        sealed.verify(&revocation.approver, now, policy).ok()?;
+        is_of_this.then_some(revocation.approver)
+    });
+    Ok(Some(by))
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match fs::File::open(path) {
+        Ok(file) => {
+            let mut bytes = Vec::new();
+            file.take(LONGEST).read_to_end(&mut bytes)?;
+            Ok(Some(bytes))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What all findings come to.
+pub(super) fn standing(found: Vec<Finding>, need: NonZeroUsize) -> Standing {
+    let need = need.get();
+    let mut by = Vec::new();
+    let mut newest: Option<(Option<Timestamp>, Flaw)> = None;
+    for (issued_at, worth) in found {
+        match worth {
+            Ok(grant) => by.push(grant),
+            Err(flaw) if newest.as_ref().is_none_or(|(at, _)| *at <= issued_at) => {
+                newest = Some((issued_at, flaw));
+            }
+            Err(_) => {}
+        }
+    }
+    by.sort_by_key(|grant| grant.issued_at);
+    let have = persons(&by);
+    if have >= need {
+        let until = until(&by, need);
+        return Standing::Granted { by, until };
+    }
+    match newest {
+        Some((_, Flaw::Expired { at })) if have == 0 => Standing::Expired { at },
+        Some((_, why)) if have == 0 => Standing::Void { why },
+        _ => Standing::Missing { have, need },
+    }
+}
+
+/// How many people these are: whoever shares a name or a key, also over a third, is one.
+fn persons(grants: &[Grant]) -> usize {
+    let mut people: Vec<BTreeSet<(bool, &str)>> = Vec::new();
+    for grant in grants {
+        let mut person = BTreeSet::from([(false, &*grant.principal), (true, &*grant.fingerprint)]);
+        people.retain(|other| {
+            let is_other = other.is_disjoint(&person);
+            if !is_other {
+                person.extend(other);
+            }
+            is_other
+        });
+        people.push(person);
+    }
+    people.len()
+}
+
+/// When too few will be left, which is when the last of those goes without whom they are too few.
+fn until(grants: &[Grant], need: usize) -> Timestamp {
+    let mut ends: Vec<_> = grants.iter().map(|grant| grant.expires_at).collect();
+    ends.sort();
+    let is_enough_after = |end: &Timestamp| {
+        let left: Vec<_> = grants
+            .iter()
+            .filter(|grant| grant.expires_at > *end)
+            .cloned()
+            .collect();
+        persons(&left) >= need
+    };
+    let end = ends.iter().find(|end| !is_enough_after(end));
+    *end.expect("when the last has gone, nobody is left")
+}
