@@ -174,7 +174,10 @@ fn of_gates(error: &gates::Error) -> Exit {
         gates::Error::Damaged { .. }
         | gates::Error::Truncated { .. }
         | gates::Error::Rewritten { .. } => Exit::No,
-        gates::Error::Missing { .. } | gates::Error::Malformed { .. } => Exit::Usage,
+        gates::Error::Missing { .. }
+        | gates::Error::Malformed { .. }
+        | gates::Error::InvalidRule { .. }
+        | gates::Error::NotEvidence { .. } => Exit::Usage,
         _ => Exit::CouldNotAsk,
     }
 }
