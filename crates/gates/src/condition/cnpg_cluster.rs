@@ -82,14 +82,15 @@ impl CnpgCluster {
         }
     }
 
-    fn judge_phase(&self, database: &Object<'_>) -> Result<(), Verdict> {
+    /// What stands in the way, if anything: so of all the others.
+    fn judge_phase(&self, database: &Object<'_>) -> Option<Verdict> {
         let name = &self.name;
         let phase = database.text("/status/phase");
         let why = database
             .text("/status/phaseReason")
             .map_or_else(String::new, |reason| format!(" ({reason})"));
-        Err(match phase {
-            Some(HEALTHY) => return Ok(()),
+        Some(match phase {
+            Some(HEALTHY) => return None,
             Some(phase) if PASSING.contains(&phase) => {
                 Verdict::waiting(format!("{name}: {phase}{why}"))
             }
@@ -105,20 +106,22 @@ impl CnpgCluster {
     }
 
     /// Its own counts. The phase lags behind them for a second or two.
-    fn judge_counts(&self, database: &Object<'_>) -> Result<(), Verdict> {
+    fn judge_counts(&self, database: &Object<'_>) -> Option<Verdict> {
         let name = &self.name;
         let wanted = database.number("/spec/instances").unwrap_or(1);
         if wanted < self.instances {
             let asked = self.instances;
-            return Err(Verdict::fail(format!(
-                "{name} is to have {wanted} instances, {asked} asked for"
-            ))
-            .with_hint("raise spec.instances")
-            .terminal());
+            return Some(
+                Verdict::fail(format!(
+                    "{name} is to have {wanted} instances, {asked} asked for"
+                ))
+                .with_hint("raise spec.instances")
+                .terminal(),
+            );
         }
         let ready = database.number("/status/readyInstances").unwrap_or(0);
         if ready != wanted {
-            return Err(Verdict::waiting(format!(
+            return Some(Verdict::waiting(format!(
                 "{ready} of {wanted} instances of {name} are ready"
             )));
         }
@@ -127,102 +130,94 @@ impl CnpgCluster {
             database.text("/status/targetPrimary"),
         );
         if current.is_none() || current != target {
-            return Err(Verdict::waiting(format!(
+            return Some(Verdict::waiting(format!(
                 "the primary of {name} moves from {} to {}",
                 current.unwrap_or("nowhere"),
                 target.unwrap_or("nowhere")
             )));
         }
         match database.condition("Ready") {
-            Some(ready) if ready.is_true() => Ok(()),
-            Some(ready) => Err(Verdict::waiting(format!(
+            Some(ready) if ready.is_true() => None,
+            Some(ready) => Some(Verdict::waiting(format!(
                 "{name} is not ready ({})",
                 ready.why()
             ))),
-            None => Err(Verdict::unknown(format!(
+            None => Some(Verdict::unknown(format!(
                 "{name} does not say whether it is ready"
             ))),
         }
     }
 
     /// The pods themselves: on a dead node they stay `Running`, with ready containers; only the condition turns.
-    fn judge_pods(
-        &self,
-        database: &Object<'_>,
-        good: &[&str],
-        bad: &[&str],
-    ) -> Result<(), Verdict> {
+    fn judge_pods(&self, database: &Object<'_>, good: &[&str], bad: &[&str]) -> Option<Verdict> {
         let name = &self.name;
         let primary = database.text("/status/currentPrimary").unwrap_or_default();
         if !good.contains(&primary) {
-            return Err(Verdict::waiting(format!(
+            return Some(Verdict::waiting(format!(
                 "{name} says healthy, but the pod of its primary {primary} is not ready"
             )));
         }
         let wanted = database.number("/spec/instances").unwrap_or(1);
         if usize::try_from(wanted).is_ok_and(|wanted| good.len() >= wanted) {
-            return Ok(());
+            return None;
         }
         let bad = if bad.is_empty() {
             String::new()
         } else {
             format!(" ({} not)", list(bad.iter().copied()))
         };
-        Err(Verdict::waiting(format!(
+        Some(Verdict::waiting(format!(
             "{name} says healthy, but {} of {wanted} pods are ready{bad}",
             good.len()
         )))
     }
 
     /// `ContinuousArchiving` is true as well where nothing is archived anywhere.
-    fn judge_archiving(&self, database: &Object<'_>) -> Result<(), Verdict> {
+    fn judge_archiving(&self, database: &Object<'_>) -> Option<Verdict> {
         let name = &self.name;
         if !self.archiving {
-            return Ok(());
+            return None;
         }
         if !has_archive(database) {
-            return Err(Verdict::fail(format!("{name} archives no WAL: no place for it is configured"))
+            return Some(Verdict::fail(format!("{name} archives no WAL: no place for it is configured"))
                 .with_hint("spec.backup.barmanObjectStore, or a plugin with isWALArchiver; the condition ContinuousArchiving is true without either")
                 .terminal());
         }
         match database.condition("ContinuousArchiving") {
-            Some(state) if state.is_true() => Ok(()),
-            Some(state) => Err(Verdict::fail(format!(
+            Some(state) if state.is_true() => None,
+            Some(state) => Some(Verdict::fail(format!(
                 "{name} cannot archive its WAL ({})",
                 state.why()
             ))),
-            None => Err(Verdict::waiting(format!("{name} has archived no WAL yet"))),
+            None => Some(Verdict::waiting(format!("{name} has archived no WAL yet"))),
         }
     }
 
-    fn verdict(
-        &self,
-        database: &Object<'_>,
-        good: &[&str],
-        bad: &[&str],
-    ) -> Result<Verdict, Verdict> {
+    fn verdict(&self, database: &Object<'_>, good: &[&str], bad: &[&str]) -> Verdict {
         let name = &self.name;
         if database.is_going() {
-            return Err(Verdict::fail(format!("{name} is being deleted")).terminal());
+            return Verdict::fail(format!("{name} is being deleted")).terminal();
         }
         if database
             .texts("/metadata/annotations")
             .get("cnpg.io/hibernation")
             == Some(&"on")
         {
-            return Err(Verdict::fail(format!("{name} hibernates"))
+            return Verdict::fail(format!("{name} hibernates"))
                 .with_hint("take the annotation cnpg.io/hibernation away")
-                .terminal());
+                .terminal();
         }
-        self.judge_phase(database)?;
-        self.judge_counts(database)?;
-        self.judge_pods(database, good, bad)?;
-        self.judge_archiving(database)?;
-        Ok(Verdict::pass(format!(
-            "{name} is healthy: {} instances, the primary is {}",
-            good.len(),
-            database.text("/status/currentPrimary").unwrap_or_default()
-        )))
+        self.judge_phase(database)
+            .or_else(|| self.judge_counts(database))
+            .or_else(|| self.judge_pods(database, good, bad))
+            .or_else(|| self.judge_archiving(database))
+            .unwrap_or_else(|| {
+                Verdict::pass(format!(
+                    "{name} is healthy: {} instances, the primary is {}",
+                    good.len(),
+                    database.text("/status/currentPrimary").unwrap_or_default()
+                ))
+            })
     }
 }
 
@@ -236,22 +231,12 @@ impl Judge for CnpgCluster {
         let database = look.object(&read)?;
         let pods = look.list(&pods_read)?;
         let instances: Vec<_> = pods.iter().filter(|pod| is_instance(pod)).collect();
-        let (good, bad): (Vec<&Object<'_>>, Vec<_>) =
+        let (ready, other): (Vec<&Object<'_>>, Vec<_>) =
             instances.iter().copied().partition(|pod| is_ready(pod));
-        let names = |pods: &[&Object<'_>]| {
-            pods.iter()
-                .map(|pod| pod.name().to_owned())
-                .collect::<Vec<_>>()
-        };
-        let (good, bad) = (names(&good), names(&bad));
-        let (good, bad): (Vec<&str>, Vec<&str>) = (
-            good.iter().map(String::as_str).collect(),
-            bad.iter().map(String::as_str).collect(),
-        );
-        let verdict = self
+        let good: Vec<&str> = ready.iter().map(|pod| pod.name()).collect();
+        let bad: Vec<&str> = other.iter().map(|pod| pod.name()).collect();
+        Ok(self
             .verdict(&database, &good, &bad)
-            .unwrap_or_else(|verdict| verdict);
-        Ok(verdict
             .about(database.subject())
             .about_all(instances.iter().map(|pod| pod.subject()))
             .with_evidence(json!({
@@ -281,7 +266,7 @@ fn is_ready(pod: &Object<'_>) -> bool {
 }
 
 /// Whether WAL has a place to go.
-pub(super) fn has_archive(database: &Object<'_>) -> bool {
+fn has_archive(database: &Object<'_>) -> bool {
     let plugins = database.items("/spec/plugins").iter();
     let mut archivers = plugins.filter(|plugin| {
         let is = |name: &str| plugin.get(name).and_then(serde_json::Value::as_bool);

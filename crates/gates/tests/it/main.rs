@@ -15,4 +15,5 @@ mod fixture;
 mod format;
 mod gates;
 mod journal;
+mod large;
 mod support;

@@ -1,6 +1,6 @@
 //! Real nodes, claims, pods and jobs, through what happens to them.
 
-use gates::{Access, Answer, Collector};
+use gates::{Answer, Collector};
 use serde_json::{Value, json};
 use testkit::cluster::Handle;
 
@@ -64,10 +64,8 @@ async fn nodes_version_clock_and_identity_of_a_real_cluster() {
         let verdict = real.ask(table.clone()).await;
         assert_eq!(verdict.answer, answer, "{table}: {verdict:?}");
     }
-    let strange = Access {
-        uid: Some("another".to_owned()),
-        ..real.access.clone()
-    };
+    let mut strange = real.access.clone();
+    strange.uid = Some("another".to_owned());
     let verdict = judge(&Collector::new().with_cluster("home", strange), ready(1)).await;
     assert!(
         verdict.answer == Answer::Unknown && verdict.reason.contains("wrong cluster"),
