@@ -114,7 +114,7 @@ fn a_pass_stands_no_longer_than_its_gate_says() {
     assert!(
         stale
             .reason
-            .contains("it passed 1h ago, which stands for 1h only"),
+            .contains("it passed 1h 1m ago, which stands for 1h only"),
         "{}",
         stale.reason
     );
@@ -127,7 +127,7 @@ fn a_pass_must_last_without_a_break() {
             .unwrap();
     let at = |seconds| now() + SignedDuration::from_secs(seconds);
     let mut held = BTreeMap::new();
-    let mut ask = |seconds, answer: &str, held: &mut BTreeMap<_, _>| {
+    let ask = |seconds, answer: &str, held: &mut BTreeMap<_, _>| {
         let mut evidence = Evidence::new(at(seconds));
         let read = gates.reads(&["a"]).remove(0);
         let subject = json!([{ "named": { "kind": "pod", "name": answer } }]);
