@@ -1,5 +1,6 @@
 //! A gate: a condition or a combination of gates, and what is asked beyond it.
 
+mod agreement;
 mod combine;
 mod set;
 mod written;
@@ -9,7 +10,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::condition::Condition;
-pub use set::{Approving, Gates, Verdicts};
+pub use agreement::Approving;
+pub use set::{Gates, Verdicts};
 
 /// One gate, as it is configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
