@@ -1,4 +1,4 @@
-//! What can go wrong with a journal or an approval, and what to do about it.
+//! What can go wrong, and what to do about it.
 
 use std::fmt;
 use std::io;
@@ -84,6 +84,24 @@ pub enum Error {
         reason: String,
     },
 
+    /// What a gate asks makes no sense.
+    #[error("the gate `{gate}` makes no sense: {reason}")]
+    #[non_exhaustive]
+    InvalidRule {
+        /// Its name.
+        gate: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// A document is not evidence of a version that is known.
+    #[error("this is not evidence that can be judged: {reason}")]
+    #[non_exhaustive]
+    NotEvidence {
+        /// What is wrong with it.
+        reason: String,
+    },
+
     /// This cannot name a gate.
     #[error("`{gate}` cannot name a gate")]
     #[non_exhaustive]
@@ -152,7 +170,15 @@ impl Error {
             Self::Damaged { .. } | Self::Truncated { .. } | Self::Rewritten { .. } => Some(
                 "keep this file as evidence, and compare it with a copy from a backup".to_owned(),
             ),
-            Self::Io(_) | Self::InvalidApproval { .. } | Self::InvalidRecord { .. } | Self::Malformed { .. } => None,
+            Self::NotEvidence { .. } => Some(
+                "`hubctl gates --bundle FILE` writes it; a newer version of the program may have written this one"
+                    .to_owned(),
+            ),
+            Self::Io(_)
+            | Self::InvalidApproval { .. }
+            | Self::InvalidRecord { .. }
+            | Self::InvalidRule { .. }
+            | Self::Malformed { .. } => None,
         }
     }
 }

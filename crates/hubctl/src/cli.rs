@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, ColorChoice, Parser, Subcommand};
 
 use crate::commands::{
-    backup, backups, completions, config, copy, demo, diff, doctor, drill, fresh, init, journal,
-    keys, man, prune, pull, push, rekey, restore, schedule, tunnel, verify,
+    backup, backups, completions, config, copy, demo, diff, doctor, drill, fresh, gates, init,
+    journal, keys, man, prune, pull, push, rekey, restore, schedule, tunnel, verify,
 };
 use crate::environment as env;
 use crate::printer::Format;
@@ -32,6 +32,7 @@ Exit codes:
   1    the answer is no: differs, damaged, drill failed, obstacles
   2    usage or configuration
   3    could not ask: connection, tool, disk, lock
+  4    an approval is missing, expired or void
   130  interrupted; nothing unfinished is in place
 
 Examples:
@@ -79,6 +80,7 @@ pub(crate) enum Command {
     Backup(backup::BackupArgs),
     Backups(backups::BackupsArgs),
     Fresh(fresh::FreshArgs),
+    Gates(gates::GatesArgs),
     Prune(prune::PruneArgs),
     Verify(verify::VerifyArgs),
     Restore(restore::RestoreArgs),

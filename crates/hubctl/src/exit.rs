@@ -16,13 +16,15 @@ pub enum Exit {
     Usage,
     /// 3: the question could not be asked: connection, tool, disk, lock.
     CouldNotAsk,
+    /// 4: everything else holds, and an approval is missing, expired or void.
+    NeedsApproval,
     /// 130: interrupted by a signal. Nothing unfinished is in place; what a restore had begun beside it is dropped, or named
     /// and dropped by the next one.
     Interrupted,
 }
 
 impl Exit {
-    /// The number. 4 is reserved for a missing or expired approval.
+    /// The number.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
@@ -30,6 +32,7 @@ impl Exit {
             Self::No => 1,
             Self::Usage => 2,
             Self::CouldNotAsk => 3,
+            Self::NeedsApproval => 4,
             Self::Interrupted => 130,
         }
     }

@@ -1,6 +1,7 @@
 //! What is configured, and where each value came from: flags, then `HUBCTL_*`, then the file, then defaults.
 
 mod file;
+mod gates;
 mod origin;
 mod target;
 
@@ -11,6 +12,7 @@ use crate::environment as env;
 use crate::failure::Refusal;
 use file::ConfigFile;
 pub(crate) use file::{Check, Freshness};
+pub(crate) use gates::Own;
 pub(crate) use origin::{Origin, Sourced};
 pub(crate) use target::{TargetKind, TargetSettings};
 
@@ -59,6 +61,8 @@ pub(crate) struct Settings {
     pub(crate) episodic_memory: Option<Sourced<PathBuf>>,
     pub(crate) journal: Sourced<PathBuf>,
     pub(crate) tunnels: BTreeMap<String, Sourced<tunnel::Tunnel>>,
+    pub(crate) clusters: BTreeMap<String, ::gates::Access>,
+    pub(crate) gates: ::gates::Gates,
     flags: SiteFlags,
 }
 
@@ -201,6 +205,8 @@ impl Settings {
                 .into_iter()
                 .map(|(name, tunnel)| tunnel_settings(name, tunnel, &base))
                 .collect::<anyhow::Result<_>>()?,
+            clusters: gates::clusters(file.clusters, &base)?,
+            gates: gates::gates(file.gates, &base)?,
             file: path,
             flags: SiteFlags {
                 password_file: flags.password_file,

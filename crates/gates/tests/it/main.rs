@@ -3,10 +3,17 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 mod approval;
+mod cluster;
+mod collecting;
 mod concurrency;
+mod conditions;
 mod crash;
 mod damage;
 mod example;
+mod fake_api;
+mod fixture;
 mod format;
+mod gates;
 mod journal;
+mod large;
 mod support;

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use backup::{Entry, State, Vault};
 use clap::Args;
+use gates::{Subject, Verdict};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::cli::options::{JournalOptions, VaultOptions};
 use crate::commands::backups::age;
@@ -85,6 +87,65 @@ pub(crate) fn run(context: &Context, args: FreshArgs) -> anyhow::Result<Exit> {
         .printer
         .result("hubctl.fresh.v1", &fresh, || text(&fresh.parts))?;
     Ok(answer(fresh.fresh))
+}
+
+/// The answer of a gate: whether the newest verified backup, or the newest drilled one, is of data that is new enough.
+pub(crate) fn verdict(
+    context: &Context,
+    settings: &Settings,
+    max_age: Option<Duration>,
+    drilled: bool,
+) -> anyhow::Result<Verdict> {
+    let vault = store::open_vault(settings, None).map_err(away)?;
+    let damaged = Damaged::read(settings, &context.printer);
+    let mut entries = vault.entries().map_err(targets::unreachable)?;
+    entries.retain(|entry| damaged.finding(entry.path()).is_none());
+    let limits = &settings.freshness.value;
+    let limit = |configured: Duration| max_age.unwrap_or(configured);
+    let now = Timestamp::now();
+    let parts = parts(&entries, limit(limits.max_age), limit(limits.drilled), now);
+    let wanted = if drilled { "drilled" } else { "verified" };
+    let part = parts
+        .into_iter()
+        .find(|part| part.part == wanted)
+        .expect("both are always among them");
+    let allowed = human::duration(Duration::from_secs(part.max_age_seconds));
+    let age = part
+        .age_seconds
+        .map(|age| human::duration(Duration::from_secs(age)));
+    let verdict = match age {
+        None => Verdict::fail(format!("no backup is {wanted}"))
+            .with_hint("`hubctl backup`, then `hubctl drill`"),
+        Some(age) => {
+            let reason =
+                format!("the newest {wanted} backup holds data of {age} ago, {allowed} allowed");
+            if part.fresh {
+                Verdict::pass(reason)
+            } else {
+                Verdict::fail(reason)
+                    .with_hint("`hubctl fresh` shows all parts; is the schedule alive?")
+            }
+        }
+    };
+    let end = part
+        .taken_at
+        .as_ref()
+        .and_then(|at| at.parse::<Timestamp>().ok());
+    let end = end.and_then(|at| {
+        at.checked_add(SignedDuration::from_secs(
+            i64::try_from(part.max_age_seconds).ok()?,
+        ))
+        .ok()
+    });
+    let verdict = match end.filter(|_| part.fresh) {
+        Some(end) => verdict.until(end),
+        None => verdict,
+    };
+    let subject = Subject::named("vault", vault.directory().display().to_string());
+    Ok(verdict
+        .about(subject)
+        .with_evidence(json!({ "id": part.id, "taken_at": part.taken_at }))
+        .against(json!({ "max_age_seconds": part.max_age_seconds, "drilled": drilled })))
 }
 
 /// The same for a vault.

@@ -191,7 +191,9 @@ fn of_gates(error: &gates::Error) -> Exit {
         | gates::Error::Rewritten { .. } => Exit::No,
         gates::Error::Missing { .. }
         | gates::Error::Malformed { .. }
-        | gates::Error::InvalidGate { .. } => Exit::Usage,
+        | gates::Error::InvalidGate { .. }
+        | gates::Error::InvalidRule { .. }
+        | gates::Error::NotEvidence { .. } => Exit::Usage,
         gates::Error::Signature(error) => of_sshsig(error),
         _ => Exit::CouldNotAsk,
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::target::TargetTable;
 use crate::environment as env;
@@ -25,6 +26,20 @@ pub(crate) struct ConfigFile {
     pub(super) drill: DrillTable,
     pub(super) journal: JournalTable,
     pub(super) tunnels: BTreeMap<String, tunnel::Tunnel>,
+    pub(super) clusters: BTreeMap<String, ClusterTable>,
+    /// Their members are those of their conditions, which know them.
+    pub(super) gates: BTreeMap<String, Map<String, Value>>,
+}
+
+/// How to reach a cluster of Kubernetes, and which one it must be.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClusterTable {
+    /// Without it, the cluster that this program runs in.
+    pub(super) kubeconfig: Option<String>,
+    pub(super) context: Option<String>,
+    /// The UID of its namespace `kube-system`.
+    pub(super) uid: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -160,7 +175,7 @@ fn summary(text: &str, error: &toml::de::Error) -> String {
 }
 
 /// serde repeats a string that it did not expect, in double quotes.
-fn redacted(message: &str) -> String {
+pub(super) fn redacted(message: &str) -> String {
     match (message.find('"'), message.rfind('"')) {
         (Some(start), Some(end)) if start < end => {
             format!("{}…{}", &message[..=start], &message[end..])

@@ -8,6 +8,7 @@ mod copying;
 mod crash;
 mod damage;
 mod faults;
+mod gates;
 mod journey;
 mod offsite;
 mod partitions;

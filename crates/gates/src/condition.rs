@@ -1,0 +1,217 @@
+//! What can be asked, one module for each condition: what it needs to read, and how that is judged.
+
+mod clock;
+mod cnpg_backup;
+mod cnpg_cluster;
+mod cronjob;
+mod disk;
+mod http;
+mod identity;
+mod journal;
+mod kinds;
+mod longhorn_backup;
+mod longhorn_backup_target;
+mod longhorn_setting;
+mod longhorn_volume;
+mod look;
+mod name;
+mod network_policy;
+mod nodes;
+mod object;
+mod port;
+mod program;
+mod pvc;
+mod rollout;
+mod script;
+mod storage_class;
+mod tcp;
+mod version;
+pub(crate) mod words;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::evidence::{Evidence, Kind, Read};
+use crate::verdict::Verdict;
+pub use clock::Clock;
+pub use cnpg_backup::CnpgBackup;
+pub use cnpg_cluster::CnpgCluster;
+pub use cronjob::CronJob;
+pub use disk::Disk;
+pub use http::Http;
+pub use identity::Identity;
+pub use journal::JournalRecord;
+pub use longhorn_backup::LonghornBackup;
+pub use longhorn_backup_target::LonghornBackupTarget;
+pub use longhorn_setting::LonghornSetting;
+pub use longhorn_volume::LonghornVolume;
+use look::{Judged, Look};
+pub use name::NamespacedName;
+pub use network_policy::NetworkPolicy;
+pub use nodes::Nodes;
+pub use port::Port;
+pub use program::Program;
+pub use pvc::Pvc;
+pub use rollout::{Rollout, Workload};
+pub use script::Script;
+pub use storage_class::StorageClass;
+pub use tcp::Tcp;
+pub use version::{Minor, Version};
+
+/// The namespace whose UID is the identity of a cluster.
+pub(crate) const IDENTITY: (Kind, &str) = (kinds::NAMESPACE, "kube-system");
+
+/// One question about the world, with its thresholds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "condition", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Condition {
+    /// Enough nodes are there.
+    Nodes(Nodes),
+    /// The cluster, its nodes and the database are the ones that are meant.
+    Identity(Identity),
+    /// Kubernetes is of a version that will do.
+    Version(Version),
+    /// New volumes get what they should.
+    StorageClass(StorageClass),
+    /// A claim is bound.
+    Pvc(Pvc),
+    /// A Deployment or StatefulSet is rolled out.
+    Rollout(Rollout),
+    /// A CronJob succeeds.
+    Cronjob(CronJob),
+    /// NetworkPolicies let a connection pass.
+    NetworkPolicy(NetworkPolicy),
+    /// A volume of Longhorn is on several nodes.
+    LonghornVolume(LonghornVolume),
+    /// Longhorn has a new backup of a volume.
+    LonghornBackup(LonghornBackup),
+    /// Longhorn reaches its backup target.
+    LonghornBackupTarget(LonghornBackupTarget),
+    /// A setting of Longhorn is right.
+    LonghornSetting(LonghornSetting),
+    /// A CloudNativePG cluster is healthy.
+    CnpgCluster(CnpgCluster),
+    /// A CloudNativePG cluster has a new backup.
+    CnpgBackup(CnpgBackup),
+    /// A command ends with 0.
+    Script(Script),
+    /// An address answers.
+    Http(Http),
+    /// A port accepts connections.
+    Tcp(Tcp),
+    /// A port is free.
+    Port(Port),
+    /// There is room on a disk.
+    Disk(Disk),
+    /// Clocks agree.
+    Clock(Clock),
+    /// Something was done lately.
+    Journal(JournalRecord),
+    /// What the program answers itself.
+    Program(Program),
+}
+
+/// What every condition can do. Nothing here reads or waits.
+trait Judge {
+    /// What is wrong with its thresholds, if anything.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// What it needs to know.
+    fn reads(&self) -> Vec<Read>;
+
+    /// What follows from it.
+    fn judge(&self, look: Look<'_>) -> Judged;
+}
+
+impl Condition {
+    /// What has to be read to judge it.
+    #[must_use]
+    pub fn reads(&self) -> Vec<Read> {
+        self.as_judge().reads()
+    }
+
+    /// What follows from the evidence, when it is `now`.
+    #[must_use]
+    pub fn judge(&self, evidence: &Evidence, now: Timestamp) -> Verdict {
+        let look = Look::new(evidence, now);
+        let mut verdict = match self.as_judge().judge(look) {
+            Ok(verdict) => verdict,
+            Err(verdict) => *verdict,
+        };
+        verdict.observed_at = look.oldest(&self.reads());
+        verdict.about_all([])
+    }
+
+    /// Its name in the configuration, which is also the name of its section in the guide.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Nodes(_) => "nodes",
+            Self::Identity(_) => "identity",
+            Self::Version(_) => "version",
+            Self::StorageClass(_) => "storage-class",
+            Self::Pvc(_) => "pvc",
+            Self::Rollout(_) => "rollout",
+            Self::Cronjob(_) => "cronjob",
+            Self::NetworkPolicy(_) => "network-policy",
+            Self::LonghornVolume(_) => "longhorn-volume",
+            Self::LonghornBackup(_) => "longhorn-backup",
+            Self::LonghornBackupTarget(_) => "longhorn-backup-target",
+            Self::LonghornSetting(_) => "longhorn-setting",
+            Self::CnpgCluster(_) => "cnpg-cluster",
+            Self::CnpgBackup(_) => "cnpg-backup",
+            Self::Script(_) => "script",
+            Self::Http(_) => "http",
+            Self::Tcp(_) => "tcp",
+            Self::Port(_) => "port",
+            Self::Disk(_) => "disk",
+            Self::Clock(_) => "clock",
+            Self::Journal(_) => "journal",
+            Self::Program(_) => "program",
+        }
+    }
+
+    /// What is wrong with its thresholds, if anything.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        self.as_judge().check()
+    }
+
+    /// Tells the condition for how long its gate lets evidence stand.
+    pub(crate) fn expiring(&mut self, expires: Option<Duration>) {
+        if let Self::Script(script) = self {
+            script.expires = expires;
+        }
+    }
+
+    fn as_judge(&self) -> &dyn Judge {
+        match self {
+            Self::Nodes(condition) => condition,
+            Self::Identity(condition) => condition,
+            Self::Version(condition) => condition,
+            Self::StorageClass(condition) => condition,
+            Self::Pvc(condition) => condition,
+            Self::Rollout(condition) => condition,
+            Self::Cronjob(condition) => condition,
+            Self::NetworkPolicy(condition) => condition,
+            Self::LonghornVolume(condition) => condition,
+            Self::LonghornBackup(condition) => condition,
+            Self::LonghornBackupTarget(condition) => condition,
+            Self::LonghornSetting(condition) => condition,
+            Self::CnpgCluster(condition) => condition,
+            Self::CnpgBackup(condition) => condition,
+            Self::Script(condition) => condition,
+            Self::Http(condition) => condition,
+            Self::Tcp(condition) => condition,
+            Self::Port(condition) => condition,
+            Self::Disk(condition) => condition,
+            Self::Clock(condition) => condition,
+            Self::Journal(condition) => condition,
+            Self::Program(condition) => condition,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! A gate: a condition or a combination of gates, and what is asked beyond it.
+
+mod agreement;
+mod combine;
+mod set;
+mod written;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::condition::Condition;
+pub use agreement::Approving;
+pub use set::{Gates, Verdicts};
+
+/// One gate, as it is configured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "written::Written", into = "written::Written")]
+#[non_exhaustive]
+pub struct Gate {
+    /// What is asked.
+    pub rule: Rule,
+    /// How old the evidence of a pass may be.
+    pub expires: Option<Duration>,
+    /// For how long it must have passed without a break.
+    pub stable_for: Option<Duration>,
+    /// Whose agreement is needed, once everything else holds.
+    pub approval: Option<Approval>,
+}
+
+/// What a gate asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rule {
+    /// A condition.
+    Condition(Condition),
+    /// All of these gates pass.
+    All(Vec<String>),
+    /// One of these gates passes.
+    Any(Vec<String>),
+    /// This gate fails.
+    Not(String),
+    /// Nothing but an approval.
+    Nothing,
+}
+
+/// Whose agreement a gate needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Approval {
+    /// The name of the file of those who may agree.
+    pub signers: String,
+    /// For how long an agreement holds.
+    #[serde(with = "humantime_serde")]
+    pub expires: Duration,
+    /// How many different people have to agree.
+    #[serde(default = "one")]
+    pub persons: usize,
+    /// What will be different afterwards, for whoever is asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consequences: Vec<String>,
+    /// How to get back, for whoever is asked.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub way_back: String,
+}
+
+fn one() -> usize {
+    1
+}
+
+impl Gate {
+    /// A gate that asks this and nothing else.
+    #[must_use]
+    pub fn new(rule: Rule) -> Self {
+        Self {
+            rule,
+            expires: None,
+            stable_for: None,
+            approval: None,
+        }
+    }
+
+    /// The gates that it is made of.
+    #[must_use]
+    pub fn parts(&self) -> &[String] {
+        match &self.rule {
+            Rule::All(parts) | Rule::Any(parts) => parts,
+            Rule::Not(part) => std::slice::from_ref(part),
+            Rule::Condition(_) | Rule::Nothing => &[],
+        }
+    }
+}

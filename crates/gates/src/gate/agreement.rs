@@ -1,0 +1,115 @@
+//! What humans are asked to agree to, and what their agreement makes of a verdict.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::{Approval, Gate, Gates};
+use crate::Error;
+use crate::answer::Answer;
+use crate::approval::{ApprovalRequest, Standing};
+use crate::condition::words::{ago, list};
+use crate::verdict::Verdict;
+
+/// Knows what approvals are worth.
+pub trait Approving {
+    /// The standing of what is requested.
+    ///
+    /// # Errors
+    ///
+    /// Why nobody knows.
+    fn standing(
+        &self,
+        request: &ApprovalRequest,
+        rule: &Approval,
+        now: Timestamp,
+    ) -> Result<Standing, Error>;
+}
+
+/// Nobody approves anything.
+pub(super) struct Nobody;
+
+impl Approving for Nobody {
+    fn standing(
+        &self,
+        _: &ApprovalRequest,
+        rule: &Approval,
+        _: Timestamp,
+    ) -> Result<Standing, Error> {
+        Ok(Standing::Missing {
+            have: 0,
+            need: rule.persons,
+        })
+    }
+}
+
+impl Gates {
+    /// What has to be approved for this gate to open: what it asks, with all its parts, and the evidence of its verdict.
+    #[must_use]
+    pub fn request(&self, name: &str, verdict: &Verdict) -> ApprovalRequest {
+        let approval = self.get(name).and_then(|gate| gate.approval.as_ref());
+        let members = self.with_parts(&[name]).into_iter();
+        let members: BTreeMap<&str, Option<&Gate>> =
+            members.map(|name| (name, self.get(name))).collect();
+        ApprovalRequest {
+            gate: name.to_owned(),
+            plan: serde_json::to_string_pretty(&members).unwrap_or_default(),
+            subjects: verdict.subjects.iter().map(ToString::to_string).collect(),
+            evidence_summary: vec![verdict.reason.clone()],
+            evidence_hash: verdict.approves.unwrap_or_else(|| verdict.digest()),
+            consequences: approval.map_or_else(Vec::new, |approval| approval.consequences.clone()),
+            way_back: approval.map_or_else(String::new, |approval| approval.way_back.clone()),
+        }
+    }
+
+    /// Where everything else holds, asks whether enough people agreed to exactly this.
+    pub(super) fn approved(
+        &self,
+        name: &str,
+        gate: &Gate,
+        mut verdict: Verdict,
+        approvals: &dyn Approving,
+        now: Timestamp,
+    ) -> Verdict {
+        let (Answer::Pass, Some(approval)) = (verdict.answer, &gate.approval) else {
+            return verdict;
+        };
+        verdict.approves = Some(verdict.digest());
+        let missing = match approvals.standing(&self.request(name, &verdict), approval, now) {
+            Ok(Standing::Granted { by, until }) => {
+                let names: BTreeSet<String> = by.into_iter().map(|grant| grant.principal).collect();
+                let reason = format!("{}; approved by {}", verdict.reason, list(names));
+                return Verdict {
+                    reason,
+                    ..verdict.until(until)
+                };
+            }
+            Ok(Standing::Missing { have: 0, .. }) => "nobody has approved it".to_owned(),
+            Ok(Standing::Missing { have, need }) => {
+                format!("{have} of {need} people have approved it")
+            }
+            Ok(Standing::Expired { at }) => {
+                format!("its approval expired {}", ago(now.duration_since(at)))
+            }
+            Ok(Standing::Void { why }) => format!("its approval is void: {why}"),
+            Err(error) => {
+                let reason = format!("its approvals cannot be read: {error}");
+                let hint = error.hint();
+                return Verdict {
+                    answer: Answer::Unknown,
+                    reason,
+                    hint,
+                    expires_at: None,
+                    ..verdict
+                };
+            }
+        };
+        Verdict {
+            answer: Answer::NeedsApproval,
+            reason: format!("{}; {missing}", verdict.reason),
+            hint: Some(format!("`hubctl approve {name}`, at a terminal")),
+            expires_at: None,
+            ..verdict
+        }
+    }
+}

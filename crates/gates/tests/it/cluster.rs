@@ -1,0 +1,7 @@
+//! The same on a real Kubernetes: what the API server does with what the fixtures hold, and with real nodes and pods.
+
+mod fixtures;
+mod power;
+mod real;
+mod rights;
+mod workloads;

@@ -1,0 +1,119 @@
+//! From the gates that are asked for to their verdicts: read, note what lasts, judge.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gates::{
+    Approval, ApprovalRequest, Approvals, Approving, Collector, Evidence, Gates, Held, Policy,
+    Read, Standing, Verdicts,
+};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use sshsig::AllowedSigners;
+
+use super::own::Answers;
+use super::scripts;
+use crate::context::Context;
+use crate::settings::Settings;
+
+/// What is asked, and whom.
+pub(super) struct Asking<'a> {
+    names: &'a [&'a str],
+    reads: Vec<Read>,
+    collector: Collector,
+    scripts: Option<scripts::Book>,
+    approvals: Files,
+}
+
+/// Approvals in a directory beside the journal.
+struct Files {
+    directory: PathBuf,
+}
+
+impl<'a> Asking<'a> {
+    pub(super) fn new(
+        context: &Context,
+        settings: &Settings,
+        names: &'a [&'a str],
+    ) -> anyhow::Result<Self> {
+        let reads = settings.gates.reads(names);
+        let mut collector = Collector::new().with_journal(&settings.journal.value);
+        for (name, access) in &settings.clusters {
+            collector = collector.with_cluster(name, access.clone());
+        }
+        let answers = Answers::new(context, settings);
+        collector = collector.with_program(Arc::new(answers));
+        // A script may do harm: what cannot be recorded is not begun.
+        let is_script = |read: &Read| matches!(read, Read::Script { .. });
+        let scripts = match reads.iter().any(is_script) {
+            true => Some(scripts::Book::open(&settings.journal.value)?),
+            false => None,
+        };
+        Ok(Self {
+            names,
+            reads,
+            collector,
+            scripts,
+            approvals: Files {
+                directory: settings.journal.value.with_file_name("approvals"),
+            },
+        })
+    }
+
+    pub(super) fn names(&self) -> &'a [&'a str] {
+        self.names
+    }
+
+    pub(super) async fn ask(
+        &self,
+        gates: &Gates,
+        held: &BTreeMap<String, Held>,
+    ) -> anyhow::Result<(Evidence, Verdicts)> {
+        let mut collector = self.collector.clone();
+        if let Some(book) = &self.scripts {
+            collector = collector.keeping(book.successes()?);
+        }
+        let mut evidence = collector.collect(&self.reads).await;
+        if let Some(book) = &self.scripts {
+            book.record(&evidence)?;
+        }
+        let now = Timestamp::now();
+        gates.hold(self.names, &mut evidence, held, now);
+        let verdicts = gates.evaluate_with(self.names, &evidence, now, &self.approvals);
+        Ok((evidence, verdicts))
+    }
+}
+
+impl Approving for Files {
+    fn standing(
+        &self,
+        request: &ApprovalRequest,
+        rule: &Approval,
+        now: Timestamp,
+    ) -> Result<Standing, gates::Error> {
+        let persons =
+            NonZeroUsize::new(rule.persons).expect("a gate by nobody is refused when it is read");
+        let policy = Policy {
+            signers: AllowedSigners::load(&rule.signers, &TimeZone::system())?,
+            persons,
+            longest: rule.expires,
+        };
+        // Whoever only asks makes no directory.
+        if !self.directory.is_dir() {
+            return Ok(Standing::Missing {
+                have: 0,
+                need: rule.persons,
+            });
+        }
+        let approvals = Approvals::open(&self.directory)?;
+        approvals.judge(
+            &request.gate,
+            request.plan_hash(),
+            request.evidence_hash,
+            now,
+            &policy,
+        )
+    }
+}

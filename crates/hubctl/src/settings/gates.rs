@@ -1,0 +1,205 @@
+//! `[clusters.NAME]` and `[gates.NAME]`: where gates ask, and what.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use gates::{Access, Gate, Gates};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::Place;
+use super::file::{ClusterTable, redacted};
+use crate::failure::Refusal;
+
+/// Subcommands of `hubctl gates`, which no gate can be named after.
+const RESERVED: [&str; 2] = ["evaluate", "help"];
+
+/// Conditions that hubctl itself answers, since the library of gates knows neither backups nor tunnels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "condition", rename_all = "kebab-case")]
+pub(crate) enum Own {
+    /// The newest verified backup is new enough.
+    BackupFresh(BackupFresh),
+    /// A tunnel is up, as its supervisor says.
+    TunnelUp(TunnelUp),
+}
+
+/// As `hubctl fresh`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BackupFresh {
+    /// How old its data may be; as `[freshness]` says unless told otherwise.
+    #[serde(default, with = "humantime_serde")]
+    pub(crate) max_age: Option<Duration>,
+    /// Whether it must have been restored as well.
+    #[serde(default)]
+    pub(crate) drilled: bool,
+}
+
+/// As `hubctl tunnel check`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TunnelUp {
+    /// The tunnel of the configuration.
+    pub(crate) tunnel: String,
+}
+
+impl Own {
+    /// What these are called in the configuration.
+    const NAMES: [&str; 2] = ["backup-fresh", "tunnel-up"];
+
+    /// The question back from what the library hands on.
+    pub(crate) fn of(question: &str, about: &Value) -> Option<Self> {
+        let mut members = about.as_object()?.clone();
+        members.insert("condition".to_owned(), json!(question));
+        serde_json::from_value(Value::Object(members)).ok()
+    }
+}
+
+pub(super) fn clusters(
+    tables: BTreeMap<String, ClusterTable>,
+    base: &Place,
+) -> anyhow::Result<BTreeMap<String, Access>> {
+    let mut clusters = BTreeMap::new();
+    for (name, table) in tables {
+        let access = match (table.kubeconfig, table.context) {
+            (Some(kubeconfig), Some(context)) => {
+                Access::new(base.path(&kubeconfig), context, table.uid)
+            }
+            (None, None) => Access::in_cluster(table.uid),
+            (Some(_), None) => {
+                let refusal = Refusal::usage(format!("[clusters.{name}] names no context"));
+                let hint = "the current context changes behind one's back: name one of `kubectl config get-contexts`";
+                return Err(refusal.hint(hint).into());
+            }
+            (None, Some(_)) => {
+                let fact = format!("[clusters.{name}] names a context of no kubeconfig");
+                return Err(Refusal::usage(fact).into());
+            }
+        };
+        clusters.insert(name, access);
+    }
+    Ok(clusters)
+}
+
+pub(super) fn gates(
+    tables: BTreeMap<String, Map<String, Value>>,
+    base: &Place,
+) -> anyhow::Result<Gates> {
+    let mut gates = BTreeMap::new();
+    for (name, table) in tables {
+        let refused = |reason: &str| {
+            let reason = redacted(reason);
+            let file = base
+                .file
+                .as_deref()
+                .map_or_else(String::new, |path| format!("{}: ", path.display()));
+            Refusal::usage(format!("{file}[gates.{name}] makes no sense: {reason}"))
+                .hint("the guide has a section for each condition")
+        };
+        if RESERVED.contains(&name.as_str()) {
+            return Err(refused("it is named as a command of `hubctl gates`").into());
+        }
+        let table = own(table).map_err(|reason| refused(&reason))?;
+        let table = with_paths(table, base);
+        let gate: Gate = serde_json::from_value(Value::Object(table))
+            .map_err(|error| refused(&error.to_string()))?;
+        gates.insert(name, gate);
+    }
+    Ok(Gates::new(gates)?)
+}
+
+/// Writes a condition of hubctl's own as a question of the library's, after its members were checked.
+fn own(mut table: Map<String, Value>) -> Result<Map<String, Value>, String> {
+    let condition = table.get("condition").and_then(Value::as_str);
+    let Some(name) = condition
+        .filter(|name| Own::NAMES.contains(name))
+        .map(ToOwned::to_owned)
+    else {
+        return Ok(table);
+    };
+    let of_gate = ["expires", "stable_for", "approval"];
+    let members = table
+        .iter()
+        .filter(|(name, _)| !of_gate.contains(&name.as_str()));
+    let members: Map<String, Value> = members
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let own: Own =
+        serde_json::from_value(Value::Object(members)).map_err(|error| error.to_string())?;
+    let mut about = serde_json::to_value(own).map_err(|error| error.to_string())?;
+    if let Some(members) = about.as_object_mut() {
+        members.remove("condition");
+    }
+    table.retain(|name, _| of_gate.contains(&name.as_str()));
+    table.insert("condition".to_owned(), json!("program"));
+    table.insert("question".to_owned(), json!(name));
+    table.insert("about".to_owned(), about);
+    Ok(table)
+}
+
+/// Paths in it begin beside the file, as all others do; and so do scripts, wherever hubctl is called from.
+fn with_paths(mut table: Map<String, Value>, base: &Place) -> Map<String, Value> {
+    let beside = |value: &mut Value| {
+        if let Some(path) = value.as_str().map(|path| base.path(path)) {
+            *value = json!(path.display().to_string());
+        }
+    };
+    match table.get("condition").and_then(Value::as_str) {
+        Some("script") => beside(table.entry("directory").or_insert_with(|| json!("."))),
+        Some("disk") => table.get_mut("path").into_iter().for_each(beside),
+        _ => {}
+    }
+    let approval = table.get_mut("approval");
+    let signers = approval.and_then(|approval| approval.get_mut("signers"));
+    signers.into_iter().for_each(beside);
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Gates, String> {
+        let tables = toml::from_str(text).unwrap();
+        gates(tables, &Place::default()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_example_of_the_guide_is_understood() {
+        let gates = parse(
+            r#"
+            three-nodes = { cluster = "home", condition = "nodes", ready = 3 }
+            fresh = { condition = "backup-fresh", max_age = "26h", expires = "1h" }
+            T05 = { all = ["three-nodes", "fresh"], approval = { signers = "approvers", expires = "4h" } }
+            "#,
+        )
+        .unwrap();
+        assert_eq!(gates.reads(&["T05"]).len(), 3);
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_gate() {
+        let mistakes = [
+            "a = { condition = \"nodes\", cluster = \"home\", ready = 3, readdy = 3 }",
+            "a = { condition = \"backup-fresh\", max_agee = \"1h\" }",
+            "a = { all = [\"b\"] }",
+            "evaluate = { condition = \"disk\", path = \"/\", free = \"1GB\" }",
+        ];
+        let said: Vec<String> = mistakes
+            .iter()
+            .map(|text| parse(text).unwrap_err())
+            .collect();
+        insta::assert_snapshot!(said.join("\n"));
+    }
+
+    #[test]
+    fn a_question_of_our_own_comes_back_as_it_was() {
+        let own = Own::TunnelUp(TunnelUp {
+            tunnel: "hub".to_owned(),
+        });
+        assert_eq!(Own::of("tunnel-up", &json!({ "tunnel": "hub" })), Some(own));
+        assert_eq!(Own::of("tunnel-up", &json!({ "tunel": "hub" })), None);
+        assert_eq!(Own::of("else", &json!({})), None);
+    }
+}

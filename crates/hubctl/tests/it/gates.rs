@@ -1,0 +1,175 @@
+//! `hubctl gates`: what it prints, and with which exit code it ends. Clusters are in the tests of the library.
+
+use crate::support::Home;
+
+/// Gates that need no database: one of each answer, where `port` is taken.
+fn tables(port: u16) -> String {
+    format!(
+        r#"
+[clusters.home]
+kubeconfig = "nowhere"
+context = "home"
+uid = "4c21"
+[gates.room]
+condition = "disk"
+path = "."
+free = "1B"
+[gates.free]
+condition = "port"
+address = "127.0.0.1:{port}"
+[gates.nodes]
+cluster = "home"
+condition = "nodes"
+ready = 3
+[gates.steady]
+condition = "disk"
+path = "."
+free = "1B"
+stable_for = "1h"
+[gates.agreed]
+all = ["room"]
+approval = {{ signers = "approvers", expires = "4h" }}
+"#
+    )
+}
+
+fn home() -> (Home, std::net::TcpListener) {
+    let home = Home::with_database("none".to_owned());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    home.append(&tables(listener.local_addr().unwrap().port()));
+    // Nobody may approve: a file of signers that is there, and empty.
+    fs_err::write(home.path("approvers"), "").unwrap();
+    (home, listener)
+}
+
+#[test]
+fn each_answer_has_its_exit_code_and_the_worst_decides() {
+    let (home, _taken) = home();
+    for (code, names) in [
+        (0, &["room"][..]),
+        (1, &["free"]),
+        (3, &["nodes"]),
+        (3, &["steady"]),
+        (4, &["agreed"]),
+        (4, &["agreed", "room"]),
+        (3, &["agreed", "nodes"]),
+        (1, &["agreed", "nodes", "free"]),
+        (1, &[]),
+    ] {
+        home.expect(code, &[&["gates"], names].concat());
+    }
+    home.expect(2, &["gates", "nobody"])
+        .says("no gate `nobody` is configured");
+}
+
+#[test]
+fn what_does_not_pass_says_what_to_do_and_where_to_read() {
+    let (home, _taken) = home();
+    let run = home.expect(1, &["gates", "free", "agreed"]);
+    run.shows("✗ FAIL")
+        .shows("somebody listens")
+        .shows("! needs approval");
+    run.says("docs/guide.md#gate-port")
+        .says("hubctl approve agreed");
+    let json = home.json(3, "hubctl.gates.v1", &["gates", "nodes"]);
+    let gate = &json["gates"][0];
+    assert_eq!(
+        (&json["answer"], &gate["answer"]),
+        (&"unknown".into(), &"unknown".into())
+    );
+    assert!(
+        gate["reason"].as_str().unwrap().contains("kubeconfig"),
+        "{gate}"
+    );
+}
+
+#[test]
+fn a_bundle_is_judged_the_same_elsewhere() {
+    let (home, taken) = home();
+    home.expect(1, &["gates", "--bundle", "b.tar.gz", "--junit", "r.xml"]);
+    let before = home.json(
+        1,
+        "hubctl.gates.v1",
+        &["gates", "evaluate", "--from", "b.tar.gz"],
+    );
+    // It is free now, and nobody asks.
+    drop(taken);
+    let elsewhere = Home::with_database("none".to_owned());
+    fs_err::copy(home.path("b.tar.gz"), elsewhere.path("b.tar.gz")).unwrap();
+    let after = elsewhere.json(
+        1,
+        "hubctl.gates.v1",
+        &["gates", "evaluate", "--from", "b.tar.gz"],
+    );
+    assert_eq!(before, after);
+    home.expect(0, &["gates", "free"]);
+    let junit = fs_err::read_to_string(home.path("r.xml")).unwrap();
+    assert!(
+        junit.contains("failures=\"1\" errors=\"1\" skipped=\"2\""),
+        "{junit}"
+    );
+    elsewhere.expect(2, &["gates", "evaluate", "--from", "hubctl.toml"]);
+}
+
+#[test]
+fn waiting_ends_when_the_gate_opens() {
+    let (home, taken) = home();
+    let waiting = home
+        .command(&["gates", "free", "--wait", "60s", "--every", "100ms"])
+        .spawn()
+        .unwrap();
+    drop(taken);
+    let run = crate::support::Run::of(&waiting.wait_with_output().unwrap());
+    assert_eq!(run.code, Some(0), "{run:?}");
+}
+
+#[test]
+fn a_script_runs_once_while_its_success_stands_and_is_in_the_journal() {
+    let home = Home::with_database("none".to_owned());
+    home.append(
+        "[gates.ha]\ncondition = \"script\"\nrun = [\"sh\", \"-c\", \"echo secret-word; echo run >> runs\"]\nscope = \"nothing\"\nexpires = \"1h\"\n",
+    );
+    home.expect(0, &["gates"]).shows("which proves: nothing");
+    home.expect(0, &["gates"]);
+    assert_eq!(
+        fs_err::read_to_string(home.path("runs"))
+            .unwrap()
+            .lines()
+            .count(),
+        1
+    );
+    let records = home.journal("gate-script");
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0].outcome, gates::Outcome::Done);
+    let journal = fs_err::read_to_string(home.path("journal.jsonl")).unwrap();
+    assert_eq!(
+        journal.matches("secret-word").count(),
+        1,
+        "the command is there, its output is not"
+    );
+}
+
+#[test]
+fn backups_and_tunnels_are_answered_by_hubctl_itself() {
+    let home = Home::with_database("none".to_owned());
+    home.append("[gates.fresh]\ncondition = \"backup-fresh\"\n[gates.up]\ncondition = \"tunnel-up\"\ntunnel = \"hub\"\n");
+    home.expect(1, &["gates", "fresh"])
+        .shows("no backup is verified");
+    home.expect(1, &["gates", "up"]).shows("no supervisor");
+    fs_err::remove_dir(home.path("vault")).unwrap();
+    home.expect(3, &["gates", "fresh"]).shows("UNKNOWN");
+}
+
+#[test]
+fn the_profiles_are_understood() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/profiles");
+    let mut profiles = 0;
+    for entry in fs_err::read_dir(root).unwrap() {
+        let home = Home::with_database("none".to_owned());
+        home.append(&fs_err::read_to_string(entry.unwrap().path()).unwrap());
+        home.expect(0, &["config", "show"]);
+        home.expect(2, &["gates", "nobody"]).says("`T05`");
+        profiles += 1;
+    }
+    assert_eq!(profiles, 2);
+}
