@@ -302,6 +302,34 @@ fn copies_and_what_is_sealed_anew_are_signed() {
 }
 
 #[test]
+fn an_unsigned_copy_elsewhere_is_neither_opened_nor_fetched() {
+    let signed = Signed::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let careless = Vault::open(elsewhere.path(), "state-hub").unwrap();
+    let forged = seal(&careless, &signed.fixture.recipients(), FIRST, b"forged");
+    careless.mark_verified(&forged, at(LATER)).unwrap();
+    let identities = signed.fixture.identities();
+    let there = careless.clone().trusting_as(&signed.vault);
+    let listed = there.entries().unwrap().remove(0);
+    let lock = signed.vault.lock().unwrap();
+    // Also where it was found by somebody who does not ask for signatures.
+    for entry in [&listed, &forged] {
+        for error in [
+            signed.vault.open_entry(entry, &identities).unwrap_err(),
+            signed
+                .vault
+                .verify(entry, &identities, Depth::Quick)
+                .unwrap_err(),
+            there.copy_to(entry, &signed.vault, &lock).unwrap_err(),
+        ] {
+            assert!(matches!(error, Error::Untrusted { .. }), "{error}");
+        }
+    }
+    assert_eq!(listed.state(), State::Foreign);
+    assert_eq!(signed.fixture.names(), Vec::<String>::new());
+}
+
+#[test]
 fn a_key_that_would_not_count_seals_nothing() {
     let signed = Signed::new();
     let recipients = signed.fixture.recipients();
