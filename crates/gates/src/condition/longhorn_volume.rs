@@ -133,7 +133,7 @@ impl LonghornVolume {
         }
         if volume
             .condition("Scheduled")
-            .is_some_and(|state| state.is_false())
+            .is_some_and(super::object::Stated::is_false)
         {
             return Verdict::waiting(format!(
                 "the volume of {pvc} says healthy, but a replica finds no place"

@@ -82,7 +82,7 @@ impl Nodes {
         }
         if let Some(fault) = FAULTS
             .iter()
-            .find(|fault| node.condition(fault).is_some_and(|state| state.is_true()))
+            .find(|fault| node.condition(fault).is_some_and(super::object::Stated::is_true))
         {
             return Some(format!("reports {fault}"));
         }
@@ -108,7 +108,7 @@ impl Judge for Nodes {
             .collect();
         let (mut good, mut bad, mut voters) = (Vec::new(), BTreeMap::new(), Vec::new());
         for node in &nodes {
-            let stated = node.condition("Ready").and_then(|ready| ready.heartbeat());
+            let stated = node.condition("Ready").and_then(super::object::Stated::heartbeat);
             let heard = renewed.get(node.name()).copied().max(stated);
             let silence = heard.map(|heard| look.age(&nodes_read, heard));
             match self.fault(node, silence) {
@@ -156,7 +156,7 @@ fn is_voter(node: &Object<'_>) -> bool {
     labelled
         && node
             .condition("EtcdIsVoter")
-            .is_some_and(|state| state.is_true())
+            .is_some_and(super::object::Stated::is_true)
 }
 
 fn faults(bad: &BTreeMap<&str, String>) -> String {
