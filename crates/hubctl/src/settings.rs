@@ -56,7 +56,7 @@ pub(crate) struct Settings {
     pub(crate) episodic_memory: Option<Sourced<PathBuf>>,
     pub(crate) journal: Sourced<PathBuf>,
     pub(crate) tunnels: BTreeMap<String, Sourced<tunnel::Tunnel>>,
-    pub(crate) clusters: BTreeMap<String, ::gates::Access>,
+    pub(crate) clusters: BTreeMap<String, Sourced<::gates::Access>>,
     pub(crate) gates: ::gates::Gates,
     flags: SiteFlags,
 }

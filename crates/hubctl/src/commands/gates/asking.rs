@@ -41,7 +41,7 @@ impl<'a> Asking<'a> {
         let reads = settings.gates.reads(names);
         let mut collector = Collector::new().with_journal(&settings.journal.value);
         for (name, access) in &settings.clusters {
-            collector = collector.with_cluster(name, access.clone());
+            collector = collector.with_cluster(name, access.value.clone());
         }
         let answers = Answers::new(context, settings);
         collector = collector.with_program(Arc::new(answers));
