@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, ColorChoice, Parser, Subcommand};
 
 use crate::commands::{
-    backup, backups, completions, config, copy, demo, diff, doctor, drill, fresh, gates, init,
-    journal, keys, man, prune, pull, push, rekey, restore, schedule, tunnel, verify,
+    approve, backup, backups, completions, config, copy, demo, diff, doctor, drill, fresh, gates,
+    init, journal, keys, man, prune, pull, push, rekey, restore, schedule, tunnel, verify,
 };
 use crate::environment as env;
 use crate::printer::Format;
@@ -81,6 +81,7 @@ pub(crate) enum Command {
     Backups(backups::BackupsArgs),
     Fresh(fresh::FreshArgs),
     Gates(gates::GatesArgs),
+    Approve(approve::ApproveArgs),
     Prune(prune::PruneArgs),
     Verify(verify::VerifyArgs),
     Restore(restore::RestoreArgs),

@@ -1,5 +1,6 @@
 //! The commands, one file each: what is typed (`XxxArgs`) and what is done (`run`).
 
+pub(crate) mod approve;
 pub(crate) mod backup;
 pub(crate) mod backups;
 pub(crate) mod completions;
@@ -50,6 +51,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<E
         Command::Pull(args) => pull::run(context, args).await,
         Command::Push(args) => push::run(context, args).await,
         Command::Rekey(args) => rekey::run(context, args).await,
+        Command::Approve(args) => approve::run(context, args).await,
         Command::Journal(args) => journal::run(context, args),
         // The demo runs commands itself, so its future would contain itself.
         Command::Demo(args) => Box::pin(demo::run(context, args)).await,

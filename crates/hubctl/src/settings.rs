@@ -61,7 +61,9 @@ pub(crate) struct Settings {
     pub(crate) episodic_memory: Option<Sourced<PathBuf>>,
     pub(crate) journal: Sourced<PathBuf>,
     pub(crate) tunnels: BTreeMap<String, Sourced<tunnel::Tunnel>>,
-    pub(crate) clusters: BTreeMap<String, ::gates::Access>,
+    /// What a person signs approvals with.
+    pub(crate) approval_key: Option<Sourced<PathBuf>>,
+    pub(crate) clusters: BTreeMap<String, Sourced<::gates::Access>>,
     pub(crate) gates: ::gates::Gates,
     flags: SiteFlags,
 }
@@ -205,6 +207,7 @@ impl Settings {
                 .into_iter()
                 .map(|(name, tunnel)| tunnel_settings(name, tunnel, &base))
                 .collect::<anyhow::Result<_>>()?,
+            approval_key: file.approval.key.map(|path| base.sourced(base.path(&path))),
             clusters: gates::clusters(file.clusters, &base)?,
             gates: gates::gates(file.gates, &base)?,
             file: path,

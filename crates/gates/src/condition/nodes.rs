@@ -80,10 +80,10 @@ impl Nodes {
         if node.is_true("/spec/unschedulable") {
             return Some("is cordoned".to_owned());
         }
-        if let Some(fault) = FAULTS
-            .iter()
-            .find(|fault| node.condition(fault).is_some_and(super::object::Stated::is_true))
-        {
+        if let Some(fault) = FAULTS.iter().find(|fault| {
+            node.condition(fault)
+                .is_some_and(super::object::Stated::is_true)
+        }) {
             return Some(format!("reports {fault}"));
         }
         let taints = node.items("/spec/taints").iter();
@@ -108,7 +108,9 @@ impl Judge for Nodes {
             .collect();
         let (mut good, mut bad, mut voters) = (Vec::new(), BTreeMap::new(), Vec::new());
         for node in &nodes {
-            let stated = node.condition("Ready").and_then(super::object::Stated::heartbeat);
+            let stated = node
+                .condition("Ready")
+                .and_then(super::object::Stated::heartbeat);
             let heard = renewed.get(node.name()).copied().max(stated);
             let silence = heard.map(|heard| look.age(&nodes_read, heard));
             match self.fault(node, silence) {

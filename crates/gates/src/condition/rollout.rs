@@ -132,7 +132,8 @@ impl Rollout {
         };
         let progressing = workload.condition("Progressing");
         if counts.is_observed
-            && progressing.and_then(super::object::Stated::reason) == Some("ProgressDeadlineExceeded")
+            && progressing.and_then(super::object::Stated::reason)
+                == Some("ProgressDeadlineExceeded")
         {
             return Verdict::fail(format!("{name} is stuck: {unfinished}"))
                 .with_hint("`kubectl describe` its newest pod, or `kubectl rollout undo`")

@@ -7,7 +7,7 @@ use crate::cli::options::SealedOptions;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::printer::table;
-use crate::settings::{Settings, Sourced, TargetKind};
+use crate::settings::{Origin, Settings, Sourced, TargetKind};
 
 /// Show what is configured
 #[derive(Debug, Args)]
@@ -146,6 +146,7 @@ fn values(settings: &Settings) -> Vec<Value> {
     for (key, path) in [
         ("backup.sign_key", &settings.sign_key),
         ("backup.allowed_signers", &settings.allowed_signers),
+        ("approval.key", &settings.approval_key),
     ] {
         one(&mut values, key, path.as_ref(), |path| {
             path.display().to_string()
@@ -184,6 +185,26 @@ fn values(settings: &Settings) -> Vec<Value> {
                 format!("{forward}, {}", forward.probe)
             });
         }
+    }
+    for (name, cluster) in &settings.clusters {
+        let key = |field: &str| format!("clusters.{name}.{field}");
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        one(&mut values, key("context"), Some(cluster), |access| {
+            text(&access.context)
+        });
+        one(&mut values, key("uid"), Some(cluster), |access| {
+            text(&access.uid)
+        });
+    }
+    let origin = settings.file.clone().map_or(Origin::Default, Origin::File);
+    for (name, gate) in settings.gates.iter() {
+        let gate = Sourced {
+            value: gate,
+            origin: origin.clone(),
+        };
+        one(&mut values, format!("gates.{name}"), Some(&gate), |gate| {
+            serde_json::to_string(gate).unwrap_or_default()
+        });
     }
     one(
         &mut values,

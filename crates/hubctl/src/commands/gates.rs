@@ -1,6 +1,6 @@
 //! `hubctl gates`.
 
-mod asking;
+pub(crate) mod asking;
 mod bundle;
 mod junit;
 mod own;

@@ -20,6 +20,7 @@ pub(crate) struct ConfigFile {
     pub(super) vault: VaultTable,
     pub(super) backup: BackupTable,
     pub(super) alerts: AlertsTable,
+    pub(super) approval: ApprovalTable,
     pub(super) targets: BTreeMap<String, TargetTable>,
     pub(super) retention: Option<backup::Retention>,
     pub(super) freshness: Freshness,
@@ -73,6 +74,12 @@ pub(super) struct BackupTable {
     pub(super) append_only: Vec<String>,
     pub(super) sign_key: Option<String>,
     pub(super) allowed_signers: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ApprovalTable {
+    pub(super) key: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -7,8 +7,8 @@ use gates::{Access, Gate, Gates};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::Place;
 use super::file::{ClusterTable, redacted};
+use super::{Place, Sourced};
 use crate::failure::Refusal;
 
 /// Subcommands of `hubctl gates`, which no gate can be named after.
@@ -59,7 +59,7 @@ impl Own {
 pub(super) fn clusters(
     tables: BTreeMap<String, ClusterTable>,
     base: &Place,
-) -> anyhow::Result<BTreeMap<String, Access>> {
+) -> anyhow::Result<BTreeMap<String, Sourced<Access>>> {
     let mut clusters = BTreeMap::new();
     for (name, table) in tables {
         let access = match (table.kubeconfig, table.context) {
@@ -77,7 +77,7 @@ pub(super) fn clusters(
                 return Err(Refusal::usage(fact).into());
             }
         };
-        clusters.insert(name, access);
+        clusters.insert(name, base.sourced(access));
     }
     Ok(clusters)
 }
@@ -190,7 +190,12 @@ mod tests {
             .iter()
             .map(|text| parse(text).unwrap_err())
             .collect();
-        insta::assert_snapshot!(said.join("\n"));
+        insta::assert_snapshot!(said.join("\n"), @r"
+        [gates.a] makes no sense: unknown field `readdy`, expected one of `cluster`, `ready`, `etcd_voters`, `heartbeat`
+        [gates.a] makes no sense: unknown field `max_agee`, expected `max_age` or `drilled`
+        the gate `a` makes no sense: there is no gate `b`
+        [gates.evaluate] makes no sense: it is named as a command of `hubctl gates`
+        ");
     }
 
     #[test]

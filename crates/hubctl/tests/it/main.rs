@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod answers;
+mod approve;
 mod cases;
 mod connection;
 mod copying;

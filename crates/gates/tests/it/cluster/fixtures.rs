@@ -54,7 +54,7 @@ async fn fixtures_are_judged_the_same_through_a_real_api_server() {
     for fixture in Fixture::all().into_iter().filter(is_writable) {
         let written = write(&real, &cluster, &fixture).await;
         let verdict = real.ask(written.gate).await;
-        fixture.require(&verdict);
+        fixture.require_answer(&verdict);
         for subject in &verdict.subjects {
             let gates::Subject::Object(object) = subject else {
                 continue;

@@ -1,25 +1,23 @@
 //! From the gates that are asked for to their verdicts: read, note what lasts, judge.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use gates::{
-    Approval, ApprovalRequest, Approvals, Approving, Collector, Evidence, Gates, Held, Policy,
-    Read, Standing, Verdicts,
+    Approval, ApprovalRequest, Approvals, Approving, Collector, Evidence, Gates, Held, Read,
+    Standing, Verdicts,
 };
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use sshsig::AllowedSigners;
 
 use super::own::Answers;
 use super::scripts;
+use crate::commands::approve;
 use crate::context::Context;
 use crate::settings::Settings;
 
 /// What is asked, and whom.
-pub(super) struct Asking<'a> {
+pub(crate) struct Asking<'a> {
     names: &'a [&'a str],
     reads: Vec<Read>,
     collector: Collector,
@@ -27,13 +25,18 @@ pub(super) struct Asking<'a> {
     approvals: Files,
 }
 
-/// Approvals in a directory beside the journal.
+/// Where approvals are kept: beside the journal, outside of the service that they are about.
+pub(crate) fn approvals_directory(settings: &Settings) -> PathBuf {
+    settings.journal.value.with_file_name("approvals")
+}
+
+/// Approvals in a directory.
 struct Files {
     directory: PathBuf,
 }
 
 impl<'a> Asking<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         context: &Context,
         settings: &Settings,
         names: &'a [&'a str],
@@ -41,7 +44,7 @@ impl<'a> Asking<'a> {
         let reads = settings.gates.reads(names);
         let mut collector = Collector::new().with_journal(&settings.journal.value);
         for (name, access) in &settings.clusters {
-            collector = collector.with_cluster(name, access.clone());
+            collector = collector.with_cluster(name, access.value.clone());
         }
         let answers = Answers::new(context, settings);
         collector = collector.with_program(Arc::new(answers));
@@ -57,7 +60,7 @@ impl<'a> Asking<'a> {
             collector,
             scripts,
             approvals: Files {
-                directory: settings.journal.value.with_file_name("approvals"),
+                directory: approvals_directory(settings),
             },
         })
     }
@@ -66,7 +69,7 @@ impl<'a> Asking<'a> {
         self.names
     }
 
-    pub(super) async fn ask(
+    pub(crate) async fn ask(
         &self,
         gates: &Gates,
         held: &BTreeMap<String, Held>,
@@ -93,13 +96,7 @@ impl Approving for Files {
         rule: &Approval,
         now: Timestamp,
     ) -> Result<Standing, gates::Error> {
-        let persons =
-            NonZeroUsize::new(rule.persons).expect("a gate by nobody is refused when it is read");
-        let policy = Policy {
-            signers: AllowedSigners::load(&rule.signers, &TimeZone::system())?,
-            persons,
-            longest: rule.expires,
-        };
+        let policy = approve::policy(rule)?;
         // Whoever only asks makes no directory.
         if !self.directory.is_dir() {
             return Ok(Standing::Missing {

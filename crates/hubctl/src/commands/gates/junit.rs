@@ -79,6 +79,20 @@ mod tests {
         ]
         .map(|(name, verdict)| (name.to_owned(), verdict))
         .into();
-        insta::assert_snapshot!(document(&["a", "b", "c", "d"], &verdicts));
+        insta::assert_snapshot!(document(&["a", "b", "c", "d"], &verdicts), @r#"
+        <?xml version="1.0" encoding="UTF-8"?>
+        <testsuite name="hubctl gates" tests="4" failures="1" errors="1" skipped="1">
+          <testcase classname="gates" name="a"/>
+          <testcase classname="gates" name="b">
+            <failure message="fail: &lt;no&gt; &amp; &quot;never&quot;"/>
+          </testcase>
+          <testcase classname="gates" name="c">
+            <error message="unknown: nobody answered?"/>
+          </testcase>
+          <testcase classname="gates" name="d">
+            <skipped message="waiting: soon"/>
+          </testcase>
+        </testsuite>
+        "#);
     }
 }

@@ -1,0 +1,159 @@
+//! `hubctl approve`: a person at a terminal agrees, and nobody else.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use crate::support::{Home, Run};
+
+/// A gate that only waits for people, one that is closed anyway, and the people.
+fn home() -> (Home, std::net::TcpListener) {
+    let home = Home::with_database("none".to_owned());
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    home.append(&format!(
+        r#"
+[approval]
+key = "alice"
+[gates.room]
+condition = "disk"
+path = "."
+free = "1B"
+[gates.free]
+condition = "port"
+address = "{}"
+[gates.T05]
+all = ["room"]
+approval = {{ signers = "approvers", expires = "4h", consequences = ["the database moves"], way_back = "hubctl rollback" }}
+[gates.both]
+all = ["room"]
+approval = {{ signers = "approvers", expires = "4h", persons = 2 }}
+[gates.closed]
+all = ["free"]
+approval = {{ signers = "approvers", expires = "4h" }}
+"#,
+        taken.local_addr().unwrap()
+    ));
+    let mut approvers = String::new();
+    for name in ["alice", "bob"] {
+        let public = key(&home, name);
+        approvers.push_str(&format!(
+            "{name}@example.org namespaces=\"hubctl-approval\" {public}\n"
+        ));
+    }
+    key(&home, "mallory");
+    fs_err::write(home.path("approvers"), approvers).unwrap();
+    (home, taken)
+}
+
+fn key(home: &Home, name: &str) -> String {
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"])
+        .arg(home.path(name))
+        .status()
+        .unwrap();
+    assert!(made.success());
+    fs_err::read_to_string(home.path(&format!("{name}.pub")))
+        .unwrap()
+        .trim()
+        .to_owned()
+}
+
+/// At a terminal, where this is typed; what is said there is its stdout.
+fn at_a_terminal(home: &Home, arguments: &str, typed: &str) -> Run {
+    let hubctl = assert_cmd::cargo::cargo_bin!("hubctl");
+    let mut child = Command::new("script")
+        .args(["--quiet", "--return", "--command"])
+        .arg(format!("{} {arguments}", hubctl.display()))
+        .arg("/dev/null")
+        .current_dir(home.root())
+        .env("HOME", home.root())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(typed.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    drop(stdin);
+    Run::of(&output)
+}
+
+fn files(home: &Home) -> usize {
+    fs_err::read_dir(home.path("approvals")).map_or(0, Iterator::count)
+}
+
+#[test]
+fn a_person_agrees_and_takes_it_back() {
+    let (home, _taken) = home();
+    home.expect(4, &["gates", "T05"])
+        .shows("nobody has approved it");
+    let run = at_a_terminal(&home, "approve T05", "T05\n");
+    assert_eq!(run.code, Some(0), "{}", run.stdout);
+    for shown in [
+        "the database moves",
+        "hubctl rollback",
+        "\"free\"",
+        "alice@example.org",
+    ] {
+        run.shows(shown);
+    }
+    home.expect(0, &["gates", "T05"])
+        .shows("approved by alice@example.org");
+    let record = &home.journal("approve")[0];
+    assert_eq!(record.evidence["principal"], "alice@example.org");
+
+    // Another plan is another thing to agree to.
+    let config = fs_err::read_to_string(home.path("hubctl.toml")).unwrap();
+    fs_err::write(
+        home.path("hubctl.toml"),
+        config.replace("free = \"1B\"", "free = \"2B\""),
+    )
+    .unwrap();
+    home.expect(4, &["gates", "T05"]);
+    fs_err::write(home.path("hubctl.toml"), config).unwrap();
+    home.expect(0, &["gates", "T05"]);
+
+    let run = at_a_terminal(&home, "approve T05 --revoke --key bob", "T05\n");
+    assert_eq!(run.code, Some(0), "{}", run.stdout);
+    home.expect(4, &["gates", "T05"]);
+}
+
+#[test]
+fn nobody_agrees_without_reading_and_typing() {
+    let (home, _taken) = home();
+    home.expect(2, &["approve", "T05"]).says("needs a terminal");
+    for typed in ["\n", "y\n", "yes\n", "t05\n", "T05 \n", "both\n"] {
+        let run = at_a_terminal(&home, "approve T05", typed);
+        assert_eq!(run.code, Some(1), "{typed:?}: {}", run.stdout);
+    }
+    assert_eq!(files(&home), 0);
+}
+
+#[test]
+fn strangers_and_closed_gates_are_refused_before_anybody_is_asked() {
+    let (home, _taken) = home();
+    let stranger = at_a_terminal(&home, "approve T05 --key mallory", "T05\n");
+    assert!(matches!(stranger.code, Some(1 | 2)), "{}", stranger.stdout);
+    let alias = at_a_terminal(&home, "approve T05 --as bob@example.org", "T05\n");
+    assert!(matches!(alias.code, Some(1 | 2)), "{}", alias.stdout);
+    let closed = at_a_terminal(&home, "approve closed", "closed\n");
+    assert_eq!(closed.code, Some(1), "{}", closed.stdout);
+    closed.shows("is closed");
+    let needless = at_a_terminal(&home, "approve room", "room\n");
+    assert_eq!(needless.code, Some(2), "{}", needless.stdout);
+    assert_eq!(files(&home), 0);
+}
+
+#[test]
+fn two_people_are_two_people() {
+    let (home, _taken) = home();
+    for _ in 0..2 {
+        let run = at_a_terminal(&home, "approve both", "both\n");
+        assert_eq!(run.code, Some(0), "{}", run.stdout);
+        home.expect(4, &["gates", "both"]).shows("1 of 2 people");
+    }
+    let run = at_a_terminal(&home, "approve both --key bob", "both\n");
+    assert_eq!(run.code, Some(0), "{}", run.stdout);
+    home.expect(0, &["gates", "both"])
+        .shows("alice@example.org and bob@example.org");
+}
