@@ -140,8 +140,8 @@ fn wrap(recipients: &Recipients) -> Result<(age::Encryptor, Vec<SealedFor>)> {
         .members()
         .map(|(_, recipient)| Recording::new(recipient))
         .collect();
-    let encryptor =
-        age::Encryptor::with_recipients(recording.iter().map(|each| each as _)).map_err(refused)?;
+    let encryptor = age::Encryptor::with_recipients(recording.iter().map(|each| each as _))
+        .map_err(Error::of_sealing)?;
     let sealed_for = recipients.fingerprints().zip(recording);
     let sealed_for = sealed_for
         .map(|(fingerprint, recording)| {
@@ -153,15 +153,6 @@ fn wrap(recipients: &Recipients) -> Result<(age::Encryptor, Vec<SealedFor>)> {
         })
         .collect();
     Ok((encryptor, sealed_for))
-}
-
-fn refused(error: age::EncryptError) -> Error {
-    match error {
-        age::EncryptError::MissingRecipients => Error::NoRecipients,
-        age::EncryptError::MixedRecipientAndPassphrase => Error::PassphraseNotAlone,
-        age::EncryptError::Io(error) => Error::Io(error),
-        other => Error::Io(io::Error::other(other.to_string())),
-    }
 }
 
 /// Claims the first free name with the sidecar, then names the file.

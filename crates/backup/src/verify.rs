@@ -133,12 +133,7 @@ fn read_everything(mut unsealed: Unsealed) -> Result<u64> {
             Ok(0) => return Ok(read),
             Ok(n) => read += n as u64,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(unwrapped(error)),
+            Err(error) => return Err(Error::of_carried(error)),
         }
     }
-}
-
-/// The library's own error, if that is what the reader wrapped.
-pub(crate) fn unwrapped(error: io::Error) -> Error {
-    error.downcast::<Error>().unwrap_or_else(Error::Io)
 }

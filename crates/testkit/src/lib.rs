@@ -8,6 +8,7 @@
 //! - **SSH servers.** [`Sshd`] is a real one that can be killed, frozen, given another key, and brought back.
 //! - **Networks.** [`Network`] is two machines with a wire that can be pulled, or swallow what goes one way.
 //! - **Full disks.** [`Tmpfs`] is a file system that is as small as the test wants.
+//! - **Keys in a token.** [`AgePlugin`] is a real age plugin, which works, hangs, dies or asks.
 //! - **Damaged input.** [`Mutator`] makes broken versions of sound bytes, [`Dice`] make reproducible choices.
 //!
 //! Every fault is exact and counted, so a test can assert that it hit, not only that something failed:
@@ -39,6 +40,7 @@
 //! # }
 //! ```
 
+mod age_plugin;
 mod dice;
 mod mutator;
 mod network;
@@ -49,6 +51,7 @@ mod sample;
 mod sshd;
 mod tmpfs;
 
+pub use age_plugin::AgePlugin;
 pub use dice::Dice;
 pub use mutator::Mutator;
 pub use network::{Machine, Network};
