@@ -11,7 +11,7 @@ use crate::entry::Entry;
 use crate::sidecar::Sidecar;
 use crate::vault::Vault;
 use crate::verify::{check_hash, compare_hash};
-use crate::{Error, Result, durable, prune};
+use crate::{Error, Result, durable, fault, prune};
 
 /// One read call.
 const BUFFER: usize = 256 * 1024;
@@ -63,9 +63,11 @@ fn there_already(present: Entry, sidecar: &Sidecar) -> Result<Entry> {
 fn write(from: &Path, to: &NamedTempFile, sidecar: &Sidecar) -> Result<()> {
     let mut source = BufReader::with_capacity(BUFFER, fs_err::File::open(from)?);
     let mut tally = Tally::new(to.as_file());
+    fault::point()?;
     io::copy(&mut source, &mut tally)?;
     let (file, _, sha256) = tally.into_parts();
     compare_hash(from, sidecar, sha256)?;
+    fault::point()?;
     file.sync_all()?;
     // Some file systems know no such advice; then what is compared comes from memory.
     let _ = fadvise(file, 0, None, Advice::DontNeed);

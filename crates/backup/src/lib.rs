@@ -89,16 +89,20 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+#[cfg(test)]
+mod campaign;
 mod copying;
 mod digest;
 mod durable;
 mod entry;
 mod error;
+mod fault;
 mod find;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod identities;
+mod importing;
 mod latest;
 mod leftover;
 mod lock;

@@ -16,7 +16,7 @@ use crate::lock::CatalogueLock;
 use crate::name::Stamp;
 use crate::retention::{Plan, Reason};
 use crate::vault::Vault;
-use crate::{Error, Result, durable, latest};
+use crate::{Error, Result, durable, fault, latest};
 
 const FORMAT: &str = "backup-pruning/1";
 
@@ -111,13 +111,10 @@ pub(crate) fn finish(vault: &Vault, _catalogue: &CatalogueLock) -> Result<()> {
         return Ok(());
     };
     for file in files_of(vault, &stamps) {
-        match fs_err::remove_file(&file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
+        durable::remove(&file)?;
     }
     durable::sync_directory(vault.directory())?;
-    fs_err::remove_file(path(vault))?;
+    durable::remove(&path(vault))?;
     durable::sync_directory(vault.directory())
 }
 
@@ -150,6 +147,7 @@ fn path(vault: &Vault) -> PathBuf {
 
 fn read(vault: &Vault) -> Result<Option<BTreeSet<Stamp>>> {
     let path = path(vault);
+    fault::point()?;
     let bytes = match fs_err::read(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -14,7 +14,7 @@ use crate::name::Stamp;
 use crate::sidecar::{SealedFor, Sidecar, SidecarFacts, Streamed};
 use crate::stanza::Recording;
 use crate::vault::Vault;
-use crate::{Error, Recipients, Result, durable, prune};
+use crate::{Error, Recipients, Result, durable, fault, prune};
 
 /// Keeps the small writes of the age header together; whole chunks pass by it.
 const BUFFER: usize = 32 * 1024;
@@ -95,6 +95,7 @@ impl Sealing {
         let file = buffer
             .into_inner()
             .map_err(io::IntoInnerError::into_error)?;
+        fault::point()?;
         file.sync_all()?;
         let streamed = Streamed {
             taken_at: self.taken_at,
@@ -115,6 +116,7 @@ impl Write for Sealing {
         }
         // A chunk that failed half-way cannot be taken back from the ciphertext, so the first error is final.
         self.broken = true;
+        fault::point()?;
         let n = self.sink.write(buf)?;
         self.broken = false;
         self.clear_bytes += n as u64;
@@ -156,7 +158,7 @@ fn wrap(recipients: &Recipients) -> Result<(age::Encryptor, Vec<SealedFor>)> {
 }
 
 /// Claims the first free name with the sidecar, then names the file.
-fn publish(
+pub(crate) fn publish(
     vault: &Vault,
     first: Stamp,
     mut temporary: TempPath,
@@ -179,6 +181,7 @@ fn publish(
                 &sidecar.to_bytes(),
             )?
         {
+            fault::point()?;
             match temporary.persist_noclobber(&file) {
                 Ok(()) => {
                     durable::sync_directory(vault.directory())?;

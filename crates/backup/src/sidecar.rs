@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::name::{Names, Stamp};
 use crate::recipients::RecipientKind;
-use crate::{Error, Result, durable};
+use crate::{Error, Result, durable, fault};
 
 /// The only version this library reads and writes.
 const FORMAT: &str = "backup-sidecar/1";
@@ -215,6 +215,7 @@ impl Sidecar {
 
     /// Reads a sidecar; `None` if there is no such file, or it is some other JSON that never was a sidecar.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
+        fault::point()?;
         let bytes = match fs_err::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

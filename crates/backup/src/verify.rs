@@ -125,7 +125,8 @@ pub(crate) fn compare_hash(path: &Path, sidecar: &Sidecar, actual: String) -> Re
     })
 }
 
-fn read_everything(mut unsealed: Unsealed) -> Result<u64> {
+/// Reads to the end, and returns how much that was.
+pub(crate) fn read_everything(mut unsealed: Unsealed) -> Result<u64> {
     let mut buffer = vec![0; BUFFER];
     let mut read = 0;
     loop {

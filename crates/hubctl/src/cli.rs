@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, ColorChoice, Parser, Subcommand};
 
 use crate::commands::{
-    backup, backups, completions, config, copy, demo, diff, doctor, drill, fresh, init, journal,
-    keys, man, prune, push, rekey, restore, schedule, tunnel, verify,
+    alert, backup, backups, completions, config, copy, demo, diff, doctor, drill, fresh, init,
+    journal, keys, man, prune, push, rekey, restore, schedule, tunnel, verify,
 };
 use crate::environment as env;
 use crate::printer::Format;
@@ -86,6 +86,7 @@ pub(crate) enum Command {
     Drill(drill::DrillArgs),
     Diff(diff::DiffArgs),
     Schedule(schedule::ScheduleArgs),
+    Alert(alert::AlertArgs),
     Tunnel(tunnel::TunnelArgs),
     Keys(keys::KeysArgs),
     Push(push::PushArgs),

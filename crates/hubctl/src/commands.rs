@@ -1,5 +1,6 @@
 //! The commands, one file each: what is typed (`XxxArgs`) and what is done (`run`).
 
+pub(crate) mod alert;
 pub(crate) mod backup;
 pub(crate) mod backups;
 pub(crate) mod completions;
@@ -35,6 +36,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<E
         Command::Backup(args) => backup::run(context, args).await,
         Command::Backups(args) => backups::run(context, args),
         Command::Fresh(args) => fresh::run(context, args),
+        Command::Alert(args) => alert::run(context, args).await,
         Command::Prune(args) => prune::run(context, args),
         Command::Verify(args) => verify::run(context, args).await,
         Command::Restore(args) => restore::run(context, args).await,
