@@ -138,8 +138,10 @@ impl<'a> Script<'a> {
 
     fn prune(&mut self) -> Result<()> {
         let lock = self.vault.lock()?;
-        let mut retention = Retention::default();
-        retention.last = 2;
+        let retention = Retention {
+            last: 2,
+            ..Retention::default()
+        };
         let circumstances = Circumstances::at(self.now, TimeZone::UTC);
         let plan = self.vault.plan(&retention, &circumstances)?;
         for entry in plan.removals() {

@@ -29,7 +29,8 @@ pub(crate) fn copy_to(entry: &Entry, to: &Vault) -> Result<Entry> {
     prune::finish(to, &to.catalogue_lock()?)?;
     let path = to.directory().join(to.names().entry(stamp));
     if path.symlink_metadata().is_ok() {
-        return there_already(Entry::read(to.directory(), to.names(), stamp)?, sidecar);
+        let present = Entry::read(to.directory(), to.names(), stamp)?;
+        return there_already(to, present, sidecar);
     }
     let file = durable::temporary(to.directory(), &to.names().temporary_entry(stamp))?;
     // As when sealing: a temporary file that can be locked has no writer any more.
@@ -37,22 +38,31 @@ pub(crate) fn copy_to(entry: &Entry, to: &Vault) -> Result<Entry> {
     write(entry.path(), &file, sidecar)?;
     let _catalogue = to.catalogue_lock()?;
     let beside = to.directory().join(to.names().sidecar(stamp));
-    sidecar.rewrite(&beside, &to.names().temporary_sidecar(stamp))?;
+    let temporary = to.names().temporary_sidecar(stamp);
+    // As when sealing: a crash before the file has its name leaves a sidecar that is a leftover. One that is proven never is.
+    sidecar.unproven().rewrite(&beside, &temporary)?;
     if !durable::publish(file.into_temp_path(), &path)? {
         return Err(Error::Changed { path });
     }
     durable::sync_directory(to.directory())?;
+    sidecar.rewrite(&beside, &temporary)?;
     Entry::read(to.directory(), to.names(), stamp)
 }
 
-/// What has the name is the same file, or nothing is done.
-fn there_already(present: Entry, sidecar: &Sidecar) -> Result<Entry> {
+/// What has the name is the same file, or nothing is done. A crash may have kept it from what is proven of it.
+fn there_already(to: &Vault, present: Entry, sidecar: &Sidecar) -> Result<Entry> {
     let is_same = present.sealed_bytes() == sidecar.sealed_bytes
         && present
             .sidecar()
             .is_some_and(|present| present.sha256 == sidecar.sha256);
-    if is_same {
+    if is_same && present.state() >= sidecar.state() {
         return Ok(present);
+    }
+    if let Some(stamp) = present.stamp().filter(|_| is_same) {
+        let _catalogue = to.catalogue_lock()?;
+        let beside = to.directory().join(to.names().sidecar(stamp));
+        sidecar.rewrite(&beside, &to.names().temporary_sidecar(stamp))?;
+        return Entry::read(to.directory(), to.names(), stamp);
     }
     Err(Error::Changed {
         path: present.path().to_owned(),

@@ -122,6 +122,7 @@ mod vault;
 mod verify;
 
 pub use crate::{
+    digest::of_file as sha256_of,
     entry::Entry,
     error::{Error, Result},
     identities::Identities,

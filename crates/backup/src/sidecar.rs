@@ -179,6 +179,16 @@ impl Sidecar {
         self.state
     }
 
+    /// The same without what was proven: a file that has no name yet is proven by nobody.
+    pub(crate) fn unproven(&self) -> Self {
+        Self {
+            state: State::Sealed,
+            verified_at: None,
+            drilled_at: None,
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn verify_at(&mut self, at: Timestamp) {
         self.verified_at = self.verified_at.max(Some(at));
         self.state = self.state.max(State::Verified);

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, ColorChoice, Parser, Subcommand};
 
 use crate::commands::{
-    alert, backup, backups, completions, config, copy, demo, diff, doctor, drill, fresh, init,
-    journal, keys, man, prune, push, rekey, restore, schedule, tunnel, verify,
+    alert, backup, backups, completions, config, copy, demo, diff, doctor, drill, fresh, import,
+    init, journal, keys, man, prune, push, rekey, restore, schedule, tunnel, verify,
 };
 use crate::environment as env;
 use crate::printer::Format;
@@ -91,6 +91,7 @@ pub(crate) enum Command {
     Keys(keys::KeysArgs),
     Push(push::PushArgs),
     Rekey(rekey::RekeyArgs),
+    Import(import::ImportArgs),
     Journal(journal::JournalArgs),
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),

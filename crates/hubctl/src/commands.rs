@@ -11,6 +11,7 @@ pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod drill;
 pub(crate) mod fresh;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod journal;
 pub(crate) mod keys;
@@ -36,6 +37,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<E
         Command::Backup(args) => backup::run(context, args).await,
         Command::Backups(args) => backups::run(context, args),
         Command::Fresh(args) => fresh::run(context, args),
+        Command::Import(args) => import::run(context, args).await,
         Command::Alert(args) => alert::run(context, args).await,
         Command::Prune(args) => prune::run(context, args),
         Command::Verify(args) => verify::run(context, args).await,

@@ -1,6 +1,7 @@
 //! The tests of the program as its users see it.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
+mod alerts;
 mod answers;
 mod cases;
 mod connection;
@@ -8,7 +9,10 @@ mod copying;
 mod crash;
 mod damage;
 mod faults;
+mod importing;
 mod journey;
+mod keys;
+mod makefile;
 mod partitions;
 mod passphrase;
 mod secrets;
