@@ -274,12 +274,17 @@ fn two_backups_that_changed_places() {
     one.replace(&bytes);
     let identities = one.fixture.identities();
     for entry in [&one.entry, &other] {
-        for depth in [Depth::Quick, Depth::Full] {
+        for depth in [Depth::Quick, Depth::Full, Depth::Sealed] {
             let found = one.fixture.vault.verify(entry, &identities, depth);
-            assert!(matches!(found, Err(Error::NotAsSealed { .. })), "{found:?}");
+            // Headers differ in length now and then, which is found first.
+            let is_found = match &found {
+                Err(Error::Truncated { .. } | Error::SizeDiffers { .. }) => true,
+                Err(Error::HashDiffers { .. }) => depth == Depth::Sealed,
+                Err(Error::NotAsSealed { .. }) => depth != Depth::Sealed,
+                _ => false,
+            };
+            assert!(is_found, "{depth:?}: {found:?}");
         }
-        let found = one.fixture.vault.verify(entry, &identities, Depth::Sealed);
-        assert!(matches!(found, Err(Error::HashDiffers { .. })), "{found:?}");
         // They open, each alone: age knows no names.
         open_file(entry.path(), &identities).unwrap();
     }

@@ -212,12 +212,12 @@ fn say(context: &Context, imported: &Imported) {
         .files
         .iter()
         .any(|file| !file.there && file.error.is_none());
-    match imported.executed {
-        true if new => {
-            printer.hint("they are sealed, not verified: `hubctl verify --full ID` lets one count")
-        }
-        false if new => printer.hint("nothing was changed; run it again with --execute to import"),
-        _ => {}
+    let hint = match imported.executed {
+        true => "they are sealed, not verified: `hubctl verify --full ID` lets one count",
+        false => "nothing was changed; run it again with --execute to import",
+    };
+    if new {
+        printer.hint(hint);
     }
 }
 

@@ -64,11 +64,7 @@ fn of_parts(metrics: &mut Metrics<'_>, fresh: &Fresh) {
         (
             name,
             help,
-            fresh
-                .parts
-                .iter()
-                .map(|part| value(part))
-                .collect::<Vec<_>>(),
+            fresh.parts.iter().map(value).collect::<Vec<_>>(),
         )
     };
     let families = [
