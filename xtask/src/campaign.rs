@@ -57,7 +57,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Campaign::Vault { faults } => (
             "backup",
             &["--lib"][..],
-            "campaign::the_promises_hold_wherever_it_stops",
+            "fault::tests::the_promises_hold_wherever_it_stops",
             faults,
         ),
     };

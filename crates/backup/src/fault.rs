@@ -59,3 +59,6 @@ mod injected {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,7 +72,7 @@ pub(crate) fn reread(vault: &Vault, entry: &Entry) -> Result<Entry> {
 }
 
 /// Points the link at the newest verified entry, also where a crash kept an earlier run from doing so.
-fn advance(vault: &Vault) -> Result<()> {
+pub(crate) fn advance(vault: &Vault) -> Result<()> {
     let link = vault.latest_link();
     if link
         .symlink_metadata()

@@ -89,8 +89,6 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-#[cfg(test)]
-mod campaign;
 mod copying;
 mod digest;
 mod durable;

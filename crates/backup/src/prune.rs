@@ -33,6 +33,11 @@ struct Pruning {
 pub(crate) fn prune(vault: &Vault, plan: &Plan, at: Timestamp) -> Result<()> {
     let catalogue = vault.catalogue_lock()?;
     finish(vault, &catalogue)?;
+    // After crashes that left it behind, the link would hold back what it leads to.
+    match latest::advance(vault) {
+        Err(Error::LatestIsNotALink { .. }) => {}
+        advanced => advanced?,
+    }
     check(vault, plan)?;
     let entries: BTreeSet<String> = plan.removals().map(|entry| entry.id().to_owned()).collect();
     begin(vault, entries, at)?;

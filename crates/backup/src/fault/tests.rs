@@ -20,7 +20,7 @@ use crate::{
 };
 
 const STEPS: u64 = 10;
-const CHILD: &str = "campaign::child";
+const CHILD: &str = "fault::tests::child";
 
 /// The place of one run. It is on a file system in memory where there is one: what is tested is the order of the operations.
 struct Site {
