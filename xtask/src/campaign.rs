@@ -1,4 +1,4 @@
-//! `cargo xtask campaign`: the randomised tests of pgsnap, for as long as one likes.
+//! `cargo xtask campaign`: the randomised tests of pgsnap and backup, for as long as one likes.
 
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -31,18 +31,34 @@ enum Campaign {
         #[arg(long, default_value_t = 200)]
         runs: u32,
     },
+    /// A vault whose file operations fail, and whose process is killed, one after the other
+    Vault {
+        /// How many faults
+        #[arg(long, default_value_t = 10_000)]
+        faults: u32,
+    },
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     setup::ensure()?;
-    let (test, rounds) = match args.campaign {
+    let (package, target, test, rounds) = match args.campaign {
         Campaign::Property { cases } => (
+            "pgsnap",
+            &["--test", "it"][..],
             "property::random_databases_survive_both_ways_of_restoring",
             cases,
         ),
         Campaign::Writers { runs } => (
+            "pgsnap",
+            &["--test", "it"][..],
             "writers::every_dump_under_writes_and_migrations_is_one_point_in_time",
             runs,
+        ),
+        Campaign::Vault { faults } => (
+            "backup",
+            &["--lib"][..],
+            "fault::tests::the_promises_hold_wherever_it_stops",
+            faults,
         ),
     };
     let seed = args.seed.unwrap_or_else(seed_of_now);
@@ -51,7 +67,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let cargo = project::cargo();
     let command = cmd!(
         shell,
-        "{cargo} test --package pgsnap --test it -- --exact --nocapture {test}"
+        "{cargo} test --package {package} {target...} -- --exact --nocapture {test}"
     );
     project::run(
         command

@@ -10,8 +10,8 @@ use crate::entry::Entry;
 use crate::name::Stamp;
 use crate::sidecar::Sidecar;
 use crate::vault::Vault;
-use crate::verify::{check_hash, compare_hash, unwrapped};
-use crate::{Error, Result, durable, prune};
+use crate::verify::{check_hash, compare_hash};
+use crate::{Error, Result, durable, fault, prune};
 
 /// One read call.
 const BUFFER: usize = 256 * 1024;
@@ -42,11 +42,14 @@ pub(crate) fn fetch(entry: &Entry, stamp: Stamp, to: &Vault) -> Result<Entry> {
     file.as_file().lock()?;
     write(entry, &file, sidecar)?;
     let _catalogue = to.catalogue_lock()?;
-    put_sidecar(to, stamp, &sidecar.for_elsewhere())?;
+    // As when sealing: a crash before the file has its name leaves a sidecar that is a leftover. One that is proven never is.
+    let proven = sidecar.for_elsewhere();
+    put_sidecar(to, stamp, &proven.unproven())?;
     if !durable::publish(file.into_temp_path(), &path)? {
         return Err(Error::Changed { path });
     }
     durable::sync_directory(to.directory())?;
+    put_sidecar(to, stamp, &proven)?;
     Entry::read(to, stamp)
 }
 
@@ -80,9 +83,11 @@ fn put_sidecar(to: &Vault, stamp: Stamp, sidecar: &Sidecar) -> Result<()> {
 fn write(from: &Entry, to: &NamedTempFile, sidecar: &Sidecar) -> Result<()> {
     let mut source = BufReader::with_capacity(BUFFER, from.place().open()?);
     let mut tally = Tally::new(to.as_file());
-    io::copy(&mut source, &mut tally).map_err(unwrapped)?;
+    fault::point()?;
+    io::copy(&mut source, &mut tally).map_err(Error::of_carried)?;
     let (file, _, sha256) = tally.into_parts();
     compare_hash(from.path(), sidecar, sha256)?;
+    fault::point()?;
     file.sync_all()?;
     // Some file systems know no such advice; then what is compared comes from memory.
     let _ = fadvise(file, 0, None, Advice::DontNeed);

@@ -18,8 +18,8 @@ pub(crate) fn of_bytes(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// Hashes a whole file.
-pub(crate) fn of_file(path: &Path) -> Result<String> {
+/// The SHA-256 of a whole file in lower-case hexadecimal, as [`Sidecar::sha256`](crate::Sidecar::sha256) has it.
+pub fn of_file(path: &Path) -> Result<String> {
     Ok(of_reader(fs_err::File::open(path)?)?)
 }
 

@@ -5,18 +5,20 @@ use std::path::Path;
 
 use tempfile::{NamedTempFile, TempPath};
 
-use crate::Result;
+use crate::{Result, fault};
 
 /// What every unfinished file of a vault ends with.
 pub(crate) const PARTIAL: &str = ".partial";
 
 /// Makes the names in a directory survive a crash.
 pub(crate) fn sync_directory(directory: &Path) -> Result<()> {
+    fault::point()?;
     Ok(fs_err::File::open(directory)?.sync_all()?)
 }
 
 /// A new, empty, unguessable file of mode 0600: `PREFIX.ID.partial`. It goes away when it is dropped.
 pub(crate) fn temporary(directory: &Path, prefix: &str) -> Result<NamedTempFile> {
+    fault::point()?;
     Ok(tempfile::Builder::new()
         .prefix(&format!("{prefix}."))
         .suffix(PARTIAL)
@@ -28,6 +30,7 @@ pub(crate) fn temporary(directory: &Path, prefix: &str) -> Result<NamedTempFile>
 pub(crate) fn replace(path: &Path, prefix: &str, bytes: &[u8]) -> Result<()> {
     let directory = directory_of(path);
     let file = written(directory, prefix, bytes)?;
+    fault::point()?;
     file.persist(path).map_err(|error| error.error)?;
     sync_directory(directory)
 }
@@ -43,6 +46,7 @@ pub(crate) fn create(path: &Path, prefix: &str, bytes: &[u8]) -> Result<bool> {
 
 /// Gives a temporary file its name unless that is taken (`false`; the temporary file is gone then).
 pub(crate) fn publish(file: TempPath, path: &Path) -> Result<bool> {
+    fault::point()?;
     match file.persist_noclobber(path) {
         Ok(()) => Ok(true),
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -53,6 +57,7 @@ pub(crate) fn publish(file: TempPath, path: &Path) -> Result<bool> {
 /// Points a relative symbolic link at `target`, replacing the link that was there in one step.
 pub(crate) fn relink(link: &Path, prefix: &str, target: &str) -> Result<()> {
     let directory = directory_of(link);
+    fault::point()?;
     let temporary = tempfile::Builder::new()
         .prefix(&format!("{prefix}."))
         .suffix(PARTIAL)
@@ -60,16 +65,26 @@ pub(crate) fn relink(link: &Path, prefix: &str, target: &str) -> Result<()> {
         .make_in(directory, |path| {
             fs_err::os::unix::fs::symlink(target, path)
         })?;
-    temporary
-        .into_temp_path()
-        .persist(link)
-        .map_err(|error| error.error)?;
+    let temporary = temporary.into_temp_path();
+    fault::point()?;
+    temporary.persist(link).map_err(|error| error.error)?;
     sync_directory(directory)
+}
+
+/// Removes a file; one that is gone already is fine.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    fault::point()?;
+    match fs_err::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 fn written(directory: &Path, prefix: &str, bytes: &[u8]) -> Result<NamedTempFile> {
     let mut file = temporary(directory, prefix)?;
+    fault::point()?;
     file.write_all(bytes)?;
+    fault::point()?;
     file.as_file().sync_all()?;
     Ok(file)
 }

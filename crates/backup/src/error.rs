@@ -63,6 +63,17 @@ pub enum Error {
     /// A passphrase was combined with another recipient, which the age format forbids.
     #[error("a passphrase must be the only recipient")]
     PassphraseNotAlone,
+    /// Recipients that cannot stand in one file: a post-quantum one beside one that is not, say.
+    #[error("the recipients cannot be combined")]
+    IncompatibleRecipients,
+    /// An age plugin is missing, refused, or did not answer in time.
+    #[error("`{plugin}` failed: {problem}")]
+    PluginFailed {
+        /// The program.
+        plugin: String,
+        /// What it said, or what became of it.
+        problem: String,
+    },
     /// Recipients that cannot be used: every bad line, never its text.
     #[error("unusable recipients: {}", crate::origin::join(problems))]
     BadRecipients {
@@ -328,6 +339,12 @@ impl Error {
             Self::Locked { .. } => "wait for the other run; the lock goes away with its process",
             Self::NoRecipients => "give at least one recipient, and an escrow recipient beside it",
             Self::PassphraseNotAlone => "seal either with the passphrase or for the public keys",
+            Self::IncompatibleRecipients => {
+                "seal for recipients of one kind: all post-quantum, or none"
+            }
+            Self::PluginFailed { .. } => {
+                "the plugin must be installed where PATH leads, and its token be there; it is given no terminal where there is none"
+            }
             Self::BadRecipients { .. } => {
                 "a recipient is `age1…`, `ssh-ed25519 …` or `ssh-rsa …`, one per line"
             }
@@ -380,6 +397,22 @@ impl Error {
             _ => return None,
         };
         Some(hint.to_owned())
+    }
+
+    /// What the age crate says when it begins to seal.
+    pub(crate) fn of_sealing(error: age::EncryptError) -> Self {
+        match error {
+            age::EncryptError::MissingRecipients => Self::NoRecipients,
+            age::EncryptError::MixedRecipientAndPassphrase => Self::PassphraseNotAlone,
+            age::EncryptError::IncompatibleRecipients { .. } => Self::IncompatibleRecipients,
+            age::EncryptError::Io(error) => Self::of_carried(error),
+            other => Self::Io(io::Error::other(other.to_string())),
+        }
+    }
+
+    /// The library's own error, if that is what an error of the operating system carries.
+    pub(crate) fn of_carried(error: io::Error) -> Self {
+        error.downcast::<Self>().unwrap_or_else(Self::Io)
     }
 
     /// Whether the same call may succeed later without anybody changing anything.

@@ -7,10 +7,12 @@ mod locked;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::SecretString;
 
 use crate::origin::{Origin, Problem};
+use crate::plugin::{Person, Terms};
 use crate::recipients::Fingerprint;
 use crate::{Error, Result};
 
@@ -29,6 +31,7 @@ pub struct Identities {
     held: Vec<Arc<Held>>,
     notes: Vec<Problem>,
     ask: Option<Ask>,
+    terms: Terms,
 }
 
 impl Identities {
@@ -53,6 +56,18 @@ impl Identities {
         ask: impl Fn(&Path) -> Option<SecretString> + Send + Sync + 'static,
     ) {
         self.ask = Some(Arc::new(ask));
+    }
+
+    /// Sets who is there while plugins of identities that are added after this work. By default there is nobody, and a plugin that asks
+    /// for something is refused it.
+    pub fn plugins_ask(&mut self, person: impl Person + 'static) {
+        self.terms.person = Some(Arc::new(person));
+    }
+
+    /// Sets how long a plugin of identities that are added after this may take, without the time in which a person is asked: a minute by
+    /// default. Then it is ended.
+    pub fn plugins_take_at_most(&mut self, limit: Duration) {
+        self.terms.limit = limit;
     }
 
     /// Adds a file: an age or SOPS `keys.txt`, an OpenSSH or PEM private key, or a `keys.txt` encrypted with a
@@ -81,7 +96,8 @@ impl Identities {
     }
 
     /// The public names of the identities, as [`Recipients::fingerprints`](crate::Recipients::fingerprints) shows
-    /// them: derived from the private keys, not read from a comment beside them.
+    /// them: derived from the private keys, not read from a comment beside them. What a plugin holds only the plugin knows: its identities
+    /// are named after it, `age1NAME1…`.
     pub fn fingerprints(&self) -> impl Iterator<Item = Fingerprint> {
         self.held.iter().map(|held| held.fingerprint())
     }

@@ -70,7 +70,7 @@ pub(crate) fn clean(vault: &Vault, catalogue: &CatalogueLock) -> Result<Vec<Left
     prune::finish(vault, catalogue)?;
     let is_removal = |leftover: &&Leftover| leftover.kind == LeftoverKind::Removal;
     for leftover in leftovers.iter().filter(|leftover| !is_removal(leftover)) {
-        fs_err::remove_file(&leftover.path)?;
+        durable::remove(&leftover.path)?;
     }
     if !leftovers.is_empty() {
         durable::sync_directory(vault.directory())?;

@@ -73,8 +73,10 @@
 //!
 //! # Keys
 //!
-//! [`Recipients`] are age X25519 keys, SSH keys of the types ed25519 and RSA, or one passphrase. [`Identities`] are
-//! read line by line from age or SOPS `keys.txt`, from SSH private keys, or are passphrases; they are tried one by one.
+//! [`Recipients`] are age X25519 keys, SSH keys of the types ed25519 and RSA, those of age plugins, or one passphrase. [`Identities`] are
+//! read line by line from age or SOPS `keys.txt`, from SSH private keys, or are passphrases; they are tried one by one: first those that need
+//! nobody, then those that ask for a passphrase, and plugins last. A plugin that is missing, fails, or is not done within a minute does not
+//! keep the others from their turn.
 //! A header does not tell for which X25519 key a stanza was made, so the proof that an absent key (the escrow key in
 //! the safe) is still good is made when sealing: the sidecar records the hash of the stanza made for each recipient,
 //! and every verification looks for it in the header.
@@ -121,16 +123,19 @@ mod digest;
 mod durable;
 mod entry;
 mod error;
+mod fault;
 mod find;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod identities;
+mod importing;
 mod latest;
 mod leftover;
 mod lock;
 mod name;
 mod origin;
+mod plugin;
 mod prune;
 mod recipients;
 mod rekey;
@@ -148,12 +153,14 @@ mod vault;
 mod verify;
 
 pub use crate::{
+    digest::of_file as sha256_of,
     entry::Entry,
     error::{Error, Result},
     identities::Identities,
     leftover::{Leftover, LeftoverKind},
     lock::{LockOwner, VaultLock},
     origin::{Origin, Problem},
+    plugin::Person,
     recipients::{Fingerprint, RecipientKind, Recipients},
     remote::{Listing, Proof, Pushed, Remote, SentCopy},
     retention::{Circumstances, Decision, Plan, Reason, Retention},

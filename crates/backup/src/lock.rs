@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Error, Result, fault};
 
 /// Who holds a lock, as the lock file tells. It is for people to read; what decides is the lock itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +98,7 @@ impl CatalogueLock {
 /// Lock files are never deleted: whoever waits on a deleted one would hold a lock that nobody else sees.
 fn open(path: &Path) -> Result<fs_err::File> {
     use fs_err::os::unix::fs::OpenOptionsExt as _;
+    fault::point()?;
     let mut options = fs_err::OpenOptions::new();
     Ok(options
         .read(true)

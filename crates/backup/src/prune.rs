@@ -16,7 +16,7 @@ use crate::lock::CatalogueLock;
 use crate::name::Stamp;
 use crate::retention::Plan;
 use crate::vault::Vault;
-use crate::{Error, Result, durable, latest};
+use crate::{Error, Result, durable, fault, latest};
 
 const FORMAT: &str = "backup-pruning/1";
 
@@ -33,6 +33,11 @@ struct Pruning {
 pub(crate) fn prune(vault: &Vault, plan: &Plan, at: Timestamp) -> Result<()> {
     let catalogue = vault.catalogue_lock()?;
     finish(vault, &catalogue)?;
+    // After crashes that left it behind, the link would hold back what it leads to.
+    match latest::advance(vault, &catalogue) {
+        Err(Error::LatestIsNotALink { .. }) => {}
+        advanced => advanced?,
+    }
     check(vault, plan)?;
     let entries: BTreeSet<String> = plan.removals().map(|entry| entry.id().to_owned()).collect();
     begin(vault, entries, at)?;
@@ -104,13 +109,10 @@ pub(crate) fn finish(vault: &Vault, _catalogue: &CatalogueLock) -> Result<()> {
         return Ok(());
     };
     for file in files_of(vault, &stamps) {
-        match fs_err::remove_file(&file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
+        durable::remove(&file)?;
     }
     durable::sync_directory(vault.directory())?;
-    fs_err::remove_file(path(vault))?;
+    durable::remove(&path(vault))?;
     durable::sync_directory(vault.directory())
 }
 
@@ -143,6 +145,7 @@ fn path(vault: &Vault) -> PathBuf {
 
 fn read(vault: &Vault) -> Result<Option<BTreeSet<Stamp>>> {
     let path = path(vault);
+    fault::point()?;
     let bytes = match fs_err::read(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -1,5 +1,7 @@
 //! Whom a file is sealed for: public keys, or one passphrase.
 
+mod sops;
+
 use std::fmt;
 use std::io::Write as _;
 use std::path::Path;
@@ -8,6 +10,7 @@ use age::{scrypt, ssh, x25519};
 use secrecy::SecretString;
 
 use crate::origin::{Origin, Problem};
+use crate::plugin::{self, PluginRecipient, Terms};
 use crate::{Error, Result};
 
 /// How a recipient unwraps the file key; the names are those of the stanza types of the age format.
@@ -22,16 +25,19 @@ pub enum RecipientKind {
     SshRsa,
     /// A passphrase.
     Scrypt,
+    /// What a plugin makes of it: `age1NAME1…` of the program `age-plugin-NAME`.
+    Plugin,
 }
 
 impl RecipientKind {
-    /// The stanza type of the age format.
+    /// The stanza type of the age format; `plugin` where only the plugin knows it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::X25519 => "X25519",
             Self::SshEd25519 => "ssh-ed25519",
             Self::SshRsa => "ssh-rsa",
             Self::Scrypt => "scrypt",
+            Self::Plugin => "plugin",
         }
     }
 }
@@ -81,7 +87,8 @@ impl Recipients {
         }
     }
 
-    /// Adds one recipient: `age1…`, `ssh-ed25519 …` or `ssh-rsa …`.
+    /// Adds one recipient: `age1…`, `ssh-ed25519 …`, `ssh-rsa …`, or `age1NAME1…` of an age plugin, whose program is looked for when
+    /// something is sealed.
     ///
     /// # Errors
     /// [`Error::BadRecipients`] without the text, because it may be a private key given by mistake.
@@ -95,7 +102,8 @@ impl Recipients {
         }
     }
 
-    /// Adds every recipient of a file: one per line, empty lines and lines that begin with `#` are skipped.
+    /// Adds every recipient of a file: one per line, empty lines and lines that begin with `#` are skipped. A file whose name ends in
+    /// `.yaml` or `.yml` is a configuration of SOPS, whose age recipients are taken.
     ///
     /// # Errors
     /// [`Error::BadRecipients`] names every line that is none, and nothing is added: sealing for fewer keys than the
@@ -103,10 +111,12 @@ impl Recipients {
     pub fn add_file(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let bytes = fs_err::read(path)?;
-        self.add_lines(
-            &String::from_utf8_lossy(&bytes),
-            &path.display().to_string(),
-        )
+        let (text, name) = (String::from_utf8_lossy(&bytes), path.display().to_string());
+        let kind = path.extension().and_then(|kind| kind.to_str());
+        match kind {
+            Some("yaml" | "yml") => self.add_lines(&sops::recipients(&text, &name)?, &name),
+            _ => self.add_lines(&text, &name),
+        }
     }
 
     fn add_lines(&mut self, text: &str, name: &str) -> Result<()> {
@@ -178,8 +188,7 @@ impl Recipients {
     /// [`Error::NoRecipients`].
     pub fn seal(&self, clear: &[u8]) -> Result<Vec<u8>> {
         let members = self.members().map(|(_, recipient)| recipient);
-        let encryptor =
-            age::Encryptor::with_recipients(members).map_err(|_| Error::NoRecipients)?;
+        let encryptor = age::Encryptor::with_recipients(members).map_err(Error::of_sealing)?;
         let mut sealed = Vec::new();
         let mut writer = encryptor.wrap_output(&mut sealed)?;
         writer.write_all(clear)?;
@@ -205,6 +214,18 @@ fn parse(text: &str) -> Result<Member, String> {
         let fingerprint = Fingerprint {
             kind: RecipientKind::X25519,
             text: recipient.to_string(),
+        };
+        return Ok((fingerprint, Box::new(recipient)));
+    }
+    if let Some(plugin) = plugin::of_recipient(text) {
+        let fingerprint = Fingerprint {
+            kind: RecipientKind::Plugin,
+            text: text.to_owned(),
+        };
+        let recipient = PluginRecipient {
+            plugin,
+            text: text.to_owned(),
+            terms: Terms::default(),
         };
         return Ok((fingerprint, Box::new(recipient)));
     }
@@ -234,12 +255,6 @@ fn refusal(text: &str, error: &ssh::ParseRecipientKeyError) -> String {
         || upper.starts_with("-----BEGIN")
     {
         return "this is a private key; give its public key".to_owned();
-    }
-    if text.starts_with("age1pq1") {
-        return "post-quantum recipients are not supported".to_owned();
-    }
-    if text.starts_with("age1") && text[4..].contains('1') {
-        return "plugin recipients are not supported".to_owned();
     }
     if text.starts_with("age1") {
         return "not a complete age public key; a character is missing or wrong".to_owned();
@@ -303,7 +318,7 @@ mod tests {
         for expected in [
             "team.txt, line 2: this is a private key",
             "line 3: not a complete",
-            "line 4: plugin",
+            "line 4: not a complete",
             "line 5: not a",
         ] {
             assert!(message.contains(expected), "{message}");

@@ -9,7 +9,6 @@ use crate::entry::Entry;
 use crate::lock::VaultLock;
 use crate::sidecar::{SidecarFacts, State};
 use crate::vault::Vault;
-use crate::verify::unwrapped;
 use crate::{Error, Identities, Recipients, Result, latest, prune};
 
 /// One read call.
@@ -76,7 +75,7 @@ fn carry_over(vault: &Vault, new: Entry, old: &Entry, at: Timestamp) -> Result<E
 /// Copies everything, and returns its SHA-256.
 fn copy(from: &mut impl Read, to: &mut impl Write) -> Result<String> {
     let mut tally = Tally::new(to);
-    io::copy(&mut BufReader::with_capacity(BUFFER, from), &mut tally).map_err(unwrapped)?;
+    io::copy(&mut BufReader::with_capacity(BUFFER, from), &mut tally).map_err(Error::of_carried)?;
     let (_, _, sha256) = tally.into_parts();
     Ok(sha256)
 }

@@ -1,7 +1,7 @@
 //! A service's backups at a target: sent, proven, listed, opened and fetched.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Seek as _, SeekFrom};
+use std::io::{Read, Seek as _, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -272,7 +272,7 @@ impl Remote {
             Proof::Whole => {
                 let name = self.names().entry(self.stamp(entry)?);
                 let source = Ranges::new(Arc::clone(&self.target), &name, sidecar.sealed_bytes);
-                let actual = digest::of_reader(source).map_err(unwrapped)?;
+                let actual = digest::of_reader(source).map_err(Error::of_carried)?;
                 if actual != sidecar.sha256 {
                     return Err(self.differs(entry, &sidecar.sha256, actual));
                 }
@@ -376,7 +376,7 @@ impl Remote {
             &sidecar.file,
             sidecar.sealed_bytes,
         );
-        let actual = digest::of_reader(source).map_err(unwrapped)?;
+        let actual = digest::of_reader(source).map_err(Error::of_carried)?;
         if actual != sidecar.sha256 {
             return Err(self.differs(entry, &sidecar.sha256, actual));
         }
@@ -457,10 +457,6 @@ fn file_name(entry: &Entry) -> String {
     let name = entry.path().file_name().unwrap_or_default();
     let name = name.to_string_lossy();
     name.rsplit(':').next().unwrap_or_default().to_owned()
-}
-
-fn unwrapped(error: io::Error) -> Error {
-    crate::verify::unwrapped(error)
 }
 
 /// What a target has of one service, by a look at the names.

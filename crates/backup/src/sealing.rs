@@ -14,7 +14,7 @@ use crate::name::Stamp;
 use crate::sidecar::{SealedFor, Sidecar, SidecarFacts, Streamed};
 use crate::stanza::Recording;
 use crate::vault::Vault;
-use crate::{Error, Recipients, Result, durable, prune};
+use crate::{Error, Recipients, Result, durable, fault, prune};
 
 /// Keeps the small writes of the age header together; whole chunks pass by it.
 const BUFFER: usize = 32 * 1024;
@@ -95,6 +95,7 @@ impl Sealing {
         let file = buffer
             .into_inner()
             .map_err(io::IntoInnerError::into_error)?;
+        fault::point()?;
         file.sync_all()?;
         let streamed = Streamed {
             taken_at: self.taken_at,
@@ -115,6 +116,7 @@ impl Write for Sealing {
         }
         // A chunk that failed half-way cannot be taken back from the ciphertext, so the first error is final.
         self.broken = true;
+        fault::point()?;
         let n = self.sink.write(buf)?;
         self.broken = false;
         self.clear_bytes += n as u64;
@@ -140,8 +142,8 @@ fn wrap(recipients: &Recipients) -> Result<(age::Encryptor, Vec<SealedFor>)> {
         .members()
         .map(|(_, recipient)| Recording::new(recipient))
         .collect();
-    let encryptor =
-        age::Encryptor::with_recipients(recording.iter().map(|each| each as _)).map_err(refused)?;
+    let encryptor = age::Encryptor::with_recipients(recording.iter().map(|each| each as _))
+        .map_err(Error::of_sealing)?;
     let sealed_for = recipients.fingerprints().zip(recording);
     let sealed_for = sealed_for
         .map(|(fingerprint, recording)| {
@@ -155,17 +157,8 @@ fn wrap(recipients: &Recipients) -> Result<(age::Encryptor, Vec<SealedFor>)> {
     Ok((encryptor, sealed_for))
 }
 
-fn refused(error: age::EncryptError) -> Error {
-    match error {
-        age::EncryptError::MissingRecipients => Error::NoRecipients,
-        age::EncryptError::MixedRecipientAndPassphrase => Error::PassphraseNotAlone,
-        age::EncryptError::Io(error) => Error::Io(error),
-        other => Error::Io(io::Error::other(other.to_string())),
-    }
-}
-
 /// Finds the first free name, signs for it, and claims it.
-fn publish(
+pub(crate) fn publish(
     vault: &Vault,
     first: Stamp,
     mut temporary: TempPath,
@@ -207,6 +200,7 @@ fn claim(
     if !is_free || !durable::create(&beside, &names.temporary_sidecar(stamp), &bytes)? {
         return Ok(Err(temporary));
     }
+    fault::point()?;
     match temporary.persist_noclobber(&file) {
         Ok(()) => {
             durable::sync_directory(vault.directory())?;

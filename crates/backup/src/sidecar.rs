@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use crate::name::{Names, Stamp};
 use crate::recipients::RecipientKind;
 use crate::remote::SentCopy;
-use crate::{Error, Result, durable};
+use crate::{Error, Result, durable, fault};
 
 /// The only version this library reads and writes.
 const FORMAT: &str = "backup-sidecar/1";
@@ -189,6 +189,16 @@ impl Sidecar {
         self.state
     }
 
+    /// The same without what was proven: a file that has no name yet is proven by nobody.
+    pub(crate) fn unproven(&self) -> Self {
+        Self {
+            state: State::Sealed,
+            verified_at: None,
+            drilled_at: None,
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn verify_at(&mut self, at: Timestamp) {
         self.verified_at = self.verified_at.max(Some(at));
         self.state = self.state.max(State::Verified);
@@ -243,6 +253,7 @@ impl Sidecar {
 
     /// Reads a sidecar; `None` if there is no such file, or it is some other JSON that never was a sidecar.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
+        fault::point()?;
         let bytes = match fs_err::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

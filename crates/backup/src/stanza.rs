@@ -19,7 +19,8 @@ pub(crate) fn hash(stanza: &Stanza) -> String {
     digest::of_bytes(encode(stanza).as_bytes())
 }
 
-fn encode(stanza: &Stanza) -> String {
+/// A stanza as it stands in a header, and in what is said to a plugin.
+pub(crate) fn encode(stanza: &Stanza) -> String {
     let mut text = format!("-> {}", stanza.tag);
     for argument in &stanza.args {
         text.push(' ');

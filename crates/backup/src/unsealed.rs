@@ -367,6 +367,8 @@ fn judge<R>(
             _ if outcome.still_locked.is_some() => Error::WrongPassphrase {
                 path: outcome.still_locked.unwrap_or_default(),
             },
+            // What was not tried might have opened it: that is no answer.
+            _ if outcome.untried.is_some() => outcome.untried.expect("it was looked at just now"),
             _ => Error::NoIdentityMatched {
                 path,
                 tried: identities.len(),

@@ -12,10 +12,14 @@ use crate::lock::{CatalogueLock, VaultLock};
 use crate::name::Names;
 use crate::retention::{Circumstances, Plan, Retention};
 use crate::sealing::Sealing;
+use crate::sidecar::SidecarFacts;
 use crate::signature::{SigningKey, Trust};
 use crate::unsealed::Unsealed;
 use crate::verify::{self, Depth, Verification};
-use crate::{Error, Identities, Recipients, Result, copying, durable, find, latest, prune, rekey};
+use crate::{
+    Error, Identities, Recipients, Result, copying, durable, fault, find, importing, latest, prune,
+    rekey,
+};
 
 /// How a vault is opened.
 #[derive(Debug, Clone)]
@@ -149,6 +153,7 @@ impl Vault {
     pub fn entries(&self) -> Result<Vec<Entry>> {
         let mut entries = Vec::new();
         let going = prune::begun(self).unwrap_or_default();
+        fault::point()?;
         for item in fs_err::read_dir(&self.directory)? {
             let item = item?;
             let stamp = item
@@ -261,6 +266,23 @@ impl Vault {
     pub fn copy_to(&self, entry: &Entry, to: &Self, lock: &VaultLock) -> Result<Entry> {
         to.check_lock(lock)?;
         copying::copy_to(entry, to)
+    }
+
+    /// Catalogues a sealed file that another tool made, as data of the time `taken_at`: opens it from one end to the other, and makes it an entry in
+    /// the state `sealed`. A file with a name of this vault in its directory gets a sidecar; any other is copied, and stays where it is.
+    ///
+    /// # Errors
+    /// What is wrong with the file. [`Error::Changed`] where it has a sidecar already, [`Error::TimeOutOfRange`], [`Error::ForeignLock`].
+    pub fn import(
+        &self,
+        lock: &VaultLock,
+        path: impl AsRef<Path>,
+        identities: &Identities,
+        taken_at: Timestamp,
+        facts: SidecarFacts,
+    ) -> Result<Entry> {
+        self.check_lock(lock)?;
+        importing::import(self, path.as_ref(), identities, taken_at, facts)
     }
 
     /// Seals an entry for other recipients, reads that again and compares the payload, and removes the old file. What was proven of the

@@ -50,7 +50,7 @@ pub(crate) fn verify(entry: &Entry, identities: &Identities, depth: Depth) -> Re
         Depth::Quick => Some(open_checked(entry, identities, HEADER_ONLY)?.clear_len()),
         Depth::Sealed => {
             let sidecar = entry.require_sidecar()?;
-            let actual = digest::of_reader(entry.place().open()?).map_err(unwrapped)?;
+            let actual = digest::of_reader(entry.place().open()?).map_err(Error::of_carried)?;
             compare_hash(entry.path(), sidecar, actual)?;
             None
         }
@@ -136,7 +136,8 @@ pub(crate) fn compare_hash(path: &Path, sidecar: &Sidecar, actual: String) -> Re
     })
 }
 
-fn read_everything(mut unsealed: Unsealed) -> Result<u64> {
+/// Reads to the end, and returns how much that was.
+pub(crate) fn read_everything(mut unsealed: Unsealed) -> Result<u64> {
     let mut buffer = vec![0; BUFFER];
     let mut read = 0;
     loop {
@@ -144,12 +145,7 @@ fn read_everything(mut unsealed: Unsealed) -> Result<u64> {
             Ok(0) => return Ok(read),
             Ok(n) => read += n as u64,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(unwrapped(error)),
+            Err(error) => return Err(Error::of_carried(error)),
         }
     }
-}
-
-/// The library's own error, if that is what the reader wrapped.
-pub(crate) fn unwrapped(error: io::Error) -> Error {
-    error.downcast::<Error>().unwrap_or_else(Error::Io)
 }

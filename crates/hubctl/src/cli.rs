@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use clap::{Args, ColorChoice, Parser, Subcommand};
 
 use crate::commands::{
-    approve, backup, backups, completions, config, copy, demo, diff, doctor, drill, fresh, gates,
-    init, journal, keys, man, prune, pull, push, rekey, restore, schedule, tunnel, verify,
+    alert, approve, backup, backups, completions, config, copy, demo, diff, doctor, drill, fresh,
+    gates, import, init, journal, keys, man, prune, pull, push, rekey, restore, schedule, tunnel,
+    verify,
 };
 use crate::environment as env;
 use crate::printer::Format;
@@ -89,11 +90,13 @@ pub(crate) enum Command {
     Drill(drill::DrillArgs),
     Diff(diff::DiffArgs),
     Schedule(schedule::ScheduleArgs),
+    Alert(alert::AlertArgs),
     Tunnel(tunnel::TunnelArgs),
     Keys(keys::KeysArgs),
     Push(push::PushArgs),
     Pull(pull::PullArgs),
     Rekey(rekey::RekeyArgs),
+    Import(import::ImportArgs),
     Journal(journal::JournalArgs),
     Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),

@@ -1,5 +1,6 @@
 //! The commands, one file each: what is typed (`XxxArgs`) and what is done (`run`).
 
+pub(crate) mod alert;
 pub(crate) mod approve;
 pub(crate) mod backup;
 pub(crate) mod backups;
@@ -12,6 +13,7 @@ pub(crate) mod doctor;
 pub(crate) mod drill;
 pub(crate) mod fresh;
 pub(crate) mod gates;
+pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod journal;
 pub(crate) mod keys;
@@ -39,6 +41,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<E
         Command::Backups(args) => backups::run(context, args),
         Command::Fresh(args) => fresh::run(context, args),
         Command::Gates(args) => gates::run(context, args).await,
+        Command::Import(args) => import::run(context, args).await,
+        Command::Alert(args) => alert::run(context, args).await,
         Command::Prune(args) => prune::run(context, args),
         Command::Verify(args) => verify::run(context, args).await,
         Command::Restore(args) => restore::run(context, args).await,

@@ -22,6 +22,8 @@ pub(crate) const IDENTITIES: &str = "HUBCTL_IDENTITIES";
 pub(crate) const PASSPHRASE_FILE: &str = "HUBCTL_PASSPHRASE_FILE";
 /// The journal.
 pub(crate) const JOURNAL: &str = "HUBCTL_JOURNAL";
+/// What failed, for the command of `[alerts]`; it is set, not read.
+pub(crate) const FAILED_UNIT: &str = "HUBCTL_FAILED_UNIT";
 /// libpq: the password of every server.
 pub(crate) const PGPASSWORD: &str = "PGPASSWORD";
 /// libpq: the passfile, instead of `~/.pgpass`.

@@ -3,13 +3,32 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
-use backup::{Entry, Identities, RecipientKind, Recipients, Vault};
+use backup::{Entry, Identities, Person, RecipientKind, Recipients, Vault};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::failure::Refusal;
 use crate::printer::{Printer, can_ask};
 use crate::secret;
 use crate::settings::Settings;
+
+/// Speaks for plugins on the terminal.
+struct Terminal(Printer);
+
+impl Person for Terminal {
+    fn tell(&self, plugin: &str, message: &str) {
+        self.0.talk(format_args!("{plugin}: {message}"));
+    }
+
+    fn ask(&self, plugin: &str, question: &str, secret: bool) -> Option<SecretString> {
+        if secret {
+            return ask(&format!("{plugin}: {question} "));
+        }
+        self.tell(plugin, question);
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).ok()?;
+        Some(answer.trim_end().to_owned().into())
+    }
+}
 
 /// The passphrase of the configured file, or the one that is to seal, asked for on the terminal.
 pub(crate) fn passphrase(settings: &Settings) -> anyhow::Result<Option<SecretString>> {
@@ -78,6 +97,15 @@ pub(crate) fn recipients(
 pub(crate) const NO_ESCROW: &str = "the key of every recipient is on this machine";
 pub(crate) const ESCROW_HINT: &str = "add an escrow recipient whose key is kept elsewhere, and prove it with `hubctl keys escrow-test`";
 
+/// Whether the private key of a recipient is among those that are here. What a plugin has only the plugin knows, so that each of its
+/// recipients counts as here: an escrow key that is not one would be worse than a warning.
+pub(crate) fn is_here(held: &[String], recipient: &str) -> bool {
+    held.iter().any(|held| match held.strip_suffix('…') {
+        Some(of_plugin) => recipient.starts_with(of_plugin),
+        None => held == recipient,
+    })
+}
+
 /// The public names of the private keys that are here.
 pub(crate) fn held(identities: &Identities) -> Vec<String> {
     identities.fingerprints().map(|each| each.text).collect()
@@ -88,7 +116,7 @@ pub(crate) fn absent(recipients: &Recipients, identities: &Identities) -> Vec<St
     let held = held(identities);
     let absent = recipients.fingerprints().map(|each| &each.text);
     absent
-        .filter(|text| !held.contains(text))
+        .filter(|text| !is_here(&held, text))
         .cloned()
         .collect()
 }
@@ -117,6 +145,9 @@ pub(crate) fn identities(
             identities.ask_with(|path| ask(&format!("Passphrase of {}: ", path.display())));
         }
         None => {}
+    }
+    if can_ask() {
+        identities.plugins_ask(Terminal(printer.clone()));
     }
     for path in &settings.identities {
         identities.add_file(&path.value)?;

@@ -1,6 +1,6 @@
 //! Secrets that lie in files: read only where nobody else could have read them.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use secrecy::SecretString;
@@ -16,11 +16,15 @@ pub(crate) fn read_file(path: &Path, what: &str) -> anyhow::Result<SecretString>
 
 /// Refuses a file that others may read: its secret is not secret any more.
 pub(crate) fn require_private(path: &Path, what: &str) -> anyhow::Result<()> {
-    let mode = fs_err::metadata(path)
-        .map_err(|error| unusable(path, what, &error))?
-        .permissions()
-        .mode();
-    if mode & 0o077 == 0 {
+    let metadata = fs_err::metadata(path).map_err(|error| unusable(path, what, &error))?;
+    let mode = metadata.permissions().mode();
+    // As libpq has it for keys: what root wrote for a group, such as a Secret of Kubernetes for its pod, is as private as it can be.
+    let others = if metadata.uid() == 0 && !rustix::process::getuid().is_root() {
+        0o037
+    } else {
+        0o077
+    };
+    if mode & others == 0 {
         return Ok(());
     }
     let fact = format!(

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::environment as env;
 use crate::failure::Refusal;
 use file::ConfigFile;
-pub(crate) use file::{Check, Freshness};
+pub(crate) use file::{Check, Freshness, MailSettings};
 pub(crate) use gates::Own;
 pub(crate) use origin::{Origin, Sourced};
 pub(crate) use target::{TargetKind, TargetSettings};
@@ -49,8 +49,7 @@ pub(crate) struct Settings {
     pub(crate) retention: Option<Sourced<backup::Retention>>,
     pub(crate) freshness: Sourced<Freshness>,
     pub(crate) targets: BTreeMap<String, TargetSettings>,
-    /// What is run by a shell when a scheduled run fails.
-    pub(crate) alert: Option<Sourced<String>>,
+    pub(crate) alerts: AlertSettings,
     /// Tables that grow only, as `schema.table`.
     pub(crate) append_only: Vec<String>,
     /// What new backups are signed with.
@@ -75,6 +74,37 @@ pub(crate) struct SiteSettings {
     pub(crate) password_file: Option<Sourced<PathBuf>>,
     pub(crate) password_command: Option<Sourced<String>>,
     pub(crate) passfile: Option<Sourced<PathBuf>>,
+}
+
+/// Who is told of what.
+#[derive(Debug, Clone)]
+pub(crate) struct AlertSettings {
+    /// What is run by a shell.
+    pub(crate) command: Option<Sourced<String>>,
+    /// The file of the URL that messages are posted to.
+    pub(crate) webhook: Option<Sourced<PathBuf>>,
+    pub(crate) mail: Option<Sourced<MailSettings>>,
+    /// The file of the URL of a monitor that alarms where it is told nothing.
+    pub(crate) ping: Option<Sourced<PathBuf>>,
+}
+
+impl AlertSettings {
+    fn of(table: file::AlertsTable, base: &Place) -> Self {
+        let url = |table: Option<file::UrlTable>| {
+            table.map(|table| base.sourced(base.path(&table.url_file)))
+        };
+        Self {
+            command: table.command.map(|command| base.sourced(command)),
+            webhook: url(table.webhook),
+            mail: table.mail.map(|mail| base.sourced(mail)),
+            ping: url(table.ping),
+        }
+    }
+
+    /// Whether anybody hears of a run that fails.
+    pub(crate) fn tells_anybody(&self) -> bool {
+        self.command.is_some() || self.webhook.is_some() || self.mail.is_some()
+    }
 }
 
 /// The flags that hold for every database of a command.
@@ -172,7 +202,13 @@ impl Settings {
             ),
             passphrase: flags.passphrase,
             retention: file.retention.map(|retention| base.sourced(retention)),
-            freshness: base.sourced(file.freshness),
+            freshness: base.sourced(Freshness {
+                metrics: file
+                    .freshness
+                    .metrics
+                    .map(|path| base.path(&path.to_string_lossy())),
+                ..file.freshness
+            }),
             targets: file
                 .targets
                 .into_iter()
@@ -181,7 +217,7 @@ impl Settings {
                     anyhow::Ok((name, settings))
                 })
                 .collect::<anyhow::Result<_>>()?,
-            alert: file.alerts.command.map(|command| base.sourced(command)),
+            alerts: AlertSettings::of(file.alerts, &base),
             append_only: file.backup.append_only,
             sign_key: file
                 .backup

@@ -18,7 +18,8 @@ use crate::targets::{self, Opened};
 /// What the newest verified entry is called.
 pub(crate) const LATEST: &str = "latest";
 
-const SUFFIX: &str = ".sql.gz.age";
+/// What the names of backups end with.
+pub(crate) const SUFFIX: &str = ".sql.gz.age";
 
 /// The configured vault; `fallback` names the service where nothing else does.
 pub(crate) fn open_vault(settings: &Settings, fallback: Option<&str>) -> anyhow::Result<Vault> {

@@ -10,6 +10,7 @@
 //! - **Networks.** [`Network`] is two machines with a wire that can be pulled, or swallow what goes one way.
 //! - **Clusters.** [`cluster`] finds a real Kubernetes, whose nodes can lose their power.
 //! - **Full disks.** [`Tmpfs`] is a file system that is as small as the test wants.
+//! - **Keys in a token.** [`AgePlugin`] is a real age plugin, which works, hangs, dies or asks.
 //! - **Damaged input.** [`Mutator`] makes broken versions of sound bytes, [`Dice`] make reproducible choices.
 //!
 //! Every fault is exact and counted, so a test can assert that it hit, not only that something failed:
@@ -41,6 +42,7 @@
 //! # }
 //! ```
 
+mod age_plugin;
 mod cloud;
 pub mod cluster;
 mod dice;
@@ -54,6 +56,7 @@ mod sshd;
 mod tmpfs;
 mod web_server;
 
+pub use age_plugin::AgePlugin;
 pub use cloud::{
     CLOUD_PASSWORD, CLOUD_TOKEN, CLOUD_USER, Cloud, CloudEffect, CloudFault, CloudRequest,
 };

@@ -10,6 +10,7 @@ use super::Identities;
 use super::held::Held;
 use super::locked::LockedSshKey;
 use crate::origin::Origin;
+use crate::plugin::{self, PluginIdentity};
 use crate::recipients::ssh_fingerprint;
 use crate::{Error, Result};
 
@@ -70,9 +71,14 @@ pub(super) fn add_lines(identities: &mut Identities, text: &SecretString, name: 
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        match line.parse::<x25519::Identity>() {
-            Ok(identity) => identities.hold(Held::X25519(identity)),
-            Err(_) => identities.note(Origin::line(name, index + 1), refusal(line)),
+        match (line.parse::<x25519::Identity>(), plugin::of_identity(line)) {
+            (Ok(identity), _) => identities.hold(Held::X25519(identity)),
+            (_, Some(plugin)) => identities.hold(Held::Plugin(PluginIdentity {
+                plugin,
+                text: line.to_owned().into(),
+                terms: identities.terms.clone(),
+            })),
+            (Err(_), None) => identities.note(Origin::line(name, index + 1), refusal(line)),
         }
     }
     if identities.len() + identities.notes.len() == before {
@@ -84,13 +90,14 @@ pub(super) fn add_lines(identities: &mut Identities, text: &SecretString, name: 
 fn refusal(line: &str) -> String {
     let upper = line.to_ascii_uppercase();
     if upper.starts_with("AGE-SECRET-KEY-PQ-1") {
-        return "a post-quantum identity, which is not supported".to_owned();
+        return "a post-quantum identity, which only a plugin can use: `age-plugin-pq -identity` converts it"
+            .to_owned();
     }
     if upper.starts_with("AGE-SECRET-KEY-1") {
         return "a damaged age identity: a character is missing or wrong".to_owned();
     }
     if upper.starts_with("AGE-PLUGIN-") {
-        return "a plugin identity, which is not supported".to_owned();
+        return "a damaged plugin identity: a character is missing or wrong".to_owned();
     }
     if line.starts_with("age1") || line.starts_with("ssh-") {
         return "a public key; the private key is needed".to_owned();

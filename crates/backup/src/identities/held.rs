@@ -10,8 +10,9 @@ use age_core::secrecy::ExposeSecret as _;
 use secrecy::SecretString;
 
 use super::locked::LockedSshKey;
+use crate::plugin::PluginIdentity;
 use crate::recipients::{Fingerprint, RecipientKind};
-use crate::stanza;
+use crate::{Error, stanza};
 
 /// An identity of any kind.
 pub(crate) enum Held {
@@ -19,6 +20,19 @@ pub(crate) enum Held {
     Ssh(Fingerprint, ssh::Identity),
     LockedSsh(LockedSshKey),
     Passphrase(SecretString),
+    Plugin(PluginIdentity),
+}
+
+/// What it costs to try an identity, the cheapest first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Cost {
+    Nothing,
+    /// A second of work.
+    Scrypt,
+    /// Somebody has to answer.
+    Question,
+    /// A program is run, which may wait for a token to be touched.
+    Program,
 }
 
 impl Held {
@@ -34,6 +48,19 @@ impl Held {
                 kind: RecipientKind::Scrypt,
                 text: "passphrase".to_owned(),
             },
+            Self::Plugin(identity) => Fingerprint {
+                kind: RecipientKind::Plugin,
+                text: format!("age1{}1…", identity.plugin),
+            },
+        }
+    }
+
+    fn cost(&self) -> Cost {
+        match self {
+            Self::X25519(_) | Self::Ssh(..) => Cost::Nothing,
+            Self::Passphrase(_) => Cost::Scrypt,
+            Self::LockedSsh(_) => Cost::Question,
+            Self::Plugin(_) => Cost::Program,
         }
     }
 
@@ -47,6 +74,7 @@ impl Held {
                 scrypt::Identity::new(passphrase.clone()).unwrap_stanzas(stanzas)
             }
             Self::Passphrase(_) => None,
+            Self::Plugin(identity) => identity.unwrap_stanzas(stanzas),
         }
     }
 }
@@ -62,27 +90,35 @@ pub(crate) struct Outcome {
     pub(crate) failure: Option<DecryptError>,
     /// The private key whose passphrase was answered wrongly.
     pub(crate) still_locked: Option<PathBuf>,
+    /// The first error of a plugin: what it holds was not tried.
+    pub(crate) untried: Option<Error>,
 }
 
 impl Outcome {
     fn fail(&mut self, held: &Held, error: DecryptError) {
-        match (held, &error) {
+        match (held, error) {
             (Held::LockedSsh(key), DecryptError::KeyDecryptionFailed) => {
                 self.still_locked = Some(key.path().to_owned());
             }
-            _ => self.failure = self.failure.take().or(Some(error)),
+            (Held::Plugin(_), DecryptError::Io(error)) => {
+                let error = Error::of_carried(error);
+                self.untried.get_or_insert(error);
+            }
+            (_, error) => self.failure = self.failure.take().or(Some(error)),
         }
     }
 }
 
 /// Tries every identity in turn; the failure of one does not keep the next from its turn.
 pub(crate) struct Attempt<'a> {
-    held: &'a [Arc<Held>],
+    held: Vec<&'a Held>,
     outcome: RefCell<Outcome>,
 }
 
 impl<'a> Attempt<'a> {
     pub(super) fn new(held: &'a [Arc<Held>]) -> Self {
+        let mut held: Vec<&Held> = held.iter().map(AsRef::as_ref).collect();
+        held.sort_by_key(|held| held.cost());
         Self {
             held,
             outcome: RefCell::default(),
@@ -105,7 +141,7 @@ impl age::Identity for Attempt<'_> {
     fn unwrap_stanzas(&self, stanzas: &[Stanza]) -> Option<Result<FileKey, DecryptError>> {
         let mut outcome = self.outcome.borrow_mut();
         outcome.stanzas = stanzas.iter().map(stanza::hash).collect();
-        for held in self.held {
+        for &held in &self.held {
             match held.unwrap_stanzas(stanzas) {
                 Some(Ok(file_key)) => {
                     outcome.file_key = Some(copy(&file_key));

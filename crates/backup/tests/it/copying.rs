@@ -94,3 +94,24 @@ fn another_file_of_the_name_stays_and_half_a_copy_is_made_whole() {
         .unwrap();
     assert!(away.leftovers().unwrap().is_empty());
 }
+
+#[test]
+fn a_copy_learns_what_was_proven_after_it() {
+    let fixture = Fixture::new();
+    let entry = fixture.seal("2026-11-21T16:12:00Z", b"payload");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let to = Vault::open(elsewhere.path(), "state-hub").unwrap();
+    let lock = to.lock().unwrap();
+    let copy = fixture.vault.copy_to(&entry, &to, &lock).unwrap();
+    assert_eq!(copy.state(), State::Sealed);
+    let entry = fixture
+        .vault
+        .mark_verified(&entry, at("2026-12-01T00:00:00Z"))
+        .unwrap();
+    let copy = fixture.vault.copy_to(&entry, &to, &lock).unwrap();
+    assert_eq!(copy.sidecar(), entry.sidecar());
+    // What is proven there and not here stays.
+    let drilled = to.mark_drilled(&copy, at("2026-12-02T00:00:00Z")).unwrap();
+    let again = fixture.vault.copy_to(&entry, &to, &lock).unwrap();
+    assert_eq!(again.sidecar(), drilled.sidecar());
+}

@@ -264,3 +264,77 @@ fn reading_on_after_damage_stays_an_error_but_the_rest_is_reachable() {
     again.read_to_end(&mut rest).unwrap();
     assert!(rest == payload(3 * 65_536)[2 * 65_536..]);
 }
+
+#[test]
+fn two_backups_that_changed_places() {
+    let one = Sealed::new(5000);
+    let other = one.fixture.seal("2026-11-22T16:12:00Z", &payload(5000));
+    let bytes = fs_err::read(other.path()).unwrap();
+    fs_err::write(other.path(), &one.good).unwrap();
+    one.replace(&bytes);
+    let identities = one.fixture.identities();
+    for entry in [&one.entry, &other] {
+        for depth in [Depth::Quick, Depth::Full, Depth::Sealed] {
+            let found = one.fixture.vault.verify(entry, &identities, depth);
+            // Headers differ in length now and then, which is found first.
+            let is_found = match &found {
+                Err(Error::Truncated { .. } | Error::SizeDiffers { .. }) => true,
+                Err(Error::HashDiffers { .. }) => depth == Depth::Sealed,
+                Err(Error::NotAsSealed { .. }) => depth != Depth::Sealed,
+                _ => false,
+            };
+            assert!(is_found, "{depth:?}: {found:?}");
+        }
+        // They open, each alone: age knows no names.
+        open_file(entry.path(), &identities).unwrap();
+    }
+}
+
+#[test]
+fn an_old_backup_under_a_new_name() {
+    let old = Sealed::new(5000);
+    let vault = &old.fixture.vault;
+    let identities = old.fixture.identities();
+    let (file, sidecar) = (
+        old.fixture
+            .path()
+            .join("state-hub-20261122T161200Z.sql.gz.age"),
+        old.fixture.path().join("state-hub-20261122T161200Z.json"),
+    );
+    let facts = fs_err::read_to_string(
+        old.entry
+            .path()
+            .with_file_name("state-hub-20261121T161200Z.json"),
+    )
+    .unwrap();
+    fs_err::write(&file, &old.good).unwrap();
+    // Without a sidecar it is nobody's, with that of the old one it is described as another, and so it is with one that names only the new file.
+    let named = facts.replace(
+        "state-hub-20261121T161200Z.sql",
+        "state-hub-20261122T161200Z.sql",
+    );
+    assert_ne!(named, facts);
+    for (facts, known) in [(None, false), (Some(&facts), true), (Some(&named), true)] {
+        if let Some(facts) = facts {
+            fs_err::write(&sidecar, facts).unwrap();
+        }
+        let entry = vault.find("20261122").unwrap();
+        assert!(!entry.is_verified());
+        assert_eq!(entry.sidecar_error().is_some(), known);
+        let marked = vault.mark_verified(&entry, "2026-12-01T00:00:00Z".parse().unwrap());
+        assert!(
+            matches!(
+                marked,
+                Err(Error::NoSidecar { .. } | Error::InvalidSidecar { .. })
+            ),
+            "{marked:?}"
+        );
+        if known {
+            let found = vault.verify(&entry, &identities, Depth::Full);
+            assert!(
+                matches!(found, Err(Error::InvalidSidecar { .. })),
+                "{found:?}"
+            );
+        }
+    }
+}

@@ -192,7 +192,7 @@ fn a_keys_file_with_an_unknown_line_still_opens() {
     assert!(
         identities.notes()[0]
             .to_string()
-            .ends_with("keys.txt, line 2: a post-quantum identity, which is not supported")
+            .contains("keys.txt, line 2: a post-quantum identity, which only a plugin can use")
     );
     fixture
         .vault

@@ -8,6 +8,7 @@ mod damage;
 mod full_disk;
 mod keys;
 mod lock;
+mod plugins;
 mod rekey;
 mod remote;
 mod retention;

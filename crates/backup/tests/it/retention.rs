@@ -280,3 +280,18 @@ fn ten_thousand_entries_are_pruned() {
 fn jiff_hours(hours: i64) -> std::time::Duration {
     std::time::Duration::from_secs(hours as u64 * 3600)
 }
+
+/// A crash between the mark and the link leaves the link behind; several in a row leave it at a backup that is to go.
+#[test]
+fn a_link_that_crashes_left_behind_is_put_right_first() {
+    let fixture = Fixture::new();
+    let entries = five_days(&fixture);
+    let link = fixture.vault.latest_link();
+    fs_err::remove_file(&link).unwrap();
+    let oldest = entries.iter().min_by_key(|entry| entry.id()).unwrap();
+    fs_err::os::unix::fs::symlink(oldest.path().file_name().unwrap(), &link).unwrap();
+    prune(&fixture.vault, &plan(&fixture, &last(2))).unwrap();
+    let newest = entries.iter().max_by_key(|entry| entry.id()).unwrap();
+    assert_eq!(fs_err::canonicalize(&link).unwrap(), newest.path());
+    assert_eq!(ids(&fixture.vault).len(), 2);
+}

@@ -14,17 +14,18 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::act::Act;
+use crate::alerts::Ping;
 use crate::cli::options::{
     IdentityOptions, JournalOptions, PasswordOptions, RecipientOptions, VaultOptions,
 };
 use crate::context::{Context, blocking};
 use crate::damage::Damaged;
 use crate::exit::Exit;
-use crate::failure::{Refusal, is_disk_full};
+use crate::failure::{Failure, Refusal, is_disk_full};
 use crate::human;
 use crate::keys;
 use crate::printer::answer;
-use crate::settings::Overrides;
+use crate::settings::{Overrides, Settings};
 use crate::site::Site;
 use crate::store::{self, OpenEntry};
 
@@ -100,21 +101,53 @@ pub(crate) async fn run(context: &Context, args: BackupArgs) -> anyhow::Result<E
         .recipients(&args.recipients)
         .identities(&args.identities);
     let settings = context.settings(overrides.passwords(&args.passwords).journal(&args.journal))?;
-    let site = Site::resolve_or_only(&settings, args.source.as_deref()).await?;
-    let passphrase = keys::passphrase(&settings)?;
+    let ping = Ping::begin(&settings, &context.printer);
+    let backed_up = back_up(context, args, &settings).await;
+    if let Some(ping) = ping {
+        tell_monitor(context, ping, &backed_up).await;
+    }
+    let taken = backed_up?;
+    context
+        .printer
+        .result("hubctl.backup.v1", &taken, || taken.path.clone())?;
+    Ok(answer(taken.suspicious.is_empty()))
+}
+
+/// The monitor hears of success only where a backup is verified. One that is merely sealed is none yet, and silence makes it alarm.
+async fn tell_monitor(context: &Context, ping: Ping, backed_up: &anyhow::Result<Taken>) {
+    match backed_up {
+        Err(error) => ping.fail(Failure::of(error).message).await,
+        Ok(taken) if !taken.suspicious.is_empty() => {
+            ping.fail(format!("suspicious: {}", taken.suspicious.join("; ")))
+                .await;
+        }
+        Ok(taken) if taken.state == State::Sealed.as_str() => context
+            .printer
+            .warn("the monitor of [alerts.ping] was not told of a backup that is not verified"),
+        Ok(_) => ping.succeed().await,
+    }
+}
+
+async fn back_up(
+    context: &Context,
+    args: BackupArgs,
+    settings: &Settings,
+) -> anyhow::Result<Taken> {
+    let site = Site::resolve_or_only(settings, args.source.as_deref()).await?;
+    let passphrase = keys::passphrase(settings)?;
     let order = Order {
-        vault: store::open_vault(&settings, Some(site.database.name()))?,
-        recipients: keys::recipients(&settings, passphrase.as_ref())?,
-        identities: keys::identities(&settings, passphrase, &context.printer)?,
+        vault: store::open_vault(settings, Some(site.database.name()))?,
+        recipients: keys::recipients(settings, passphrase.as_ref())?,
+        identities: keys::identities(settings, passphrase, &context.printer)?,
         jobs: args.jobs,
         role_passwords: args.role_passwords,
         foreign_data: args.foreign_data,
         append_only: settings.append_only.clone(),
-        damaged: Damaged::read(&settings, &context.printer),
+        damaged: Damaged::read(settings, &context.printer),
         site,
     };
-    warn_about_keys(context, &order, &settings);
-    let act = Act::begin(&settings, &context.printer, "backup", order.vault.service())?;
+    warn_about_keys(context, &order, settings);
+    let act = Act::begin(settings, &context.printer, "backup", order.vault.service())?;
     let taken = take(context, &order).await.map_err(|error| {
         if !is_disk_full(&error) {
             return error;
@@ -124,17 +157,13 @@ pub(crate) async fn run(context: &Context, args: BackupArgs) -> anyhow::Result<E
             "there is no room left for the backup in {directory}"
         ))
     });
-    let taken = act.end(taken, |taken| {
+    act.end(taken, |taken| {
         json!({ "id": taken.id, "state": taken.state, "sealed_bytes": taken.sealed_bytes, "sha256": taken.sha256,
                 "site": order.site.label, "payload": taken.payload })
-    })?;
-    context
-        .printer
-        .result("hubctl.backup.v1", &taken, || taken.path.clone())?;
-    Ok(answer(taken.suspicious.is_empty()))
+    })
 }
 
-fn warn_about_keys(context: &Context, order: &Order, settings: &crate::settings::Settings) {
+fn warn_about_keys(context: &Context, order: &Order, settings: &Settings) {
     if keys::is_passphrase(&order.recipients) {
         context
             .printer

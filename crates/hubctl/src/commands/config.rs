@@ -155,8 +155,22 @@ fn values(settings: &Settings) -> Vec<Value> {
     one(
         &mut values,
         "alerts.command",
-        settings.alert.as_ref(),
+        settings.alerts.command.as_ref(),
         Clone::clone,
+    );
+    for (key, url_file) in [
+        ("alerts.webhook.url_file", &settings.alerts.webhook),
+        ("alerts.ping.url_file", &settings.alerts.ping),
+    ] {
+        one(&mut values, key, url_file.as_ref(), |path| {
+            path.display().to_string()
+        });
+    }
+    one(
+        &mut values,
+        "alerts.mail",
+        settings.alerts.mail.as_ref(),
+        |mail| format!("{} to {}", mail.command, mail.to),
     );
     let freshness = Some(&settings.freshness);
     one(&mut values, "freshness.max_age", freshness, |freshness| {
@@ -165,6 +179,11 @@ fn values(settings: &Settings) -> Vec<Value> {
     one(&mut values, "freshness.drilled", freshness, |freshness| {
         humantime::format_duration(freshness.drilled).to_string()
     });
+    if let Some(path) = &settings.freshness.value.metrics {
+        one(&mut values, "freshness.metrics", freshness, |_| {
+            path.display().to_string()
+        });
+    }
     many(&mut values, "drill.checks", &settings.checks, |check| {
         format!("{}: {} => {}", check.name, check.sql, check.expect)
     });

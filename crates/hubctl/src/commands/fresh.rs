@@ -1,5 +1,8 @@
 //! `hubctl fresh`.
 
+mod metrics;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use backup::{Entry, State, Vault};
@@ -29,11 +32,15 @@ use crate::targets;
 Examples:
   hubctl fresh                 by [freshness] of hubctl.toml: a backup of 26 hours, a drill of 8 days
   hubctl fresh --max-age 2h
-  hubctl fresh --quiet || alert")]
+  hubctl fresh --quiet || alert
+  hubctl fresh --metrics /var/lib/node_exporter/hubctl.prom")]
 pub(crate) struct FreshArgs {
     /// How old the newest backup may be, verified, such as 26h
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     max_age: Option<Duration>,
+    /// Write the answer for the textfile collector of Prometheus, too [default: metrics of [freshness]]
+    #[arg(long, value_name = "FILE")]
+    metrics: Option<PathBuf>,
     #[command(flatten)]
     vault: VaultOptions,
     #[command(flatten)]
@@ -55,6 +62,7 @@ struct Part {
     fresh: bool,
     id: Option<String>,
     taken_at: Option<String>,
+    sealed_bytes: Option<u64>,
     age_seconds: Option<u64>,
     max_age_seconds: u64,
 }
@@ -62,12 +70,35 @@ struct Part {
 pub(crate) fn run(context: &Context, args: FreshArgs) -> anyhow::Result<Exit> {
     let overrides = Overrides::default().vault(&args.vault);
     let settings = context.settings(overrides.journal(&args.journal))?;
-    let vault = store::open_vault(&settings, None).map_err(away)?;
-    let damaged = Damaged::read(&settings, &context.printer);
+    let asked = ask(context, &settings, args.max_age);
+    let path = args
+        .metrics
+        .as_ref()
+        .or(settings.freshness.value.metrics.as_ref());
+    if let Some(path) = path {
+        let found = asked.as_ref().ok();
+        let found = found.map(|(fresh, entries)| (fresh, entries.as_slice()));
+        metrics::write(path, &metrics::text(&settings, found))?;
+    }
+    let (fresh, _) = asked?;
+    context
+        .printer
+        .result("hubctl.fresh.v1", &fresh, || text(&fresh.parts))?;
+    Ok(answer(fresh.fresh))
+}
+
+/// Asks the vault and the targets; returns the vault's entries, too.
+fn ask(
+    context: &Context,
+    settings: &Settings,
+    max_age: Option<Duration>,
+) -> anyhow::Result<(Fresh, Vec<Entry>)> {
+    let vault = store::open_vault(settings, None).map_err(away)?;
+    let damaged = Damaged::read(settings, &context.printer);
     let mut entries = vault.entries().map_err(targets::unreachable)?;
     entries.retain(|entry| damaged.finding(entry.path()).is_none());
     let limits = &settings.freshness.value;
-    let max_age = args.max_age.unwrap_or(limits.max_age);
+    let max_age = max_age.unwrap_or(limits.max_age);
     let now = Timestamp::now();
     let mut parts = parts(&entries, max_age, limits.drilled, now);
     for (name, target) in &settings.targets {
@@ -83,10 +114,7 @@ pub(crate) fn run(context: &Context, args: FreshArgs) -> anyhow::Result<Exit> {
         fresh: parts.iter().all(|part| part.fresh),
         parts,
     };
-    context
-        .printer
-        .result("hubctl.fresh.v1", &fresh, || text(&fresh.parts))?;
-    Ok(answer(fresh.fresh))
+    Ok((fresh, entries))
 }
 
 /// The answer of a gate: whether the newest verified backup, or the newest drilled one, is of data that is new enough.
@@ -188,6 +216,7 @@ impl Part {
             fresh: age.is_some_and(|age| age <= limit),
             id: newest.map(|entry| entry.id().to_owned()),
             taken_at: taken.map(|at| at.to_string()),
+            sealed_bytes: newest.map(Entry::sealed_bytes),
             age_seconds: age.map(|age| age.as_secs()),
             max_age_seconds: limit.as_secs(),
         }

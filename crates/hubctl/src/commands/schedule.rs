@@ -1,5 +1,7 @@
 //! `hubctl schedule`.
 
+mod cronjob;
+
 use std::path::Path;
 
 use clap::{Args, Subcommand};
@@ -8,20 +10,20 @@ use serde::Serialize;
 use crate::commands::tunnel::Place;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::Refusal;
 use crate::settings::{Overrides, Settings};
 use crate::systemd;
 
 /// Run backups, verifications, drills and the question whether they are fresh, on time
 ///
 /// Every night a backup and then, where [retention] is configured, `prune --execute`; and, where there are [targets], `push`; every Sunday `verify --full` and `drill`; every hour
-/// `fresh`, which is what notices that the others died. A run that was missed because the machine was off is made up for. What fails runs the
-/// command of [alerts].
+/// `fresh`, which is what notices that the others died. A run that was missed because the machine was off is made up for. Where one
+/// fails, `alert` tells whom [alerts] names.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   hubctl schedule show             the units of systemd
   hubctl schedule show --cron      the same as lines for cron
+  hubctl schedule show --cronjob --image registry.example/hubctl:1 | kubectl apply -f -
   hubctl schedule install          write and start the units
   hubctl schedule uninstall")]
 pub(crate) struct ScheduleArgs {
@@ -36,6 +38,12 @@ enum ScheduleCommand {
         /// As lines for cron, which makes up for nothing and alerts by mail
         #[arg(long)]
         cron: bool,
+        /// As CronJobs of Kubernetes
+        #[arg(long, conflicts_with = "cron", requires = "image")]
+        cronjob: bool,
+        /// The image with hubctl that the CronJobs run
+        #[arg(long, value_name = "IMAGE", requires = "cronjob")]
+        image: Option<String>,
     },
     /// Write the units for the user's systemd, and start their timers
     Install,
@@ -101,21 +109,24 @@ struct Unit {
 
 pub(crate) fn run(context: &Context, args: ScheduleArgs) -> anyhow::Result<Exit> {
     let settings = context.settings(Overrides::default())?;
+    if let ScheduleCommand::Show {
+        image: Some(image), ..
+    } = &args.command
+    {
+        context
+            .printer
+            .data(&cronjob::manifests(&settings, image)?)?;
+        return Ok(Exit::Yes);
+    }
     let place = Place::of(&settings)?;
     let program = std::env::current_exe()?;
     let config = std::path::absolute(&place.config)?;
-    let alert = settings.alert.as_ref().map(|alert| alert.value.as_str());
-    if alert.unwrap_or_default().contains(char::is_control) {
-        return Err(Refusal::usage("[alerts] command is not one line")
-            .hint("put it into a script, and name that")
-            .into());
-    }
     match args.command {
-        ScheduleCommand::Show { cron: true } => {
+        ScheduleCommand::Show { cron: true, .. } => {
             context.printer.data(&cron(&settings, &program, &config))?;
             Ok(Exit::Yes)
         }
-        ScheduleCommand::Show { cron: false } => {
+        ScheduleCommand::Show { .. } => {
             answer(context, units(&settings, &place, &program, &config), false)
         }
         ScheduleCommand::Install => install(
@@ -155,9 +166,9 @@ fn install(context: &Context, units: Vec<Unit>, settings: &Settings) -> anyhow::
     systemd::systemctl(&["daemon-reload"])?;
     systemd::systemctl(&[&["enable", "--now"], timers(&units).as_slice()].concat())?;
     let printer = &context.printer;
-    if settings.alert.is_none() {
+    if !settings.alerts.tells_anybody() {
         printer.warn("nobody is told when a run fails");
-        printer.hint("say in [alerts] command what is to be run then");
+        printer.hint("say in [alerts] command, webhook or mail who is to be told");
     }
     if !systemd::lingers() {
         printer.warn("the timers end when you log out; `loginctl enable-linger` keeps them");
@@ -221,9 +232,9 @@ fn units(settings: &Settings, place: &Place, program: &Path, config: &Path) -> V
                 )
             })
             .collect();
-        let alert = match settings.alert {
-            Some(_) => format!("OnFailure=hubctl-{id}-alert@%n.service\n"),
-            None => String::new(),
+        let alert = match settings.alerts.tells_anybody() {
+            true => format!("OnFailure=hubctl-{id}-alert@%n.service\n"),
+            false => String::new(),
         };
         let name = format!("hubctl-{id}-{}", job.name);
         units.push(Unit {
@@ -243,12 +254,12 @@ fn units(settings: &Settings, place: &Place, program: &Path, config: &Path) -> V
             name: format!("{name}.timer"),
         });
     }
-    if let Some(alert) = &settings.alert {
+    if settings.alerts.tells_anybody() {
         units.push(Unit {
             text: format!(
                 "[Unit]\nDescription=hubctl alert of {described}\n\n\
-                 [Service]\nType=oneshot\nEnvironment=HUBCTL_FAILED_UNIT=%i\nExecStart=/bin/sh -c {}\n",
-                systemd::quoted(&alert.value)
+                 [Service]\nType=oneshot\nExecStart={} %i\n",
+                systemd::command(program, config, ["alert"])
             ),
             name: format!("hubctl-{id}-alert@.service"),
         });
@@ -283,19 +294,13 @@ fn cron(settings: &Settings, program: &Path, config: &Path) -> String {
             })
             .collect();
         let mut run = runs.join(" && ");
-        // In a shell of its own: whatever it is, the run before it stays what it is.
-        match &settings.alert {
-            Some(alert) => {
-                let alert = quoted(&alert.value);
-                run = format!(
-                    "{{ {run}; }} || HUBCTL_FAILED_UNIT=hubctl-{} /bin/sh -c {alert}",
-                    job.name
-                );
-            }
-            None if job.name == "fresh" => {
-                run = format!("{{ {run}; }} || echo \"hubctl fresh: a backup is stale\" >&2");
-            }
-            None => {}
+        if settings.alerts.tells_anybody() {
+            run = format!(
+                "{{ {run}; }} || {program} --config {config} --quiet alert hubctl-{} > /dev/null",
+                job.name
+            );
+        } else if job.name == "fresh" {
+            run = format!("{{ {run}; }} || echo \"hubctl fresh: a backup is stale\" >&2");
         }
         lines.push_str(&format!("{} {}\n", job.cron, run.replace('%', "\\%")));
     }

@@ -122,6 +122,7 @@ fn of_backup(error: &backup::Error) -> Exit {
         | E::NoVault { .. }
         | E::NoRecipients
         | E::PassphraseNotAlone
+        | E::IncompatibleRecipients
         | E::BadRecipients { .. }
         | E::NoIdentity { .. }
         | E::IdentityUnreadable { .. }

@@ -86,6 +86,24 @@ pub(super) struct ApprovalTable {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct AlertsTable {
     pub(super) command: Option<String>,
+    pub(super) webhook: Option<UrlTable>,
+    pub(super) mail: Option<MailSettings>,
+    pub(super) ping: Option<UrlTable>,
+}
+
+/// A URL that is a secret.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UrlTable {
+    pub(super) url_file: String,
+}
+
+/// A command that sends the message on its stdin.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MailSettings {
+    pub(crate) command: String,
+    pub(crate) to: String,
 }
 
 /// How old what `hubctl fresh` asks for may be.
@@ -98,6 +116,8 @@ pub(crate) struct Freshness {
     /// The data of the newest that was restored for real.
     #[serde(with = "humantime_serde")]
     pub(crate) drilled: Duration,
+    /// Where the answer is kept for Prometheus.
+    pub(crate) metrics: Option<PathBuf>,
 }
 
 impl Default for Freshness {
@@ -106,6 +126,7 @@ impl Default for Freshness {
         Self {
             max_age: Duration::from_secs(26 * 3600),
             drilled: Duration::from_secs(8 * 86_400),
+            metrics: None,
         }
     }
 }

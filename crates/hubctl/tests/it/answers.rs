@@ -393,7 +393,7 @@ fn a_schedule_is_printed_for_systemd_and_for_cron() {
     assert!(!text(&shown).contains("prune") && !text(&shown).contains("OnFailure"));
 
     home.append(
-        "[retention]\ndaily = 7\n[alerts]\ncommand = \"logger 100% $HUBCTL_FAILED_UNIT\"\n",
+        "[retention]\ndaily = 7\n[alerts]\ncommand = \"echo 100% $HUBCTL_FAILED_UNIT > alerted\"\n",
     );
     let shown = home.json(0, "hubctl.schedule.v1", &["schedule", "show"]);
     let units = text(&shown);
@@ -402,36 +402,101 @@ fn a_schedule_is_printed_for_systemd_and_for_cron() {
         " prune --execute\n",
         "Persistent=true\n",
         "-alert@%n.service\n",
-        "ExecStart=/bin/sh -c \"logger 100%% $$HUBCTL_FAILED_UNIT\"",
+        " alert %i\n",
     ] {
         assert!(units.contains(line), "{line} in {units}");
     }
 
     let cron = home.expect(0, &["schedule", "show", "--cron"]).stdout;
     assert_eq!(cron.lines().count(), 5, "{cron}");
-    assert!(cron.contains("logger 100\\% "), "{cron}");
     for line in cron.lines().skip(1) {
-        let command = line.splitn(6, ' ').nth(5).unwrap().replace("\\%", "%");
+        let command = line.splitn(6, ' ').nth(5).unwrap();
         let status = std::process::Command::new("sh")
-            .args(["-n", "-c", &command])
+            .args(["-n", "-c", command])
             .status()
             .unwrap();
         assert!(status.success(), "{line}");
     }
     // The hourly question runs as it is printed, and alerts: there is no backup.
     let fresh = cron.lines().last().unwrap().splitn(6, ' ').nth(5).unwrap();
-    let fresh = fresh.replace("logger 100\\% ", "echo alerted ");
-    let output = std::process::Command::new("sh")
-        .args(["-c", &fresh])
+    let status = std::process::Command::new("sh")
+        .args(["-c", fresh])
         .env("HOME", home.root())
-        .output()
+        .current_dir(home.root())
+        .status()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(said.trim(), "alerted hubctl-fresh");
+    // The alert was given.
+    assert!(status.success());
+    let said = fs_err::read_to_string(home.path("alerted")).unwrap();
+    assert_eq!(said.trim(), "100% hubctl-fresh");
     home.append("[targets.disk]\nfolder = \"disk\"\n");
     home.expect(0, &["schedule", "show"])
         .shows("hubctl push of")
         .shows(" push\n");
+}
+
+#[test]
+fn a_schedule_is_printed_for_kubernetes() {
+    let home = Home::new();
+    home.expect(2, &["schedule", "show", "--cronjob"]);
+    let shown = [
+        "schedule",
+        "show",
+        "--cronjob",
+        "--image",
+        "registry.example/hubctl:1",
+    ];
+    home.append("[retention]\ndaily = 7\n[alerts]\ncommand = \"true\"\n");
+    let yaml = home.expect(0, &shown).stdout;
+    let jobs: Vec<serde_json::Value> = serde_saphyr::from_multiple(&yaml).unwrap();
+    let names: Vec<_> = jobs
+        .iter()
+        .map(|job| job["metadata"]["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        ["backup", "verify", "drill", "fresh"].map(|name| format!("hubctl-state-hub-{name}"))
+    );
+    for job in &jobs {
+        assert_eq!(
+            (job["apiVersion"].as_str(), job["kind"].as_str()),
+            (Some("batch/v1"), Some("CronJob"))
+        );
+        let spec = &job["spec"];
+        assert_eq!(spec["concurrencyPolicy"], "Forbid");
+        assert_eq!(spec["startingDeadlineSeconds"], 3600);
+        assert_eq!(spec["schedule"].as_str().unwrap().split(' ').count(), 5);
+        let pod = &spec["jobTemplate"]["spec"]["template"]["spec"];
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+        let container = &pod["containers"][0];
+        assert_eq!(container["image"], "registry.example/hubctl:1");
+        // Every volume is mounted, and every mount has its volume.
+        let names = |list: &serde_json::Value| -> Vec<String> {
+            let each = list.as_array().unwrap().iter();
+            each.map(|item| item["name"].as_str().unwrap().to_owned())
+                .collect()
+        };
+        assert_eq!(names(&container["volumeMounts"]), names(&pod["volumes"]));
+        assert_eq!(pod["volumes"][1]["secret"]["defaultMode"], 0o440);
+        let script = container["command"][2].as_str().unwrap();
+        assert!(script.contains("hubctl alert "), "{script}");
+        let sh = ["-n", "-c", script];
+        assert!(
+            std::process::Command::new("sh")
+                .args(sh)
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+    let backup =
+        jobs[0]["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["command"][2]
+            .as_str();
+    assert!(
+        backup
+            .unwrap()
+            .contains("hubctl --no-progress backup && hubctl --no-progress prune --execute")
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The tests of the program as its users see it.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
+mod alerts;
 mod answers;
 mod approve;
 mod cases;
@@ -10,7 +11,10 @@ mod crash;
 mod damage;
 mod faults;
 mod gates;
+mod importing;
 mod journey;
+mod keys;
+mod makefile;
 mod offsite;
 mod partitions;
 mod passphrase;

@@ -46,7 +46,7 @@ pub(super) fn run(context: &Context, settings: &Settings) -> anyhow::Result<Exit
         recipients: recipients
             .fingerprints()
             .map(|each| Recipient {
-                here: held.contains(&each.text),
+                here: keys::is_here(&held, &each.text),
                 recipient: each.text.clone(),
             })
             .collect(),
@@ -68,7 +68,7 @@ fn open(vault: &Vault, entry: &Entry, identities: &Identities, held: &[String]) 
     let problem = vault.verify(entry, identities, Depth::Quick).err();
     let recipients = entry.sidecar().map(|sidecar| sidecar.recipients.as_slice());
     let recipients = recipients.unwrap_or_default().iter();
-    let absent = recipients.filter(|sealed| !held.contains(&sealed.recipient));
+    let absent = recipients.filter(|sealed| !keys::is_here(held, &sealed.recipient));
     Opened {
         id: entry.id().to_owned(),
         path: entry.path().display().to_string(),
