@@ -26,6 +26,7 @@ pub(crate) fn copy_to(entry: &Entry, to: &Vault) -> Result<Entry> {
 
 /// The same for an entry that is no vault's, and has the name of this one.
 pub(crate) fn fetch(entry: &Entry, stamp: Stamp, to: &Vault) -> Result<Entry> {
+    to.check_trust(entry)?;
     let sidecar = entry.require_sidecar()?;
     if !sidecar.belongs_to(to.names(), stamp) {
         return Err(Error::ForeignEntry {

@@ -106,6 +106,13 @@ impl Vault {
         self
     }
 
+    /// The same vault, signing and trusting as another one.
+    #[must_use]
+    pub fn trusting_as(mut self, other: &Self) -> Self {
+        self.trust = Arc::clone(&other.trust);
+        self
+    }
+
     /// The directory, as an absolute path without links.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -193,7 +200,8 @@ impl Vault {
     /// # Errors
     /// Those of [`open_file`](crate::open_file), and [`Error::SizeDiffers`], [`Error::NotAsSealed`], [`Error::Untrusted`].
     pub fn open_entry(&self, entry: &Entry, identities: &Identities) -> Result<Unsealed> {
-        verify::open_entry(self, entry, identities)
+        self.check_trust(entry)?;
+        verify::open_entry(entry, identities)
     }
 
     /// Proves an entry to the given depth. It records nothing: see [`mark_verified`](Self::mark_verified).
@@ -206,6 +214,7 @@ impl Vault {
         identities: &Identities,
         depth: Depth,
     ) -> Result<Verification> {
+        self.check_trust(entry)?;
         verify::verify(entry, identities, depth)
     }
 
@@ -318,6 +327,16 @@ impl Vault {
 
     pub(crate) fn trust(&self) -> &Trust {
         &self.trust
+    }
+
+    /// What somebody may have put there is refused, wherever the entry was found. Without signers, a sidecar that cannot be read keeps nobody from
+    /// his data.
+    pub(crate) fn check_trust(&self, entry: &Entry) -> Result<()> {
+        if self.trust.signers.is_none() {
+            return Ok(());
+        }
+        self.trust
+            .check(entry.path(), Some(entry.require_sidecar()?))
     }
 
     pub(crate) fn names(&self) -> &Names {

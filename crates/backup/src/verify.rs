@@ -6,7 +6,6 @@ use std::path::Path;
 use crate::entry::Entry;
 use crate::sidecar::Sidecar;
 use crate::unsealed::{Expected, HEADER_ONLY, READ_AHEAD, Unsealed};
-use crate::vault::Vault;
 use crate::{Error, Identities, Result, digest};
 
 /// One read call of a full verification.
@@ -67,15 +66,7 @@ pub(crate) fn verify(entry: &Entry, identities: &Identities, depth: Depth) -> Re
 }
 
 /// Opens an entry and holds it against its sidecar, where it has one.
-pub(crate) fn open_entry(
-    vault: &Vault,
-    entry: &Entry,
-    identities: &Identities,
-) -> Result<Unsealed> {
-    // What somebody may have put there is not opened. Without signers, a sidecar that cannot be read keeps nobody from his data.
-    if vault.trust().signers.is_some() {
-        entry.require_sidecar()?;
-    }
+pub(crate) fn open_entry(entry: &Entry, identities: &Identities) -> Result<Unsealed> {
     let sealed_bytes = entry.current_length()?;
     check_size(entry.path(), sealed_bytes, entry.sidecar())?;
     open_checked(entry, identities, READ_AHEAD)

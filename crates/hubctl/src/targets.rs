@@ -12,7 +12,6 @@ use crate::failure::Refusal;
 use crate::human;
 use crate::secret;
 use crate::settings::{Settings, TargetKind, TargetSettings};
-use crate::store;
 
 /// A target that can be asked.
 pub(crate) enum Opened {
@@ -67,7 +66,7 @@ pub(crate) fn open(settings: &Settings, name: &str, vault: &Vault) -> anyhow::Re
     let target: Arc<dyn Target> = match &target.kind.value {
         TargetKind::Folder(path) => {
             let there = Vault::open(path, vault.service()).map_err(unreachable)?;
-            return Ok(Opened::Folder(store::guarded(settings, there)?));
+            return Ok(Opened::Folder(there.trusting_as(vault)));
         }
         TargetKind::WebDav {
             url,

@@ -103,7 +103,7 @@ fn ask(
     let mut parts = parts(&entries, max_age, limits.drilled, now);
     for (name, target) in &settings.targets {
         let limit = target.max_age.unwrap_or(max_age);
-        let mut entries = copies(context, &settings, name, &vault);
+        let mut entries = copies(context, settings, name, &vault);
         entries.retain(|entry| damaged.finding(entry.path()).is_none());
         let newest = newest(&entries, now, Entry::is_verified);
         parts.push(Part::of(format!("copy: {name}"), newest, limit, now));
