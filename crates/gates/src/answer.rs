@@ -117,9 +117,10 @@ mod tests {
     /// The table of `docs/guide.md`, with the rows and columns in this order.
     #[test]
     fn the_tables_of_the_guide() {
-        let row =
-            |combine: fn([Answer; 2]) -> Answer, left| EVERY.map(|right| combine([left, right]));
-        let all = |left| row(|pair| Answer::all(pair), left);
+        let row = |combine: fn([Answer; 2]) -> Answer, left: Answer| {
+            EVERY.map(|right| combine([left, right]))
+        };
+        let all = |left| row(Answer::all, left);
         assert_eq!(all(Pass), [Pass, Fail, Unknown, Waiting, NeedsApproval]);
         assert_eq!(all(Fail), [Fail; 5]);
         assert_eq!(all(Unknown), [Unknown, Fail, Unknown, Unknown, Unknown]);
@@ -128,7 +129,7 @@ mod tests {
             all(NeedsApproval),
             [NeedsApproval, Fail, Unknown, Waiting, NeedsApproval]
         );
-        let any = |left| row(|pair| Answer::any(pair), left);
+        let any = |left| row(Answer::any, left);
         assert_eq!(any(Pass), [Pass; 5]);
         assert_eq!(any(Fail), [Pass, Fail, Unknown, Waiting, NeedsApproval]);
         assert_eq!(any(Unknown), [Pass, Unknown, Unknown, Unknown, Unknown]);
