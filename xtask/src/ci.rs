@@ -109,7 +109,7 @@ fn dependencies(shell: &Shell) -> anyhow::Result<ExitCode> {
 /// Compiles Kubernetes while the other parts leave something of the processor. Where it fails, the part `cluster` says so.
 fn build_cluster() -> Option<Child> {
     Command::new("nice")
-        .arg("/proc/self/exe")
+        .arg(std::env::current_exe().ok()?)
         .args(["cluster", "build"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())

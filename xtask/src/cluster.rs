@@ -15,6 +15,7 @@ mod janitor;
 mod kubectl;
 mod layout;
 mod load;
+mod lock;
 mod node;
 mod pki;
 mod plan;
@@ -38,8 +39,8 @@ use self::plan::Plan;
 use crate::unavailable::Unavailable;
 use crate::{servers, setup};
 
-/// What runs in a cluster beside what is compiled for it.
-const PROGRAMS: [(&str, &str); 8] = [
+/// What runs in a cluster beside what is compiled for it, and what makes that.
+const PROGRAMS: [(&str, &str); 10] = [
     ("containerd", "containerd"),
     ("ctr", "containerd"),
     ("runc", "runc"),
@@ -48,6 +49,8 @@ const PROGRAMS: [(&str, &str); 8] = [
     ("mount", "mount"),
     ("setpriv", "util-linux"),
     ("unshare", "util-linux"),
+    ("gcc", "gcc"),
+    ("mmdebstrap", "mmdebstrap"),
 ];
 
 #[derive(clap::Args)]
@@ -179,7 +182,9 @@ impl Cluster {
                 down::end(&Layout::at(&clusters.join(name))?)?;
             }
         }
-        Self::boot(&clusters.join(std::process::id().to_string()), 3)
+        let mut cluster = Self::boot(&clusters.join(std::process::id().to_string()), 3)?;
+        cluster.owner.say_it_is_up()?;
+        Ok(cluster)
     }
 
     /// With these variables the tests find it.
@@ -225,6 +230,11 @@ fn running(layout: &Layout) -> anyhow::Result<Plan> {
 
 fn require() -> anyhow::Result<()> {
     require_root()?;
+    ensure_packages()
+}
+
+/// Installs what clusters run and are made with.
+pub(crate) fn ensure_packages() -> anyhow::Result<()> {
     setup::ensure_programs(&PROGRAMS)?;
     let bridge = format!("{}/bridge", configuration::CNI_PLUGINS);
     setup::ensure_file(&bridge, "containernetworking-plugins")

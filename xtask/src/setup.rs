@@ -10,6 +10,8 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::Context as _;
 
+use crate::cluster;
+
 const INSTALL: &str = include_str!("setup/install.sh");
 const SERVER_PROGRAMS: [&str; 6] = [
     "initdb",
@@ -44,6 +46,10 @@ impl std::error::Error for Missing {}
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
     ensure()?;
     println!("PostgreSQL, age, an SSH server, pgbouncer, ip and iptables are here.");
+    if is_root() {
+        cluster::ensure_packages()?;
+        println!("So are containerd, runc, the CNI plugins, gcc and mmdebstrap, for clusters.");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

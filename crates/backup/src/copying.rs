@@ -1,16 +1,16 @@
 //! The same entry in another vault: on a disk that is carried away, or on a share.
 
 use std::io::{self, BufReader};
-use std::path::Path;
 
 use rustix::fs::{Advice, fadvise};
 use tempfile::NamedTempFile;
 
 use crate::digest::Tally;
 use crate::entry::Entry;
+use crate::name::Stamp;
 use crate::sidecar::Sidecar;
 use crate::vault::Vault;
-use crate::verify::{check_hash, compare_hash};
+use crate::verify::{check_hash, compare_hash, unwrapped};
 use crate::{Error, Result, durable, prune};
 
 /// One read call.
@@ -18,26 +18,31 @@ const BUFFER: usize = 256 * 1024;
 
 /// Copies the sealed file and its sidecar, unless they are there.
 pub(crate) fn copy_to(entry: &Entry, to: &Vault) -> Result<Entry> {
-    let foreign = || Error::ForeignEntry {
+    let stamp = entry.stamp().ok_or_else(|| Error::ForeignEntry {
         path: entry.path().to_owned(),
-    };
+    })?;
+    fetch(entry, stamp, to)
+}
+
+/// The same for an entry that is no vault's, and has the name of this one.
+pub(crate) fn fetch(entry: &Entry, stamp: Stamp, to: &Vault) -> Result<Entry> {
     let sidecar = entry.require_sidecar()?;
-    let stamp = entry.stamp().ok_or_else(foreign)?;
     if !sidecar.belongs_to(to.names(), stamp) {
-        return Err(foreign());
+        return Err(Error::ForeignEntry {
+            path: entry.path().to_owned(),
+        });
     }
     prune::finish(to, &to.catalogue_lock()?)?;
     let path = to.directory().join(to.names().entry(stamp));
     if path.symlink_metadata().is_ok() {
-        return there_already(Entry::read(to.directory(), to.names(), stamp)?, sidecar);
+        return there_already(to, stamp, sidecar);
     }
     let file = durable::temporary(to.directory(), &to.names().temporary_entry(stamp))?;
     // As when sealing: a temporary file that can be locked has no writer any more.
     file.as_file().lock()?;
-    write(entry.path(), &file, sidecar)?;
+    write(entry, &file, sidecar)?;
     let _catalogue = to.catalogue_lock()?;
-    let beside = to.directory().join(to.names().sidecar(stamp));
-    sidecar.rewrite(&beside, &to.names().temporary_sidecar(stamp))?;
+    put_sidecar(to, stamp, &sidecar.for_elsewhere())?;
     if !durable::publish(file.into_temp_path(), &path)? {
         return Err(Error::Changed { path });
     }
@@ -45,27 +50,39 @@ pub(crate) fn copy_to(entry: &Entry, to: &Vault) -> Result<Entry> {
     Entry::read(to.directory(), to.names(), stamp)
 }
 
-/// What has the name is the same file, or nothing is done.
-fn there_already(present: Entry, sidecar: &Sidecar) -> Result<Entry> {
-    let is_same = present.sealed_bytes() == sidecar.sealed_bytes
-        && present
-            .sidecar()
-            .is_some_and(|present| present.sha256 == sidecar.sha256);
-    if is_same {
+/// What has the name is the same file, or nothing is done. It learns what was proven of the original since.
+fn there_already(to: &Vault, stamp: Stamp, sidecar: &Sidecar) -> Result<Entry> {
+    let _catalogue = to.catalogue_lock()?;
+    let present = Entry::read(to.directory(), to.names(), stamp)?;
+    let known = present.sidecar().filter(|known| {
+        present.sealed_bytes() == sidecar.sealed_bytes && known.sha256 == sidecar.sha256
+    });
+    let Some(known) = known else {
+        return Err(Error::Changed {
+            path: present.path().to_owned(),
+        });
+    };
+    let mut learnt = known.clone();
+    learnt.learn(sidecar);
+    if learnt == *known {
         return Ok(present);
     }
-    Err(Error::Changed {
-        path: present.path().to_owned(),
-    })
+    put_sidecar(to, stamp, &learnt)?;
+    Entry::read(to.directory(), to.names(), stamp)
+}
+
+fn put_sidecar(to: &Vault, stamp: Stamp, sidecar: &Sidecar) -> Result<()> {
+    let path = to.directory().join(to.names().sidecar(stamp));
+    sidecar.rewrite(&path, &to.names().temporary_sidecar(stamp))
 }
 
 /// Writes the file, makes it durable, and reads it again, from the disk as far as the kernel lets go of what it has in memory.
-fn write(from: &Path, to: &NamedTempFile, sidecar: &Sidecar) -> Result<()> {
-    let mut source = BufReader::with_capacity(BUFFER, fs_err::File::open(from)?);
+fn write(from: &Entry, to: &NamedTempFile, sidecar: &Sidecar) -> Result<()> {
+    let mut source = BufReader::with_capacity(BUFFER, from.place().open()?);
     let mut tally = Tally::new(to.as_file());
-    io::copy(&mut source, &mut tally)?;
+    io::copy(&mut source, &mut tally).map_err(unwrapped)?;
     let (file, _, sha256) = tally.into_parts();
-    compare_hash(from, sidecar, sha256)?;
+    compare_hash(from.path(), sidecar, sha256)?;
     file.sync_all()?;
     // Some file systems know no such advice; then what is compared comes from memory.
     let _ = fadvise(file, 0, None, Advice::DontNeed);

@@ -20,17 +20,29 @@ pub(crate) fn of_bytes(bytes: &[u8]) -> String {
 
 /// Hashes a whole file.
 pub(crate) fn of_file(path: &Path) -> Result<String> {
-    let mut file = fs_err::File::open(path)?;
+    Ok(of_reader(fs_err::File::open(path)?)?)
+}
+
+/// Hashes what is read.
+pub(crate) fn of_reader(mut reader: impl Read) -> io::Result<String> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; BUFFER];
     loop {
-        match file.read(&mut buffer) {
+        match reader.read(&mut buffer) {
             Ok(0) => return Ok(hex(&hash.finalize())),
             Ok(n) => hash.update(&buffer[..n]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
     }
+}
+
+/// The bytes of a hash in hexadecimal; what is none has none.
+#[cfg(feature = "s3")]
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
+    let pairs = text.as_bytes().chunks_exact(2);
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    pairs.map_while(byte).collect()
 }
 
 /// Counts and hashes what passes through it.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::name::{Names, Stamp};
+use crate::sealed_file::Place;
 use crate::sidecar::{Sidecar, State, invalid};
+use crate::target::Ranges;
 use crate::{Error, Result};
 
 /// A sealed file and what is known about it.
@@ -20,6 +22,8 @@ pub struct Entry {
     stamp: Option<Stamp>,
     sealed_bytes: u64,
     facts: Facts,
+    /// Where it is read from if it is not a file of this machine.
+    remote: Option<Ranges>,
 }
 
 #[derive(Debug, Clone)]
@@ -48,7 +52,36 @@ impl Entry {
             id: stamp.to_string(),
             stamp: Some(stamp),
             facts,
+            remote: None,
         })
+    }
+
+    /// An entry at a target; `sidecar` is what the file of that name holds there.
+    pub(crate) fn remote(
+        path: PathBuf,
+        (names, stamp): (&Names, Stamp),
+        source: Ranges,
+        sidecar: Option<Vec<u8>>,
+    ) -> Self {
+        let facts = match sidecar.map(|bytes| Sidecar::parse(&path, &bytes)) {
+            Some(Ok(Some(known))) if known.belongs_to(names, stamp) => {
+                Facts::Known(Box::new(known))
+            }
+            Some(Ok(Some(_))) => {
+                Facts::Unusable(Arc::new(invalid(&path, "it describes another file")))
+            }
+            Some(Err(error)) => Facts::Unusable(Arc::new(error)),
+            Some(Ok(None)) | None => Facts::Absent,
+        };
+        Self {
+            path,
+            id: stamp.to_string(),
+            // It is no entry of a vault here.
+            stamp: None,
+            sealed_bytes: source.length(),
+            facts,
+            remote: Some(source),
+        }
     }
 
     /// Reads a sealed file outside the vault, with the sidecar beside it if there is one for it.
@@ -73,12 +106,33 @@ impl Entry {
             stamp: None,
             sealed_bytes,
             facts,
+            remote: None,
         })
     }
 
-    /// The sealed file.
+    /// The sealed file. For an entry at a target it is `TARGET:NAME`, which is no path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether it lies at a target, and not on this machine.
+    pub fn is_remote(&self) -> bool {
+        self.remote.is_some()
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        match &self.remote {
+            Some(source) => Place::There(source.clone()),
+            None => Place::Here(self.path.clone()),
+        }
+    }
+
+    /// The length of the sealed file now.
+    pub(crate) fn current_length(&self) -> Result<u64> {
+        match &self.remote {
+            Some(source) => Ok(source.length()),
+            None => Ok(fs_err::metadata(&self.path)?.len()),
+        }
     }
 
     /// What names the entry within its vault: `20261121T161200Z`, or `20261121T161200Z-2` for the second of the same

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::lock::LockOwner;
 use crate::origin::Problem;
+use crate::target::TargetFailure;
 
 /// What this library's operations return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -276,6 +277,22 @@ pub enum Error {
         /// How many entries there are.
         entries: usize,
     },
+    /// What was said of a target cannot be one.
+    #[error("it cannot be a target: {reason}")]
+    InvalidTarget {
+        /// What is wrong.
+        reason: String,
+    },
+    /// A target did not do what it was asked.
+    #[error("{place}: {doing}: {failure}")]
+    Target {
+        /// The target, without secrets.
+        place: String,
+        /// What it was asked.
+        doing: String,
+        /// Why it did not.
+        failure: TargetFailure,
+    },
     /// An earlier write failed, so the stream is incomplete and must not become an entry.
     #[error("the sealed stream is incomplete because an earlier write failed")]
     SealingBroken,
@@ -338,6 +355,8 @@ impl Error {
             }
             Self::Ambiguous { .. } => "give more of the id",
             Self::NothingVerified { .. } => "verify an entry, or name one by its id",
+            Self::InvalidTarget { .. } => "look at its table in the configuration",
+            Self::Target { failure, .. } => failure.hint(),
             Self::SealingBroken => "start the backup again; nothing was published",
             _ => return None,
         };
@@ -346,7 +365,11 @@ impl Error {
 
     /// Whether the same call may succeed later without anybody changing anything.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Locked { .. } | Self::Changed { .. })
+        match self {
+            Self::Target { failure, .. } => failure.is_retryable(),
+            Self::Locked { .. } | Self::Changed { .. } => true,
+            _ => false,
+        }
     }
 }
 

@@ -23,26 +23,27 @@ pub(crate) fn find(vault: &Vault, spec: &str) -> Result<Entry> {
 }
 
 fn by_id(entries: &[Entry], spec: &str) -> Result<Option<Entry>> {
-    if let Some(exact) = entries.iter().find(|entry| entry.id() == spec) {
-        return Ok(Some(exact.clone()));
-    }
-    let mut matching = entries
+    let ids: Vec<(String, &Entry)> = entries
         .iter()
-        .filter(|entry| !spec.is_empty() && entry.id().starts_with(spec));
-    match (matching.next(), matching.next()) {
-        (Some(only), None) => Ok(Some(only.clone())),
-        (Some(first), Some(second)) => {
-            let candidates = [first, second]
-                .into_iter()
-                .chain(matching)
-                .map(|entry| entry.id().to_owned())
-                .collect();
-            Err(Error::Ambiguous {
-                spec: spec.to_owned(),
-                candidates,
-            })
-        }
-        (None, _) => Ok(None),
+        .map(|entry| (entry.id().to_owned(), entry))
+        .collect();
+    Ok(unique(&ids, spec)?.cloned())
+}
+
+/// What has this id, or is the only one whose id begins so.
+pub(crate) fn unique<T: Copy>(ids: &[(String, T)], spec: &str) -> Result<Option<T>> {
+    if let Some((_, exact)) = ids.iter().find(|(id, _)| id == spec) {
+        return Ok(Some(*exact));
+    }
+    let begins = |(id, _): &&(String, T)| !spec.is_empty() && id.starts_with(spec);
+    let matching: Vec<&(String, T)> = ids.iter().filter(begins).collect();
+    match matching[..] {
+        [] => Ok(None),
+        [(_, only)] => Ok(Some(*only)),
+        _ => Err(Error::Ambiguous {
+            spec: spec.to_owned(),
+            candidates: matching.iter().map(|(id, _)| id.clone()).collect(),
+        }),
     }
 }
 

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::entry::Entry;
 use crate::lock::CatalogueLock;
+use crate::remote::SentCopy;
 use crate::sidecar::{Sidecar, State};
 use crate::vault::Vault;
 use crate::{Error, Result, durable, verify};
@@ -13,15 +14,20 @@ use crate::{Error, Result, durable, verify};
 /// Records a verification and lets the link follow.
 pub(crate) fn mark_verified(vault: &Vault, entry: &Entry, at: Timestamp) -> Result<Entry> {
     // The slow part runs without the catalogue lock; nothing ever writes into a finished entry.
+    if entry.stamp().is_none() {
+        return Err(Error::ForeignEntry {
+            path: entry.path().to_owned(),
+        });
+    }
     verify::check_size(
         entry.path(),
-        fs_err::metadata(entry.path())?.len(),
+        entry.current_length()?,
         Some(entry.require_sidecar()?),
     )?;
     verify::check_hash(entry.path(), entry.require_sidecar()?)?;
-    let _catalogue: CatalogueLock = vault.catalogue_lock()?;
+    let catalogue = vault.catalogue_lock()?;
     let marked = update(vault, entry, |sidecar| sidecar.verify_at(at))?;
-    advance(vault)?;
+    advance(vault, &catalogue)?;
     Ok(marked)
 }
 
@@ -35,6 +41,19 @@ pub(crate) fn mark_drilled(vault: &Vault, entry: &Entry, at: Timestamp) -> Resul
         });
     }
     update(vault, entry, |sidecar| sidecar.drill_at(at))
+}
+
+/// Records what is known of the copy at a target.
+pub(crate) fn record_copy(
+    vault: &Vault,
+    entry: &Entry,
+    target: &str,
+    copy: SentCopy,
+) -> Result<Entry> {
+    let _catalogue: CatalogueLock = vault.catalogue_lock()?;
+    update(vault, entry, |sidecar| {
+        sidecar.copies.insert(target.to_owned(), copy);
+    })
 }
 
 fn update(vault: &Vault, entry: &Entry, change: impl FnOnce(&mut Sidecar)) -> Result<Entry> {
@@ -72,7 +91,7 @@ pub(crate) fn reread(vault: &Vault, entry: &Entry) -> Result<Entry> {
 }
 
 /// Points the link at the newest verified entry, also where a crash kept an earlier run from doing so.
-fn advance(vault: &Vault) -> Result<()> {
+pub(crate) fn advance(vault: &Vault, _catalogue: &CatalogueLock) -> Result<()> {
     let link = vault.latest_link();
     if link
         .symlink_metadata()

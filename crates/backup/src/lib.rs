@@ -105,11 +105,14 @@ mod origin;
 mod prune;
 mod recipients;
 mod rekey;
+mod remote;
 mod retention;
+mod sealed_file;
 mod sealing;
 mod sidecar;
 mod source;
 mod stanza;
+mod target;
 mod unsealed;
 mod vault;
 mod verify;
@@ -122,13 +125,23 @@ pub use crate::{
     lock::{LockOwner, VaultLock},
     origin::{Origin, Problem},
     recipients::{Fingerprint, RecipientKind, Recipients},
+    remote::{Listing, Proof, Pushed, Remote, SentCopy},
     retention::{Circumstances, Decision, Plan, Reason, Retention},
+    sealed_file::SealedFile,
     sealing::Sealing,
     sidecar::{SealedFor, Sidecar, SidecarFacts, State},
+    target::{Content, Limits, Receipt, RemoteFile, Target, TargetFailure, Upload},
     unsealed::{Unsealed, open_file, open_reader},
     vault::{Vault, VaultOptions},
     verify::{Depth, Verification},
 };
+
+#[cfg(feature = "sftp")]
+pub use crate::target::Sftp;
+#[cfg(feature = "http")]
+pub use crate::target::{Credentials, FileDrop, WebDav};
+#[cfg(feature = "s3")]
+pub use crate::target::{S3, S3Location};
 
 // Types of other crates that appear in the public interface.
 pub use jiff::{Timestamp, tz::TimeZone};

@@ -189,6 +189,16 @@ impl Names {
         }
     }
 
+    /// Whether a file at a target is an upload of one of the names above that is not yet all there.
+    pub(crate) fn is_partial_upload(&self, name: &str) -> bool {
+        let inner = name
+            .strip_prefix('.')
+            .and_then(|name| name.strip_suffix(PARTIAL));
+        inner.is_some_and(|name| {
+            self.parse_entry(name).is_some() || self.parse_sidecar(name).is_some()
+        })
+    }
+
     fn after_service<'a>(&self, name: &'a str) -> Option<&'a str> {
         name.strip_prefix(&self.service)?.strip_prefix('-')
     }

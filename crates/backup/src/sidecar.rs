@@ -3,6 +3,7 @@
 //! Everything that knows the layout of the file is in this module. Fields that it does not know are kept when the file
 //! is written again, so that an older program does not lose what a newer one recorded.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::name::{Names, Stamp};
 use crate::recipients::RecipientKind;
+use crate::remote::SentCopy;
 use crate::{Error, Result, durable};
 
 /// The only version this library reads and writes.
@@ -133,6 +135,9 @@ pub struct Sidecar {
     /// When it was last drilled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drilled_at: Option<Timestamp>,
+    /// What is known of its copies, by the name of the target.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub copies: BTreeMap<String, SentCopy>,
     /// Public facts about the payload, as the caller of [`Sealing::commit`](crate::Sealing::commit) gave them.
     #[serde(default)]
     pub payload: Value,
@@ -169,6 +174,7 @@ impl Sidecar {
             state: State::Sealed,
             verified_at: None,
             drilled_at: None,
+            copies: BTreeMap::new(),
             payload: facts.payload,
             unknown: Map::new(),
         }
@@ -187,6 +193,24 @@ impl Sidecar {
     pub(crate) fn drill_at(&mut self, at: Timestamp) {
         self.drilled_at = self.drilled_at.max(Some(at));
         self.state = State::Drilled;
+    }
+
+    /// Takes over what was proven of the same file elsewhere.
+    pub(crate) fn learn(&mut self, other: &Self) {
+        if let Some(at) = other.verified_at {
+            self.verify_at(at);
+        }
+        if let Some(at) = other.drilled_at {
+            self.drill_at(at);
+        }
+    }
+
+    /// The sidecar for a copy: where other copies are is this vault's business.
+    pub(crate) fn for_elsewhere(&self) -> Self {
+        Self {
+            copies: BTreeMap::new(),
+            ..self.clone()
+        }
     }
 
     pub(crate) fn stanzas(&self) -> impl Iterator<Item = &str> {

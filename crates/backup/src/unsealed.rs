@@ -1,7 +1,6 @@
 //! Reading a sealed file: `Read + Seek` over the clear text, without a clear byte on disk.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,13 +10,14 @@ use age::{DecryptError, Decryptor};
 use age_core::format::FileKey;
 
 use crate::identities::{Attempt, Known};
+use crate::sealed_file::{Place, SealedFile};
 use crate::source::{Measured, before_begin};
 use crate::{Error, Identities, Result};
 
 /// The clear text of one chunk of the age format, and its sealed length with the authentication tag.
 const CHUNK: u64 = 64 * 1024;
 const TAG: u64 = 16;
-const SEALED_CHUNK: u64 = CHUNK + TAG;
+pub(crate) const SEALED_CHUNK: u64 = CHUNK + TAG;
 /// No header with a sensible number of recipients is longer.
 const LONGEST_HEADER: u64 = 1024 * 1024;
 const MAGIC: &[u8] = b"age-encryption.org/";
@@ -51,25 +51,35 @@ pub(crate) struct Expected<'a> {
 /// costs nothing.
 ///
 /// After a damaged chunk every further read fails; [`reopen`](Self::reopen) for what lies elsewhere in the file.
-pub struct Unsealed<R = File> {
+pub struct Unsealed<R = SealedFile> {
     inner: StreamReader<Buffered<R>>,
     inner_position: u64,
     position: u64,
     clear_len: u64,
     failed: bool,
     path: PathBuf,
+    /// Where it can be opened again, if it is a sealed file.
+    place: Option<Place>,
     file_key: Arc<FileKey>,
 }
 
-impl Unsealed<File> {
+impl Unsealed {
     pub(crate) fn open(
+        place: Place,
         path: &Path,
         identities: &Identities,
         expected: &Expected<'_>,
         ahead: usize,
     ) -> Result<Self> {
-        let file = fs_err::File::open(path)?.into_file();
-        Self::new(file, path, identities, expected, ahead)
+        let mut unsealed = Self::new(
+            place.open()?,
+            path,
+            identities,
+            expected,
+            place.ahead(ahead),
+        )?;
+        unsealed.place = Some(place);
+        Ok(unsealed)
     }
 
     /// Opens the same file once more, for another thread or another place, without asking for a key.
@@ -77,8 +87,12 @@ impl Unsealed<File> {
     /// # Errors
     /// [`Error::Changed`] if the name leads to another file by now.
     pub fn reopen(&self) -> Result<Self> {
-        let file = fs_err::File::open(&self.path)?.into_file();
-        let (decryptor, payload) = parse(buffered(file, READ_AHEAD)?, &self.path)?;
+        let place = self
+            .place
+            .as_ref()
+            .expect("a sealed file is opened by its place");
+        let source = buffered(place.open()?, place.ahead(READ_AHEAD))?;
+        let (decryptor, payload) = parse(source, &self.path)?;
         let changed = || Error::Changed {
             path: self.path.clone(),
         };
@@ -86,7 +100,9 @@ impl Unsealed<File> {
         let inner = decryptor
             .decrypt(std::iter::once(&known as _))
             .map_err(|_| changed())?;
-        let reopened = Self::authenticate(inner, payload, &self.path, Arc::clone(&self.file_key))?;
+        let key = Arc::clone(&self.file_key);
+        let mut reopened = Self::authenticate(inner, payload, &self.path, key)?;
+        reopened.place = Some(place.clone());
         (reopened.clear_len == self.clear_len)
             .then_some(reopened)
             .ok_or_else(changed)
@@ -145,6 +161,7 @@ impl<R: Read + Seek> Unsealed<R> {
             clear_len,
             failed: false,
             path: path.to_owned(),
+            place: None,
             file_key,
         })
     }
@@ -232,7 +249,9 @@ impl<R> fmt::Debug for Unsealed<R> {
 /// What is wrong, one by one: [`Error::Empty`], [`Error::NotAge`], [`Error::HeaderDamaged`], [`Error::NoIdentity`],
 /// [`Error::NoIdentityMatched`], [`Error::Truncated`], [`Error::EndDamaged`].
 pub fn open_file(path: impl AsRef<Path>, identities: &Identities) -> Result<Unsealed> {
-    Unsealed::open(path.as_ref(), identities, &Expected::default(), READ_AHEAD)
+    let path = path.as_ref();
+    let place = Place::Here(path.to_owned());
+    Unsealed::open(place, path, identities, &Expected::default(), READ_AHEAD)
 }
 
 /// Opens a sealed file that something else than the file system holds; `name` stands for it in errors.

@@ -201,6 +201,14 @@ impl Vault {
         latest::mark_drilled(self, entry, at)
     }
 
+    /// Points the `latest` link at the newest verified entry, as [`mark_verified`](Self::mark_verified) does: entries may have come from elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::LatestIsNotALink`].
+    pub fn advance_latest(&self) -> Result<()> {
+        latest::advance(self, &self.catalogue_lock()?)
+    }
+
     /// What becomes of every entry under a retention. Nothing is changed.
     ///
     /// # Errors
@@ -270,7 +278,7 @@ impl Vault {
         CatalogueLock::acquire(&self.directory.join(self.names.catalogue_lock()))
     }
 
-    fn check_lock(&self, lock: &VaultLock) -> Result<()> {
+    pub(crate) fn check_lock(&self, lock: &VaultLock) -> Result<()> {
         if lock.is_at(&self.directory.join(self.names.run_lock())) {
             Ok(())
         } else {

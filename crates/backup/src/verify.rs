@@ -43,12 +43,14 @@ pub struct Verification {
 
 pub(crate) fn verify(entry: &Entry, identities: &Identities, depth: Depth) -> Result<Verification> {
     let sidecar = usable_sidecar(entry)?;
-    let sealed_bytes = fs_err::metadata(entry.path())?.len();
+    let sealed_bytes = entry.current_length()?;
     check_size(entry.path(), sealed_bytes, sidecar)?;
     let clear_bytes = match depth {
         Depth::Quick => Some(open_checked(entry, identities, HEADER_ONLY)?.clear_len()),
         Depth::Sealed => {
-            check_hash(entry.path(), entry.require_sidecar()?)?;
+            let sidecar = entry.require_sidecar()?;
+            let actual = digest::of_reader(entry.place().open()?).map_err(unwrapped)?;
+            compare_hash(entry.path(), sidecar, actual)?;
             None
         }
         Depth::Full => Some(read_everything(open_checked(
@@ -65,7 +67,7 @@ pub(crate) fn verify(entry: &Entry, identities: &Identities, depth: Depth) -> Re
 
 /// Opens an entry and holds it against its sidecar, where it has one.
 pub(crate) fn open_entry(entry: &Entry, identities: &Identities) -> Result<Unsealed> {
-    let sealed_bytes = fs_err::metadata(entry.path())?.len();
+    let sealed_bytes = entry.current_length()?;
     check_size(entry.path(), sealed_bytes, entry.sidecar())?;
     open_checked(entry, identities, READ_AHEAD)
 }
@@ -86,7 +88,7 @@ fn open_checked(entry: &Entry, identities: &Identities, ahead: usize) -> Result<
             clear_bytes: Some(sidecar.clear_bytes),
             sealed_for: sidecar.public_recipients(),
         });
-    Unsealed::open(entry.path(), identities, &expected, ahead)
+    Unsealed::open(entry.place(), entry.path(), identities, &expected, ahead)
 }
 
 pub(crate) fn check_size(path: &Path, actual: u64, sidecar: Option<&Sidecar>) -> Result<()> {

@@ -8,7 +8,7 @@ use clap::{Args, ColorChoice, Parser, Subcommand};
 
 use crate::commands::{
     backup, backups, completions, config, copy, demo, diff, doctor, drill, fresh, gates, init,
-    journal, keys, man, prune, push, rekey, restore, schedule, tunnel, verify,
+    journal, keys, man, prune, pull, push, rekey, restore, schedule, tunnel, verify,
 };
 use crate::environment as env;
 use crate::printer::Format;
@@ -91,6 +91,7 @@ pub(crate) enum Command {
     Tunnel(tunnel::TunnelArgs),
     Keys(keys::KeysArgs),
     Push(push::PushArgs),
+    Pull(pull::PullArgs),
     Rekey(rekey::RekeyArgs),
     Journal(journal::JournalArgs),
     Demo(demo::DemoArgs),

@@ -16,6 +16,7 @@ pub(crate) mod journal;
 pub(crate) mod keys;
 pub(crate) mod man;
 pub(crate) mod prune;
+pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod rekey;
 pub(crate) mod restore;
@@ -46,6 +47,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<E
         Command::Schedule(args) => schedule::run(context, args),
         Command::Tunnel(args) => tunnel::run(context, args).await,
         Command::Keys(args) => keys::run(context, args),
+        Command::Pull(args) => pull::run(context, args).await,
         Command::Push(args) => push::run(context, args).await,
         Command::Rekey(args) => rekey::run(context, args).await,
         Command::Journal(args) => journal::run(context, args),

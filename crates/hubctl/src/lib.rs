@@ -10,7 +10,7 @@
 //! ```
 //!
 //! One file per concern: `cli` (arguments), `settings` (what is configured, and where from), `site` and `password`
-//! (from a name to a database), `store` (from a name to an entry and its archive), `keys` and `secret` (what seals and
+//! (from a name to a database), `store` (from a name to an entry and its archive), `targets` (where copies are), `keys` and `secret` (what seals and
 //! opens), `act` and `damage` (what is journalled, and what the journal knows), `unfinished` (what an interruption leaves),
 //! `replacement` (what a new database does to the one of its name), `printer`, `progress`, `logging`, `failure` and `exit` (what is said), and `commands`, one file per command.
 
@@ -36,6 +36,7 @@ mod settings;
 mod site;
 mod store;
 mod systemd;
+mod targets;
 mod unfinished;
 
 pub use crate::cli::Cli;

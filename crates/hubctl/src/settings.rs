@@ -3,10 +3,10 @@
 mod file;
 mod gates;
 mod origin;
+mod target;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::environment as env;
 use crate::failure::Refusal;
@@ -14,6 +14,7 @@ use file::ConfigFile;
 pub(crate) use file::{Check, Freshness};
 pub(crate) use gates::Own;
 pub(crate) use origin::{Origin, Sourced};
+pub(crate) use target::{TargetKind, TargetSettings};
 
 /// What flags set.
 #[derive(Debug, Clone, Default)]
@@ -68,13 +69,6 @@ pub(crate) struct SiteSettings {
     pub(crate) password_file: Option<Sourced<PathBuf>>,
     pub(crate) password_command: Option<Sourced<String>>,
     pub(crate) passfile: Option<Sourced<PathBuf>>,
-}
-
-/// A place for copies of the backups.
-#[derive(Debug, Clone)]
-pub(crate) struct TargetSettings {
-    pub(crate) folder: Sourced<PathBuf>,
-    pub(crate) max_age: Option<Duration>,
 }
 
 /// The flags that hold for every database of a command.
@@ -177,11 +171,10 @@ impl Settings {
                 .targets
                 .into_iter()
                 .map(|(name, target)| {
-                    let folder = base.sourced(base.path(&target.folder));
-                    let max_age = target.max_age;
-                    (name, TargetSettings { folder, max_age })
+                    let settings = target.settings(&name, &base)?;
+                    anyhow::Ok((name, settings))
                 })
-                .collect(),
+                .collect::<anyhow::Result<_>>()?,
             alert: file.alerts.command.map(|command| base.sourced(command)),
             append_only: file.backup.append_only,
             checks: file

@@ -13,6 +13,7 @@ use crate::human;
 use crate::printer::Printer;
 use crate::settings::Settings;
 use crate::site::{is_url, refuse_password};
+use crate::targets::{self, Opened};
 
 /// What the newest verified entry is called.
 pub(crate) const LATEST: &str = "latest";
@@ -98,12 +99,26 @@ pub(crate) fn find_entry(settings: &Settings, spec: &str) -> anyhow::Result<(Vau
             .hint("name a backup by its id, its path, or `latest`")
             .into());
     }
+    if let Some((name, spec)) = targets::split(settings, spec) {
+        return at_target(settings, name, spec);
+    }
     let vault = match (&settings.vault, Path::new(spec)) {
         (None, path) if path.is_file() => vault_around(settings, path)?,
         _ => open_vault(settings, None)?,
     };
     let entry = vault.find(spec)?;
     Ok((vault, entry))
+}
+
+/// A backup at a target: on a mounted disk, or read from far away without being fetched.
+fn at_target(settings: &Settings, name: &str, spec: &str) -> anyhow::Result<(Vault, Entry)> {
+    let vault = open_vault(settings, None)?;
+    let opened = targets::open(name, targets::find(settings, name)?, vault.service())?;
+    let entry = opened.find(spec)?;
+    match opened {
+        Opened::Folder(there) => Ok((there, entry)),
+        Opened::Remote(_) => Ok((vault, entry)),
+    }
 }
 
 /// The same for a command that needs its contents: `latest` is not to be one that is known to be damaged.

@@ -52,6 +52,8 @@ impl Handle {
 }
 
 /// A cluster of ours that this test has to itself, to break it. Dropped, what was stopped is started.
+///
+/// A test takes this or a [`Handle`]: with both it would wait for itself.
 #[derive(Debug)]
 pub struct Alone {
     kubeconfig: PathBuf,

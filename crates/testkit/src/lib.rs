@@ -6,6 +6,7 @@
 //! - **Network faults.** [`FaultProxy`] stands between a client and a server and cuts, freezes or refuses
 //!   connections at the exact byte.
 //! - **SSH servers.** [`Sshd`] is a real one that can be killed, frozen, given another key, and brought back.
+//! - **Servers of files.** [`WebServer`] is a real Apache, nginx, rclone or moto; [`Cloud`] an emulated Nextcloud, which fails on demand.
 //! - **Networks.** [`Network`] is two machines with a wire that can be pulled, or swallow what goes one way.
 //! - **Clusters.** [`cluster`] finds a real Kubernetes, whose nodes can lose their power.
 //! - **Full disks.** [`Tmpfs`] is a file system that is as small as the test wants.
@@ -40,6 +41,7 @@
 //! # }
 //! ```
 
+mod cloud;
 pub mod cluster;
 mod dice;
 mod mutator;
@@ -50,7 +52,11 @@ mod proxy;
 mod sample;
 mod sshd;
 mod tmpfs;
+mod web_server;
 
+pub use cloud::{
+    CLOUD_PASSWORD, CLOUD_TOKEN, CLOUD_USER, Cloud, CloudEffect, CloudFault, CloudRequest,
+};
 pub use dice::Dice;
 pub use mutator::Mutator;
 pub use network::{Machine, Network};
@@ -64,3 +70,4 @@ pub use sample::{
 };
 pub use sshd::{Sshd, signal};
 pub use tmpfs::Tmpfs;
+pub use web_server::WebServer;

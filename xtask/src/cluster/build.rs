@@ -8,7 +8,6 @@ use anyhow::Context as _;
 
 use super::{images, programs, store};
 use crate::servers::{self, Cache};
-use crate::setup;
 
 const CACHE: &str = "kubernetes";
 const PROGRAMS: &str = "programs";
@@ -55,11 +54,6 @@ pub(super) fn is_warm() -> bool {
 /// The parts, made where they are missing.
 pub(super) fn ensure() -> anyhow::Result<Components> {
     let cache = Cache::open(CACHE)?;
-    let has_programs = cache.has(PROGRAMS, &programs::origin());
-    let has_images = cache.has(IMAGES, &images::origin());
-    if !has_programs || !has_images {
-        setup::ensure_programs(&[("gcc", "gcc"), ("mmdebstrap", "mmdebstrap")])?;
-    }
     // One waits for the processor and the other for the network and the disk.
     let (programs, images) = std::thread::scope(|scope| {
         let images = scope.spawn(|| make(&cache, IMAGES, &images::origin(), images::build));

@@ -1,15 +1,14 @@
 //! `cluster down`: the end of a cluster, however much of it there is.
 
 use std::collections::BTreeSet;
-use std::fs::TryLockError;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{bail, ensure};
 
 use super::host;
 use super::layout::Layout;
+use super::lock::Lock;
 use super::plan::Plan;
 use super::process::{self, Process};
 use super::wait::wait_for;
@@ -18,7 +17,7 @@ use super::wait::wait_for;
 ///
 /// Nothing has to be there: not the directory, not its plan, not a process. What is asked for is that none is left.
 pub(super) fn end(layout: &Layout) -> anyhow::Result<()> {
-    let _lock = lock(layout)?;
+    let _lock = Lock::take(layout)?;
     let processes = process::all().into_iter();
     let mut ids: BTreeSet<_> = processes
         .filter(|process| process.directory == layout.root())
@@ -26,13 +25,13 @@ pub(super) fn end(layout: &Layout) -> anyhow::Result<()> {
         .collect();
     if let Ok(plan) = Plan::read(&layout.plan()) {
         ids.insert(plan.id);
-    } else if layout.root().exists() {
-        ensure!(
-            !ids.is_empty() || layout.is_ours()?,
-            "{} is not the directory of a cluster",
-            layout.root().display()
-        );
     }
+    let is_ours = !ids.is_empty() || layout.plan().exists();
+    ensure!(
+        is_ours || !layout.root().exists() || layout.is_free()?,
+        "{} is not the directory of a cluster: it has no plan.toml",
+        layout.root().display()
+    );
     for id in &ids {
         end_outside(id)?;
     }
@@ -41,7 +40,7 @@ pub(super) fn end(layout: &Layout) -> anyhow::Result<()> {
 
 /// Ends one cluster, and nothing of a later one that has the same directory. The logs may be kept.
 pub(super) fn end_only(id: &str, layout: &Layout, keep_logs: bool) -> anyhow::Result<()> {
-    let _lock = lock(layout)?;
+    let _lock = Lock::take(layout)?;
     end_outside(id)?;
     match Plan::read(&layout.plan()) {
         Ok(plan) if plan.id == id => remove(layout, keep_logs),
@@ -68,35 +67,6 @@ fn remove(layout: &Layout, keep_logs: bool) -> anyhow::Result<()> {
         Ok(result.is_ok())
     })
     .or(result)
-}
-
-/// One command at a time works on a directory. The directory is the lock, so that there is no file to leave behind.
-pub(super) fn lock(layout: &Layout) -> anyhow::Result<Option<fs_err::File>> {
-    while layout.root().exists() {
-        let directory = fs_err::File::open(layout.root())?;
-        match directory.file().try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                eprintln!(
-                    "cluster: waiting for another command on {} …",
-                    layout.root().display()
-                );
-                directory
-                    .file()
-                    .lock()
-                    .context("could not lock the directory")?;
-            }
-            Err(TryLockError::Error(error)) => {
-                return Err(error).context("could not lock the directory");
-            }
-        }
-        // Whom we waited for may have removed it, and somebody else made another one.
-        let locked = directory.metadata()?.ino();
-        if fs_err::metadata(layout.root()).is_ok_and(|there| there.ino() == locked) {
-            return Ok(Some(directory));
-        }
-    }
-    Ok(None)
 }
 
 /// Kills the first process of each namespace, and waits for the `unshare` beside it: that ends when all others have.

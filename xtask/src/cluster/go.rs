@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::Context as _;
 
 use crate::servers::Cache;
+use crate::unavailable::Unavailable;
 use crate::{project, setup};
 
 /// What etcd asks for.
@@ -19,7 +20,8 @@ pub(super) struct Go {
 }
 
 impl Go {
-    /// Fails with `setup::Missing` where there is no Go at all and none can be installed.
+    /// Fails with `setup::Missing` where there is no Go at all and none can be installed, and with [`Unavailable`] where
+    /// a newer one cannot be fetched.
     pub(super) fn find(cache: &Cache) -> anyhow::Result<Self> {
         if let Some(program) = candidates().find(|program| version(program) >= Some(OLDEST)) {
             return Ok(Self { program });
@@ -96,7 +98,10 @@ fn fetch(old: &Path, new: &Path) -> anyhow::Result<()> {
         .lines()
         .find_map(|line| line.trim().strip_prefix("\"Dir\": \""))
         .and_then(|rest| rest.split('"').next())
-        .with_context(|| format!("Go {FETCHED} could not be fetched:\n{}", said.trim()))?;
+        .ok_or_else(|| {
+            let reason = format!("Go {FETCHED} could not be fetched: {}", said.trim());
+            Unavailable::error(reason, "install Go 1.26 or later")
+        })?;
     project::run_quietly(
         Command::new("cp")
             .args(["-r", "--no-preserve=mode"])

@@ -8,7 +8,7 @@ use anyhow::bail;
 use rustix::process::Pid;
 
 use super::layout::Layout;
-use super::plan::{self, MOST_CLUSTERS, Plan};
+use super::plan::{self, MOST_CLUSTERS, PREFIX, Plan};
 use super::wait::wait_for;
 use crate::project;
 
@@ -63,7 +63,7 @@ pub(super) fn connect(plan: &Plan, first: Pid) -> anyhow::Result<()> {
         "name",
         "eth0",
     ])?;
-    let address = format!("{}/{}", plan.host(), plan.nodes_prefix());
+    let address = format!("{}/{PREFIX}", plan.host());
     ip(&["address", "add", &address, "dev", &link])?;
     ip(&["link", "set", &link, "up"])?;
     ip(&[

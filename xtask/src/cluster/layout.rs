@@ -7,14 +7,20 @@ use anyhow::{bail, ensure};
 /// A unix socket's path holds 107 bytes, and the longest of ours is `/node3/containerd.sock.ttrpc`.
 const LONGEST: usize = 75;
 
+const PLAN: &str = "plan.toml";
+const LOGS: &str = "log";
+
+/// What an `up` that failed, or was killed before it had a plan, leaves.
+const LEFT: [&str; 2] = ["plan.new", LOGS];
+
 /// What is directly in the directory of a cluster; nothing else is ever removed.
 const ENTRIES: [&str; 10] = [
-    "plan.toml",
+    PLAN,
     "plan.new",
     "pki",
     "kubeconfig",
     "etc",
-    "log",
+    LOGS,
     "volumes",
     "etcd",
     "hold",
@@ -62,7 +68,7 @@ impl Layout {
     }
 
     pub(super) fn plan(&self) -> PathBuf {
-        self.path("plan.toml")
+        self.path(PLAN)
     }
 
     pub(super) fn pki(&self, name: &str) -> PathBuf {
@@ -78,7 +84,7 @@ impl Layout {
     }
 
     pub(super) fn log(&self, daemon: &str) -> PathBuf {
-        self.root.join("log").join(format!("{daemon}.log"))
+        self.path(LOGS).join(format!("{daemon}.log"))
     }
 
     /// Where a supervisor says how a daemon is.
@@ -120,24 +126,32 @@ impl Layout {
         Ok(())
     }
 
-    /// Whether everything in the directory is of a cluster, such as the logs of one that did not come up.
-    pub(super) fn is_ours(&self) -> anyhow::Result<bool> {
+    /// Whether there is nothing in the directory but what an `up` that failed leaves.
+    pub(super) fn is_free(&self) -> anyhow::Result<bool> {
         for entry in fs_err::read_dir(&self.root)? {
-            if !is_entry(&entry?.file_name().to_string_lossy()) {
+            if !LEFT.contains(&entry?.file_name().to_string_lossy().as_ref()) {
+                return Ok(false);
+            }
+        }
+        for log in fs_err::read_dir(self.path(LOGS)).into_iter().flatten() {
+            if log?
+                .path()
+                .extension()
+                .is_none_or(|extension| extension != "log")
+            {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    /// Removes the directory, or all but the logs.
+    /// Removes the directory, or all but the logs. The plan goes last: with it, a removal that is interrupted goes on.
     pub(super) fn remove(&self, keep_logs: bool) -> anyhow::Result<()> {
         let mounts = fs_err::read_to_string("/proc/self/mountinfo")?;
         let below = format!("{}/", self.root.display());
         let mounted = |line: &str| {
-            line.split(' ')
-                .nth(4)
-                .is_some_and(|at| at.starts_with(&below))
+            let at = line.split(' ').nth(4);
+            at.is_some_and(|at| at.starts_with(&below))
         };
         if let Some(line) = mounts.lines().find(|line| mounted(line)) {
             bail!("something foreign is mounted below the cluster, which is left as it is: {line}");
@@ -146,7 +160,8 @@ impl Layout {
             let entry = entry?;
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            if keep_logs && name == "log" || !is_entry(&name) {
+            let stays = name == PLAN || keep_logs && name == LOGS;
+            if stays || !is_entry(&name) {
                 continue;
             }
             if entry.file_type()?.is_dir() {
@@ -154,6 +169,9 @@ impl Layout {
             } else {
                 fs_err::remove_file(entry.path())?;
             }
+        }
+        if self.plan().exists() {
+            fs_err::remove_file(self.plan())?;
         }
         if !keep_logs {
             fs_err::remove_dir(&self.root)?;
@@ -190,15 +208,27 @@ mod tests {
         let layout = Layout::at(&place.path().join("cluster")).unwrap();
         layout.make(1..=2).unwrap();
         fs_err::write(layout.log("etcd"), "").unwrap();
-        assert!(layout.is_ours().unwrap());
+        fs_err::write(layout.plan(), "").unwrap();
+        assert!(!layout.is_free().unwrap());
         layout.remove(true).unwrap();
         assert!(layout.log("etcd").is_file() && !layout.node(1).exists());
-        assert!(layout.is_ours().unwrap());
+        assert!(layout.is_free().unwrap());
 
         let foreign = layout.path("thesis.txt");
         fs_err::write(&foreign, "").unwrap();
-        assert!(!layout.is_ours().unwrap());
+        assert!(!layout.is_free().unwrap());
         assert!(layout.remove(false).is_err());
         assert!(foreign.is_file());
+    }
+
+    #[test]
+    fn logs_of_somebody_else_are_not_ours() {
+        let place = tempfile::tempdir().unwrap();
+        let layout = Layout::at(place.path()).unwrap();
+        assert!(layout.is_free().unwrap());
+        fs_err::create_dir(layout.path(LOGS)).unwrap();
+        assert!(layout.is_free().unwrap());
+        fs_err::write(layout.path(LOGS).join("diary.txt"), "").unwrap();
+        assert!(!layout.is_free().unwrap());
     }
 }

@@ -16,7 +16,7 @@ use rustix::mount::{
 use super::build::Components;
 use super::host::ip;
 use super::layout::Layout;
-use super::plan::Plan;
+use super::plan::{PREFIX, Plan};
 use super::wait::wait_for;
 use super::{daemons, supervisor};
 
@@ -137,7 +137,7 @@ fn arrange_network(plan: &Plan, node: u8) -> anyhow::Result<()> {
         ip(&["link", "set", WIRE, "up"])?;
         device = SWITCH;
     }
-    let address = format!("{}/{}", plan.node(node), plan.nodes_prefix());
+    let address = format!("{}/{PREFIX}", plan.node(node));
     ip(&["address", "add", &address, "dev", device])?;
     ip(&["link", "set", device, "up"])?;
     for other in plan.each_node().filter(|other| *other != node) {

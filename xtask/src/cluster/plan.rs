@@ -2,6 +2,7 @@
 //!
 //! 198.18.0.0/15 is reserved for benchmarks (RFC 2544) and is on no real network. Each of 32 clusters has a /20 of it.
 
+use std::io::{Read as _, Write as _};
 use std::net::Ipv4Addr;
 use std::path::Path;
 
@@ -9,6 +10,9 @@ use anyhow::Context as _;
 
 /// How many clusters one machine has addresses for.
 pub(super) const MOST_CLUSTERS: u8 = 32;
+
+/// The part of an address that the host and all nodes have in common.
+pub(super) const PREFIX: u8 = 24;
 
 /// The identity of a cluster, as it stands in its directory before anything of it exists elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +27,6 @@ pub(super) struct Plan {
 impl Plan {
     /// A plan with an identity that nobody has had.
     pub(super) fn new(nodes: u8) -> anyhow::Result<Self> {
-        use std::io::Read as _;
         let mut random = [0; 4];
         fs_err::File::open("/dev/urandom")?.read_exact(&mut random)?;
         Ok(Self {
@@ -54,11 +57,6 @@ impl Plan {
 
     pub(super) fn node(&self, node: u8) -> Ipv4Addr {
         self.address(0, 10 + node)
-    }
-
-    /// What the host and all nodes are on.
-    pub(super) fn nodes_prefix(&self) -> u8 {
-        24
     }
 
     pub(super) fn pods(&self, node: u8) -> String {
@@ -95,8 +93,13 @@ impl Plan {
         let Self { id, nodes, number } = self;
         let text = format!("id = \"{id}\"\nnodes = {nodes}\nnumber = {number}\n");
         let new = file.with_extension("new");
-        fs_err::write(&new, text)?;
-        Ok(fs_err::rename(&new, file)?)
+        let mut written = fs_err::File::create(&new)?;
+        written.write_all(text.as_bytes())?;
+        written.sync_all()?;
+        fs_err::rename(&new, file)?;
+        // What is made after this is found by it, also after a power loss.
+        let directory = file.parent().context("a plan is in a directory")?;
+        Ok(fs_err::File::open(directory)?.sync_all()?)
     }
 
     pub(super) fn read(file: &Path) -> anyhow::Result<Self> {

@@ -9,6 +9,7 @@ use anyhow::{Context as _, ensure};
 use super::go::Go;
 use crate::project;
 use crate::servers::Cache;
+use crate::unavailable::Unavailable;
 
 // The kubelet of 1.35 refuses cgroup v1 unless it is told otherwise, and later ones were not tried with containerd 1.6.
 const KUBERNETES: &str = "1.34.4";
@@ -67,7 +68,16 @@ fn kubernetes(go: &Go, source: &Path, new: &Path) -> anyhow::Result<()> {
     let theirs = said
         .lines()
         .find_map(|line| line.trim().strip_prefix("\"GoMod\": \"")?.split('"').next())
-        .with_context(|| format!("the module of Kubernetes was not fetched:\n{}", said.trim()))?;
+        .ok_or_else(|| {
+            let reason = format!(
+                "the module of Kubernetes could not be fetched: {}",
+                said.trim()
+            );
+            Unavailable::error(
+                reason,
+                "`go env GOPROXY` says from where; is there a network?",
+            )
+        })?;
     let theirs = fs_err::read_to_string(theirs)?;
     let parts = staged_modules(&theirs);
     ensure!(

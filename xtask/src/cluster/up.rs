@@ -11,34 +11,34 @@ use super::build::Components;
 use super::janitor::Janitor;
 use super::kubectl::Kubectl;
 use super::layout::Layout;
+use super::lock::Lock;
 use super::plan::Plan;
 use super::process::{self, Process};
 use super::wait::wait_for;
-use super::{configuration, down, host, pki, store};
+use super::{configuration, host, pki, store};
 
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// Boots a cluster. The owner that is returned decides how long it lives; on failure nothing is left of it but its logs.
 pub(super) fn boot(layout: &Layout, components: &Components, nodes: u8) -> anyhow::Result<Janitor> {
     fs_err::create_dir_all(layout.root())?;
-    let lock = down::lock(layout)?;
+    let lock = Lock::take(layout)?.context("the directory was removed by somebody else")?;
     ensure!(
         !layout.plan().exists(),
         "{} already holds a cluster; `cargo xtask cluster down` ends it",
         layout.root().display()
     );
     ensure!(
-        layout.is_ours()?,
+        layout.is_free()?,
         "{} is not empty",
         layout.root().display()
     );
-    let mut boot = Boot::new(layout, components, nodes)?;
-    let mut janitor = Janitor::start(layout, &boot.plan.id)?;
+    let mut boot = Boot::new(layout, components, nodes, lock)?;
+    let janitor = Janitor::start(layout, &boot.plan.id)?;
     let booted = boot.run();
     // On failure the janitor needs the lock.
-    drop(lock);
+    drop(boot);
     booted?;
-    janitor.say_it_is_up()?;
     Ok(janitor)
 }
 
@@ -46,25 +46,33 @@ struct Boot<'a> {
     layout: &'a Layout,
     components: &'a Components,
     plan: Plan,
+    lock: Lock,
     begin: Instant,
     /// The `unshare` of the first node; none before it is started.
     first: Option<Child>,
 }
 
 impl<'a> Boot<'a> {
-    fn new(layout: &'a Layout, components: &'a Components, nodes: u8) -> anyhow::Result<Self> {
+    fn new(
+        layout: &'a Layout,
+        components: &'a Components,
+        nodes: u8,
+        lock: Lock,
+    ) -> anyhow::Result<Self> {
         let plan = Plan::new(nodes)?;
         plan.write(&layout.plan())?;
         Ok(Self {
             layout,
             components,
             plan,
+            lock,
             begin: Instant::now(),
             first: None,
         })
     }
 
     fn run(&mut self) -> anyhow::Result<()> {
+        self.lock.share(true)?;
         let Self { layout, plan, .. } = self;
         layout.make(plan.each_node())?;
         host::claim(plan, layout)?;
@@ -98,6 +106,8 @@ impl<'a> Boot<'a> {
         let log = fs_err::File::create(self.layout.log("node-1"))?.into_file();
         // The namespace still sees our number when it begins; the file may have been replaced by a newer build.
         let program = format!("/proc/{}/exe", std::process::id());
+        // It outlives us.
+        self.lock.share(false)?;
         let child = process::unshare(program.as_ref(), &self.plan.id, self.layout.root(), 1)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -106,6 +116,7 @@ impl<'a> Boot<'a> {
             .process_group(0)
             .spawn()
             .context("could not run unshare")?;
+        self.lock.share(true)?;
         self.first = Some(child);
         let mut found = None;
         self.wait("the first process of the first node", "node-1", |boot| {
@@ -163,7 +174,7 @@ impl<'a> Boot<'a> {
                 && let Some(status) = child.try_wait()?
             {
                 let said = super::wait::last_lines(&self.layout.log("node-1"));
-                bail!("the first node ended ({status}) before {what}{said}");
+                bail!("the first node ended ({status}), and we waited for {what}{said}");
             }
             is_there(self)
         })

@@ -1,6 +1,7 @@
 //! Clusters that were there are gone without a trace. These run where `cargo xtask test` has a cluster, and so can others.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -178,6 +179,40 @@ fn an_up_that_is_killed_leaves_nothing_behind() {
         assert_success(&xtask("down", &cluster));
         assert_no_trace(&before, &cluster);
     }
+}
+
+#[test]
+fn what_an_up_still_makes_when_it_is_killed_goes_as_well() {
+    let Some(place) = Place::new() else { return };
+    let cluster = place.cluster();
+    let before = traces();
+    let programs = place.directory.path().join("programs");
+    let [slow, begun, done] = ["ip", "begun", "done"].map(|name| programs.join(name));
+    let path = std::env::var("PATH").unwrap();
+    fs_err::create_dir(&programs).unwrap();
+    let script = format!(
+        "#!/bin/sh\ntouch {}\nsleep 1\nPATH='{path}' ip \"$@\"\ntouch {}\n",
+        begun.display(),
+        done.display()
+    );
+    fs_err::write(&slow, script).unwrap();
+    fs_err::set_permissions(&slow, std::fs::Permissions::from_mode(0o755)).unwrap();
+
+    let mut up = command("up", &cluster)
+        .env("PATH", format!("{}:{path}", programs.display()))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + LIMIT;
+    while !begun.exists() {
+        assert!(Instant::now() < deadline, "no link is made");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    up.kill().unwrap();
+    up.wait().unwrap();
+    assert_success(&xtask("down", &cluster));
+    assert!(done.exists(), "`down` did not wait for what `up` had begun");
+    assert_no_trace(&before, &cluster);
 }
 
 #[test]

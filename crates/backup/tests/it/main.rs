@@ -9,10 +9,12 @@ mod full_disk;
 mod keys;
 mod lock;
 mod rekey;
+mod remote;
 mod retention;
 mod round_trip;
 mod stock_age;
 mod support;
+mod targets;
 
 #[path = "../../examples/seal_and_open.rs"]
 mod seal_and_open;

@@ -1,6 +1,6 @@
 //! `hubctl backups`.
 
-use backup::Entry;
+use backup::{Entry, SentCopy, Sidecar};
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -13,6 +13,7 @@ use crate::human;
 use crate::printer::table;
 use crate::settings::Overrides;
 use crate::store;
+use crate::targets;
 
 /// List the backups in the vault, newest first
 ///
@@ -23,6 +24,9 @@ use crate::store;
     after_help = "Examples:\n  hubctl backups\n  hubctl backups --vault /opt/backup/state-hub --format json"
 )]
 pub(crate) struct BackupsArgs {
+    /// List what is at this target of the configuration instead
+    #[arg(long, value_name = "TARGET")]
+    target: Option<String>,
     #[command(flatten)]
     vault: VaultOptions,
     #[command(flatten)]
@@ -51,7 +55,30 @@ pub(crate) struct Backup {
     pub(crate) verified_at: Option<String>,
     pub(crate) drilled_at: Option<String>,
     pub(crate) recipients: Vec<String>,
+    /// The targets where it was sent, and whether it was read back there.
+    pub(crate) copies: Vec<Copy>,
     pub(crate) problem: Option<String>,
+}
+
+/// A copy at a target, as far as it is known here.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Copy {
+    target: String,
+    sent_at: String,
+    proven_at: Option<String>,
+}
+
+impl Copy {
+    fn of(sidecar: &Sidecar) -> Vec<Self> {
+        let same = |(_, copy): &(_, &SentCopy)| copy.sha256 == sidecar.sha256;
+        let copies = sidecar.copies.iter().filter(same);
+        let copies = copies.map(|(target, copy)| Self {
+            target: target.clone(),
+            sent_at: copy.sent_at.to_string(),
+            proven_at: copy.proven_at.map(|at| at.to_string()),
+        });
+        copies.collect()
+    }
 }
 
 impl Backup {
@@ -86,6 +113,7 @@ impl Backup {
                         .collect()
                 })
                 .unwrap_or_default(),
+            copies: sidecar.map(Copy::of).unwrap_or_default(),
             problem: finding
                 .map(|finding| format!("{} was found damaged {finding}", entry.id()))
                 .or_else(|| entry.sidecar_error().map(ToString::to_string))
@@ -120,13 +148,20 @@ pub(crate) fn run(context: &Context, args: BackupsArgs) -> anyhow::Result<Exit> 
     let vault = store::open_vault(&settings, None)?;
     let damaged = Damaged::read(&settings, &context.printer);
     let now = Timestamp::now();
-    let backups: Vec<Backup> = vault
-        .entries()?
+    let (place, entries) = match &args.target {
+        Some(name) => {
+            let target = targets::find(&settings, name)?;
+            let opened = targets::open(name, target, vault.service())?;
+            (target.kind.value.place(), opened.entries(name, &vault)?)
+        }
+        None => (vault.directory().display().to_string(), vault.entries()?),
+    };
+    let backups: Vec<Backup> = entries
         .iter()
         .map(|entry| Backup::of(entry, &damaged, now))
         .collect();
     let listed = Listed {
-        vault: vault.directory().display().to_string(),
+        vault: place,
         service: vault.service().to_owned(),
         backups,
     };
@@ -177,6 +212,7 @@ fn text(backups: &[Backup]) -> String {
                 .map(|recipient| short(recipient))
                 .collect::<Vec<_>>()
                 .join(" "),
+            copies(&backup.copies),
         ]
     });
     table(
@@ -188,9 +224,19 @@ fn text(backups: &[Backup]) -> String {
             ">rows",
             "state",
             "recipients",
+            "copies",
         ],
         rows,
     )
+}
+
+/// The targets; one where the copy was not read back has a question mark.
+fn copies(copies: &[Copy]) -> String {
+    let shown = copies.iter().map(|copy| {
+        let mark = if copy.proven_at.is_some() { "" } else { "?" };
+        format!("{}{mark}", copy.target)
+    });
+    shown.collect::<Vec<_>>().join(" ")
 }
 
 /// The beginning of a public key: enough to tell one's own keys apart.

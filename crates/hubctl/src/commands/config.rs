@@ -7,7 +7,7 @@ use crate::cli::options::SealedOptions;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::printer::table;
-use crate::settings::{Origin, Settings, Sourced};
+use crate::settings::{Origin, Settings, Sourced, TargetKind};
 
 /// Show what is configured
 #[derive(Debug, Args)]
@@ -140,10 +140,8 @@ fn values(settings: &Settings) -> Vec<Value> {
         |retention| serde_json::to_string(retention).expect("it has only string keys"),
     );
     for (name, target) in &settings.targets {
-        let key = format!("targets.{name}.folder");
-        one(&mut values, key, Some(&target.folder), |path| {
-            path.display().to_string()
-        });
+        let key = format!("targets.{name}.{}", target.kind.value.key());
+        one(&mut values, key, Some(&target.kind), TargetKind::place);
     }
     one(
         &mut values,

@@ -1,6 +1,5 @@
 //! `hubctl fresh`.
 
-use std::path::Path;
 use std::time::Duration;
 
 use backup::{Entry, State, Vault};
@@ -18,8 +17,9 @@ use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::human;
 use crate::printer::{answer, table};
-use crate::settings::{Overrides, Settings};
+use crate::settings::{Overrides, Settings, TargetSettings};
 use crate::store;
+use crate::targets;
 
 /// Answer whether the backups are fresh, for monitors
 ///
@@ -73,7 +73,7 @@ pub(crate) fn run(context: &Context, args: FreshArgs) -> anyhow::Result<Exit> {
     let mut parts = parts(&entries, max_age, limits.drilled, now);
     for (name, target) in &settings.targets {
         let limit = target.max_age.unwrap_or(max_age);
-        let mut entries = copies(context, name, &target.folder.value, vault.service());
+        let mut entries = copies(context, name, target, &vault);
         entries.retain(|entry| damaged.finding(entry.path()).is_none());
         let newest = newest(&entries, now, Entry::is_verified);
         parts.push(Part::of(format!("copy: {name}"), newest, limit, now));
@@ -160,9 +160,10 @@ fn unreachable(error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-/// The backups at a target. A disk that is not there has none: nobody knows what became of it.
-fn copies(context: &Context, name: &str, folder: &Path, service: &str) -> Vec<Entry> {
-    let entries = Vault::open(folder, service).and_then(|target| target.entries());
+/// The backups at a target. One that is not there has none: nobody knows what became of it.
+fn copies(context: &Context, name: &str, target: &TargetSettings, vault: &Vault) -> Vec<Entry> {
+    let opened = targets::open(name, target, vault.service());
+    let entries = opened.and_then(|opened| Ok(opened.entries(name, vault)?));
     entries.unwrap_or_else(|error| {
         context.printer.warn(format_args!("target {name}: {error}"));
         Vec::new()

@@ -3,8 +3,9 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use backup::{Entry, Vault};
+use backup::{Entry, Proof, Remote, Vault};
 use clap::Args;
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
@@ -13,27 +14,32 @@ use crate::cli::options::{JournalOptions, VaultOptions};
 use crate::context::{Context, blocking};
 use crate::damage::Damaged;
 use crate::exit::Exit;
-use crate::failure::{Refusal, is_disk_full};
+use crate::failure::{Failure, Refusal, is_disk_full};
 use crate::human;
 use crate::printer::table;
 use crate::settings::{Overrides, Settings, TargetSettings};
 use crate::store;
+use crate::targets::{self, Opened};
 
 /// Copy verified backups to the places of [targets]
 ///
-/// Every verified backup that is not there yet, the newest first, so that it makes up for days without the disk. Each copy is made durable, and read
-/// again and compared, before it gets its name. A place has the form of a vault: --vault names it to every other command, and `prune --vault` keeps
-/// it in order.
+/// Every verified backup that is not there yet, the newest first, so that it makes up for days off line. A copy on a disk is read again and compared
+/// before it gets its name. One at a server is sent under another name and moved when it is all there; then its header and its end are read back
+/// and compared, and the vault remembers what was sent and what was proven. What a server has under a name of ours is never overwritten.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   hubctl push                                  to all targets
-  hubctl push disk
-  hubctl backups --vault /mnt/disk/backups     what is there")]
+  hubctl push cloud
+  hubctl push cloud --prove                    and read every copy there back, whole
+  hubctl backups --target cloud                what is there")]
 pub(crate) struct PushArgs {
     /// Targets of the configuration [default: all]
     #[arg(value_name = "TARGET")]
     targets: Vec<String>,
+    /// Read all copies back, every byte, also those that were there
+    #[arg(long)]
+    prove: bool,
     #[command(flatten)]
     vault: VaultOptions,
     #[command(flatten)]
@@ -41,21 +47,27 @@ pub(crate) struct PushArgs {
 }
 
 #[derive(Debug, Serialize)]
-struct Pushed {
-    targets: Vec<Target>,
+struct Report {
+    targets: Vec<Pushed>,
 }
 
-#[derive(Debug, Serialize)]
-struct Target {
+#[derive(Debug, Default, Serialize)]
+struct Pushed {
     name: String,
-    folder: String,
+    place: String,
     /// The ids of what was copied now.
     copied: Vec<String>,
     bytes: u64,
     /// How many were there before.
     there: usize,
+    /// How many were read back and compared: a part of them where nothing else was asked for.
+    proven: usize,
+    /// The newest data that is there.
+    newest: Option<String>,
     /// Why it could not be reached, or went no further.
     error: Option<String>,
+    #[serde(skip)]
+    exit: Option<Exit>,
 }
 
 pub(crate) async fn run(context: &Context, args: PushArgs) -> anyhow::Result<Exit> {
@@ -65,93 +77,111 @@ pub(crate) async fn run(context: &Context, args: PushArgs) -> anyhow::Result<Exi
     let damaged = Damaged::read(&settings, &context.printer);
     let mut entries = vault.entries()?;
     entries.retain(|entry| damaged.is_good(entry));
-    let mut pushed = Pushed {
+    let mut report = Report {
         targets: Vec::new(),
     };
     for (name, target) in chosen(&settings, &args.targets)? {
-        let target = push(context, &settings, &vault, &entries, (name, target)).await?;
-        pushed.targets.push(target);
+        let source = (&vault, &entries[..]);
+        let pushed = push(context, &settings, source, (name, target), args.prove).await?;
+        report.targets.push(pushed);
     }
-    for target in &pushed.targets {
-        if let Some(error) = &target.error {
+    for pushed in &report.targets {
+        if let Some(error) = &pushed.error {
             let printer = &context.printer;
-            printer.warn(format_args!("{}: {error}", target.name));
+            printer.warn(format_args!("{}: {error}", pushed.name));
         }
     }
     context
         .printer
-        .result("hubctl.push.v1", &pushed, || text(&pushed))?;
-    let is_done = pushed.targets.iter().all(|target| target.error.is_none());
-    Ok(if is_done {
-        Exit::Yes
-    } else {
-        Exit::CouldNotAsk
-    })
+        .result("hubctl.push.v1", &report, || text(&report))?;
+    let exits = report.targets.iter().filter_map(|pushed| pushed.exit);
+    // What is wrong comes before what could not be asked.
+    Ok(exits.min_by_key(|exit| exit.code()).unwrap_or(Exit::Yes))
 }
 
 /// The targets that are named, all where none is.
 fn chosen<'a>(
     settings: &'a Settings,
-    names: &[String],
+    names: &'a [String],
 ) -> anyhow::Result<Vec<(&'a String, &'a TargetSettings)>> {
-    if settings.targets.is_empty() {
-        return Err(Refusal::usage("no target is configured")
-            .hint("name a folder of another disk: [targets.NAME] folder = \"/mnt/disk/backups\"")
-            .into());
+    if names.is_empty() && !settings.targets.is_empty() {
+        return Ok(settings.targets.iter().collect());
     }
-    if let Some(unknown) = names
+    if names.is_empty() {
+        targets::find(settings, "")?;
+    }
+    let named = names
         .iter()
-        .find(|name| !settings.targets.contains_key(*name))
-    {
-        let known = human::quoted(settings.targets.keys().map(String::as_str));
-        return Err(
-            Refusal::usage(format!("no target `{unknown}` is configured"))
-                .hint(format!("there is {known}"))
-                .into(),
-        );
-    }
-    let is_chosen = |name: &String| names.is_empty() || names.contains(name);
-    let chosen = settings.targets.iter().filter(|(name, _)| is_chosen(name));
-    Ok(chosen.collect())
+        .map(|name| Ok((name, targets::find(settings, name)?)));
+    named.collect()
 }
 
 async fn push(
     context: &Context,
     settings: &Settings,
-    vault: &Vault,
-    entries: &[Entry],
+    (vault, entries): (&Vault, &[Entry]),
     (name, target): (&String, &TargetSettings),
-) -> anyhow::Result<Target> {
+    prove: bool,
+) -> anyhow::Result<Pushed> {
     let act = Act::begin(settings, &context.printer, "push", name)?;
-    let folder = target.folder.value.clone();
-    let mut done = Target {
-        name: name.clone(),
-        folder: folder.display().to_string(),
-        copied: Vec::new(),
-        bytes: 0,
-        there: 0,
-        error: None,
-    };
-    if is_same_disk(vault.directory(), &folder) {
+    let opened = targets::open(name, target, vault.service());
+    if let Ok(Opened::Folder(to)) = &opened
+        && is_same_disk(vault.directory(), to.directory())
+    {
         context.printer.warn(format_args!(
             "{name} is on the same file system as the vault: what takes the one takes the other"
         ));
     }
+    let mut pushed = Pushed {
+        name: name.clone(),
+        place: target.kind.value.place(),
+        ..Pushed::default()
+    };
     let (vault, entries) = (vault.clone(), entries.to_vec());
     let damaged = Damaged::read(settings, &context.printer);
-    let (done, newest) = blocking(move || {
-        let newest = copy_all(&vault, &entries, &folder, &damaged, &mut done);
-        let newest = newest.unwrap_or_else(|error| {
-            done.error = Some(error.to_string());
-            None
+    let pushed = blocking(move || {
+        let result = opened.and_then(|opened| match opened {
+            Opened::Folder(to) => to_folder(&vault, &entries, &to, (&damaged, prove), &mut pushed),
+            Opened::Remote(to) => to_remote(&vault, &entries, &to, prove, &mut pushed),
         });
-        (done, newest)
+        if let Err(error) = result {
+            pushed.fail(None, &error);
+        }
+        pushed
     })
     .await;
-    let evidence = json!({ "folder": done.folder, "copied": done.copied, "bytes": done.bytes, "there": done.there,
-                           "newest": newest, "error": done.error });
-    act.answer(done.error.is_none(), evidence)?;
-    Ok(done)
+    let evidence = json!({ "place": pushed.place, "copied": pushed.copied, "bytes": pushed.bytes, "there": pushed.there,
+                           "proven": pushed.proven, "newest": pushed.newest, "error": pushed.error });
+    act.answer(pushed.error.is_none(), evidence)?;
+    Ok(pushed)
+}
+
+impl Pushed {
+    /// The first failure is told; the worst gives the exit code, and what is wrong comes before what could not be asked.
+    fn fail(&mut self, about: Option<&Entry>, error: &anyhow::Error) {
+        let failure = Failure::of(error);
+        let exits = self.exit.into_iter().chain([failure.exit]);
+        self.exit = exits.min_by_key(|exit| exit.code());
+        self.error.get_or_insert_with(|| {
+            let about = about.map(|entry| format!("{}: ", entry.id()));
+            let hint = failure.hint.map(|hint| format!("; {hint}"));
+            let (about, hint) = (about.unwrap_or_default(), hint.unwrap_or_default());
+            format!("{about}{}{hint}", failure.message)
+        });
+    }
+
+    fn count(&mut self, entry: &Entry, is_new: bool) {
+        self.newest = self
+            .newest
+            .take()
+            .max(entry.taken_at().map(|at| at.to_string()));
+        if is_new {
+            self.copied.push(entry.id().to_owned());
+            self.bytes += entry.sealed_bytes();
+        } else {
+            self.there += 1;
+        }
+    }
 }
 
 fn is_same_disk(one: &Path, other: &Path) -> bool {
@@ -159,68 +189,94 @@ fn is_same_disk(one: &Path, other: &Path) -> bool {
     matches!((device(one), device(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// Copies what is not there, and tells the time of the newest data that is there then. One that cannot be copied keeps no other from it.
-fn copy_all(
+/// Copies what is not on a disk.
+fn to_folder(
     vault: &Vault,
     entries: &[Entry],
-    folder: &Path,
-    damaged: &Damaged,
-    done: &mut Target,
-) -> anyhow::Result<Option<String>> {
-    let to = Vault::open(folder, vault.service())?;
+    to: &Vault,
+    (damaged, prove): (&Damaged, bool),
+    pushed: &mut Pushed,
+) -> anyhow::Result<()> {
     if to.directory() == vault.directory() {
         return Err(Refusal::usage("it is the vault itself").into());
     }
     let lock = to.lock()?;
     to.clean_leftovers(&lock)?;
-    let there: Vec<String> = to
-        .entries()?
-        .iter()
-        .map(|entry| entry.id().to_owned())
-        .collect();
-    let mut newest = None;
+    let present = to.entries()?;
     for entry in entries {
-        match vault
-            .copy_to(entry, &to, &lock)
-            .map_err(anyhow::Error::from)
-        {
+        let is_new = present.iter().all(|present| present.id() != entry.id());
+        let copied = vault.copy_to(entry, to, &lock).and_then(|copy| {
+            if prove || is_new {
+                to.verify(&copy, &backup::Identities::new(), backup::Depth::Sealed)?;
+                pushed.proven += 1;
+            }
+            Ok(copy)
+        });
+        match copied.map_err(anyhow::Error::from) {
             Ok(copy) if damaged.finding(copy.path()).is_some() => {
-                let first = || {
-                    format!(
-                        "{}: the copy was found damaged: remove it, and push again",
-                        entry.id()
-                    )
-                };
-                done.error.get_or_insert_with(first);
-                continue;
+                let found =
+                    Refusal::no("the copy was found damaged").hint("remove it, and push again");
+                pushed.fail(Some(entry), &found.into());
             }
+            Ok(copy) => pushed.count(&copy, is_new),
             Err(error) if is_disk_full(&error) => return Err(error),
-            Ok(copy) => newest = newest.max(copy.taken_at()),
-            Err(error) => {
-                let first = || format!("{}: {error}", entry.id());
-                done.error.get_or_insert_with(first);
-                continue;
-            }
-        }
-        if there.iter().any(|id| id == entry.id()) {
-            done.there += 1;
-        } else {
-            done.copied.push(entry.id().to_owned());
-            done.bytes += entry.sealed_bytes();
+            Err(error) => pushed.fail(Some(entry), &error),
         }
     }
-    Ok(newest.map(|at| at.to_string()))
+    Ok(())
 }
 
-fn text(pushed: &Pushed) -> String {
-    let rows = pushed.targets.iter().map(|target| {
+/// Sends what is not at a server.
+fn to_remote(
+    vault: &Vault,
+    entries: &[Entry],
+    remote: &Remote,
+    prove: bool,
+    pushed: &mut Pushed,
+) -> anyhow::Result<()> {
+    // Two runs at once would send the same files.
+    let _lock = vault.lock()?;
+    let there = remote.listing()?;
+    remote.clean(&there)?;
+    for entry in entries {
+        let sent = remote.push(vault, entry, &there, Timestamp::now());
+        let sent = sent.and_then(|sent| {
+            let is_readable = remote.target().is_readable();
+            if prove && is_readable {
+                remote.prove(vault, &sent.entry, Proof::Whole, Timestamp::now())?;
+            }
+            pushed.proven += usize::from(is_readable && (prove || sent.is_sent));
+            Ok(sent)
+        });
+        match sent {
+            Ok(sent) => pushed.count(entry, sent.is_sent),
+            Err(error) if is_about_one(&error) => pushed.fail(Some(entry), &error.into()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Whether the next backup may fare better.
+fn is_about_one(error: &backup::Error) -> bool {
+    match error {
+        backup::Error::Target { failure, .. } => {
+            failure.is_answer() || matches!(failure, backup::TargetFailure::TooLarge)
+        }
+        _ => true,
+    }
+}
+
+fn text(report: &Report) -> String {
+    let rows = report.targets.iter().map(|pushed| {
         vec![
-            target.name.clone(),
-            target.folder.clone(),
-            target.copied.len().to_string(),
-            human::bytes(target.bytes),
-            target.there.to_string(),
-            if target.error.is_some() {
+            pushed.name.clone(),
+            pushed.place.clone(),
+            pushed.copied.len().to_string(),
+            human::bytes(pushed.bytes),
+            pushed.there.to_string(),
+            pushed.proven.to_string(),
+            if pushed.error.is_some() {
                 "FAILED"
             } else {
                 "done"
@@ -231,10 +287,11 @@ fn text(pushed: &Pushed) -> String {
     table(
         &[
             "target",
-            "folder",
+            "place",
             ">copied",
             ">size",
             ">there before",
+            ">read back",
             "result",
         ],
         rows,

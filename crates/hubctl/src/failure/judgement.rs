@@ -117,6 +117,7 @@ fn of_backup(error: &backup::Error) -> Exit {
     use backup::Error as E;
     match error {
         E::InvalidService { .. }
+        | E::InvalidTarget { .. }
         | E::InvalidSuffix { .. }
         | E::NoVault { .. }
         | E::NoRecipients
@@ -132,6 +133,7 @@ fn of_backup(error: &backup::Error) -> Exit {
         | E::InvalidSidecar { .. }
         | E::NotVerified { .. }
         | E::NothingVerified { .. } => Exit::No,
+        E::Target { failure, .. } if failure.is_answer() => Exit::No,
         damaged if is_sealed_damage(damaged) => Exit::No,
         _ => Exit::CouldNotAsk,
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::target::TargetTable;
 use crate::environment as env;
 use crate::failure::Refusal;
 
@@ -70,16 +71,6 @@ pub(super) struct VaultTable {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct BackupTable {
     pub(super) append_only: Vec<String>,
-}
-
-/// Where copies of the backups are kept.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TargetTable {
-    pub(super) folder: String,
-    /// How old the data of its newest copy may be; as that of the newest backup unless told otherwise.
-    #[serde(default, with = "humantime_serde")]
-    pub(super) max_age: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -10,6 +10,7 @@ mod damage;
 mod faults;
 mod gates;
 mod journey;
+mod offsite;
 mod partitions;
 mod passphrase;
 mod secrets;

@@ -1,0 +1,143 @@
+//! Why a target did not do what it was asked.
+
+use std::time::Duration;
+
+/// What went wrong at a target, by what there is to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TargetFailure {
+    /// No connection, or one that broke.
+    #[error("it cannot be reached: {reason}")]
+    Unreachable {
+        /// What the system or the protocol said.
+        reason: String,
+    },
+    /// Nothing was heard for too long.
+    #[error("it did not answer in time")]
+    TimedOut,
+    /// The far end did not prove that it is who it should be.
+    #[error("it does not prove who it is: {reason}")]
+    Untrusted {
+        /// What is wrong with its certificate or host key.
+        reason: String,
+    },
+    /// The credentials are wrong.
+    #[error("it refuses the credentials")]
+    Unauthorized,
+    /// The credentials are right, and not enough.
+    #[error("it does not allow this ({answer})")]
+    Forbidden {
+        /// What the far end said.
+        answer: String,
+    },
+    /// The place, or the file in it, is not there.
+    #[error("there is no such file or folder")]
+    NotFound,
+    /// The file is too large for the far end or for something between.
+    #[error("the file is too large for it (413)")]
+    TooLarge,
+    /// The far end is full.
+    #[error("it has no space left")]
+    Full,
+    /// Somebody else is at work there, or it has too much to do.
+    #[error("it is busy ({status})")]
+    Busy {
+        /// The HTTP status.
+        status: u16,
+        /// How long it asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The far end failed.
+    #[error("it failed with {status}")]
+    Server {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The answer belongs to another protocol, or makes no sense.
+    #[error("it answered {answer}")]
+    Unexpected {
+        /// What it answered.
+        answer: String,
+    },
+    /// The far end refers to another address. It is not followed: credentials go only where they belong.
+    #[error("it refers to {location}")]
+    Redirected {
+        /// Where it refers to.
+        location: String,
+    },
+    /// The far end has another file of that name.
+    #[error("it has another file of that name")]
+    Taken,
+    /// What arrived is not what was sent.
+    #[error("it has {actual}, not {expected}")]
+    Differs {
+        /// What was sent.
+        expected: String,
+        /// What is there.
+        actual: String,
+    },
+    /// The place takes files, and shows none.
+    #[error("it takes files and shows none")]
+    WriteOnly,
+    /// A program that is needed cannot be run.
+    #[error("`{program}` cannot be run: {reason}")]
+    Program {
+        /// The program.
+        program: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// The file on this side cannot be read.
+    #[error("{0}")]
+    Local(std::io::Error),
+}
+
+impl TargetFailure {
+    /// Whether the same may succeed in a while.
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::TimedOut | Self::Busy { .. } | Self::Server { .. }
+        )
+    }
+
+    /// Whether the far end gave an answer, and it is no. What remains could not be asked.
+    pub fn is_answer(&self) -> bool {
+        matches!(self, Self::Taken | Self::Differs { .. })
+    }
+
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Busy { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } | Self::TimedOut => {
+                "is the machine on line? The next push catches up"
+            }
+            Self::Untrusted { .. } => {
+                "if it has a certificate of your own authority, name that with `ca_file`; for SSH, add its host key to known_hosts"
+            }
+            Self::Unauthorized => "check the user and the file with the password or key",
+            Self::Forbidden { .. } => "check what this user may do at that place",
+            Self::NotFound => "check the address: the folder above must exist",
+            Self::TooLarge => {
+                "raise the limit of the server or proxy (LimitRequestBody, client_max_body_size), or set a smaller `part`"
+            }
+            Self::Full => "make room there, or raise the quota",
+            Self::Busy { .. } | Self::Server { .. } => "it may pass; the next push tries again",
+            Self::Unexpected { .. } => {
+                "is this the address of such a service, and not of a web page?"
+            }
+            Self::Redirected { .. } => "give that address, if it is the right one",
+            Self::Taken => "look who else writes to that place; nothing there was changed",
+            Self::Differs { .. } => "remove that file there, and push again",
+            Self::WriteOnly => "read it with the account that owns the folder",
+            Self::Program { .. } => "install it",
+            Self::Local(_) => "look at the file on this machine",
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! A folder on a machine with an SSH server, by SFTP.
+//!
+//! The connection is OpenSSH's `ssh -s HOST sftp`: its configuration, keys, agent and known hosts hold, and nothing outlives the program.
+
+mod link;
+
+use std::fmt;
+use std::io::Read as _;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use bytes::BytesMut;
+use openssh_sftp_client::Sftp as Session;
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
+
+use super::bandwidth::{Bandwidth, Throttled};
+
+use super::retry::retry;
+use super::{
+    Limits, Receipt, RemoteFile, Target, TargetFailure, Upload, failed, local, partial_name,
+};
+use crate::{Error, Result};
+use link::{Link, of_sftp};
+
+/// One write; the session cuts it to what the server takes.
+const PIECE: usize = 256 * 1024;
+
+/// A folder of an SFTP server.
+///
+/// A file is written under another name, synced where the server knows how to (OpenSSH does), compared in length, and renamed.
+pub struct Sftp {
+    destination: String,
+    folder: PathBuf,
+    options: Vec<String>,
+    limits: Limits,
+    bandwidth: Option<Bandwidth>,
+    link: Mutex<Option<Link>>,
+    /// There until it is dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Sftp {
+    /// The folder of `place`, which is `USER@HOST:FOLDER` or `HOST:FOLDER`, with the options for `ssh` before the host, such as `-F FILE`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidTarget`] for a place without host or folder.
+    pub fn new(place: &str, options: Vec<String>, limits: Limits) -> Result<Self> {
+        let invalid = || Error::InvalidTarget {
+            reason: "its place is not HOST:FOLDER".to_owned(),
+        };
+        let (destination, folder) = place.split_once(':').ok_or_else(invalid)?;
+        if destination.is_empty() || destination.starts_with('-') || folder.is_empty() {
+            return Err(invalid());
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        Ok(Self {
+            destination: destination.to_owned(),
+            folder: PathBuf::from(folder),
+            options,
+            bandwidth: limits.bandwidth.map(Bandwidth::new),
+            limits,
+            link: Mutex::new(None),
+            runtime: Some(runtime),
+        })
+    }
+
+    /// Does something with the session, which is made when it is needed, and again after it broke.
+    fn with<T: Send>(
+        &self,
+        act: impl AsyncFn(&Session) -> Result<T, TargetFailure> + Sync,
+    ) -> Result<T, TargetFailure> {
+        let runtime = self
+            .runtime
+            .as_ref()
+            .expect("the runtime is there until it is dropped");
+        let once = async || {
+            let link = match self.take_link() {
+                Some(link) => link,
+                None => Link::open(&self.destination, &self.options, &self.limits).await?,
+            };
+            let act = timeout(self.limits.answer, act(link.session())).await;
+            let result = act.unwrap_or(Err(TargetFailure::TimedOut));
+            // A session that failed may have lost its other end.
+            if !result.as_ref().is_err_and(TargetFailure::is_retryable) {
+                self.keep_link(link);
+            }
+            result
+        };
+        retry(&self.limits, || {
+            // A thread of its own: whoever calls may be inside of another runtime.
+            thread::scope(|scope| {
+                let act = scope.spawn(|| runtime.block_on(once()));
+                act.join().expect("a session does not panic")
+            })
+        })
+    }
+
+    fn take_link(&self) -> Option<Link> {
+        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        link.take()
+    }
+
+    fn keep_link(&self, link: Link) {
+        let mut kept = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = Some(link);
+    }
+
+    async fn write(
+        &self,
+        session: &Session,
+        upload: &Upload<'_>,
+    ) -> Result<Receipt, TargetFailure> {
+        let path = self.folder.join(upload.name);
+        make_folder(session, &self.folder).await?;
+        let mut fs = session.fs();
+        if !upload.replace && length(session, &path).await?.is_some() {
+            return Err(TargetFailure::Taken);
+        }
+        let partial = self.folder.join(partial_name(upload.name));
+        self.copy(session, upload, &partial).await?;
+        match length(session, &partial).await? {
+            Some(length) if length == upload.bytes => {}
+            there => {
+                return Err(TargetFailure::Differs {
+                    expected: format!("{} bytes", upload.bytes),
+                    actual: format!("{} bytes", there.unwrap_or_default()),
+                });
+            }
+        }
+        fs.rename(&partial, &path).await.map_err(of_sftp)?;
+        Ok(Receipt {
+            answer: "ok".to_owned(),
+            is_hash_confirmed: false,
+        })
+    }
+
+    async fn copy(
+        &self,
+        session: &Session,
+        upload: &Upload<'_>,
+        to: &Path,
+    ) -> Result<(), TargetFailure> {
+        let mut options = session.options();
+        let options = options.write(true).create(true).truncate(true);
+        let mut file = options.open(to).await.map_err(of_sftp)?;
+        let private = openssh_sftp_client::metadata::Permissions::from_raw(
+            openssh_sftp_client::metadata::RawPermissions::READ_BY_OWNER
+                | openssh_sftp_client::metadata::RawPermissions::WRITE_BY_OWNER,
+        );
+        // Some servers keep the rights of files to themselves; the file is sealed anyway.
+        let _ = file.set_permissions(private).await;
+        let mut reader = Throttled {
+            inner: upload.part(0..upload.bytes).map_err(local)?,
+            bandwidth: self.bandwidth.clone(),
+        };
+        let mut buffer = vec![0; PIECE];
+        loop {
+            match reader.read(&mut buffer).map_err(TargetFailure::Local)? {
+                0 => break,
+                n => file.write_all(&buffer[..n]).await.map_err(of_sftp)?,
+            }
+        }
+        if session.support_fsync() {
+            file.sync_all().await.map_err(of_sftp)?;
+        }
+        file.close().await.map_err(of_sftp)
+    }
+}
+
+impl Target for Sftp {
+    fn place(&self) -> String {
+        format!("sftp {}:{}", self.destination, self.folder.display())
+    }
+
+    fn list(&self) -> Result<Vec<RemoteFile>> {
+        self.with(async |session| list(session, &self.folder).await)
+            .map_err(|failure| failed(self, "list", failure))
+    }
+
+    fn put(&self, upload: &Upload<'_>) -> Result<Receipt> {
+        self.with(async |session| self.write(session, upload).await)
+            .map_err(|failure| failed(self, format!("put {}", upload.name), failure))
+    }
+
+    fn read(&self, name: &str, range: Range<u64>) -> Result<Vec<u8>> {
+        let path = self.folder.join(name);
+        let bytes = self
+            .with(async |session| read(session, &path, &range).await)
+            .map_err(|failure| failed(self, format!("get {name}"), failure))?;
+        if let Some(bandwidth) = &self.bandwidth {
+            bandwidth.take(bytes.len() as u64);
+        }
+        Ok(bytes)
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        let path = self.folder.join(name);
+        self.with(
+            async |session| match session.fs().remove_file(&path).await.map_err(of_sftp) {
+                Err(TargetFailure::NotFound) => Ok(()),
+                result => result,
+            },
+        )
+        .map_err(|failure| failed(self, format!("remove {name}"), failure))
+    }
+}
+
+async fn make_folder(session: &Session, folder: &Path) -> Result<(), TargetFailure> {
+    match session.fs().metadata(folder).await.map_err(of_sftp) {
+        Err(TargetFailure::NotFound) => session.fs().create_dir(folder).await.map_err(of_sftp),
+        other => other.map(|_| ()),
+    }
+}
+
+async fn length(session: &Session, path: &Path) -> Result<Option<u64>, TargetFailure> {
+    match session.fs().metadata(path).await.map_err(of_sftp) {
+        Ok(metadata) => Ok(Some(metadata.len().unwrap_or_default())),
+        Err(TargetFailure::NotFound) => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+async fn list(session: &Session, folder: &Path) -> Result<Vec<RemoteFile>, TargetFailure> {
+    use futures_util::TryStreamExt as _;
+    let directory = match session.fs().open_dir(folder).await.map_err(of_sftp) {
+        // It is made by the first upload.
+        Err(TargetFailure::NotFound) => return Ok(Vec::new()),
+        directory => directory?,
+    };
+    let mut files = Vec::new();
+    let mut entries = Box::pin(directory.read_dir());
+    while let Some(entry) = entries.try_next().await.map_err(of_sftp)? {
+        let metadata = entry.metadata();
+        if !metadata.file_type().is_some_and(|kind| kind.is_file()) {
+            continue;
+        }
+        if let (Some(name), Some(bytes)) = (entry.filename().to_str(), metadata.len()) {
+            files.push(RemoteFile {
+                name: name.to_owned(),
+                bytes,
+            });
+        }
+    }
+    Ok(files)
+}
+
+async fn read(
+    session: &Session,
+    path: &Path,
+    range: &Range<u64>,
+) -> Result<Vec<u8>, TargetFailure> {
+    use tokio::io::AsyncSeekExt as _;
+    let mut file = session.open(path).await.map_err(of_sftp)?;
+    let wanted = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+    Box::pin(&mut file)
+        .seek(std::io::SeekFrom::Start(range.start))
+        .await
+        .map_err(TargetFailure::Local)?;
+    let read = file.read_all(wanted, BytesMut::with_capacity(wanted)).await;
+    let bytes = read.map_err(of_sftp)?;
+    // A handle that is not closed is the server's until the session ends.
+    file.close().await.map_err(of_sftp)?;
+    if bytes.len() != wanted {
+        return Err(TargetFailure::Differs {
+            expected: format!("{wanted} bytes"),
+            actual: format!("{} bytes", bytes.len()),
+        });
+    }
+    Ok(bytes.to_vec())
+}
+
+impl Drop for Sftp {
+    fn drop(&mut self) {
+        // Whoever drops it may be inside of another runtime, where waiting is not allowed.
+        self.take_link();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl fmt::Debug for Sftp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sftp")
+            .field("place", &self.place())
+            .finish_non_exhaustive()
+    }
+}

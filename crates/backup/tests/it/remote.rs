@@ -1,0 +1,345 @@
+//! Backups at a target: sent once, proven, found, opened by ranges, and fetched back.
+
+use std::sync::Arc;
+
+use backup::{Depth, Entry, Error, Limits, Proof, Remote, State, Target, TargetFailure, Vault};
+use testkit::{Cloud, CloudEffect};
+
+use crate::support::{Fixture, at, payload, read_all};
+use crate::targets::{cloud_target, file_drop, limits};
+
+const NOW: &str = "2026-12-02T00:00:00Z";
+
+struct Fixed {
+    fixture: Fixture,
+    cloud: Cloud,
+    remote: Remote,
+}
+
+impl Fixed {
+    fn new() -> Self {
+        Self::with(|cloud| cloud_target(cloud, limits()))
+    }
+
+    fn with(target: impl Fn(&Cloud) -> Arc<dyn Target>) -> Self {
+        let cloud = Cloud::start().unwrap();
+        let remote = Remote::new("cloud", target(&cloud), "state-hub").unwrap();
+        Self {
+            fixture: Fixture::new(),
+            remote,
+            cloud,
+        }
+    }
+
+    fn verified(&self, taken_at: &str, payload: &[u8]) -> Entry {
+        let entry = self.fixture.seal(taken_at, payload);
+        let vault = &self.fixture.vault;
+        vault
+            .mark_verified(&entry, at("2026-12-01T01:00:00Z"))
+            .unwrap()
+    }
+
+    fn push(&self, entry: &Entry) -> Result<backup::Pushed, Error> {
+        let there = self.remote.listing().unwrap();
+        let vault = &self.fixture.vault;
+        self.remote.push(vault, entry, &there, at(NOW))
+    }
+
+    fn copy(&self, entry: &Entry) -> backup::SentCopy {
+        let entry = self.fixture.vault.find(entry.id()).unwrap();
+        entry.sidecar().unwrap().copies["cloud"].clone()
+    }
+}
+
+fn is_differing(error: &Error) -> bool {
+    let Error::Target { failure, .. } = error else {
+        return false;
+    };
+    matches!(failure, TargetFailure::Differs { .. })
+}
+
+#[test]
+fn a_pushed_backup_is_sent_recorded_and_proven_once() {
+    let fixed = Fixed::new();
+    let entry = fixed.verified("2026-11-21T16:12:00Z", &payload(300_000));
+    let pushed = fixed.push(&entry).unwrap();
+    assert!(pushed.is_sent);
+    let stem = "state-hub-20261121T161200Z";
+    assert_eq!(
+        fixed.cloud.files("backups"),
+        [format!("{stem}.json"), format!("{stem}.sql.gz.age")]
+    );
+    let copy = fixed.copy(&entry);
+    assert_eq!(copy.sha256, entry.sidecar().unwrap().sha256);
+    assert_eq!((copy.answer.as_str(), copy.hash_confirmed), ("201", true));
+    assert_eq!(
+        (copy.proof, copy.proven_at),
+        (Some(Proof::Ends), Some(at(NOW)))
+    );
+
+    let _ = fixed.cloud.take_requests();
+    let again = fixed.push(&pushed.entry).unwrap();
+    assert!(!again.is_sent);
+    let methods: Vec<String> = fixed
+        .cloud
+        .take_requests()
+        .into_iter()
+        .map(|r| r.method)
+        .collect();
+    assert_eq!(methods, ["PROPFIND"], "a listing is all it takes");
+}
+
+#[test]
+fn what_is_learnt_later_reaches_the_copy() {
+    let fixed = Fixed::new();
+    let entry = fixed.verified("2026-11-21T16:12:00Z", b"payload");
+    let entry = fixed.push(&entry).unwrap().entry;
+    let entry = fixed.fixture.vault.mark_drilled(&entry, at(NOW)).unwrap();
+    assert!(!fixed.push(&entry).unwrap().is_sent);
+    let there = fixed.remote.find("latest").unwrap();
+    assert_eq!(there.state(), State::Drilled);
+    assert!(
+        there.sidecar().unwrap().copies.is_empty(),
+        "that is this vault's business"
+    );
+}
+
+#[test]
+fn a_remote_backup_opens_by_two_ranges_and_reads_a_part_without_the_rest() {
+    let fixed = Fixed::new();
+    let clear = payload(20 << 20);
+    let entry = fixed.verified("2026-11-21T16:12:00Z", &clear);
+    fixed.push(&entry).unwrap();
+    let there = fixed.remote.find("latest").unwrap();
+    assert!(there.is_remote());
+    let (vault, identities) = (&fixed.fixture.vault, fixed.fixture.identities());
+    let _ = fixed.cloud.take_requests();
+    vault.verify(&there, &identities, Depth::Quick).unwrap();
+    let requests = fixed.cloud.take_requests();
+    assert_eq!(requests.len(), 2, "{requests:?}");
+    assert!(requests.iter().all(|request| request.range.is_some()));
+
+    use std::io::{Read as _, Seek as _, SeekFrom};
+    let mut open = vault.open_entry(&there, &identities).unwrap();
+    open.seek(SeekFrom::Start(10 << 20)).unwrap();
+    let mut part = vec![0; 1000];
+    open.read_exact(&mut part).unwrap();
+    assert_eq!(part, clear[10 << 20..][..1000]);
+    let fetched: u64 = fixed
+        .cloud
+        .take_requests()
+        .iter()
+        .filter_map(|request| {
+            let (from, to) = request
+                .range
+                .as_ref()?
+                .strip_prefix("bytes=")?
+                .split_once('-')?;
+            Some(to.parse::<u64>().ok()? - from.parse::<u64>().ok()? + 1)
+        })
+        .sum();
+    assert!(fetched < 2 << 20, "{fetched} bytes for 1000");
+
+    assert_eq!(read_all(open.reopen().unwrap()), clear);
+    vault.verify(&there, &identities, Depth::Full).unwrap();
+    vault.verify(&there, &identities, Depth::Sealed).unwrap();
+    let foreign = vault.mark_verified(&there, at(NOW)).unwrap_err();
+    assert!(matches!(foreign, Error::ForeignEntry { .. }));
+}
+
+#[test]
+fn a_backup_comes_back_into_an_empty_vault() {
+    let fixed = Fixed::new();
+    let clear = payload(5 << 20);
+    let entry = fixed.verified("2026-11-21T16:12:00Z", &clear);
+    fixed.push(&entry).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let vault = Vault::open(elsewhere.path(), "state-hub").unwrap();
+    let lock = vault.lock().unwrap();
+    let there = fixed.remote.find("20261121").unwrap();
+    // The line breaks in the middle, and one answer has another bit.
+    fixed.cloud.inject("GET", ".age", CloudEffect::LoseAnswer);
+    let pulled = fixed.remote.pull(&there, &vault, &lock).unwrap();
+    assert!(pulled.is_verified());
+    assert_eq!(
+        fs_err::read(pulled.path()).unwrap(),
+        fs_err::read(entry.path()).unwrap()
+    );
+    let again = fixed.remote.pull(&there, &vault, &lock).unwrap();
+    assert_eq!(
+        again.path(),
+        pulled.path(),
+        "what is there is not fetched again"
+    );
+}
+
+#[test]
+fn a_flipped_bit_on_the_way_back_gets_no_name() {
+    let fixed = Fixed::new();
+    let entry = fixed.verified("2026-11-21T16:12:00Z", b"payload");
+    fixed.push(&entry).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let vault = Vault::open(elsewhere.path(), "state-hub").unwrap();
+    let there = fixed.remote.find("latest").unwrap();
+    fixed.cloud.inject("GET", ".age", CloudEffect::Flip);
+    let lock = vault.lock().unwrap();
+    let error = fixed.remote.pull(&there, &vault, &lock).unwrap_err();
+    assert!(matches!(error, Error::HashDiffers { .. }), "{error}");
+    assert!(vault.entries().unwrap().is_empty());
+}
+
+#[test]
+fn a_copy_that_changed_over_there_is_found() {
+    let fixed = Fixed::new();
+    let entry = fixed.verified("2026-11-21T16:12:00Z", &payload(1 << 20));
+    let entry = fixed.push(&entry).unwrap().entry;
+    let name = entry.sidecar().unwrap().file.clone();
+    let whole = fixed.cloud.read("backups", &name).unwrap();
+
+    let mut middle = whole.clone();
+    middle[500_000] ^= 1;
+    fixed.cloud.write("backups", &name, middle);
+    let vault = &fixed.fixture.vault;
+    fixed
+        .remote
+        .prove(vault, &entry, Proof::Ends, at(NOW))
+        .unwrap();
+    let error = fixed
+        .remote
+        .prove(vault, &entry, Proof::Whole, at(NOW))
+        .unwrap_err();
+    assert!(is_differing(&error), "{error}");
+
+    let mut end = whole.clone();
+    *end.last_mut().unwrap() ^= 1;
+    fixed.cloud.write("backups", &name, end);
+    let error = fixed
+        .remote
+        .prove(vault, &entry, Proof::Ends, at(NOW))
+        .unwrap_err();
+    assert!(is_differing(&error), "{error}");
+
+    fixed.cloud.write("backups", &name, whole[..1000].to_vec());
+    let error = fixed.push(&entry).unwrap_err();
+    assert!(is_differing(&error), "{error}");
+    assert_eq!(
+        fixed.cloud.read("backups", &name).unwrap().len(),
+        1000,
+        "nothing is overwritten"
+    );
+}
+
+#[test]
+fn a_copy_that_nobody_recorded_is_read_before_it_counts() {
+    let fixed = Fixed::new();
+    let entry = fixed.verified("2026-11-21T16:12:00Z", &payload(100_000));
+    let name = entry.sidecar().unwrap().file.clone();
+    let mut other = fs_err::read(entry.path()).unwrap();
+    fixed
+        .push(&fixed.verified("2026-11-20T16:12:00Z", b"so that the folder is there"))
+        .unwrap();
+    other[50_000] ^= 1;
+    fixed.cloud.write("backups", &name, other.clone());
+    assert!(is_differing(&fixed.push(&entry).unwrap_err()));
+    other[50_000] ^= 1;
+    fixed.cloud.write("backups", &name, other);
+    let pushed = fixed.push(&entry).unwrap();
+    assert!(!pushed.is_sent);
+    assert_eq!(fixed.copy(&entry).answer, "found");
+}
+
+#[test]
+fn an_upload_that_broke_anywhere_is_finished_by_the_next() {
+    let effects = [
+        CloudEffect::Refuse(500),
+        CloudEffect::Lie(500),
+        CloudEffect::Cut(1000),
+        CloudEffect::LoseAnswer,
+    ];
+    for effect in effects {
+        for method in ["MKCOL", "PROPFIND", "PUT", "MOVE", "GET"] {
+            let mut once: Limits = limits();
+            once.attempts = 1;
+            let fixed = Fixed::with(|cloud| cloud_target(cloud, once.clone()));
+            let entry = fixed.verified("2026-11-21T16:12:00Z", &payload(100_000));
+            let there = fixed.remote.listing().unwrap();
+            fixed.cloud.inject(method, "backups", effect.clone());
+            let vault = &fixed.fixture.vault;
+            // Broken or not: the next one makes it whole.
+            let _ = fixed.remote.push(vault, &entry, &there, at(NOW));
+            let entry = vault.find(entry.id()).unwrap();
+            let there = fixed.remote.listing();
+            let there = there.unwrap_or_else(|_| fixed.remote.listing().unwrap());
+            fixed.remote.clean(&there).unwrap();
+            let there = fixed.remote.listing().unwrap();
+            fixed
+                .remote
+                .push(vault, &entry, &there, at(NOW))
+                .unwrap_or_else(|error| {
+                    panic!("{method} {effect:?}: {error}");
+                });
+            let sealed = fs_err::read(entry.path()).unwrap();
+            let name = &entry.sidecar().unwrap().file;
+            assert_eq!(
+                fixed.cloud.read("backups", name).unwrap(),
+                sealed,
+                "{method} {effect:?}"
+            );
+            assert_eq!(
+                fixed.copy(&entry).proof,
+                Some(Proof::Ends),
+                "{method} {effect:?}"
+            );
+            assert_eq!(fixed.cloud.files("backups").len(), 2, "{method} {effect:?}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_backup_is_not_sent() {
+    let fixed = Fixed::new();
+    let entry = fixed.verified("2026-11-21T16:12:00Z", b"payload");
+    let mut bytes = fs_err::read(entry.path()).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs_err::write(entry.path(), bytes).unwrap();
+    let error = fixed.push(&entry).unwrap_err();
+    assert!(matches!(error, Error::HashDiffers { .. }), "{error}");
+    assert!(fixed.cloud.files("backups").is_empty());
+}
+
+#[test]
+fn a_file_drop_is_sent_to_once_and_remembered_here() {
+    let fixed = Fixed::with(|cloud| file_drop(cloud, limits()));
+    let entry = fixed.verified("2026-11-21T16:12:00Z", b"payload");
+    let entry = fixed.push(&entry).unwrap().entry;
+    assert_eq!(fixed.cloud.files("").len(), 2);
+    let copy = fixed.copy(&entry);
+    assert!(copy.hash_confirmed);
+    assert_eq!(copy.proof, None, "it shows nothing");
+    assert!(!fixed.push(&entry).unwrap().is_sent);
+    assert_eq!(fixed.cloud.files("").len(), 2, "no (2)");
+}
+
+#[test]
+fn files_of_others_at_a_target_are_not_seen() {
+    let fixed = Fixed::new();
+    let entry = fixed.verified("2026-11-21T16:12:00Z", b"payload");
+    fixed.push(&entry).unwrap();
+    for name in [
+        "state-hub-dev-20261122T161200Z.sql.gz.age",
+        ".state-hub-dev-20261122T161200Z.sql.gz.age.partial",
+        "holiday.jpg",
+    ] {
+        fixed.cloud.write("backups", name, b"x".to_vec());
+    }
+    fixed.cloud.write(
+        "backups",
+        ".state-hub-20261120T161200Z.sql.gz.age.partial",
+        Vec::new(),
+    );
+    let listing = fixed.remote.listing().unwrap();
+    assert_eq!(listing.ids(), ["20261121T161200Z"]);
+    let removed = fixed.remote.clean(&listing).unwrap();
+    assert_eq!(removed, [".state-hub-20261120T161200Z.sql.gz.age.partial"]);
+    assert_eq!(fixed.cloud.files("backups").len(), 5);
+}

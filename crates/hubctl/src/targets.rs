@@ -1,0 +1,166 @@
+//! The targets of the configuration, opened: a folder is a vault, the others are reached by their protocols.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use backup::{
+    Credentials, Entry, FileDrop, Limits, Remote, S3, S3Location, SecretString, Sftp, Target,
+    Vault, VaultLock, WebDav,
+};
+
+use crate::failure::Refusal;
+use crate::human;
+use crate::secret;
+use crate::settings::{Settings, TargetKind, TargetSettings};
+
+/// A target that can be asked.
+pub(crate) enum Opened {
+    /// On a mounted disk: a vault like the one here.
+    Folder(Vault),
+    /// Far away.
+    Remote(Remote),
+}
+
+impl Opened {
+    /// Finds a backup there by what a person calls it.
+    pub(crate) fn find(&self, spec: &str) -> Result<Entry, backup::Error> {
+        match self {
+            Self::Folder(there) => there.find(spec),
+            Self::Remote(remote) => remote.find(spec),
+        }
+    }
+
+    /// Fetches a backup into a vault whose lock this is.
+    pub(crate) fn fetch(
+        &self,
+        entry: &Entry,
+        to: &Vault,
+        lock: &VaultLock,
+    ) -> Result<Entry, backup::Error> {
+        match self {
+            Self::Folder(there) => there.copy_to(entry, to, lock),
+            Self::Remote(remote) => remote.pull(entry, to, lock),
+        }
+    }
+
+    /// The backups there, newest first. Of a target that shows nothing, those that the vault remembers to have sent there.
+    pub(crate) fn entries(&self, name: &str, vault: &Vault) -> Result<Vec<Entry>, backup::Error> {
+        match self {
+            Self::Folder(there) => there.entries(),
+            Self::Remote(remote) if remote.target().is_readable() => remote.entries(),
+            Self::Remote(_) => {
+                let mut entries = vault.entries()?;
+                entries.retain(|entry| was_sent(entry, name));
+                Ok(entries)
+            }
+        }
+    }
+}
+
+/// Opens a target for the backups of a service. Nothing far away is asked yet.
+pub(crate) fn open(name: &str, target: &TargetSettings, service: &str) -> anyhow::Result<Opened> {
+    let mut limits = Limits::default();
+    limits.bandwidth = target.bandwidth;
+    limits.part = target.part.unwrap_or(limits.part);
+    let target: Arc<dyn Target> = match &target.kind.value {
+        TargetKind::Folder(path) => return Ok(Opened::Folder(Vault::open(path, service)?)),
+        TargetKind::WebDav {
+            url,
+            login,
+            ca_file,
+        } => {
+            let credentials = login.as_ref().map(|(user, file)| {
+                anyhow::Ok(Credentials {
+                    user: user.clone(),
+                    password: secret::read_file(file, "password")?,
+                })
+            });
+            let credentials = credentials.transpose()?;
+            Arc::new(WebDav::new(
+                url,
+                credentials.as_ref(),
+                ca_file.as_deref(),
+                limits,
+            )?)
+        }
+        TargetKind::FileDrop {
+            url,
+            token_file,
+            password_file,
+            ca_file,
+        } => Arc::new(FileDrop::new(
+            url,
+            &secret::read_file(token_file, "token")?,
+            optional_secret(password_file.as_deref())?,
+            ca_file.as_deref(),
+            limits,
+        )?),
+        TargetKind::Sftp {
+            place,
+            ssh_config,
+            identity_file,
+        } => {
+            let mut options = Vec::new();
+            for (option, path) in [("-F", ssh_config), ("-i", identity_file)] {
+                if let Some(path) = path {
+                    options.extend([option.to_owned(), path.display().to_string()]);
+                }
+            }
+            Arc::new(Sftp::new(place, options, limits)?)
+        }
+        TargetKind::S3 {
+            endpoint,
+            bucket,
+            prefix,
+            region,
+            access_key,
+            secret_key_file,
+            ca_file,
+        } => {
+            let location = S3Location {
+                endpoint: endpoint.clone(),
+                bucket: bucket.clone(),
+                prefix: prefix.clone(),
+                region: region.clone(),
+            };
+            let secret = secret::read_file(secret_key_file, "secret key")?;
+            let ca_file = ca_file.as_deref();
+            Arc::new(S3::new(&location, access_key, &secret, ca_file, limits)?)
+        }
+    };
+    Ok(Opened::Remote(Remote::new(name, target, service)?))
+}
+
+fn optional_secret(file: Option<&Path>) -> anyhow::Result<Option<SecretString>> {
+    file.map(|file| secret::read_file(file, "password"))
+        .transpose()
+}
+
+/// The target of this name.
+pub(crate) fn find<'a>(settings: &'a Settings, name: &str) -> anyhow::Result<&'a TargetSettings> {
+    if settings.targets.is_empty() {
+        return Err(Refusal::usage("no target is configured")
+            .hint("name a folder of another disk: [targets.NAME] folder = \"/mnt/disk/backups\"")
+            .into());
+    }
+    settings.targets.get(name).ok_or_else(|| {
+        let known = human::quoted(settings.targets.keys().map(String::as_str));
+        Refusal::usage(format!("no target `{name}` is configured"))
+            .hint(format!("there is {known}"))
+            .into()
+    })
+}
+
+/// A backup at a target, as it is named: `TARGET:BACKUP`.
+pub(crate) fn split<'a>(settings: &Settings, spec: &'a str) -> Option<(&'a str, &'a str)> {
+    let (name, backup) = spec.split_once(':')?;
+    (settings.targets.contains_key(name) && !backup.is_empty()).then_some((name, backup))
+}
+
+/// Whether the vault remembers that this very file went to the target.
+fn was_sent(entry: &Entry, name: &str) -> bool {
+    entry.sidecar().is_some_and(|sidecar| {
+        let copy = sidecar.copies.get(name);
+        copy.is_some_and(|copy| copy.sha256 == sidecar.sha256)
+    })
+}
