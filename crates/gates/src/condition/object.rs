@@ -99,6 +99,11 @@ impl<'a> Object<'a> {
             .map(Stated)
     }
 
+    /// Whether one of them is there, and true.
+    pub(super) fn holds(&self, kind: &str) -> bool {
+        self.condition(kind).is_some_and(Stated::is_true)
+    }
+
     pub(super) fn name(&self) -> &'a str {
         self.text("/metadata/name").unwrap_or_default()
     }
