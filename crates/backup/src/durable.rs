@@ -116,6 +116,17 @@ mod tests {
     }
 
     #[test]
+    fn what_fails_is_not_taken_for_a_taken_name_or_a_file_that_is_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = temporary(directory.path(), ".a").unwrap().into_temp_path();
+        assert!(publish(file, &directory.path().join("nowhere").join("a")).is_err());
+        let inner = directory.path().join("directory");
+        fs_err::create_dir(&inner).unwrap();
+        assert!(remove(&inner).is_err());
+        remove(&directory.path().join("gone")).unwrap();
+    }
+
+    #[test]
     fn relink_replaces_a_link() {
         let directory = tempfile::tempdir().unwrap();
         let link = directory.path().join("latest");
