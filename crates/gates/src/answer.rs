@@ -117,8 +117,9 @@ mod tests {
     /// The table of `docs/guide.md`, with the rows and columns in this order.
     #[test]
     fn the_tables_of_the_guide() {
-        let row =
-            |combine: fn([Answer; 2]) -> Answer, left| EVERY.map(|right| combine([left, right]));
+        let row = |combine: fn([Answer; 2]) -> Answer, left: Answer| {
+            EVERY.map(|right| combine([left, right]))
+        };
         let all = |left| row(Answer::all, left);
         assert_eq!(all(Pass), [Pass, Fail, Unknown, Waiting, NeedsApproval]);
         assert_eq!(all(Fail), [Fail; 5]);

@@ -262,10 +262,7 @@ fn is_instance(pod: &Object<'_>) -> bool {
 }
 
 fn is_ready(pod: &Object<'_>) -> bool {
-    !pod.is_going()
-        && pod
-            .condition("Ready")
-            .is_some_and(super::object::Stated::is_true)
+    !pod.is_going() && pod.holds("Ready")
 }
 
 /// Whether WAL has a place to go.

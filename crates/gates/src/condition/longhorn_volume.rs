@@ -8,7 +8,7 @@ use serde_json::json;
 use super::kinds::longhorn;
 use super::longhorn_setting::NAMESPACE;
 use super::look::{Judged, Look};
-use super::object::Object;
+use super::object::{Object, Stated};
 use super::words::list;
 use super::{Judge, NamespacedName};
 use crate::evidence::Read;
@@ -131,10 +131,7 @@ impl LonghornVolume {
             .with_hint("set spec.numberOfReplicas of the volume")
             .terminal();
         }
-        if volume
-            .condition("Scheduled")
-            .is_some_and(super::object::Stated::is_false)
-        {
+        if volume.condition("Scheduled").is_some_and(Stated::is_false) {
             return Verdict::waiting(format!(
                 "the volume of {pvc} says healthy, but a replica finds no place"
             ))

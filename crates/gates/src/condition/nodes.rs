@@ -10,7 +10,7 @@ use serde_json::json;
 use super::Judge;
 use super::kinds::{LEASE, NODE};
 use super::look::{Judged, Look};
-use super::object::Object;
+use super::object::{Object, Stated};
 use super::words::{ago, list};
 use crate::evidence::Read;
 use crate::verdict::Verdict;
@@ -80,10 +80,7 @@ impl Nodes {
         if node.is_true("/spec/unschedulable") {
             return Some("is cordoned".to_owned());
         }
-        if let Some(fault) = FAULTS.iter().find(|fault| {
-            node.condition(fault)
-                .is_some_and(super::object::Stated::is_true)
-        }) {
+        if let Some(fault) = FAULTS.iter().find(|fault| node.holds(fault)) {
             return Some(format!("reports {fault}"));
         }
         let taints = node.items("/spec/taints").iter();
@@ -108,9 +105,7 @@ impl Judge for Nodes {
             .collect();
         let (mut good, mut bad, mut voters) = (Vec::new(), BTreeMap::new(), Vec::new());
         for node in &nodes {
-            let stated = node
-                .condition("Ready")
-                .and_then(super::object::Stated::heartbeat);
+            let stated = node.condition("Ready").and_then(Stated::heartbeat);
             let heard = renewed.get(node.name()).copied().max(stated);
             let silence = heard.map(|heard| look.age(&nodes_read, heard));
             match self.fault(node, silence) {
@@ -155,10 +150,7 @@ impl Judge for Nodes {
 /// A voter says so itself: with the label, but without the condition, it may be a learner.
 fn is_voter(node: &Object<'_>) -> bool {
     let labelled = node.texts("/metadata/labels").get(ETCD_LABEL) == Some(&"true");
-    labelled
-        && node
-            .condition("EtcdIsVoter")
-            .is_some_and(super::object::Stated::is_true)
+    labelled && node.holds("EtcdIsVoter")
 }
 
 fn faults(bad: &BTreeMap<&str, String>) -> String {

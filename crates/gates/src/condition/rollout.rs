@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::kinds::{DEPLOYMENT, STATEFUL_SET};
 use super::look::{Judged, Look};
-use super::object::Object;
+use super::object::{Object, Stated};
 use super::{Judge, NamespacedName};
 use crate::evidence::Read;
 use crate::verdict::Verdict;
@@ -132,8 +132,7 @@ impl Rollout {
         };
         let progressing = workload.condition("Progressing");
         if counts.is_observed
-            && progressing.and_then(super::object::Stated::reason)
-                == Some("ProgressDeadlineExceeded")
+            && progressing.and_then(Stated::reason) == Some("ProgressDeadlineExceeded")
         {
             return Verdict::fail(format!("{name} is stuck: {unfinished}"))
                 .with_hint("`kubectl describe` its newest pod, or `kubectl rollout undo`")

@@ -155,5 +155,5 @@ fn two_people_are_two_people() {
     let run = at_a_terminal(&home, "approve both --key bob", "both\n");
     assert_eq!(run.code, Some(0), "{}", run.stdout);
     home.expect(0, &["gates", "both"])
-        .shows("alice@example.org and bob@example.org");
+        .shows("alice@example.org, bob@example.org");
 }
