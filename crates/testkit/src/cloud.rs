@@ -70,6 +70,9 @@ struct State {
     files: BTreeMap<String, Option<Vec<u8>>>,
     faults: VecDeque<CloudFault>,
     requests: Vec<CloudRequest>,
+    /// The requests that began, and which of them goes wrong.
+    begun: usize,
+    at: Option<(usize, CloudEffect)>,
     /// Whether it says what the hash of a stored file is.
     tells_hash: bool,
     /// How many bytes all files may have.
@@ -135,6 +138,21 @@ impl Cloud {
             path,
             effect,
         });
+    }
+
+    /// Lets the request with this number go wrong, counted from 1 and from now.
+    pub fn inject_at(&self, number: usize, effect: CloudEffect) {
+        let mut state = lock(&self.state);
+        state.begun = 0;
+        state.at = Some((number, effect));
+    }
+
+    /// How many requests began since the last [`inject_at`](Self::inject_at), which is over now.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        let mut state = lock(&self.state);
+        state.at = None;
+        state.begun
     }
 
     /// Stops to tell the hash of stored files, as a server of another kind.
@@ -204,8 +222,7 @@ fn serve(stream: TcpStream, state: &Mutex<State>) {
         return;
     };
     while let Ok(Some(mut request)) = connection.request() {
-        let fault = lock(state).fault(&request);
-        let effect = fault.map(|fault| fault.effect);
+        let effect = lock(state).effect(&request);
         if let Some(CloudEffect::Refuse(status)) = effect {
             lock(state).note(&request);
             // What follows may be the rest of a body that nobody reads.
@@ -242,6 +259,15 @@ fn serve(stream: TcpStream, state: &Mutex<State>) {
 }
 
 impl State {
+    /// What goes wrong with this request, if anything.
+    fn effect(&mut self, request: &Request) -> Option<CloudEffect> {
+        self.begun += 1;
+        let begun = self.begun;
+        let at = self.at.take_if(|(number, _)| *number == begun);
+        at.map(|(_, effect)| effect)
+            .or_else(|| Some(self.fault(request)?.effect))
+    }
+
     fn fault(&mut self, request: &Request) -> Option<CloudFault> {
         let fits = |fault: &CloudFault| {
             fault.method == request.method && request.path.contains(&fault.path)
@@ -367,6 +393,8 @@ impl State {
                 _ => return Answer::of(404),
             },
         };
+        // A move changes no bytes, whatever goes wrong with it.
+        let effect = effect.filter(|effect| **effect != CloudEffect::Shorten);
         self.store(to, bytes, request, effect)
     }
 

@@ -337,10 +337,15 @@ fn files_of_others_at_a_target_are_not_seen() {
         ".state-hub-20261120T161200Z.sql.gz.age.partial",
         Vec::new(),
     );
+    let orphan = "state-hub-20261119T161200Z.json";
+    fixed.cloud.write("backups", orphan, b"{}".to_vec());
     let listing = fixed.remote.listing().unwrap();
     assert_eq!(listing.ids(), ["20261121T161200Z"]);
     let removed = fixed.remote.clean(&listing).unwrap();
-    assert_eq!(removed, [".state-hub-20261120T161200Z.sql.gz.age.partial"]);
+    assert_eq!(
+        removed,
+        [".state-hub-20261120T161200Z.sql.gz.age.partial", orphan]
+    );
     assert_eq!(fixed.cloud.files("backups").len(), 5);
 }
 
@@ -378,4 +383,90 @@ fn pruning_a_target_removes_what_the_plan_names_and_nothing_that_changed() {
         5,
         "the others' file is there"
     );
+}
+
+/// What becomes of one attempt: two entries are pushed, one of them was drilled meanwhile, and what is old goes.
+fn push_and_prune(fixed: &Fixed, vault: &Vault) -> Result<(), Error> {
+    let there = fixed.remote.listing()?;
+    fixed.remote.clean(&there)?;
+    for entry in vault.entries()? {
+        fixed.remote.push(vault, &entry, &there, at(NOW))?;
+    }
+    let mut retention = backup::Retention::default();
+    retention.last = 2;
+    let mut circumstances = backup::Circumstances::now();
+    circumstances.now = at(NOW);
+    let plan = fixed.remote.plan(&retention, &circumstances)?;
+    fixed.remote.prune(&plan)
+}
+
+/// Every request of the script goes wrong in every way, one at a time; the next attempt makes it right. A process that is killed there sees no more
+/// of it than one whose connection breaks.
+#[test]
+fn whatever_request_breaks_the_next_attempt_makes_it_right() {
+    let effects = [
+        CloudEffect::Refuse(500),
+        CloudEffect::Refuse(507),
+        CloudEffect::Lie(500),
+        CloudEffect::Cut(0),
+        CloudEffect::Cut(1000),
+        CloudEffect::LoseAnswer,
+        CloudEffect::Shorten,
+        CloudEffect::WrongHash,
+        CloudEffect::Flip,
+    ];
+    let mut points = 0;
+    for effect in &effects {
+        for number in 1.. {
+            let mut once: Limits = limits();
+            once.attempts = 1;
+            let fixed = Fixed::with(|cloud| cloud_target(cloud, once.clone()));
+            let vault = &fixed.fixture.vault;
+            fixed.verified("2026-10-01T16:12:00Z", b"what goes");
+            let old = fixed.verified("2026-11-01T16:12:00Z", &payload(3000));
+            fixed.push(&old).unwrap();
+            vault.mark_drilled(&old, at(NOW)).unwrap();
+            let first = fixed.verified("2026-11-20T16:12:00Z", &payload(100_000));
+            let second = fixed.verified("2026-11-21T16:12:00Z", &payload(70_000));
+            fixed.cloud.inject_at(number, effect.clone());
+            let broken = push_and_prune(&fixed, vault);
+            let requests = fixed.cloud.count();
+            // What was acknowledged is there, whole, whatever went wrong on the way.
+            for entry in vault.entries().unwrap() {
+                let sidecar = entry.sidecar().unwrap();
+                let proven = sidecar.copies.get("cloud").and_then(|copy| copy.proof);
+                if proven.is_some() {
+                    let sealed = fs_err::read(entry.path()).unwrap();
+                    let there = fixed.cloud.read("backups", &sidecar.file);
+                    // The oldest is what the plan names.
+                    let is_gone = there.is_none() && entry.id().starts_with("20261001");
+                    let is_right = there == Some(sealed) || is_gone;
+                    assert!(is_right, "{effect:?} at request {number}: {}", entry.id());
+                }
+            }
+            if let Err(error) = &broken {
+                // A file that another server spoilt keeps its name until somebody looks: nothing is overwritten.
+                for entry in [&first, &second] {
+                    let name = &entry.sidecar().unwrap().file;
+                    let there = fixed.cloud.read("backups", name);
+                    let sealed = fs_err::read(entry.path()).unwrap();
+                    if there.is_some_and(|there| there != sealed) {
+                        panic!("{effect:?} at request {number} left another file: {error}");
+                    }
+                }
+            }
+            push_and_prune(&fixed, vault)
+                .unwrap_or_else(|error| panic!("{effect:?} at request {number}: {error}"));
+            let names = fixed.cloud.files("backups");
+            assert_eq!(names.len(), 6, "{effect:?} at request {number}: {names:?}");
+            let drilled = fixed.remote.find(old.id()).unwrap();
+            assert_eq!(drilled.state(), State::Drilled);
+            points += 1;
+            if number > requests {
+                break;
+            }
+        }
+    }
+    eprintln!("{points} places at which a request broke");
+    assert!(points > 100, "{points}");
 }
