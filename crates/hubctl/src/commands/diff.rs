@@ -4,11 +4,13 @@ use std::time::Instant;
 
 use backup::Identities;
 use clap::Args;
+use gates::{Subject, Verdict};
 use pgsnap::{
     Archive, Census, CensusOptions, Comparison, Difference, RowChange, RowDifference, RowSource,
     TableName,
 };
 use serde::Serialize;
+use serde_json::json;
 
 use crate::cli::options::{IdentityOptions, PasswordOptions, VaultOptions};
 use crate::context::{Context, blocking};
@@ -91,10 +93,12 @@ pub(crate) async fn run(context: &Context, args: DiffArgs) -> anyhow::Result<Exi
         .passwords(&args.passwords);
     let settings = context.settings(overrides)?;
     let begun = Instant::now();
-    let identities = keys::opening(&settings, &context.printer)?;
-    let a = Side::resolve(context, &settings, &identities, &args.a).await?;
-    let b = Side::resolve(context, &settings, &identities, &args.b).await?;
-    let (census_a, census_b) = censuses(context, &args, &a, &b).await?;
+    let (a, b) = sides(context, &settings, &args.a, &args.b).await?;
+    let how = How {
+        counts: args.counts,
+        jobs: args.jobs,
+    };
+    let (census_a, census_b) = censuses(context, how, &a, &b).await?;
     let comparison = pgsnap::compare(&census_a, &census_b);
     let mut compared = Compared {
         a: a.label(),
@@ -117,6 +121,63 @@ pub(crate) async fn run(context: &Context, args: DiffArgs) -> anyhow::Result<Exi
     compared.seconds = begun.elapsed().as_secs_f64();
     show(context, &compared)?;
     Ok(answer(compared.equal))
+}
+
+/// The answer of a gate: whether two sides hold the same rows.
+pub(crate) async fn verdict(
+    context: &Context,
+    settings: &Settings,
+    (a, b): (&str, &str),
+    counts: bool,
+) -> anyhow::Result<Verdict> {
+    let (a, b) = sides(context, settings, a, b).await?;
+    let how = How { counts, jobs: None };
+    let (census_a, census_b) = censuses(context, how, &a, &b).await?;
+    let comparison = pgsnap::compare(&census_a, &census_b);
+    let (tables, rows) = (comparison.tables as u64, comparison.rows);
+    let (tables, rows) = (human::plural(tables, "table"), human::plural(rows, "row"));
+    let depth = if counts { "row counts" } else { "every row" };
+    let (a, b) = (a.label(), b.label());
+    let found: Vec<String> = comparison
+        .differences
+        .iter()
+        .map(|difference| one_line(&difference.to_string()))
+        .collect();
+    let verdict = match found.first() {
+        None => Verdict::pass(format!(
+            "{a} and {b} are equal, {tables} with {rows}, compared by {depth}"
+        )),
+        Some(first) => {
+            let count = human::plural(found.len() as u64, "difference");
+            Verdict::fail(format!("{count} between {a} and {b}: {first}"))
+                .with_hint("`hubctl diff` lists them, with --rows down to their keys")
+        }
+    };
+    Ok(verdict
+        .about(Subject::named("database", a))
+        .about(Subject::named("database", b))
+        .with_evidence(json!({ "equal": found.is_empty(), "differences": found }))
+        .with_measured(json!({ "tables": comparison.tables, "rows": comparison.rows }))
+        .against(json!({ "compared_by": depth })))
+}
+
+/// How two sides are read.
+#[derive(Clone, Copy)]
+struct How {
+    counts: bool,
+    jobs: Option<u16>,
+}
+
+async fn sides(
+    context: &Context,
+    settings: &Settings,
+    a: &str,
+    b: &str,
+) -> anyhow::Result<(Side, Side)> {
+    let identities = keys::opening(settings, &context.printer)?;
+    let a = Side::resolve(context, settings, &identities, a).await?;
+    let b = Side::resolve(context, settings, &identities, b).await?;
+    Ok((a, b))
 }
 
 impl Side {
@@ -176,14 +237,14 @@ impl Side {
     async fn census(
         &self,
         context: &Context,
-        args: &DiffArgs,
+        how: How,
         like: Option<&Census>,
     ) -> anyhow::Result<Census> {
         match self {
             Self::Live(site) => {
                 let mut options = CensusOptions::default();
-                options.jobs = args.jobs.map_or(options.jobs, usize::from);
-                options.content = !args.counts;
+                options.jobs = how.jobs.map_or(options.jobs, usize::from);
+                options.content = !how.counts;
                 options.columns_like = like.cloned();
                 let progress = context.progress();
                 Ok(pgsnap::census(&site.database, &options, &progress).await?)
@@ -206,17 +267,17 @@ impl Side {
 /// Backups first: their order of columns is given, and a database can follow it.
 async fn censuses(
     context: &Context,
-    args: &DiffArgs,
+    how: How,
     a: &Side,
     b: &Side,
 ) -> anyhow::Result<(Census, Census)> {
     if matches!((a, b), (Side::Live(_), Side::Backup { .. })) {
-        let second = b.census(context, args, None).await?;
-        let first = a.census(context, args, Some(&second)).await?;
+        let second = b.census(context, how, None).await?;
+        let first = a.census(context, how, Some(&second)).await?;
         return Ok((first, second));
     }
-    let first = a.census(context, args, None).await?;
-    let second = b.census(context, args, Some(&first)).await?;
+    let first = a.census(context, how, None).await?;
+    let second = b.census(context, how, Some(&first)).await?;
     Ok((first, second))
 }
 

@@ -1,5 +1,6 @@
 //! `hubctl doctor`.
 
+mod clusters;
 mod keys;
 mod server;
 mod targets;
@@ -164,6 +165,7 @@ pub(crate) async fn run(context: &Context, args: DoctorArgs) -> anyhow::Result<E
     vault(&settings, &wanted, &mut findings);
     keys::examine(context, &settings, &mut findings);
     targets::examine(&settings, &mut findings).await;
+    clusters::examine(context, &settings, &mut findings).await;
     tunnels::examine(&settings, &mut findings).await;
     findings.push(journal(&settings));
     report(context, findings)

@@ -22,6 +22,8 @@ pub(crate) enum Own {
     BackupFresh(BackupFresh),
     /// A tunnel is up, as its supervisor says.
     TunnelUp(TunnelUp),
+    /// Two databases or backups hold the same rows.
+    CensusEqual(CensusEqual),
 }
 
 /// As `hubctl fresh`.
@@ -44,9 +46,22 @@ pub(crate) struct TunnelUp {
     pub(crate) tunnel: String,
 }
 
+/// As `hubctl diff`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CensusEqual {
+    /// Site, or backup: id, `latest`, `TARGET:BACKUP`.
+    pub(crate) a: String,
+    /// The other.
+    pub(crate) b: String,
+    /// Whether row counts are enough.
+    #[serde(default)]
+    pub(crate) counts: bool,
+}
+
 impl Own {
     /// What these are called in the configuration.
-    const NAMES: [&str; 2] = ["backup-fresh", "tunnel-up"];
+    const NAMES: [&str; 3] = ["backup-fresh", "tunnel-up", "census-equal"];
 
     /// The question back from what the library hands on.
     pub(crate) fn of(question: &str, about: &Value) -> Option<Self> {

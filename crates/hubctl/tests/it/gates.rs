@@ -172,3 +172,34 @@ fn the_profiles_are_understood() {
     }
     assert_eq!(profiles, 2);
 }
+
+#[test]
+fn databases_and_backups_are_compared_by_a_gate() {
+    let home = Home::new();
+    home.append(
+        "[gates.moved]\ncondition = \"census-equal\"\na = \"workstation\"\nb = \"latest\"\n\
+         [gates.counted]\ncondition = \"census-equal\"\na = \"workstation\"\nb = \"latest\"\ncounts = true\n",
+    );
+    home.backup();
+    home.expect(0, &["gates"]).shows("are equal");
+    let first = "SELECT id FROM topics ORDER BY id LIMIT 1";
+    let change = format!("UPDATE topics SET title = title || '!' WHERE id = ({first})");
+    crate::support::sql(&home.database, &change);
+    home.expect(1, &["gates", "moved"])
+        .shows("1 difference")
+        .says("hubctl diff");
+    home.expect(0, &["gates", "counted"]);
+    fs_err::remove_file(home.path("key.txt")).unwrap();
+    home.expect(3, &["gates", "moved"]).shows("UNKNOWN");
+}
+
+#[test]
+fn the_doctor_asks_whether_clusters_are_the_ones_that_are_meant() {
+    let home = Home::new();
+    home.backup();
+    home.expect(0, &["doctor"]);
+    home.append("[clusters.home]\nkubeconfig = \"nowhere\"\ncontext = \"home\"\nuid = \"4c21\"\n");
+    home.expect(3, &["doctor"])
+        .shows("cluster home")
+        .shows("unknown");
+}

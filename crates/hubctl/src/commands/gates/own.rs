@@ -1,17 +1,17 @@
-//! What hubctl answers itself: questions about backups and tunnels.
+//! What hubctl answers itself: questions about backups, tunnels and rows.
 
 use std::pin::Pin;
 
 use gates::{Absence, Program, Subject, Verdict};
 use serde_json::{Value, json};
 
-use crate::commands::fresh;
 use crate::commands::tunnel::Place;
+use crate::commands::{diff, fresh};
 use crate::context::{Context, blocking};
 use crate::failure::Failure;
 use crate::settings::{Own, Settings};
 
-/// Asks the vault and the supervisor of tunnels.
+/// Asks the vault, the supervisor of tunnels, and databases.
 pub(super) struct Answers {
     context: Context,
     settings: Settings,
@@ -33,6 +33,10 @@ impl Answers {
                     .await
             }
             Some(Own::TunnelUp(asked)) => self.tunnel(&asked.tunnel).await,
+            Some(Own::CensusEqual(asked)) => {
+                let sides = (asked.a.as_str(), asked.b.as_str());
+                diff::verdict(&self.context, &self.settings, sides, asked.counts).await
+            }
             None => anyhow::bail!("hubctl does not know the question `{question}`"),
         }
     }
