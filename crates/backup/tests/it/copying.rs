@@ -2,7 +2,7 @@
 
 use backup::{Depth, Error, LeftoverKind, State, Vault};
 
-use crate::support::{Fixture, at, payload, seal};
+use crate::support::{Fixture, at, lock, payload, seal};
 
 #[test]
 fn a_copy_is_the_same_file_with_what_is_known_of_it() {
@@ -14,7 +14,7 @@ fn a_copy_is_the_same_file_with_what_is_known_of_it() {
         .unwrap();
     let away = tempfile::tempdir().unwrap();
     let away = Vault::open(away.path(), "state-hub").unwrap();
-    let lock = away.lock().unwrap();
+    let lock = lock(&away);
     let copy = fixture.vault.copy_to(&entry, &away, &lock).unwrap();
     assert_eq!(copy.state(), State::Verified);
     assert_eq!(
@@ -41,9 +41,7 @@ fn what_is_damaged_or_of_another_service_is_not_copied() {
     let entry = fixture.seal("2026-11-20T00:00:00Z", &payload(100_000));
     let away = tempfile::tempdir().unwrap();
     let other = Vault::open(away.path(), "other").unwrap();
-    let refused = fixture
-        .vault
-        .copy_to(&entry, &other, &other.lock().unwrap());
+    let refused = fixture.vault.copy_to(&entry, &other, &lock(&other));
     assert!(
         matches!(refused, Err(Error::ForeignEntry { .. })),
         "{refused:?}"
@@ -53,14 +51,14 @@ fn what_is_damaged_or_of_another_service_is_not_copied() {
     bytes[50_000] ^= 1;
     fs_err::write(entry.path(), bytes).unwrap();
     let same = Vault::open(away.path(), "state-hub").unwrap();
-    let lock = same.lock().unwrap();
+    let lock = lock(&same);
     let refused = fixture.vault.copy_to(&entry, &same, &lock);
     assert!(
         matches!(refused, Err(Error::HashDiffers { .. })),
         "{refused:?}"
     );
     assert!(same.entries().unwrap().is_empty() && same.leftovers().unwrap().is_empty());
-    let mine = fixture.vault.lock().unwrap();
+    let mine = crate::support::lock(&fixture.vault);
     let refused = fixture.vault.copy_to(&entry, &same, &mine);
     assert!(matches!(refused, Err(Error::ForeignLock)), "{refused:?}");
 }
@@ -77,7 +75,7 @@ fn another_file_of_the_name_stays_and_half_a_copy_is_made_whole() {
         "2026-11-20T00:00:00Z",
         b"theirs",
     );
-    let lock = away.lock().unwrap();
+    let lock = lock(&away);
     let refused = fixture.vault.copy_to(&entry, &away, &lock);
     assert!(matches!(refused, Err(Error::Changed { .. })), "{refused:?}");
     away.verify(&theirs, &fixture.identities(), Depth::Full)
@@ -101,7 +99,7 @@ fn a_copy_learns_what_was_proven_after_it() {
     let entry = fixture.seal("2026-11-21T16:12:00Z", b"payload");
     let elsewhere = tempfile::tempdir().unwrap();
     let to = Vault::open(elsewhere.path(), "state-hub").unwrap();
-    let lock = to.lock().unwrap();
+    let lock = lock(&to);
     let copy = fixture.vault.copy_to(&entry, &to, &lock).unwrap();
     assert_eq!(copy.state(), State::Sealed);
     let entry = fixture

@@ -9,7 +9,7 @@ use backup::{
     TimeZone, Timestamp, Vault, VaultLock,
 };
 
-use crate::support::{Fixture, at, payload};
+use crate::support::{Fixture, at, lock, payload};
 
 const RUNS: u64 = 30;
 
@@ -65,7 +65,7 @@ fn child() {
     };
     let variable = |name: &str| std::env::var(name).unwrap();
     let vault = Vault::open(variable("BACKUP_TEST_VAULT"), "state-hub").unwrap();
-    let lock = vault.lock().unwrap();
+    let lock = lock(&vault);
     if role == "hold" {
         println!("at work");
         std::thread::sleep(Duration::from_secs(600));
@@ -99,7 +99,7 @@ fn killed_at_random_moments() {
         std::thread::sleep(Duration::from_micros(500 + round * 7919 % 40_000));
         child.kill();
         entries += check_all(&fixture, &identities);
-        let lock = fixture.vault.lock().unwrap();
+        let lock = lock(&fixture.vault);
         let named = fixture.vault.leftovers().unwrap();
         assert_eq!(fixture.vault.clean_leftovers(&lock).unwrap(), named);
         assert!(
@@ -189,7 +189,7 @@ fn each_kind_of_leftover_is_named_and_cleaned() {
         LeftoverKind::OrphanSidecar,
     ];
     assert_eq!(kinds, expected);
-    let lock = fixture.vault.lock().unwrap();
+    let lock = lock(&fixture.vault);
     let sealing = fixture
         .vault
         .begin(&lock, &fixture.recipients(), at("2026-11-24T00:00:00Z"))

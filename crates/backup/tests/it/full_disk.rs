@@ -6,7 +6,7 @@ use std::process::Command;
 
 use backup::{Depth, Error, SidecarFacts, Vault};
 
-use crate::support::{Fixture, at, payload, skip};
+use crate::support::{Fixture, at, lock, payload, skip};
 
 /// A tmpfs that is unmounted with the value.
 struct SmallDisk<'a>(&'a Path);
@@ -54,7 +54,7 @@ fn a_full_disk_publishes_nothing() {
         .mark_verified(&good, at("2026-11-20T01:00:00Z"))
         .unwrap();
 
-    let lock = vault.lock().unwrap();
+    let lock = lock(&vault);
     let mut sealing = vault
         .begin(&lock, &fixture.recipients(), at("2026-11-21T00:00:00Z"))
         .unwrap();
@@ -92,7 +92,7 @@ fn a_disk_that_fills_up_in_the_last_step_publishes_nothing() {
         return;
     };
     let vault = Vault::open(directory.path(), "hub").unwrap();
-    let lock = vault.lock().unwrap();
+    let lock = lock(&vault);
     let mut sealing = vault
         .begin(&lock, &fixture.recipients(), at("2026-11-21T00:00:00Z"))
         .unwrap();

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use backup::{Depth, Error, Identities, Recipients, SecretString, open_file};
 
-use crate::support::{Fixture, at, identities_of, read_all, seal, skip};
+use crate::support::{Fixture, at, identities_of, lock, read_all, seal, skip};
 
 const TAKEN: &str = "2026-11-21T16:12:00Z";
 
@@ -245,6 +245,6 @@ fn a_recipients_file_is_all_or_nothing() {
     fs_err::write(&path, format!("# team\n{key}\n")).unwrap();
     recipients.add_file(&path).unwrap();
     assert_eq!(recipients.len(), 1);
-    let lock = fixture.vault.lock().unwrap();
+    let lock = lock(&fixture.vault);
     fixture.vault.begin(&lock, &recipients, at(TAKEN)).unwrap();
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use backup::{Entry, Error, Identities, Person, Recipients, SecretString};
 use testkit::AgePlugin;
 
-use crate::support::{Fixture, read_all, seal};
+use crate::support::{Fixture, lock, read_all, seal};
 
 const TAKEN: &str = "2026-11-21T16:12:00Z";
 /// For plugins that answer, on a machine that is busy.
@@ -47,7 +47,7 @@ fn a_plugin_that_is_not_installed_is_named() {
     let fixture = Fixture::new();
     let mut recipients = fixture.recipients();
     recipients.add(&AgePlugin::Works.recipient()).unwrap();
-    let lock = fixture.vault.lock().unwrap();
+    let lock = lock(&fixture.vault);
     let error = fixture
         .vault
         .begin(&lock, &recipients, TAKEN.parse().unwrap())

@@ -2,7 +2,7 @@
 
 use backup::{Depth, Error, Recipients, State};
 
-use crate::support::{Fixture, at, identities_of, payload, read_all};
+use crate::support::{Fixture, at, identities_of, lock, payload, read_all};
 
 const NOW: &str = "2026-12-10T00:00:00Z";
 
@@ -25,7 +25,7 @@ fn the_same_payload_is_sealed_for_others_and_what_was_proven_stays() {
     let mut both = fixture.identities();
     both.add_text(&next.to_string(), "next");
 
-    let lock = fixture.vault.lock().unwrap();
+    let lock = lock(&fixture.vault);
     let new = fixture
         .vault
         .rekey(&lock, &old, &both, &recipients, at(NOW))
@@ -62,7 +62,7 @@ fn what_cannot_be_opened_again_does_not_take_the_old_ones_place() {
     let mut recipients = Recipients::new();
     let stranger = age::x25519::Identity::generate();
     recipients.add(&stranger.to_public().to_string()).unwrap();
-    let lock = fixture.vault.lock().unwrap();
+    let lock = lock(&fixture.vault);
     let refused = fixture
         .vault
         .rekey(&lock, &old, &fixture.identities(), &recipients, at(NOW));
@@ -82,7 +82,7 @@ fn a_file_from_elsewhere_is_not_rekeyed() {
     fs_err::copy(entry.path(), &copy).unwrap();
     let copy = fixture.vault.find(copy.to_str().unwrap()).unwrap();
     let before = fixture.names();
-    let lock = fixture.vault.lock().unwrap();
+    let lock = lock(&fixture.vault);
     let refused = fixture.vault.rekey(
         &lock,
         &copy,
@@ -107,7 +107,7 @@ fn keys_change_more_than_once() {
         .mark_verified(&entry, at("2026-12-02T00:00:00Z"))
         .unwrap();
     let mut identities = fixture.identities();
-    let lock = fixture.vault.lock().unwrap();
+    let lock = lock(&fixture.vault);
     for number in 2..5 {
         let next = age::x25519::Identity::generate();
         let mut recipients = Recipients::new();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use backup::{Depth, Entry, Error, Limits, Proof, Remote, State, Target, TargetFailure, Vault};
 use testkit::{Cloud, CloudEffect};
 
-use crate::support::{Fixture, at, payload, read_all};
+use crate::support::{Fixture, at, lock, payload, read_all};
 use crate::targets::{cloud_target, file_drop, limits};
 
 const NOW: &str = "2026-12-02T00:00:00Z";
@@ -155,7 +155,7 @@ fn a_backup_comes_back_into_an_empty_vault() {
     fixed.push(&entry).unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
     let vault = Vault::open(elsewhere.path(), "state-hub").unwrap();
-    let lock = vault.lock().unwrap();
+    let lock = lock(&vault);
     let there = fixed.remote.find("20261121").unwrap();
     // The line breaks in the middle, and one answer has another bit.
     fixed.cloud.inject("GET", ".age", CloudEffect::LoseAnswer);
@@ -182,7 +182,7 @@ fn a_flipped_bit_on_the_way_back_gets_no_name() {
     let vault = Vault::open(elsewhere.path(), "state-hub").unwrap();
     let there = fixed.remote.find("latest").unwrap();
     fixed.cloud.inject("GET", ".age", CloudEffect::Flip);
-    let lock = vault.lock().unwrap();
+    let lock = lock(&vault);
     let error = fixed.remote.pull(&there, &vault, &lock).unwrap_err();
     assert!(matches!(error, Error::HashDiffers { .. }), "{error}");
     assert!(vault.entries().unwrap().is_empty());
@@ -420,8 +420,8 @@ fn whatever_request_breaks_the_next_attempt_makes_it_right() {
         for number in 1.. {
             let mut once: Limits = limits();
             once.attempts = 1;
-            let fixed = Fixed::with(|cloud| cloud_target(cloud, once.clone()));
-            let vault = &fixed.fixture.vault;
+            let mut fixed = Fixed::with(|cloud| cloud_target(cloud, once.clone()));
+            let vault = &fixed.fixture.vault.clone();
             fixed.verified("2026-10-01T16:12:00Z", b"what goes");
             let old = fixed.verified("2026-11-01T16:12:00Z", &payload(3000));
             fixed.push(&old).unwrap();
@@ -455,6 +455,9 @@ fn whatever_request_breaks_the_next_attempt_makes_it_right() {
                     }
                 }
             }
+            // Another process, which knows nothing of a connection that broke.
+            let target = cloud_target(&fixed.cloud, limits());
+            fixed.remote = Remote::new("cloud", target, vault);
             push_and_prune(&fixed, vault)
                 .unwrap_or_else(|error| panic!("{effect:?} at request {number}: {error}"));
             let names = fixed.cloud.files("backups");

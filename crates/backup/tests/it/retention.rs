@@ -7,7 +7,7 @@ use backup::{
 };
 use serde_json::json;
 
-use crate::support::{Fixture, at, seal};
+use crate::support::{Fixture, at, lock, seal};
 
 const NOW: &str = "2026-12-10T00:00:00Z";
 const INTENT: &str = ".state-hub.sql.gz.age.pruning";
@@ -27,7 +27,7 @@ fn plan(fixture: &Fixture, retention: &Retention) -> Plan {
 }
 
 fn prune(vault: &Vault, plan: &Plan) -> Result<(), Error> {
-    let lock = vault.lock().unwrap();
+    let lock = lock(vault);
     vault.prune(&lock, plan, at(NOW))
 }
 
@@ -195,7 +195,7 @@ fn a_removal_that_was_interrupted_anywhere_is_finished() {
                     .all(|each| each.kind == LeftoverKind::Removal)
             );
             if finisher == "clean" {
-                let lock = fixture.vault.lock().unwrap();
+                let lock = lock(&fixture.vault);
                 assert_eq!(fixture.vault.clean_leftovers(&lock).unwrap(), leftovers);
             } else {
                 prune(&fixture.vault, &plan(&fixture, &last(2))).unwrap();
@@ -230,7 +230,7 @@ fn an_intent_of_somebody_else_is_not_followed() {
     ] {
         let path = fixture.path().join(INTENT);
         fs_err::write(&path, intent.to_string()).unwrap();
-        let lock = fixture.vault.lock().unwrap();
+        let lock = lock(&fixture.vault);
         let refused = fixture.vault.clean_leftovers(&lock).unwrap_err();
         assert!(matches!(refused, Error::InvalidPruning { .. }), "{refused}");
         let latest = fixture.vault.find("latest").unwrap();

@@ -9,7 +9,7 @@ use backup::{
 };
 use proptest::prelude::*;
 
-use crate::support::{Fixture, at, identities_of, payload, read_all};
+use crate::support::{Fixture, at, identities_of, lock, payload, read_all};
 
 #[test]
 fn an_entry_reads_back_and_its_sidecar_is_right() {
@@ -93,7 +93,7 @@ fn a_missing_directory_is_not_created_unasked() {
 #[test]
 fn a_dropped_sealing_leaves_nothing() {
     let fixture = Fixture::new();
-    let lock = fixture.vault.lock().unwrap();
+    let lock = lock(&fixture.vault);
     let mut sealing = fixture
         .vault
         .begin(&lock, &fixture.recipients(), at("2026-11-21T16:12:00Z"))
@@ -196,7 +196,7 @@ fn the_types_cross_threads() {
 #[test]
 fn no_recipient_no_file() {
     let fixture = Fixture::new();
-    let lock = fixture.vault.lock().unwrap();
+    let lock = lock(&fixture.vault);
     let error = fixture
         .vault
         .begin(&lock, &Recipients::new(), at("2026-11-21T16:12:00Z"))
@@ -259,7 +259,7 @@ proptest! {
     ) {
         let fixture = Fixture::new();
         let clear = payload(pieces.iter().sum());
-        let lock = fixture.vault.lock().unwrap();
+        let lock = lock(&fixture.vault);
         let mut sealing = fixture.vault.begin(&lock, &fixture.recipients(), at("2026-11-21T16:12:00Z")).unwrap();
         let mut rest = clear.as_slice();
         for piece in pieces {

@@ -10,7 +10,7 @@ use backup::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Fixture, at, read_all, seal};
+use crate::support::{Fixture, at, lock, read_all, seal};
 
 const FIRST: &str = "2026-11-20T00:00:00Z";
 const SECOND: &str = "2026-11-21T00:00:00Z";
@@ -278,7 +278,7 @@ fn copies_and_what_is_sealed_anew_are_signed() {
     let to = Vault::open(elsewhere.path(), "state-hub")
         .unwrap()
         .trusting(signed.signers(""));
-    let lock = to.lock().unwrap();
+    let lock = lock(&to);
     let copy = signed.vault.copy_to(&entry, &to, &lock).unwrap();
     to.verify(&copy, &signed.fixture.identities(), Depth::Full)
         .unwrap();
@@ -288,7 +288,7 @@ fn copies_and_what_is_sealed_anew_are_signed() {
     recipients.add(&next.to_public().to_string()).unwrap();
     let mut both = signed.fixture.identities();
     both.add_text(&next.to_string(), "next");
-    let lock = signed.vault.lock().unwrap();
+    let lock = crate::support::lock(&signed.vault);
     let new = signed
         .vault
         .rekey(&lock, &entry, &both, &recipients, at(LATER))
@@ -311,7 +311,7 @@ fn an_unsigned_copy_elsewhere_is_neither_opened_nor_fetched() {
     let identities = signed.fixture.identities();
     let there = careless.clone().trusting_as(&signed.vault);
     let listed = there.entries().unwrap().remove(0);
-    let lock = signed.vault.lock().unwrap();
+    let lock = lock(&signed.vault);
     // Also where it was found by somebody who does not ask for signatures.
     for entry in [&listed, &forged] {
         for error in [
@@ -334,7 +334,7 @@ fn a_key_that_would_not_count_seals_nothing() {
     let signed = Signed::new();
     let recipients = signed.fixture.recipients();
     let begin = |vault: &Vault| {
-        let lock = vault.lock().unwrap();
+        let lock = lock(vault);
         vault
             .begin(&lock, &recipients, at(FIRST))
             .map(drop)
@@ -347,7 +347,7 @@ fn a_key_that_would_not_count_seals_nothing() {
     let purpose = begin(&signed.vault_of("operator", "namespaces=\"git\""));
     assert!(matches!(purpose, Error::Signing(_)), "{purpose}");
     // A key that goes away meanwhile leaves nothing behind, either.
-    let lock = signed.vault.lock().unwrap();
+    let lock = lock(&signed.vault);
     let mut sealing = signed.vault.begin(&lock, &recipients, at(FIRST)).unwrap();
     sealing.write_all(b"x").unwrap();
     fs_err::remove_file(signed.key("operator")).unwrap();

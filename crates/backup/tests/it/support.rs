@@ -81,7 +81,7 @@ pub(crate) fn seal(
 }
 
 /// Takes the lock. A process that another test is just starting holds a copy of every lock of this one, until it is that other program.
-fn lock(vault: &Vault) -> VaultLock {
+pub(crate) fn lock(vault: &Vault) -> VaultLock {
     for _ in 0..100 {
         match vault.lock() {
             Err(Error::Locked { .. }) => std::thread::sleep(Duration::from_millis(10)),

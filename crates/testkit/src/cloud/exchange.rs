@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
 
 /// A request; its body is read after its head.
 #[derive(Debug)]
@@ -167,33 +170,12 @@ pub(super) fn multistatus<'a>(
     answer
 }
 
-/// By the program that everybody checks files with, so that client and server do not share a mistake.
 pub(super) fn sha256(bytes: &[u8]) -> String {
-    filtered("sha256sum", &[], bytes)
-        .split_whitespace()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+    let hash = Sha256::digest(bytes);
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The header of a user and a password.
 pub(super) fn basic(user: &str, password: &str) -> String {
-    let pair = format!("{user}:{password}");
-    let encoded = filtered("base64", &["--wrap=0"], pair.as_bytes());
-    format!("Basic {}", encoded.trim())
-}
-
-fn filtered(program: &str, arguments: &[&str], input: &[u8]) -> String {
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("coreutils are on every machine that runs tests");
-    let mut stdin = child.stdin.take().expect("its input is piped");
-    let input = input.to_vec();
-    let writer = std::thread::spawn(move || stdin.write_all(&input));
-    let output = child.wait_with_output().expect("it ends with its input");
-    let _ = writer.join();
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
