@@ -83,7 +83,7 @@ fn put_sidecar(to: &Vault, stamp: Stamp, sidecar: &Sidecar) -> Result<()> {
 /// Writes the file, makes it durable, and reads it again, from the disk as far as the kernel lets go of what it has in memory.
 fn write(from: &Entry, to: &NamedTempFile, sidecar: &Sidecar) -> Result<()> {
     let mut source = BufReader::with_capacity(BUFFER, from.place().open()?);
-    let mut tally = Tally::new(to.as_file());
+    let mut tally = Tally::new(to.as_file())?;
     fault::point()?;
     io::copy(&mut source, &mut tally).map_err(Error::of_carried)?;
     let (file, _, sha256) = tally.into_parts();

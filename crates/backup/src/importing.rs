@@ -78,7 +78,7 @@ fn copy_in(
     // As when sealing: a temporary file that can be locked has no writer any more.
     file.as_file().lock()?;
     let mut source = BufReader::with_capacity(BUFFER, fs_err::File::open(from)?);
-    let mut tally = Tally::new(file.as_file());
+    let mut tally = Tally::new(file.as_file())?;
     fault::point()?;
     io::copy(&mut source, &mut tally)?;
     let (written, sealed_bytes, sha256) = tally.into_parts();

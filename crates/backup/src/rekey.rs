@@ -74,7 +74,7 @@ fn carry_over(vault: &Vault, new: Entry, old: &Entry, at: Timestamp) -> Result<E
 
 /// Copies everything, and returns its SHA-256.
 fn copy(from: &mut impl Read, to: &mut impl Write) -> Result<String> {
-    let mut tally = Tally::new(to);
+    let mut tally = Tally::new(to)?;
     io::copy(&mut BufReader::with_capacity(BUFFER, from), &mut tally).map_err(Error::of_carried)?;
     let (_, _, sha256) = tally.into_parts();
     Ok(sha256)

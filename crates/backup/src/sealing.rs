@@ -53,7 +53,7 @@ impl Sealing {
         file.as_file().lock()?;
         let (file, temporary) = file.into_parts();
         let file = fs_err::File::from_parts(file, temporary.to_path_buf());
-        let sink = encryptor.wrap_output(Tally::new(BufWriter::with_capacity(BUFFER, file)))?;
+        let sink = encryptor.wrap_output(Tally::new(BufWriter::with_capacity(BUFFER, file))?)?;
         Ok(Self {
             vault,
             stamp,
