@@ -223,6 +223,8 @@ pub enum Damage {
         /// The length of the incomplete line in bytes.
         bytes: u64,
     },
+    /// There is no record, although closed parts of the journal are there: it was emptied.
+    Emptied,
 }
 
 impl fmt::Display for Damage {
@@ -242,6 +244,9 @@ impl fmt::Display for Damage {
                 "the record follows {found}, but the record before it is {expected} (it was replaced)"
             ),
             Self::Torn { bytes } => write!(f, "the last line is torn after {bytes} bytes"),
+            Self::Emptied => f.write_str(
+                "there is no record, although closed parts of the journal are there (it was emptied)",
+            ),
         }
     }
 }

@@ -4,9 +4,11 @@ mod chain;
 mod hash;
 mod line;
 mod record;
+mod rotation;
 mod tail;
 
 use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -18,6 +20,7 @@ use chain::Chain;
 pub use hash::{Hash, Head};
 use line::Flaw;
 pub use record::{NewRecord, Outcome, Record};
+pub use rotation::Rotated;
 pub use tail::TornLine;
 
 /// A hash-chained journal in a file of JSON lines.
@@ -48,6 +51,8 @@ pub struct Verification {
     pub records: u64,
     /// The newest record; nothing when the journal is empty.
     pub head: Option<Head>,
+    /// What an interrupted rotation left beside the journal. The next one replaces it.
+    pub leftovers: Vec<PathBuf>,
 }
 
 impl Journal {
@@ -57,11 +62,15 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] when the file or its directory cannot be created or opened.
+    /// [`Error::Missing`] when only closed parts of it are there, [`Error::Io`] when the file or its directory cannot be created or opened.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
         let path = path.into();
         let directory = parent(&path);
         create_directory(directory)?;
+        // A new journal beside the parts of an old one would be another past.
+        if !path.exists() && !rotation::parts(&path)?.is_empty() {
+            return Err(Error::Missing { path });
+        }
         let created = fs::OpenOptions::new()
             .append(true)
             .create_new(true)
@@ -127,6 +136,23 @@ impl Journal {
         Ok(self.heal(&mut file, at)?.1)
     }
 
+    /// The newest record. Only this one is checked.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::verify`]; a torn last line is one.
+    pub fn head(&self) -> Result<Option<Head>, Error> {
+        let mut file = self.reader()?;
+        let tail = tail::read(&mut file)?;
+        match &tail.last {
+            Some(last) if tail.torn.is_empty() => match line::parse(last) {
+                Ok(record) => Ok(Some(record.head())),
+                Err(_) => Ok(self.walk_locked(&mut file, drop)?.head()),
+            },
+            _ => Ok(self.walk_locked(&mut file, drop)?.head()),
+        }
+    }
+
     /// Reads all records, oldest first, after verifying them as [`Journal::verify`] does.
     ///
     /// # Errors
@@ -146,7 +172,8 @@ impl Journal {
     ///
     /// [`Error::Damaged`] or [`Error::UnknownVersion`] with the first line that is wrong, [`Error::Missing`], [`Error::Io`].
     pub fn verify(&self) -> Result<Verification, Error> {
-        Ok(self.walk(drop)?.verification())
+        let chain = self.walk(drop)?;
+        self.verification(&chain)
     }
 
     /// Verifies every line, and that the journal still holds the record that was its head at some earlier time.
@@ -163,7 +190,7 @@ impl Journal {
             }
         })?;
         match found {
-            Some(hash) if hash == head.hash => Ok(chain.verification()),
+            Some(hash) if hash == head.hash => self.verification(&chain),
             Some(found) => Err(Error::Rewritten {
                 path: self.path.clone(),
                 head: *head,
@@ -177,10 +204,18 @@ impl Journal {
         }
     }
 
+    fn verification(&self, chain: &Chain) -> Result<Verification, Error> {
+        let content = fs::read(&self.path)?;
+        Ok(Verification {
+            records: chain.records(),
+            head: chain.head(),
+            leftovers: rotation::leftovers(&self.path, rotation::first_record(&content))?,
+        })
+    }
+
     /// Passes every verified record to `visit`, and returns where the chain ends.
     fn walk(&self, visit: impl FnMut(Record)) -> Result<Chain, Error> {
-        let mut file = self.file(fs::OpenOptions::new().read(true))?;
-        file.lock_shared()?;
+        let mut file = self.reader()?;
         self.walk_locked(&mut file, visit)
     }
 
@@ -195,16 +230,22 @@ impl Journal {
         file.read_to_end(&mut content)?;
 
         let mut chain = Chain::default();
-        for line in content.split_inclusive(|byte| *byte == b'\n') {
-            let number = chain.records() + 1;
-            let path = &self.path;
-            let Some(line) = line.strip_suffix(b"\n") else {
-                let bytes = line.len() as u64;
-                return Err(Flaw::from(Damage::Torn { bytes }).at(path, number));
-            };
-            visit(chain.follow(line).map_err(|flaw| flaw.at(path, number))?);
+        for part in self.parts_before(&content)? {
+            chain.follow_file(&part, &fs::read(&part)?, &mut visit)?;
         }
+        chain.follow_file(&self.path, &content, &mut visit)?;
         Ok(chain)
+    }
+
+    /// The closed parts that come before what is in the file itself.
+    fn parts_before(&self, content: &[u8]) -> Result<Vec<PathBuf>, Error> {
+        let parts = rotation::parts(&self.path)?;
+        if content.is_empty() && !parts.is_empty() {
+            return Err(Flaw::from(Damage::Emptied).at(&self.path, 1));
+        }
+        let first = rotation::first_record(content).unwrap_or(u64::MAX);
+        let before = parts.into_iter().filter(|(number, _)| *number < first);
+        Ok(before.map(|(_, path)| path).collect())
     }
 
     /// Makes the end of the journal sound, and returns its last record.
@@ -225,6 +266,9 @@ impl Journal {
                 }
             },
         };
+        if last.is_none() && !rotation::parts(&self.path)?.is_empty() {
+            return Err(Flaw::from(Damage::Emptied).at(&self.path, 1));
+        }
         if tail.torn.is_empty() {
             return Ok((last, None));
         }
@@ -239,9 +283,29 @@ impl Journal {
     }
 
     fn writer(&self) -> Result<fs::File, Error> {
-        let file = self.file(fs::OpenOptions::new().read(true).append(true))?;
-        file.lock()?;
-        Ok(file)
+        let mut options = fs::OpenOptions::new();
+        options.read(true).append(true);
+        self.locked(&options, fs::File::lock)
+    }
+
+    fn reader(&self) -> Result<fs::File, Error> {
+        self.locked(fs::OpenOptions::new().read(true), fs::File::lock_shared)
+    }
+
+    /// Opens and locks the file that has the journal's name: whoever waited for the lock while it was rotated holds a file without a name.
+    fn locked(
+        &self,
+        options: &fs::OpenOptions,
+        lock: impl Fn(&fs::File) -> io::Result<()>,
+    ) -> Result<fs::File, Error> {
+        loop {
+            let file = self.file(options)?;
+            lock(&file)?;
+            let (held, named) = (file.metadata()?, self.file(options)?.metadata()?);
+            if (held.dev(), held.ino()) == (named.dev(), named.ino()) {
+                return Ok(file);
+            }
+        }
     }
 
     fn file(&self, options: &fs::OpenOptions) -> Result<fs::File, Error> {

@@ -79,6 +79,7 @@
 //!   [`Journal::recover`], moves it into a file of its own, says so in the journal and to the caller, and goes on.
 //! - **Several writers are safe.** Appends from any number of threads and processes are ordered by an exclusive lock
 //!   on the file; readers take a shared one. The lock is advisory, and the file must not be on a file system without locks.
+//! - **Rotation keeps the chain.** [`Journal::rotate`] closes the file and goes on in a new one, whose first record follows the last of the old. Readers see all of them.
 //! - **Damage is an error, never a shorter journal.** [`Journal::read`] and [`Journal::verify`] check every line and name
 //!   the first one that is wrong. A version they do not know is refused.
 //!
@@ -120,7 +121,7 @@ pub use error::{Damage, Error};
 pub use evidence::{Absence, Content, Evidence, Held, Kind, Read, Reading};
 pub use gate::{Approval, Approving, Gate, Gates, Rule, Verdicts};
 pub use journal::{
-    Appended, Hash, Head, Journal, NewRecord, Outcome, Record, TornLine, Verification,
+    Appended, Hash, Head, Journal, NewRecord, Outcome, Record, Rotated, TornLine, Verification,
 };
 pub use size::Size;
 pub use verdict::{ObjectReference, Subject, Verdict};

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Instant, SystemTime};
 
 use anyhow::Context as _;
-use gates::{Journal, NewRecord, Outcome};
+use gates::{Head, Journal, NewRecord, Outcome};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, is_damage};
@@ -50,6 +50,11 @@ impl Act {
     pub(crate) fn about(mut self, path: &Path) -> Self {
         self.path = Some(path.display().to_string());
         self
+    }
+
+    /// The newest record of the journal.
+    pub(crate) fn head(&self) -> Result<Option<Head>, gates::Error> {
+        self.journal.head()
     }
 
     /// Records the success of `result` with the evidence, or its error; and gives it back.

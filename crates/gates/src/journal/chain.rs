@@ -1,10 +1,11 @@
 //! The chain: which record may follow which.
 
-use super::Verification;
+use std::path::Path;
+
 use super::hash::{Hash, Head};
 use super::line::{self, Flaw};
 use super::record::Record;
-use crate::Damage;
+use crate::{Damage, Error};
 
 /// The end of the part of a journal that has been checked.
 #[derive(Debug, Default)]
@@ -27,11 +28,25 @@ impl Chain {
         self.head.map_or(Hash::GENESIS, |head| head.hash)
     }
 
-    pub(super) fn verification(&self) -> Verification {
-        Verification {
-            records: self.records(),
-            head: self.head,
+    pub(super) fn head(&self) -> Option<Head> {
+        self.head
+    }
+
+    /// Checks every line in the content of a file, and moves on to its end.
+    pub(super) fn follow_file(
+        &mut self,
+        path: &Path,
+        content: &[u8],
+        visit: &mut impl FnMut(Record),
+    ) -> Result<(), Error> {
+        for (line, number) in content.split_inclusive(|byte| *byte == b'\n').zip(1..) {
+            let Some(line) = line.strip_suffix(b"\n") else {
+                let bytes = line.len() as u64;
+                return Err(Flaw::from(Damage::Torn { bytes }).at(path, number));
+            };
+            visit(self.follow(line).map_err(|flaw| flaw.at(path, number))?);
         }
+        Ok(())
     }
 
     /// Checks that `line` holds the next record, and moves on to it.

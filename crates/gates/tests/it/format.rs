@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use crate::support::journal_of;
+use crate::support::{journal_of, now};
 
 /// The code blocks of a language in `docs/formats/journal.md`; nothing where the crate is tested without its repository.
 fn code_block(language: &str) -> Option<String> {
@@ -14,13 +14,13 @@ fn code_block(language: &str) -> Option<String> {
     Some(block.to_owned())
 }
 
-/// Runs a program of the specification with the journal as its argument; nothing where the interpreter is not installed.
-fn run(interpreter: &str, language: &str, journal: &Path) -> Option<Output> {
+/// Runs a program of the specification with these files as its arguments; nothing where the interpreter is not installed.
+fn run(interpreter: &str, language: &str, files: &[&Path]) -> Option<Output> {
     let program = code_block(language)?;
     Command::new(interpreter)
         .args(["-c", &program])
         .args((interpreter == "bash").then_some("bash"))
-        .arg(journal)
+        .args(files)
         .stdin(Stdio::null())
         .output()
         .ok()
@@ -29,7 +29,7 @@ fn run(interpreter: &str, language: &str, journal: &Path) -> Option<Output> {
 fn accepts_sound_and_refuses_damaged(interpreter: &str, language: &str) {
     let (_directory, journal) = journal_of(3);
     let head = journal.verify().unwrap().head.unwrap().to_string();
-    let Some(output) = run(interpreter, language, journal.path()) else {
+    let Some(output) = run(interpreter, language, &[journal.path()]) else {
         println!("not run: {interpreter} or the specification is not here");
         return;
     };
@@ -48,9 +48,19 @@ fn accepts_sound_and_refuses_damaged(interpreter: &str, language: &str) {
     ];
     for text in damaged {
         fs_err::write(journal.path(), &text).unwrap();
-        let output = run(interpreter, language, journal.path()).unwrap();
+        let output = run(interpreter, language, &[journal.path()]).unwrap();
         assert!(!output.status.success(), "accepted: {text}");
     }
+    fs_err::write(journal.path(), &sound).unwrap();
+
+    let part = journal.rotate(now()).unwrap().unwrap().part;
+    let head = journal.verify().unwrap().head.unwrap().to_string();
+    let output = run(interpreter, language, &[&part, journal.path()]).unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{stdout}");
+    assert!(stdout.contains(&head), "{stdout}");
+    let output = run(interpreter, language, &[journal.path()]).unwrap();
+    assert!(!output.status.success(), "accepted without its part");
 }
 
 #[test]

@@ -16,4 +16,5 @@ mod format;
 mod gates;
 mod journal;
 mod large;
+mod rotation;
 mod support;

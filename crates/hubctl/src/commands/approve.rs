@@ -16,7 +16,8 @@ use sshsig::{AllowedSigners, Prompt, PublicKey};
 
 use crate::act::Act;
 use crate::cli::options::JournalOptions;
-use crate::commands::gates::asking::{Asking, approvals_directory};
+use crate::commands::gates::approvals::approvals_directory;
+use crate::commands::gates::asking::Asking;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Refusal;
@@ -230,7 +231,8 @@ impl Person {
                 .hint("name one with --key, or in [approval] key")
                 .into());
         };
-        let policy = policy(rule)?;
+        let signers = AllowedSigners::load(&rule.signers, &TimeZone::system())?;
+        let policy = policy(rule, signers);
         let public = PublicKey::of_file(&key).map_err(gates::Error::from)?;
         let wanted = args.principal.as_deref();
         let signer = policy
@@ -264,13 +266,13 @@ impl Person {
 }
 
 /// What an approval by this rule has to be.
-pub(crate) fn policy(rule: &Approval) -> Result<Policy, gates::Error> {
-    Ok(Policy {
-        signers: AllowedSigners::load(&rule.signers, &TimeZone::system())?,
+pub(crate) fn policy(rule: &Approval, signers: AllowedSigners) -> Policy {
+    Policy {
+        signers,
         persons: NonZeroUsize::new(rule.persons)
             .expect("a gate by nobody is refused when it is read"),
         longest: rule.expires,
-    })
+    }
 }
 
 fn text(approved: &Approved) -> String {

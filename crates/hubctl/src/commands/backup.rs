@@ -18,6 +18,7 @@ use crate::alerts::Ping;
 use crate::cli::options::{
     IdentityOptions, JournalOptions, PasswordOptions, RecipientOptions, VaultOptions,
 };
+use crate::commands::journal;
 use crate::context::{Context, blocking};
 use crate::damage::Damaged;
 use crate::exit::Exit;
@@ -148,7 +149,7 @@ async fn back_up(
     };
     warn_about_keys(context, &order, settings);
     let act = Act::begin(settings, &context.printer, "backup", order.vault.service())?;
-    let taken = take(context, &order).await.map_err(|error| {
+    let taken = take(context, &order, &act).await.map_err(|error| {
         if !is_disk_full(&error) {
             return error;
         }
@@ -190,7 +191,7 @@ fn warn_about_keys(context: &Context, order: &Order, settings: &Settings) {
     }
 }
 
-async fn take(context: &Context, order: &Order) -> anyhow::Result<Taken> {
+async fn take(context: &Context, order: &Order, act: &Act) -> anyhow::Result<Taken> {
     let begun = Instant::now();
     let lock = order.vault.lock()?;
     let cleaned = clean(context, order, &lock)?;
@@ -206,7 +207,11 @@ async fn take(context: &Context, order: &Order) -> anyhow::Result<Taken> {
     let (sealing, manifest) =
         pgsnap::dump(&order.site.database, sealing, &options, &progress).await?;
     drop(progress);
-    let (payload, suspicious) = examined(order, &manifest)?;
+    let (mut payload, suspicious) = examined(order, &manifest)?;
+    // A crashed run may have torn the last line, which is mended when this backup is recorded: no reason to have none.
+    if let Ok(Some(head)) = act.head() {
+        payload[journal::HEAD] = json!(head);
+    }
     let facts = SidecarFacts::new(Timestamp::now()).payload(payload.clone());
     let entry = blocking(move || sealing.commit(facts)).await?;
     drop(lock);

@@ -1,10 +1,12 @@
 //! `hubctl doctor`.
 
-mod clusters;
+mod conditions;
 mod keys;
 mod server;
 mod targets;
 mod tunnels;
+
+use std::path::PathBuf;
 
 use clap::Args;
 use gates::Journal;
@@ -13,15 +15,14 @@ use serde::Serialize;
 use crate::cli::options::{
     IdentityOptions, JournalOptions, PasswordOptions, RecipientOptions, VaultOptions,
 };
-use crate::commands::backup::free_bytes;
 use crate::context::Context;
 use crate::damage::Damaged;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::human;
 use crate::printer::table;
 use crate::settings::{Overrides, Settings};
 use crate::store;
+use conditions::Question;
 
 /// Examine everything a backup, a restore and a tunnel need
 ///
@@ -162,10 +163,11 @@ pub(crate) async fn run(context: &Context, args: DoctorArgs) -> anyhow::Result<E
         bytes: largest,
         damaged: Damaged::read(&settings, &context.printer),
     };
-    vault(&settings, &wanted, &mut findings);
+    let mut questions: Vec<Question> = Question::of_clusters(&settings).collect();
+    questions.extend(vault(&settings, &wanted, &mut findings));
+    conditions::ask(context, &settings, questions, &mut findings).await;
     keys::examine(context, &settings, &mut findings);
     targets::examine(&settings, &mut findings).await;
-    clusters::examine(context, &settings, &mut findings).await;
     tunnels::examine(&settings, &mut findings).await;
     findings.push(journal(&settings));
     report(context, findings)
@@ -214,17 +216,24 @@ struct Wanted<'a> {
     damaged: Damaged,
 }
 
-fn vault(settings: &Settings, wanted: &Wanted<'_>, findings: &mut Vec<Finding>) {
-    if let Err(error) = try_vault(settings, wanted, findings) {
+/// Examines the vault, and returns what is to be asked about its room.
+fn vault(
+    settings: &Settings,
+    wanted: &Wanted<'_>,
+    findings: &mut Vec<Finding>,
+) -> Option<Question> {
+    let directory = try_vault(settings, wanted, findings).unwrap_or_else(|error| {
         findings.push(Finding::of("vault", &error));
-    }
+        None
+    })?;
+    Some(Question::of_room(&directory, wanted.bytes))
 }
 
 fn try_vault(
     settings: &Settings,
     wanted: &Wanted<'_>,
     findings: &mut Vec<Finding>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<PathBuf>> {
     let vault = store::open_vault(settings, wanted.database)?;
     let directory = vault.directory();
     // Nothing tells as surely whether a directory is writable as writing; the file has no name to be left over.
@@ -238,24 +247,10 @@ fn try_vault(
             )
             .hint(hint),
         );
-        return Ok(());
+        return Ok(None);
     }
-    let free = free_bytes(directory)?;
-    let room = format!(
-        "{} is writable, {} free",
-        directory.display(),
-        human::bytes(free)
-    );
-    findings.push(if free < wanted.bytes {
-        let fact = format!(
-            "{room}, and the largest database has {}",
-            human::bytes(wanted.bytes)
-        );
-        Finding::new(Verdict::Warn, "vault", fact)
-            .hint("a sealed backup needs a part of the database's size; make room for several")
-    } else {
-        Finding::new(Verdict::Ok, "vault", room)
-    });
+    let fact = format!("{} is writable", directory.display());
+    findings.push(Finding::new(Verdict::Ok, "vault", fact));
     findings.push(match vault.find("latest") {
         Ok(latest) => match wanted.damaged.refuse(&vault, &latest) {
             Ok(()) => Finding::new(
@@ -285,7 +280,7 @@ fn try_vault(
                 .hint("move it away: whoever gets the backups must not get the key with them"),
         );
     }
-    Ok(())
+    Ok(Some(directory.to_owned()))
 }
 
 fn journal(settings: &Settings) -> Finding {
@@ -298,11 +293,22 @@ fn journal(settings: &Settings) -> Finding {
         );
     }
     match Journal::open_existing(path).and_then(|journal| journal.verify()) {
-        Ok(verified) => Finding::new(
-            Verdict::Ok,
-            "journal",
-            format!("{} records, and their chain holds", verified.records),
-        ),
+        Ok(verified) => match verified.leftovers.first() {
+            None => Finding::new(
+                Verdict::Ok,
+                "journal",
+                format!("{} records, and their chain holds", verified.records),
+            ),
+            Some(leftover) => Finding::new(
+                Verdict::Warn,
+                "journal",
+                format!(
+                    "{} is left over from an interrupted rotation",
+                    leftover.display()
+                ),
+            )
+            .hint("the next `hubctl journal rotate` replaces it"),
+        },
         Err(error) => Finding::of("journal", &error.into()),
     }
 }

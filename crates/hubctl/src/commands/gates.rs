@@ -1,5 +1,6 @@
 //! `hubctl gates`.
 
+pub(crate) mod approvals;
 pub(crate) mod asking;
 mod bundle;
 mod junit;
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use gates::{Answer, Evidence, Gates, Held, Verdicts};
+use gates::{Answer, Approving, Evidence, Gates, Held, Verdicts};
 use jiff::Timestamp;
 
 use crate::cli::options::JournalOptions;
@@ -75,7 +76,7 @@ pub(crate) struct GatesArgs {
 enum GatesCommand {
     /// Judge what was read before, without asking anybody
     ///
-    /// The gates are those of the bundle, and they are judged as of when it was made.
+    /// The gates, the approvals and the allowed signers are those of the bundle, and are judged as of when it was made.
     Evaluate {
         /// A bundle, or the evidence.json in it, which is judged by the gates of the configuration
         #[arg(long, value_name = "FILE")]
@@ -98,7 +99,7 @@ pub(crate) async fn run(context: &Context, args: GatesArgs) -> anyhow::Result<Ex
     }
     let (evidence, verdicts) = wait(&settings, &asking, args.wait, args.every).await?;
     if let Some(path) = &args.bundle {
-        Bundle::new(&settings.gates, &names, evidence.clone()).write(path, &verdicts)?;
+        Bundle::new(&settings, &names, evidence.clone())?.write(path, &verdicts)?;
         context
             .printer
             .say(format_args!("what was read is in {}", path.display()));
@@ -123,9 +124,14 @@ fn evaluate(
         evidence.collected_at,
         human::duration(age(evidence.collected_at))
     ));
+    let approvals: Box<dyn Approving> = match bundle.approvals {
+        Some(copies) => Box::new(copies.unpack()?),
+        None => Box::new(approvals::Files::new(settings)),
+    };
+    let at = evidence.collected_at;
     let verdicts = bundle
         .gates
-        .evaluate(&names, evidence, evidence.collected_at);
+        .evaluate_with(&names, evidence, at, &*approvals);
     show(context, &bundle.gates, &names, &verdicts, evidence)
 }
 

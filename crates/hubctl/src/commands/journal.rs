@@ -1,24 +1,31 @@
 //! `hubctl journal`.
 
+use std::time::SystemTime;
+
 use clap::{Args, Subcommand};
 use gates::{Head, Journal, Record};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cli::options::JournalOptions;
-use crate::context::Context;
+use crate::cli::options::{JournalOptions, VaultOptions};
+use crate::context::{Context, blocking};
 use crate::exit::Exit;
+use crate::failure::Refusal;
 use crate::human;
 use crate::printer::table;
-use crate::settings::Overrides;
+use crate::settings::{Overrides, Settings};
+use crate::store;
+
+/// What the head of the journal is called among the facts that a backup keeps.
+pub(crate) const HEAD: &str = "journal";
 
 /// Show or verify the journal of what was done
 ///
 /// The journal is a chain of hashes: a line that was edited, removed, inserted or moved is found.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  hubctl journal\n  hubctl journal list --limit 5\n  hubctl journal verify --against 12:ba7816bf…"
+    after_help = "Examples:\n  hubctl journal\n  hubctl journal list --limit 5\n  hubctl journal verify --against 12:ba7816bf…\n  hubctl journal verify --against cloud:latest\n  hubctl journal rotate"
 )]
 pub(crate) struct JournalArgs {
     #[command(subcommand)]
@@ -37,12 +44,19 @@ enum JournalCommand {
     },
     /// Verify every record and print the head of the chain
     ///
-    /// Keep the head elsewhere: with --against it shows later that nothing up to it was changed or cut off.
+    /// Keep the head elsewhere: with --against it shows later that nothing up to it was changed or cut off. Each backup keeps the head of
+    /// when it was taken, and takes it along wherever it is pushed.
     Verify {
-        /// A head that was printed earlier, as SEQ:HASH
-        #[arg(long, value_name = "HEAD")]
+        /// A head that was printed earlier, as SEQ:HASH; or a backup, by id, path, `latest` or TARGET:BACKUP
+        #[arg(long, value_name = "HEAD|BACKUP")]
         against: Option<String>,
+        #[command(flatten)]
+        vault: VaultOptions,
     },
+    /// Close the file of the journal and go on in a new one
+    ///
+    /// The closed part stays beside the journal, and all records are still listed and verified: the chain goes on.
+    Rotate,
 }
 
 #[derive(Serialize)]
@@ -56,15 +70,55 @@ struct VerifiedJournal {
     path: String,
     records: u64,
     head: Option<String>,
+    /// The head that it was held against.
+    against: Option<String>,
+    /// What an interrupted rotation left.
+    leftovers: Vec<String>,
 }
 
-pub(crate) fn run(context: &Context, args: JournalArgs) -> anyhow::Result<Exit> {
-    let settings = context.settings(Overrides::default().journal(&args.journal))?;
+#[derive(Serialize)]
+struct RotatedJournal {
+    path: String,
+    /// The closed part; none where there was nothing to close.
+    part: Option<String>,
+    records: u64,
+}
+
+pub(crate) async fn run(context: &Context, args: JournalArgs) -> anyhow::Result<Exit> {
+    let command = args.command.unwrap_or(JournalCommand::List { limit: None });
+    let overrides = Overrides::default().journal(&args.journal);
+    let overrides = match &command {
+        JournalCommand::Verify { vault, .. } => overrides.vault(vault),
+        _ => overrides,
+    };
+    let settings = context.settings(overrides)?;
     let journal = Journal::open_existing(&settings.journal.value)?;
-    match args.command.unwrap_or(JournalCommand::List { limit: None }) {
+    match command {
         JournalCommand::List { limit } => list(context, &journal, limit),
-        JournalCommand::Verify { against } => verify(context, &journal, against.as_deref()),
+        JournalCommand::Verify { against, .. } => {
+            let head = match against {
+                Some(against) => Some(blocking(move || known_head(&settings, &against)).await?),
+                None => None,
+            };
+            verify(context, &journal, head)
+        }
+        JournalCommand::Rotate => rotate(context, &journal),
     }
+}
+
+/// A head that somebody kept, or the one that a backup kept.
+fn known_head(settings: &Settings, text: &str) -> anyhow::Result<Head> {
+    if let Ok(head) = text.parse() {
+        return Ok(head);
+    }
+    let entry = store::find_entry(settings, text)?.1;
+    let sidecar = entry.sidecar();
+    let head = sidecar.and_then(|sidecar| sidecar.payload.get(HEAD)?.as_str());
+    let head = head.ok_or_else(|| {
+        Refusal::usage(format!("the backup {} keeps no head of a journal", entry.id()))
+            .hint("name a backup that hubctl took while it had this journal, or a head as `hubctl journal verify` prints it")
+    })?;
+    Ok(head.parse()?)
 }
 
 fn list(context: &Context, journal: &Journal, limit: Option<usize>) -> anyhow::Result<Exit> {
@@ -109,25 +163,60 @@ fn summary(evidence: &Value) -> String {
     text.chars().take(160).collect()
 }
 
-fn verify(context: &Context, journal: &Journal, against: Option<&str>) -> anyhow::Result<Exit> {
+fn verify(context: &Context, journal: &Journal, against: Option<Head>) -> anyhow::Result<Exit> {
     let verification = match against {
-        Some(head) => journal.verify_against(&head.parse::<Head>()?)?,
+        Some(head) => journal.verify_against(&head)?,
         None => journal.verify()?,
     };
-    let head = verification.head.map(|head| head.to_string());
     let verified = VerifiedJournal {
         path: journal.path().display().to_string(),
         records: verification.records,
-        head,
+        head: verification.head.map(|head| head.to_string()),
+        against: against.map(|head| head.to_string()),
+        leftovers: verification
+            .leftovers
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect(),
     };
+    for leftover in &verified.leftovers {
+        context.printer.warn(format_args!(
+            "{leftover} is left over from an interrupted rotation; the next one replaces it"
+        ));
+    }
     context.printer.say(format_args!(
-        "the chain of {} holds",
-        human::plural(verified.records, "record")
+        "the chain of {} holds{}",
+        human::plural(verified.records, "record"),
+        against.map_or_else(String::new, |head| format!(
+            ", and record {} is still what it was",
+            head.seq
+        ))
     ));
     context
         .printer
         .result("hubctl.journal-verify.v1", &verified, || {
             verified.head.clone().unwrap_or_default()
+        })?;
+    Ok(Exit::Yes)
+}
+
+fn rotate(context: &Context, journal: &Journal) -> anyhow::Result<Exit> {
+    let rotated = journal.rotate(SystemTime::now())?;
+    let shown = RotatedJournal {
+        path: journal.path().display().to_string(),
+        part: rotated
+            .as_ref()
+            .map(|rotated| rotated.part.display().to_string()),
+        records: rotated.as_ref().map_or(0, |rotated| rotated.records),
+    };
+    context.printer.say(match &shown.part {
+        Some(_) => format!("{} are closed", human::plural(shown.records, "record")),
+        None => "nothing was recorded since the last rotation".to_owned(),
+    });
+    context
+        .printer
+        .result("hubctl.journal-rotate.v1", &shown, || {
+            shown.part.clone().unwrap_or_default()
         })?;
     Ok(Exit::Yes)
 }

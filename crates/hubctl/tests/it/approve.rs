@@ -102,6 +102,14 @@ fn a_person_agrees_and_takes_it_back() {
     let record = &home.journal("approve")[0];
     assert_eq!(record.evidence["principal"], "alice@example.org");
 
+    // Whoever judges the bundle sees who agreed, without asking anybody here.
+    home.expect(0, &["gates", "T05", "--bundle", "b.tar.gz"]);
+    let elsewhere = Home::with_database("none".to_owned());
+    fs_err::copy(home.path("b.tar.gz"), elsewhere.path("b.tar.gz")).unwrap();
+    elsewhere
+        .expect(0, &["gates", "evaluate", "--from", "b.tar.gz"])
+        .shows("approved by alice@example.org");
+
     // Another plan is another thing to agree to.
     let config = fs_err::read_to_string(home.path("hubctl.toml")).unwrap();
     fs_err::write(

@@ -12,6 +12,7 @@ mod damage;
 mod faults;
 mod gates;
 mod importing;
+mod journal;
 mod journey;
 mod keys;
 mod makefile;

@@ -1,57 +1,96 @@
-//! Clusters: whether each is the one that is meant, asked by the engine of the gates.
+//! What the engine of the gates knows how to ask: clusters, clocks, room.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use gates::{Answer, Gate, Gates};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Finding, Verdict};
 use crate::commands::gates::asking::Asking;
 use crate::context::Context;
 use crate::settings::Settings;
 
-pub(super) async fn examine(context: &Context, settings: &Settings, findings: &mut Vec<Finding>) {
-    let names: Vec<&str> = settings.clusters.keys().map(String::as_str).collect();
-    if names.is_empty() {
-        return;
+/// One condition, and what it is about.
+pub(super) struct Question {
+    subject: String,
+    condition: Value,
+    /// What a no amounts to.
+    no: Verdict,
+}
+
+impl Question {
+    /// Whether each cluster is the one that is meant, and agrees what time it is.
+    pub(super) fn of_clusters(settings: &Settings) -> impl Iterator<Item = Self> {
+        settings.clusters.keys().flat_map(|name| {
+            let asked = |condition, no| Self {
+                subject: format!("cluster {name}"),
+                condition: json!({ "condition": condition, "cluster": name }),
+                no,
+            };
+            [
+                asked("identity", Verdict::Fail),
+                asked("clock", Verdict::Warn),
+            ]
+        })
     }
+
+    /// Whether a copy of the largest database would find room.
+    pub(super) fn of_room(directory: &Path, bytes: u64) -> Self {
+        let path = directory.display().to_string();
+        Self {
+            subject: "vault".to_owned(),
+            condition: json!({ "condition": "disk", "path": path, "free": format!("{bytes}B") }),
+            no: Verdict::Warn,
+        }
+    }
+
+    fn gate(&self) -> anyhow::Result<Gate> {
+        Ok(serde_json::from_value(self.condition.clone())?)
+    }
+
+    fn finding(&self, asked: gates::Verdict) -> Finding {
+        let verdict = match asked.answer {
+            Answer::Pass => Verdict::Ok,
+            Answer::Fail => self.no,
+            _ => Verdict::Unknown,
+        };
+        let finding = Finding::new(verdict, &self.subject, asked.reason);
+        match asked.hint {
+            Some(hint) => finding.hint(hint),
+            None => finding,
+        }
+    }
+}
+
+pub(super) async fn ask(
+    context: &Context,
+    settings: &Settings,
+    questions: Vec<Question>,
+    findings: &mut Vec<Finding>,
+) {
+    let names: Vec<String> = (0..questions.len())
+        .map(|number| number.to_string())
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let asked = async {
+        let gates = questions.iter().map(Question::gate);
+        let named = names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .zip(gates.collect::<anyhow::Result<Vec<_>>>()?);
         let mut settings = settings.clone();
-        settings.gates = identities(&names)?;
+        settings.gates = Gates::new(named.collect())?;
         let asking = Asking::new(context, &settings, &names)?;
         anyhow::Ok(asking.ask(&settings.gates, &BTreeMap::new()).await?.1)
     };
     match asked.await {
-        Ok(verdicts) => findings.extend(
-            verdicts
-                .into_iter()
-                .map(|(name, verdict)| finding(&name, verdict)),
+        Ok(mut verdicts) => findings.extend(
+            names
+                .iter()
+                .zip(&questions)
+                .filter_map(|(name, question)| Some(question.finding(verdicts.remove(*name)?))),
         ),
-        Err(error) => findings.push(Finding::of("clusters", &error)),
-    }
-}
-
-/// A gate for each cluster, which asks whether it is the pinned one.
-fn identities(names: &[&str]) -> anyhow::Result<Gates> {
-    let gate = |name: &&str| {
-        let gate: Gate =
-            serde_json::from_value(json!({ "condition": "identity", "cluster": name }))?;
-        anyhow::Ok(((*name).to_owned(), gate))
-    };
-    Ok(Gates::new(
-        names.iter().map(gate).collect::<anyhow::Result<_>>()?,
-    )?)
-}
-
-fn finding(name: &str, asked: gates::Verdict) -> Finding {
-    let verdict = match asked.answer {
-        Answer::Pass => Verdict::Ok,
-        Answer::Fail => Verdict::Fail,
-        _ => Verdict::Unknown,
-    };
-    let finding = Finding::new(verdict, format!("cluster {name}"), asked.reason);
-    match asked.hint {
-        Some(hint) => finding.hint(hint),
-        None => finding,
+        Err(error) => findings.push(Finding::of("conditions", &error)),
     }
 }

@@ -1,18 +1,14 @@
 //! From the gates that are asked for to their verdicts: read, note what lasts, judge.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use gates::{
-    Approval, ApprovalRequest, Approvals, Approving, Collector, Evidence, Gates, Held, Read,
-    Standing, Verdicts,
-};
+use gates::{Collector, Evidence, Gates, Held, Read, Verdicts};
 use jiff::Timestamp;
 
+use super::approvals::Files;
 use super::own::Answers;
 use super::scripts;
-use crate::commands::approve;
 use crate::context::Context;
 use crate::settings::Settings;
 
@@ -23,16 +19,6 @@ pub(crate) struct Asking<'a> {
     collector: Collector,
     scripts: Option<scripts::Book>,
     approvals: Files,
-}
-
-/// Where approvals are kept: beside the journal, outside of the service that they are about.
-pub(crate) fn approvals_directory(settings: &Settings) -> PathBuf {
-    settings.journal.value.with_file_name("approvals")
-}
-
-/// Approvals in a directory.
-struct Files {
-    directory: PathBuf,
 }
 
 impl<'a> Asking<'a> {
@@ -59,9 +45,7 @@ impl<'a> Asking<'a> {
             reads,
             collector,
             scripts,
-            approvals: Files {
-                directory: approvals_directory(settings),
-            },
+            approvals: Files::new(settings),
         })
     }
 
@@ -86,31 +70,5 @@ impl<'a> Asking<'a> {
         gates.hold(self.names, &mut evidence, held, now);
         let verdicts = gates.evaluate_with(self.names, &evidence, now, &self.approvals);
         Ok((evidence, verdicts))
-    }
-}
-
-impl Approving for Files {
-    fn standing(
-        &self,
-        request: &ApprovalRequest,
-        rule: &Approval,
-        now: Timestamp,
-    ) -> Result<Standing, gates::Error> {
-        let policy = approve::policy(rule)?;
-        // Whoever only asks makes no directory.
-        if !self.directory.is_dir() {
-            return Ok(Standing::Missing {
-                have: 0,
-                need: rule.persons,
-            });
-        }
-        let approvals = Approvals::open(&self.directory)?;
-        approvals.judge(
-            &request.gate,
-            request.plan_hash(),
-            request.evidence_hash,
-            now,
-            &policy,
-        )
     }
 }

@@ -10,32 +10,48 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use gates::{Evidence, Gate, Gates, Verdicts};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
+use super::approvals::Copies;
 use crate::failure::Refusal;
+use crate::settings::Settings;
 
 const EVIDENCE: &str = "evidence.json";
 const GATES: &str = "gates.json";
 const VERDICTS: &str = "verdicts.json";
+const APPROVALS: &str = "approvals.json";
 /// The first bytes of a gzip stream.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Nothing in a bundle is longer.
 const MOST: u64 = 256 << 20;
 
-/// Evidence, and the gates that it was read for.
+/// Evidence, the gates that it was read for, and who agreed to them.
 pub(super) struct Bundle {
     pub(super) gates: Gates,
     pub(super) evidence: Evidence,
+    /// None where this is evidence alone.
+    pub(super) approvals: Option<Copies>,
 }
 
 impl Bundle {
     /// The gates with these names and their parts.
-    pub(super) fn new(gates: &Gates, names: &[&str], evidence: Evidence) -> Self {
+    pub(super) fn new(
+        settings: &Settings,
+        names: &[&str],
+        evidence: Evidence,
+    ) -> anyhow::Result<Self> {
+        let gates = &settings.gates;
         let kept = gates.with_parts(names).into_iter();
         let kept: BTreeMap<String, Gate> = kept
             .filter_map(|name| Some((name.to_owned(), gates.get(name)?.clone())))
             .collect();
         let gates = Gates::new(kept).expect("gates with all their parts were checked before");
-        Self { gates, evidence }
+        let approvals = Some(Copies::of(settings, gates.iter())?);
+        Ok(Self {
+            gates,
+            evidence,
+            approvals,
+        })
     }
 
     /// Writes it whole, or not at all.
@@ -51,6 +67,7 @@ impl Bundle {
         append(&mut archive, EVIDENCE, &self.evidence)?;
         append(&mut archive, GATES, &gates)?;
         append(&mut archive, VERDICTS, verdicts)?;
+        append(&mut archive, APPROVALS, &self.approvals)?;
         let mut file = archive.into_inner()?.finish()?;
         file.flush()?;
         file.as_file().sync_all()?;
@@ -69,6 +86,7 @@ impl Bundle {
             return Ok(Self {
                 gates: configured.clone(),
                 evidence: Evidence::parse(&text)?,
+                approvals: None,
             });
         }
         let mut texts = BTreeMap::new();
@@ -92,15 +110,20 @@ impl Bundle {
             };
             texts.get(name).ok_or_else(missing)
         };
-        let gates: BTreeMap<String, Gate> =
-            serde_json::from_str(text(GATES)?).map_err(|error| {
-                Refusal::usage(format!("the gates of the bundle cannot be read: {error}"))
-            })?;
+        let gates: BTreeMap<String, Gate> = parse(GATES, text(GATES)?)?;
+        // Bundles had none at first.
+        let approvals = texts.get(APPROVALS).map(|text| parse(APPROVALS, text));
         Ok(Self {
             gates: Gates::new(gates)?,
             evidence: Evidence::parse(text(EVIDENCE)?)?,
+            approvals: Some(approvals.transpose()?.unwrap_or_default()),
         })
     }
+}
+
+fn parse<T: DeserializeOwned>(name: &str, text: &str) -> anyhow::Result<T> {
+    Ok(serde_json::from_str(text)
+        .map_err(|error| Refusal::usage(format!("{name} of the bundle cannot be read: {error}")))?)
 }
 
 fn append(

@@ -1,0 +1,153 @@
+//! Rotation: what is in the journal moves into a file of its own, and the chain goes on.
+//!
+//! The closed parts of `JOURNAL` are `JOURNAL.NUMBER`, with the number of their first record in ten digits. A part is made before the
+//! journal gives it up, as a copy: after a crash in between, the journal is whole and the copy is a left-over, which is known by its
+//! number (it is not before the first record of the journal) and replaced by the next rotation.
+
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, fchown};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use fs_err as fs;
+use fs_err::os::unix::fs::OpenOptionsExt as _;
+use serde_json::json;
+
+use super::chain::Chain;
+use super::record::{NewRecord, Outcome, Record};
+use super::tail::TornLine;
+use super::{Hash, Journal, line, parent, sync_directory};
+use crate::Error;
+
+/// What the rotation's own record calls itself.
+const ROTATED: &str = "rotated";
+/// How many digits the number of a part has at least.
+const DIGITS: usize = 10;
+
+/// The answer of [`Journal::rotate`].
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Rotated {
+    /// Where the records are now.
+    pub part: PathBuf,
+    /// How many there are in it.
+    pub records: u64,
+    /// The first record of the new file.
+    pub record: Record,
+    /// The incomplete line of an earlier crash that had to be moved aside first.
+    pub torn: Option<TornLine>,
+}
+
+impl Journal {
+    /// Moves all records into a file beside the journal, `JOURNAL.NUMBER` by the number of the first of them, and begins the journal anew with a
+    /// record that says so and follows the last of them. Every reader goes on to see all of them, as long as the parts stay where they are.
+    ///
+    /// The whole chain is verified first, so that no damage is put away unseen. `at` is the time of the rotation. Nothing happens, and
+    /// nothing is returned, where the journal is empty or holds only the record of the rotation before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::append`] and [`Journal::verify`].
+    pub fn rotate(&self, at: SystemTime) -> Result<Option<Rotated>, Error> {
+        let mut file = self.writer()?;
+        let (last, torn) = self.heal(&mut file, at)?;
+        let chain = self.walk_locked(&mut file, drop)?;
+        let Some(last) = last else { return Ok(None) };
+        let mut content = Vec::new();
+        file.rewind()?;
+        file.read_to_end(&mut content)?;
+        let first = first_record(&content).expect("a verified journal begins with a record");
+        let records = chain.records() - first + 1;
+        let is_begun_anew = matches!(&last.outcome, Outcome::Other(word) if word == ROTATED);
+        if records == 1 && is_begun_anew {
+            return Ok(None);
+        }
+        let part = part(&self.path, first);
+        self.replace(&part, &content, &file)?;
+        let name = part.file_name().unwrap_or_default().to_string_lossy();
+        let new = NewRecord::new(at, "journal", Outcome::Other(ROTATED.to_owned()), name)
+            .with_evidence(json!({ "records": records, "sha256": Hash::of(&content) }));
+        let (record, line) = line::seal(new, Chain::after(Some(&last)))?;
+        // The lock of the new file is held until its name is durable: nobody may append to what a crash could take back.
+        let _held = self.replace(&self.path, line.as_bytes(), &file)?;
+        Ok(Some(Rotated {
+            part,
+            records,
+            record,
+            torn,
+        }))
+    }
+
+    /// Gives `content` this name, durably, as a file of the same owner as the journal, and locked.
+    fn replace(&self, path: &Path, content: &[u8], journal: &fs::File) -> Result<fs::File, Error> {
+        let unfinished = unfinished(&self.path);
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&unfinished)?;
+        file.lock()?;
+        let (old, new) = (journal.metadata()?, file.metadata()?);
+        if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
+            fchown(file.file(), Some(old.uid()), Some(old.gid()))?;
+        }
+        file.set_permissions(old.permissions())?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, path)?;
+        sync_directory(parent(path))?;
+        Ok(file)
+    }
+}
+
+/// The number of the first record in the content of a file; nothing where its first line is no record.
+pub(super) fn first_record(content: &[u8]) -> Option<u64> {
+    let first = content.split(|byte| *byte == b'\n').next()?;
+    line::parse(first).ok().map(|record| record.seq)
+}
+
+/// The closed parts of a journal with the numbers in their names, in order, left-overs of a crash included.
+pub(super) fn parts(journal: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
+    let name = journal.file_name().unwrap_or_default();
+    let mut parts = Vec::new();
+    for item in fs::read_dir(parent(journal))? {
+        let item = item?;
+        let found = item.file_name();
+        let number = found
+            .to_str()
+            .zip(name.to_str())
+            .and_then(|(found, name)| found.strip_prefix(name)?.strip_prefix('.'))
+            .filter(|digits| digits.len() >= DIGITS && digits.bytes().all(|b| b.is_ascii_digit()))
+            .and_then(|digits| digits.parse().ok());
+        parts.extend(number.map(|number| (number, item.path())));
+    }
+    parts.sort();
+    Ok(parts)
+}
+
+/// What an interrupted rotation left: a copy of what is still in the journal, which begins with the record `first`, and an unfinished file.
+pub(super) fn leftovers(journal: &Path, first: Option<u64>) -> Result<Vec<PathBuf>, Error> {
+    let is_copy = |number: u64| first.is_some_and(|first| number >= first);
+    let copies = parts(journal)?.into_iter();
+    let mut found: Vec<PathBuf> = copies
+        .filter(|(number, _)| is_copy(*number))
+        .map(|(_, path)| path)
+        .collect();
+    found.extend(Some(unfinished(journal)).filter(|path| path.exists()));
+    Ok(found)
+}
+
+fn part(journal: &Path, first: u64) -> PathBuf {
+    beside(journal, &format!(".{first:0DIGITS$}"))
+}
+
+fn unfinished(journal: &Path) -> PathBuf {
+    beside(journal, ".unfinished")
+}
+
+fn beside(journal: &Path, suffix: &str) -> PathBuf {
+    let mut path = journal.as_os_str().to_owned();
+    path.push(suffix);
+    PathBuf::from(path)
+}
