@@ -11,6 +11,7 @@
 //! - **Clusters.** [`cluster`] finds a real Kubernetes, whose nodes can lose their power.
 //! - **Full disks.** [`Tmpfs`] is a file system that is as small as the test wants.
 //! - **Keys in a token.** [`AgePlugin`] is a real age plugin, which works, hangs, dies or asks.
+//! - **Certificates.** [`Certificates`] is an authority and what it signs, expired ones too.
 //! - **Damaged input.** [`Mutator`] makes broken versions of sound bytes, [`Dice`] make reproducible choices.
 //!
 //! Every fault is exact and counted, so a test can assert that it hit, not only that something failed:
@@ -43,6 +44,7 @@
 //! ```
 
 mod age_plugin;
+mod certificates;
 mod cloud;
 pub mod cluster;
 mod dice;
@@ -52,11 +54,13 @@ mod page;
 mod port;
 mod proxy;
 mod sample;
+mod skip;
 mod sshd;
 mod tmpfs;
 mod web_server;
 
 pub use age_plugin::AgePlugin;
+pub use certificates::Certificates;
 pub use cloud::{
     CLOUD_PASSWORD, CLOUD_TOKEN, CLOUD_USER, Cloud, CloudEffect, CloudFault, CloudRequest,
 };
@@ -71,6 +75,7 @@ pub use sample::{
     ENUM_HASH, HOSTILE_DEFAULTS, HUB, HUB_CHECK, HUB_WRITER, ZOO, ZOO_ROLES, ZOO_VERSIONS,
     load_hub, load_zoo,
 };
+pub use skip::{installed, skip};
 pub use sshd::{Sshd, signal};
 pub use tmpfs::Tmpfs;
 pub use web_server::WebServer;

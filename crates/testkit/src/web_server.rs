@@ -10,6 +10,9 @@ use tempfile::TempDir;
 
 use crate::port::free_port;
 
+/// Who Apache is when root starts it: it does not serve as root.
+const NOBODY: u32 = 65534;
+
 /// A running server. Dropped, it ends.
 #[derive(Debug)]
 pub struct WebServer {
@@ -35,8 +38,9 @@ impl WebServer {
                 "dav_lock",
             ]
             .map(|name| {
+                // Which modules are built in differs between distributions.
                 format!(
-                    "LoadModule {name}_module {}/mod_{name}.so\n",
+                    "<IfModule !{name}_module>\nLoadModule {name}_module {}/mod_{name}.so\n</IfModule>\n",
                     modules.display()
                 )
             });
@@ -46,11 +50,10 @@ impl WebServer {
                  ErrorLog {directory}/log\nDocumentRoot {directory}/files\nDavLockDB {directory}/lock\n{user}\
                  <Directory {directory}/files>\nDav On\nRequire all granted\n</Directory>\n{directives}\n",
                 load = load.concat(),
-                // As root it wants to be somebody else, who then owns nothing here.
                 user = if rustix::process::geteuid().is_root() {
-                    "User #0\nGroup #0\n"
+                    format!("User #{NOBODY}\nGroup #{NOBODY}\n")
                 } else {
-                    ""
+                    String::new()
                 },
             );
             (config, vec!["-X".into(), "-f".into(), "CONFIG".into()])
@@ -131,6 +134,11 @@ impl WebServer {
     ) -> io::Result<Self> {
         let directory = tempfile::Builder::new().prefix("web").tempdir()?;
         fs_err::create_dir(directory.path().join("files"))?;
+        if rustix::process::geteuid().is_root() {
+            for path in [directory.path(), &directory.path().join("files")] {
+                std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY))?;
+            }
+        }
         let port = free_port();
         let (config, arguments) = make(directory.path(), port);
         let file = directory.path().join("config");

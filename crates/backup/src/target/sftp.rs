@@ -257,12 +257,18 @@ async fn read(
     use tokio::io::AsyncSeekExt as _;
     let mut file = session.open(path).await.map_err(of_sftp)?;
     let wanted = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-    Box::pin(&mut file)
-        .seek(std::io::SeekFrom::Start(range.start))
-        .await
-        .map_err(TargetFailure::Local)?;
-    let read = file.read_all(wanted, BytesMut::with_capacity(wanted)).await;
-    let bytes = read.map_err(of_sftp)?;
+    let mut bytes = BytesMut::with_capacity(wanted);
+    while bytes.len() < wanted {
+        // By its own position the file would pass over what a short answer left out.
+        let at = std::io::SeekFrom::Start(range.start + bytes.len() as u64);
+        let mut file = Box::pin(&mut file);
+        file.seek(at).await.map_err(TargetFailure::Local)?;
+        let left = u32::try_from(wanted - bytes.len()).unwrap_or(u32::MAX);
+        match file.read(left, BytesMut::new()).await.map_err(of_sftp)? {
+            Some(piece) if !piece.is_empty() => bytes.extend_from_slice(&piece),
+            _ => break,
+        }
+    }
     // A handle that is not closed is the server's until the session ends.
     file.close().await.map_err(of_sftp)?;
     if bytes.len() != wanted {

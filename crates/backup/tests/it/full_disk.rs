@@ -6,7 +6,7 @@ use std::process::Command;
 
 use backup::{Depth, Error, SidecarFacts, Vault};
 
-use crate::support::{Fixture, at, lock, payload, skip};
+use crate::support::{Fixture, at, lock, payload};
 
 /// A tmpfs that is unmounted with the value.
 struct SmallDisk<'a>(&'a Path);
@@ -21,7 +21,7 @@ impl<'a> SmallDisk<'a> {
         if mounted.is_ok_and(|output| output.status.success()) {
             return Some(Self(at));
         }
-        skip("a tmpfs cannot be mounted here (it takes root)");
+        testkit::skip("a tmpfs cannot be mounted here (it takes root)");
         None
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use backup::{Depth, Error, Identities, Recipients, SecretString, open_file};
 
-use crate::support::{Fixture, at, identities_of, lock, read_all, seal, skip};
+use crate::support::{Fixture, at, identities_of, lock, read_all, seal};
 
 const TAKEN: &str = "2026-11-21T16:12:00Z";
 
@@ -19,7 +19,7 @@ fn ssh_key(directory: &Path, kind: &str, passphrase: &str) -> Option<(PathBuf, S
         .arg(&path)
         .status();
     if !made.is_ok_and(|status| status.success()) {
-        skip("ssh-keygen is not installed");
+        testkit::skip("ssh-keygen is not installed");
         return None;
     }
     let public = fs_err::read_to_string(path.with_extension("pub")).unwrap();

@@ -17,6 +17,7 @@ mod signed;
 mod stock_age;
 mod support;
 mod targets;
+mod tls;
 
 #[path = "../../examples/seal_and_open.rs"]
 mod seal_and_open;

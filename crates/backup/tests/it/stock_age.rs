@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use backup::{Identities, Recipients, State, open_file};
 
-use crate::support::{Fixture, payload, read_all, seal, skip};
+use crate::support::{Fixture, payload, read_all, seal};
 
 fn age_is_missing() -> bool {
     let missing = Command::new("age")
@@ -13,7 +13,7 @@ fn age_is_missing() -> bool {
         .status()
         .is_err();
     if missing {
-        skip("the age program is not installed");
+        testkit::skip("the age program is not installed");
     }
     missing
 }

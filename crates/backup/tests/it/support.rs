@@ -111,8 +111,3 @@ pub(crate) fn read_all(mut reader: impl Read) -> Vec<u8> {
     reader.read_to_end(&mut bytes).unwrap();
     bytes
 }
-
-/// Says why a test did nothing; on a machine that is meant to have everything this is the line to look for.
-pub(crate) fn skip(reason: &str) {
-    eprintln!("SKIPPED: {reason}");
-}

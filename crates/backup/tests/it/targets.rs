@@ -8,9 +8,11 @@ use backup::{
     Content, Credentials, Error, FileDrop, Limits, Receipt, S3, S3Location, Sftp, Target,
     TargetFailure, Upload, WebDav,
 };
-use testkit::{CLOUD_PASSWORD, CLOUD_TOKEN, CLOUD_USER, Cloud, CloudEffect, Sshd, WebServer};
+use testkit::{
+    CLOUD_PASSWORD, CLOUD_TOKEN, CLOUD_USER, Cloud, CloudEffect, Sshd, WebServer, installed, skip,
+};
 
-use crate::support::{payload, skip};
+use crate::support::payload;
 
 /// Limits for servers on this machine.
 pub(crate) fn limits() -> Limits {
@@ -73,7 +75,7 @@ fn names(target: &dyn Target) -> Vec<(String, u64)> {
 }
 
 /// The promises of [`Target`], one after the other, of a place that is empty.
-fn keeps_its_promises(target: &dyn Target) {
+pub(crate) fn keeps_its_promises(target: &dyn Target) {
     assert_eq!(names(target), []);
     let long = payload(7 << 20);
     put(target, "hub-1.age", &long, false).unwrap();
@@ -109,25 +111,22 @@ fn keeps_its_promises(target: &dyn Target) {
 
 #[test]
 fn apache_keeps_the_promises() {
-    match WebServer::apache("") {
-        Ok(server) => keeps_its_promises(&*webdav(&server.url())),
-        Err(error) => skip(&format!("no Apache: {error}")),
+    if let Some(server) = installed("Apache", WebServer::apache("")) {
+        keeps_its_promises(&*webdav(&server.url()));
     }
 }
 
 #[test]
 fn nginx_keeps_the_promises() {
-    match WebServer::nginx("") {
-        Ok(server) => keeps_its_promises(&*webdav(&server.url())),
-        Err(error) => skip(&format!("no nginx: {error}")),
+    if let Some(server) = installed("nginx", WebServer::nginx("")) {
+        keeps_its_promises(&*webdav(&server.url()));
     }
 }
 
 #[test]
 fn rclone_keeps_the_promises() {
-    match WebServer::rclone() {
-        Ok(server) => keeps_its_promises(&*webdav(&server.url())),
-        Err(error) => skip(&format!("no rclone: {error}")),
+    if let Some(server) = installed("rclone", WebServer::rclone()) {
+        keeps_its_promises(&*webdav(&server.url()));
     }
 }
 
@@ -152,9 +151,8 @@ fn an_emulated_nextcloud_keeps_them_with_chunks() {
 
 #[test]
 fn openssh_keeps_the_promises() {
-    let server = match Sshd::start("Subsystem sftp internal-sftp") {
-        Ok(server) => server,
-        Err(error) => return skip(&format!("no sshd: {error}")),
+    let Some(server) = installed("sshd", Sshd::start("")) else {
+        return;
     };
     let directory = tempfile::tempdir().unwrap();
     let target = sftp(&server, directory.path());
@@ -172,9 +170,8 @@ fn sftp(server: &Sshd, directory: &Path) -> Sftp {
 
 #[test]
 fn sftp_survives_a_lost_session_and_tells_refusals_apart() {
-    let mut server = match Sshd::start("Subsystem sftp internal-sftp") {
-        Ok(server) => server,
-        Err(error) => return skip(&format!("no sshd: {error}")),
+    let Some(mut server) = installed("sshd", Sshd::start("")) else {
+        return;
     };
     let directory = tempfile::tempdir().unwrap();
     let target = sftp(&server, directory.path());
@@ -462,9 +459,8 @@ fn a_server_that_says_nothing_is_not_waited_for() {
 
 #[test]
 fn limits_of_a_real_server_are_told() {
-    let server = match WebServer::apache("LimitRequestBody 1000") {
-        Ok(server) => server,
-        Err(error) => return skip(&format!("no Apache: {error}")),
+    let Some(server) = installed("apache", WebServer::apache("LimitRequestBody 1000")) else {
+        return;
     };
     let target = webdav(&server.url());
     let error = put(&*target, "a.age", &payload(200_000), false).unwrap_err();
@@ -474,9 +470,11 @@ fn limits_of_a_real_server_are_told() {
 
 #[test]
 fn a_page_for_people_is_not_an_empty_folder() {
-    let server = match WebServer::nginx("return 200 '<html>Log in</html>';") {
-        Ok(server) => server,
-        Err(error) => return skip(&format!("no nginx: {error}")),
+    let Some(server) = installed(
+        "nginx",
+        WebServer::nginx("return 200 '<html>Log in</html>';"),
+    ) else {
+        return;
     };
     let error = webdav(&server.url()).list().unwrap_err();
     assert!(matches!(failure(error), TargetFailure::Unexpected { .. }));

@@ -24,7 +24,7 @@ fn make_backs_up_and_restores() {
             .env("HOME", home.root())
             .output();
         let Ok(output) = output else {
-            eprintln!("SKIPPED: make is not installed");
+            testkit::skip("make is not installed");
             return None;
         };
         let run = Run::of(&output);

@@ -1,7 +1,9 @@
 //! Copies at servers: pushed, listed, proven, restored from without being fetched, and fetched.
 
 use serde_json::json;
-use testkit::{CLOUD_PASSWORD, CLOUD_TOKEN, CLOUD_USER, Cloud, CloudEffect, Sshd, signal};
+use testkit::{
+    CLOUD_PASSWORD, CLOUD_TOKEN, CLOUD_USER, Cloud, CloudEffect, Sshd, installed, signal,
+};
 
 use crate::support::{Home, Run, scalar, url};
 
@@ -224,9 +226,8 @@ fn a_push_that_is_killed_is_finished_by_the_next() {
 
 #[test]
 fn sftp_is_a_target_like_the_others() {
-    let server = match Sshd::start("Subsystem sftp internal-sftp") {
-        Ok(server) => server,
-        Err(error) => return eprintln!("SKIPPED: no sshd: {error}"),
+    let Some(server) = installed("sshd", Sshd::start("")) else {
+        return;
     };
     let home = Home::new();
     home.append(&format!(

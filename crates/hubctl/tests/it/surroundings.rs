@@ -21,7 +21,7 @@ fn unfinished(directory: &std::path::Path) -> Vec<String> {
 #[test]
 fn a_full_disk_could_not_take_the_backup_and_keeps_the_last_one() {
     let Some(disk) = Tmpfs::mount(8 << 20) else {
-        eprintln!("SKIPPED: a small file system can only be mounted by root");
+        testkit::skip("a small file system can only be mounted by root");
         return;
     };
     let home = Home::new();

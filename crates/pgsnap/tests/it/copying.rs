@@ -397,7 +397,7 @@ async fn a_target_that_stalls_stops_the_reading() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_of_the_target_is_the_error_that_is_told() {
     let Some(disk) = testkit::Tmpfs::mount(4 << 20) else {
-        eprintln!("skipped: mounting a small file system needs root");
+        testkit::skip("a small file system can only be mounted by root");
         return;
     };
     let (here, there) = (Server::start().await, Server::start().await);

@@ -364,7 +364,7 @@ async fn connection_problems_are_told_apart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_the_error_that_is_told() {
     let Some(disk) = testkit::Tmpfs::mount(1 << 20) else {
-        eprintln!("skipped: mounting a small file system needs root");
+        testkit::skip("a small file system can only be mounted by root");
         return;
     };
     let server = Server::start().await;

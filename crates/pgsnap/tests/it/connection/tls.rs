@@ -1,5 +1,7 @@
 //! Every `sslmode` against servers that deserve it and servers that do not.
 
+use testkit::Certificates;
+
 use std::sync::Arc;
 
 use pgsnap::secrecy::SecretString;
@@ -8,7 +10,6 @@ use pgsnap::{
     query_scalar,
 };
 
-use super::certificates::Certificates;
 use crate::server::{Server, quiet};
 
 const PASSWORD: &str = "only for tests";
@@ -21,10 +22,12 @@ struct TlsServer {
 
 impl TlsServer {
     async fn start() -> Self {
-        let certificates = Certificates::new();
-        certificates.sign("server", "db.example", &["db.example"]);
-        certificates.sign("mutual", "mutual", &[]);
-        certificates.sign("stranger", "stranger", &[]);
+        let certificates = Certificates::new().unwrap();
+        certificates
+            .sign("server", "db.example", &["db.example"])
+            .unwrap();
+        certificates.sign("mutual", "mutual", &[]).unwrap();
+        certificates.sign("stranger", "stranger", &[]).unwrap();
         let server = Server::with_tcp().await;
         let started = Self {
             server,
@@ -51,7 +54,7 @@ impl TlsServer {
             ("ssl_key_file", format!("{name}.key")),
             ("ssl_ca_file", "ca.crt".to_owned()),
         ] {
-            let path = self.certificates.give_to_server(&file, &directory);
+            let path = self.certificates.give_to_server(&file, &directory).unwrap();
             statements.push(format!("ALTER SYSTEM SET {setting} = '{}'", path.display()));
         }
         statements.push("SELECT pg_reload_conf()".to_owned());
@@ -240,8 +243,8 @@ async fn a_client_certificate_is_asked_for_shown_and_judged() {
     assert_eq!(none, TlsFailure::ClientCertificateRequired);
 
     // Of an authority that the server does not know.
-    let others = Certificates::new();
-    others.sign("mutual", "mutual", &[]);
+    let others = Certificates::new().unwrap();
+    others.sign("mutual", "mutual", &[]).unwrap();
     let parameters = format!(
         "sslmode=require sslcert={0}/mutual.crt sslkey={0}/mutual.key",
         others.path("").display()
@@ -270,7 +273,8 @@ async fn an_expired_certificate_is_not_accepted() {
     let server = TlsServer::start().await;
     server
         .certificates
-        .sign_expired("expired", "db.example", &["db.example"]);
+        .sign_expired("expired", "db.example", &["db.example"])
+        .unwrap();
     server.show("expired").await;
     for mode in ["verify-ca", "verify-full"] {
         let parameters = format!("sslmode={mode} sslrootcert=FILE/ca.crt");
@@ -288,7 +292,10 @@ async fn an_expired_certificate_is_not_accepted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_signed_itself_is_its_own_authority() {
     let server = TlsServer::start().await;
-    server.certificates.sign_itself("lonely", &["db.example"]);
+    server
+        .certificates
+        .sign_itself("lonely", &["db.example"])
+        .unwrap();
     server.show("lonely").await;
     let known = "sslmode=verify-full sslrootcert=FILE/lonely.crt";
     assert!(server.ask("hub", "db.example", known).await.unwrap());
