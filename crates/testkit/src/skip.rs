@@ -9,6 +9,10 @@ const COMPLETE: &str = "HUBCTL_TEST_COMPLETE";
 ///
 /// # Panics
 /// Where `HUBCTL_TEST_COMPLETE` is set: a test that is passed over unseen proves nothing.
+#[allow(
+    clippy::print_stderr,
+    reason = "whoever runs the tests is to read it, also where logs are off"
+)]
 pub fn skip(reason: &str) {
     assert!(
         std::env::var_os(COMPLETE).is_none(),
