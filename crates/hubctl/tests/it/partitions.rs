@@ -22,7 +22,6 @@ struct Wired {
 const LOCAL: u16 = 18_000;
 
 impl Wired {
-    #[expect(clippy::print_stderr, reason = "what is not tested is said")]
     fn new(profile: &str) -> Option<Self> {
         let network = match Network::new() {
             Ok(network) => network,
