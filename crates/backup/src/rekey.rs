@@ -31,7 +31,11 @@ pub(crate) fn rekey(
         .begin(lock, recipients, sidecar.taken_at)?
         .after(stamp);
     let payload = copy(&mut clear, &mut sealing)?;
-    let new = sealing.commit(SidecarFacts::new(at).payload(sidecar.payload.clone()))?;
+    let new = sealing.commit(
+        SidecarFacts::new(at)
+            .payload(sidecar.payload.clone())
+            .anchor(sidecar.anchor.clone()),
+    )?;
     let proven = prove(vault, &new, identities, &payload)
         .and_then(|()| carry_over(vault, new.clone(), old, at));
     match proven {

@@ -88,6 +88,8 @@ pub struct SidecarFacts {
     pub sealed_at: Timestamp,
     /// Public facts about the payload, in the caller's own shape. No secret belongs here: the sidecar is clear text.
     pub payload: Value,
+    /// A text to keep with the entry, and to sign with it: whatever is to be known later as it was now.
+    pub anchor: Option<String>,
 }
 
 impl SidecarFacts {
@@ -96,6 +98,7 @@ impl SidecarFacts {
         Self {
             sealed_at,
             payload: Value::Null,
+            anchor: None,
         }
     }
 
@@ -103,6 +106,13 @@ impl SidecarFacts {
     #[must_use]
     pub fn payload(mut self, payload: Value) -> Self {
         self.payload = payload;
+        self
+    }
+
+    /// Sets the text that is kept and signed with the entry.
+    #[must_use]
+    pub fn anchor(mut self, anchor: Option<String>) -> Self {
+        self.anchor = anchor;
         self
     }
 }
@@ -141,6 +151,9 @@ pub struct Sidecar {
     /// Public facts about the payload, as the caller of [`Sealing::commit`](crate::Sealing::commit) gave them.
     #[serde(default)]
     pub payload: Value,
+    /// A text that is kept with the entry and signed with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<String>,
     /// An SSH signature, as `ssh-keygen` writes it, over what does not change any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
@@ -179,6 +192,7 @@ impl Sidecar {
             drilled_at: None,
             copies: BTreeMap::new(),
             payload: facts.payload,
+            anchor: facts.anchor,
             signature: None,
             unknown: Map::new(),
         }

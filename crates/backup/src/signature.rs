@@ -52,6 +52,8 @@ struct Statement<'a> {
     sealed_bytes: u64,
     sha256: &'a str,
     recipients: Vec<Recipient<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anchor: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -78,6 +80,7 @@ fn statement(sidecar: &Sidecar) -> Vec<u8> {
         sealed_bytes: sidecar.sealed_bytes,
         sha256: &sidecar.sha256,
         recipients: recipients.collect(),
+        anchor: sidecar.anchor.as_deref(),
     };
     serde_json::to_vec(&statement).expect("it has only string keys")
 }

@@ -14,7 +14,7 @@ pub enum Error {
     #[error(transparent)]
     Io(#[from] io::Error),
 
-    /// There is no journal at this path.
+    /// There is no journal at this path, or only closed parts of one.
     #[error("there is no journal at `{}`", path.display())]
     #[non_exhaustive]
     Missing {
@@ -167,6 +167,9 @@ impl Error {
                  otherwise the last line was edited"
                     .to_owned(),
             ),
+            Self::Damaged { damage: Damage::MissingPart { .. }, .. } => Some(
+                "put the closed part of the journal back to where it was".to_owned(),
+            ),
             Self::Damaged { .. } | Self::Truncated { .. } | Self::Rewritten { .. } => Some(
                 "keep this file as evidence, and compare it with a copy from a backup".to_owned(),
             ),
@@ -223,6 +226,20 @@ pub enum Damage {
         /// The length of the incomplete line in bytes.
         bytes: u64,
     },
+    /// The records before this one are in no file: a closed part of the journal is missing.
+    #[non_exhaustive]
+    MissingPart {
+        /// Where they would begin.
+        part: PathBuf,
+        /// The first record that is there again.
+        before: u64,
+    },
+    /// A closed part holds other records than the journal, from the same number on or a later one: one of the two was exchanged.
+    #[non_exhaustive]
+    Overlapping {
+        /// The part.
+        part: PathBuf,
+    },
     /// There is no record, although closed parts of the journal are there: it was emptied.
     Emptied,
 }
@@ -244,6 +261,16 @@ impl fmt::Display for Damage {
                 "the record follows {found}, but the record before it is {expected} (it was replaced)"
             ),
             Self::Torn { bytes } => write!(f, "the last line is torn after {bytes} bytes"),
+            Self::MissingPart { part, before } => write!(
+                f,
+                "the records before {before} are missing; they would begin in `{}`",
+                part.display()
+            ),
+            Self::Overlapping { part } => write!(
+                f,
+                "`{}` holds other records than the journal (one of the two was exchanged)",
+                part.display()
+            ),
             Self::Emptied => f.write_str(
                 "there is no record, although closed parts of the journal are there (it was emptied)",
             ),

@@ -20,6 +20,7 @@ use chain::Chain;
 pub use hash::{Hash, Head};
 use line::Flaw;
 pub use record::{NewRecord, Outcome, Record};
+use rotation::Beside;
 pub use rotation::Rotated;
 pub use tail::TornLine;
 
@@ -68,8 +69,8 @@ impl Journal {
         let directory = parent(&path);
         create_directory(directory)?;
         // A new journal beside the parts of an old one would be another past.
-        if !path.exists() && !rotation::parts(&path)?.is_empty() {
-            return Err(Error::Missing { path });
+        if let Some(journal) = Self::find(&path)? {
+            return Ok(journal);
         }
         let created = fs::OpenOptions::new()
             .append(true)
@@ -80,7 +81,7 @@ impl Journal {
             Ok(file) => {
                 file.sync_all()?;
                 sync_directory(directory)?;
-                Ok(Self { path })
+                Self::open_existing(path)
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::open_existing(path),
             Err(error) => Err(error.into()),
@@ -94,9 +95,31 @@ impl Journal {
     ///
     /// [`Error::Missing`] when there is no such file, [`Error::Io`] when it cannot be opened.
     pub fn open_existing(path: impl Into<PathBuf>) -> Result<Self, Error> {
-        let journal = Self { path: path.into() };
+        let path = path.into();
+        let journal = match fs::canonicalize(&path) {
+            // Parts lie beside the file itself, by whatever link it is reached.
+            Ok(path) => Self { path },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::Missing { path });
+            }
+            Err(error) => return Err(error.into()),
+        };
         journal.file(fs::OpenOptions::new().read(true))?;
         Ok(journal)
+    }
+
+    /// Opens the journal at `path`; nothing where there is none, and never was one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`] where only closed parts of it are there, and [`Error::Io`].
+    pub fn find(path: impl Into<PathBuf>) -> Result<Option<Self>, Error> {
+        let path = path.into();
+        match Self::open_existing(&path) {
+            Ok(journal) => Ok(Some(journal)),
+            Err(Error::Missing { .. }) if rotation::parts(&path)?.is_empty() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The path of the journal.
@@ -119,6 +142,10 @@ impl Journal {
         new.check()?;
         let mut file = self.writer()?;
         let (last, torn) = self.heal(&mut file, new.at)?;
+        // Whoever rotated may have been killed before the name of this file was durable.
+        if last.as_ref().is_some_and(rotation::is_rotation) {
+            sync_directory(parent(&self.path))?;
+        }
         let record = append_line(&mut file, last.as_ref(), new)?;
         Ok(Appended { record, torn })
     }
@@ -136,20 +163,17 @@ impl Journal {
         Ok(self.heal(&mut file, at)?.1)
     }
 
-    /// The newest record. Only this one is checked.
+    /// The newest record that is whole. Only this one is checked.
     ///
     /// # Errors
     ///
-    /// As [`Journal::verify`]; a torn last line is one.
+    /// As [`Journal::verify`]; but a torn line behind it is none, since nobody was told of that.
     pub fn head(&self) -> Result<Option<Head>, Error> {
         let mut file = self.reader()?;
-        let tail = tail::read(&mut file)?;
-        match &tail.last {
-            Some(last) if tail.torn.is_empty() => match line::parse(last) {
-                Ok(record) => Ok(Some(record.head())),
-                Err(_) => Ok(self.walk_locked(&mut file, drop)?.head()),
-            },
-            _ => Ok(self.walk_locked(&mut file, drop)?.head()),
+        match tail::read(&mut file)?.last.as_deref().map(line::parse) {
+            Some(Ok(record)) => Ok(Some(record.head())),
+            // Walking tells what is wrong, and where.
+            Some(Err(_)) | None => Ok(self.walk_locked(&mut file, drop)?.chain.head()),
         }
     }
 
@@ -172,8 +196,7 @@ impl Journal {
     ///
     /// [`Error::Damaged`] or [`Error::UnknownVersion`] with the first line that is wrong, [`Error::Missing`], [`Error::Io`].
     pub fn verify(&self) -> Result<Verification, Error> {
-        let chain = self.walk(drop)?;
-        self.verification(&chain)
+        Ok(self.walk(drop)?.verification())
     }
 
     /// Verifies every line, and that the journal still holds the record that was its head at some earlier time.
@@ -184,13 +207,13 @@ impl Journal {
     /// [`Error::Rewritten`] when it has another one in its place.
     pub fn verify_against(&self, head: &Head) -> Result<Verification, Error> {
         let mut found = None;
-        let chain = self.walk(|record| {
+        let walked = self.walk(|record| {
             if record.seq == head.seq {
                 found = Some(record.hash);
             }
         })?;
         match found {
-            Some(hash) if hash == head.hash => self.verification(&chain),
+            Some(hash) if hash == head.hash => Ok(walked.verification()),
             Some(found) => Err(Error::Rewritten {
                 path: self.path.clone(),
                 head: *head,
@@ -198,23 +221,14 @@ impl Journal {
             }),
             None => Err(Error::Truncated {
                 path: self.path.clone(),
-                records: chain.records(),
+                records: walked.chain.records(),
                 head: *head,
             }),
         }
     }
 
-    fn verification(&self, chain: &Chain) -> Result<Verification, Error> {
-        let content = fs::read(&self.path)?;
-        Ok(Verification {
-            records: chain.records(),
-            head: chain.head(),
-            leftovers: rotation::leftovers(&self.path, rotation::first_record(&content))?,
-        })
-    }
-
     /// Passes every verified record to `visit`, and returns where the chain ends.
-    fn walk(&self, visit: impl FnMut(Record)) -> Result<Chain, Error> {
+    fn walk(&self, visit: impl FnMut(Record)) -> Result<Walked, Error> {
         let mut file = self.reader()?;
         self.walk_locked(&mut file, visit)
     }
@@ -224,28 +238,21 @@ impl Journal {
         &self,
         file: &mut fs::File,
         mut visit: impl FnMut(Record),
-    ) -> Result<Chain, Error> {
+    ) -> Result<Walked, Error> {
         let mut content = Vec::new();
         file.rewind()?;
         file.read_to_end(&mut content)?;
 
+        let beside = Beside::of(&self.path, &content)?;
         let mut chain = Chain::default();
-        for part in self.parts_before(&content)? {
-            chain.follow_file(&part, &fs::read(&part)?, &mut visit)?;
+        for part in beside.parts {
+            chain.follow_file(&self.path, &part, &fs::read(&part)?, &mut visit)?;
         }
-        chain.follow_file(&self.path, &content, &mut visit)?;
-        Ok(chain)
-    }
-
-    /// The closed parts that come before what is in the file itself.
-    fn parts_before(&self, content: &[u8]) -> Result<Vec<PathBuf>, Error> {
-        let parts = rotation::parts(&self.path)?;
-        if content.is_empty() && !parts.is_empty() {
-            return Err(Flaw::from(Damage::Emptied).at(&self.path, 1));
-        }
-        let first = rotation::first_record(content).unwrap_or(u64::MAX);
-        let before = parts.into_iter().filter(|(number, _)| *number < first);
-        Ok(before.map(|(_, path)| path).collect())
+        chain.follow_file(&self.path, &self.path, &content, &mut visit)?;
+        Ok(Walked {
+            chain,
+            leftovers: beside.leftovers,
+        })
     }
 
     /// Makes the end of the journal sound, and returns its last record.
@@ -261,7 +268,7 @@ impl Journal {
                 Ok(record) => Some(record),
                 // Walking from the start tells the number of the line, or of an earlier one that is wrong too.
                 Err(flaw) => {
-                    let chain = self.walk_locked(file, drop)?;
+                    let chain = self.walk_locked(file, drop)?.chain;
                     return Err(flaw.at(&self.path, chain.records()));
                 }
             },
@@ -318,6 +325,22 @@ impl Journal {
                 error.into()
             }
         })
+    }
+}
+
+/// A journal that was read from its beginning to its end.
+struct Walked {
+    chain: Chain,
+    leftovers: Vec<PathBuf>,
+}
+
+impl Walked {
+    fn verification(self) -> Verification {
+        Verification {
+            records: self.chain.records(),
+            head: self.chain.head(),
+            leftovers: self.leftovers,
+        }
     }
 }
 

@@ -20,11 +20,10 @@ impl Damaged {
     /// Reads the journal. One that cannot be read is said, and does not keep anybody from a backup.
     pub(crate) fn read(settings: &Settings, printer: &Printer) -> Self {
         let path = &settings.journal.value;
-        if !path.exists() {
-            return Self::default();
-        }
-        match Journal::open_existing(path).and_then(|journal| journal.read()) {
-            Ok(records) => Self::of(&records),
+        let records =
+            Journal::find(path).and_then(|found| found.map(|journal| journal.read()).transpose());
+        match records {
+            Ok(records) => Self::of(&records.unwrap_or_default()),
             Err(error) => {
                 printer.warn(format_args!(
                     "what was found damaged before is unknown: {error}"
@@ -41,10 +40,6 @@ impl Damaged {
             Refusal::could_not_ask(format!("what was found damaged before is unknown: {reason}"))
                 .hint("name the right journal with --journal; where there was none yet, `hubctl verify` begins one")
         };
-        if !path.exists() {
-            let reason = format!("there is no journal at {}", path.display());
-            return Err(unknown(reason).into());
-        }
         let records = Journal::open_existing(path).and_then(|journal| journal.read());
         let records = records.map_err(|error| unknown(error.to_string()))?;
         Ok(Self::of(&records))

@@ -214,7 +214,7 @@ fn every_signed_field_is_signed() {
     let signed = Signed::new();
     let entry = signed.verified(FIRST, b"x");
     let original = fs_err::read(sidecar_of(&entry)).unwrap();
-    let changes: [(&str, Value); 7] = [
+    let changes: [(&str, Value); 9] = [
         ("/sealed_at", json!("2026-12-01T00:00:01Z")),
         ("/taken_at", json!("2026-11-20T00:00:00.5Z")),
         ("/clear_bytes", json!(2)),
@@ -222,6 +222,8 @@ fn every_signed_field_is_signed() {
         ("/sha256", json!("0".repeat(64))),
         ("/recipients/0/recipient", json!("age1other")),
         ("/recipients/0/stanzas/0", json!("0".repeat(64))),
+        ("/anchor", json!("13:of-a-journal")),
+        ("/anchor", json!(null)),
     ];
     for (field, value) in changes {
         rewrite(&entry, |sidecar| {

@@ -66,6 +66,9 @@ pub(crate) fn identities_of(key: &age::x25519::Identity) -> Identities {
     identities
 }
 
+/// What every entry of the tests keeps, to be signed with it.
+const ANCHOR: &str = "12:of-a-journal";
+
 pub(crate) fn seal(
     vault: &Vault,
     recipients: &Recipients,
@@ -76,7 +79,7 @@ pub(crate) fn seal(
     let mut sealing = vault.begin(&lock, recipients, at(taken_at)).unwrap();
     sealing.write_all(payload).unwrap();
     sealing
-        .commit(SidecarFacts::new(at("2026-12-01T00:00:00Z")))
+        .commit(SidecarFacts::new(at("2026-12-01T00:00:00Z")).anchor(Some(ANCHOR.to_owned())))
         .unwrap()
 }
 

@@ -13,10 +13,8 @@ const NEWEST: usize = 50;
 /// The newest records of one kind. No journal at all holds none of them; a damaged one is not believed.
 pub(super) fn records(path: Option<&Path>, kind: &str) -> Result<Value, Absence> {
     let path = path.ok_or_else(|| Absence::failed("no journal is configured"))?;
-    let journal = match Journal::open_existing(path) {
-        Ok(journal) => journal,
-        Err(crate::Error::Missing { .. }) => return Ok(json!({ "records": [] })),
-        Err(error) => return Err(Absence::failed(error)),
+    let Some(journal) = Journal::find(path).map_err(Absence::failed)? else {
+        return Ok(json!({ "records": [] }));
     };
     let mut records = journal.read().map_err(Absence::failed)?;
     let head = records.last().map(|record| record.head().to_string());

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::hash::{Hash, Head};
 use super::line::{self, Flaw};
 use super::record::Record;
+use super::rotation;
 use crate::{Damage, Error};
 
 /// The end of the part of a journal that has been checked.
@@ -32,9 +33,10 @@ impl Chain {
         self.head
     }
 
-    /// Checks every line in the content of a file, and moves on to its end.
+    /// Checks every line in the content of a file of this journal, and moves on to its end.
     pub(super) fn follow_file(
         &mut self,
+        journal: &Path,
         path: &Path,
         content: &[u8],
         visit: &mut impl FnMut(Record),
@@ -44,7 +46,20 @@ impl Chain {
                 let bytes = line.len() as u64;
                 return Err(Flaw::from(Damage::Torn { bytes }).at(path, number));
             };
-            visit(self.follow(line).map_err(|flaw| flaw.at(path, number))?);
+            let expected = self.records() + 1;
+            let record = self.follow(line).map_err(|flaw| match flaw {
+                Flaw::Damage(Damage::OutOfOrder { found, .. })
+                    if number == 1 && found > expected =>
+                {
+                    let part = rotation::part(journal, expected);
+                    Flaw::from(Damage::MissingPart {
+                        part,
+                        before: found,
+                    })
+                }
+                other => other,
+            });
+            visit(record.map_err(|flaw| flaw.at(path, number))?);
         }
         Ok(())
     }

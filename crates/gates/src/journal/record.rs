@@ -138,7 +138,7 @@ impl From<Outcome> for String {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Record {
-    /// The number of the record, counted from 1 without gaps; also the number of its line.
+    /// The number of the record, counted from 1 without gaps; also the number of its line where nothing was rotated.
     pub seq: u64,
     /// When it happened, by the clock of the caller that appended it.
     pub at: SystemTime,

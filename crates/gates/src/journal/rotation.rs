@@ -1,10 +1,10 @@
 //! Rotation: what is in the journal moves into a file of its own, and the chain goes on.
 //!
 //! The closed parts of `JOURNAL` are `JOURNAL.NUMBER`, with the number of their first record in ten digits. A part is made before the
-//! journal gives it up, as a copy: after a crash in between, the journal is whole and the copy is a left-over, which is known by its
-//! number (it is not before the first record of the journal) and replaced by the next rotation.
+//! journal gives it up, as a copy: after a crash in between, the journal is whole and the copy is a left-over. It begins with the same record
+//! as the journal and holds nothing that the journal does not begin with; the next rotation replaces it. Anything else is damage.
 
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -14,12 +14,15 @@ use fs_err::os::unix::fs::OpenOptionsExt as _;
 use serde_json::json;
 
 use super::chain::Chain;
+use super::line::Flaw;
 use super::record::{NewRecord, Outcome, Record};
 use super::tail::TornLine;
 use super::{Hash, Journal, line, parent, sync_directory};
-use crate::Error;
+use crate::{Damage, Error};
 
-/// What the rotation's own record calls itself.
+/// What the journal's own records are about.
+const KIND: &str = "journal";
+/// How a rotation ended.
 const ROTATED: &str = "rotated";
 /// How many digits the number of a part has at least.
 const DIGITS: usize = 10;
@@ -51,21 +54,20 @@ impl Journal {
     pub fn rotate(&self, at: SystemTime) -> Result<Option<Rotated>, Error> {
         let mut file = self.writer()?;
         let (last, torn) = self.heal(&mut file, at)?;
-        let chain = self.walk_locked(&mut file, drop)?;
+        let chain = self.walk_locked(&mut file, drop)?.chain;
         let Some(last) = last else { return Ok(None) };
         let mut content = Vec::new();
         file.rewind()?;
         file.read_to_end(&mut content)?;
         let first = first_record(&content).expect("a verified journal begins with a record");
         let records = chain.records() - first + 1;
-        let is_begun_anew = matches!(&last.outcome, Outcome::Other(word) if word == ROTATED);
-        if records == 1 && is_begun_anew {
+        if records == 1 && is_rotation(&last) {
             return Ok(None);
         }
         let part = part(&self.path, first);
         self.replace(&part, &content, &file)?;
         let name = part.file_name().unwrap_or_default().to_string_lossy();
-        let new = NewRecord::new(at, "journal", Outcome::Other(ROTATED.to_owned()), name)
+        let new = NewRecord::new(at, KIND, Outcome::Other(ROTATED.to_owned()), name)
             .with_evidence(json!({ "records": records, "sha256": Hash::of(&content) }));
         let (record, line) = line::seal(new, Chain::after(Some(&last)))?;
         // The lock of the new file is held until its name is durable: nobody may append to what a crash could take back.
@@ -81,10 +83,14 @@ impl Journal {
     /// Gives `content` this name, durably, as a file of the same owner as the journal, and locked.
     fn replace(&self, path: &Path, content: &[u8], journal: &fs::File) -> Result<fs::File, Error> {
         let unfinished = unfinished(&self.path);
+        // Never what somebody else may have put there, or still holds open.
+        match fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
         let mut file = fs::OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
             .open(&unfinished)?;
         file.lock()?;
@@ -99,6 +105,11 @@ impl Journal {
         sync_directory(parent(path))?;
         Ok(file)
     }
+}
+
+/// Whether this is the record of a rotation.
+pub(super) fn is_rotation(record: &Record) -> bool {
+    record.kind == KIND && matches!(&record.outcome, Outcome::Other(word) if word == ROTATED)
 }
 
 /// The number of the first record in the content of a file; nothing where its first line is no record.
@@ -126,19 +137,47 @@ pub(super) fn parts(journal: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
     Ok(parts)
 }
 
-/// What an interrupted rotation left: a copy of what is still in the journal, which begins with the record `first`, and an unfinished file.
-pub(super) fn leftovers(journal: &Path, first: Option<u64>) -> Result<Vec<PathBuf>, Error> {
-    let is_copy = |number: u64| first.is_some_and(|first| number >= first);
-    let copies = parts(journal)?.into_iter();
-    let mut found: Vec<PathBuf> = copies
-        .filter(|(number, _)| is_copy(*number))
-        .map(|(_, path)| path)
-        .collect();
-    found.extend(Some(unfinished(journal)).filter(|path| path.exists()));
-    Ok(found)
+/// What lies beside a journal.
+pub(super) struct Beside {
+    /// What comes before the journal's own records, in order.
+    pub(super) parts: Vec<PathBuf>,
+    /// What an interrupted rotation left.
+    pub(super) leftovers: Vec<PathBuf>,
 }
 
-fn part(journal: &Path, first: u64) -> PathBuf {
+impl Beside {
+    /// Tells the closed parts of a journal with this content from left-overs.
+    pub(super) fn of(journal: &Path, content: &[u8]) -> Result<Self, Error> {
+        let all = parts(journal)?;
+        let damaged = |damage: Damage| Err(Flaw::from(damage).at(journal, 1));
+        if content.is_empty() && !all.is_empty() {
+            return damaged(Damage::Emptied);
+        }
+        let mut beside = Self {
+            parts: Vec::new(),
+            leftovers: Vec::new(),
+        };
+        // A first line that is no record is told by whoever reads it, behind all parts.
+        let first = first_record(content).unwrap_or(u64::MAX);
+        for (number, path) in all {
+            if number < first {
+                beside.parts.push(path);
+            } else if number == first && content.starts_with(&fs::read(&path)?) {
+                beside.leftovers.push(path);
+            } else {
+                return damaged(Damage::Overlapping { part: path });
+            }
+        }
+        let unfinished = unfinished(journal);
+        if unfinished.symlink_metadata().is_ok() {
+            beside.leftovers.push(unfinished);
+        }
+        Ok(beside)
+    }
+}
+
+/// The file in which a record would be, if it is in a part of its own.
+pub(super) fn part(journal: &Path, first: u64) -> PathBuf {
     beside(journal, &format!(".{first:0DIGITS$}"))
 }
 

@@ -61,6 +61,9 @@ fn accepts_sound_and_refuses_damaged(interpreter: &str, language: &str) {
     assert!(stdout.contains(&head), "{stdout}");
     let output = run(interpreter, language, &[journal.path()]).unwrap();
     assert!(!output.status.success(), "accepted without its part");
+    fs_err::write(journal.path(), "").unwrap();
+    let output = run(interpreter, language, &[&part, journal.path()]).unwrap();
+    assert!(!output.status.success(), "accepted emptied");
 }
 
 #[test]

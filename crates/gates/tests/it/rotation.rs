@@ -1,15 +1,19 @@
 //! Parts that are closed, and the chain that goes on through them.
 
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use gates::{Damage, Error, Hash, Journal, Outcome};
+use gates::{Damage, Error, Hash, Head, Journal, Outcome};
 use serde_json::json;
 
 use crate::concurrency::spawn_appender;
 use crate::support::{journal_of, names_in, now, record};
 
 const PATH: &str = "GATES_TEST_ROTATED_JOURNAL";
+/// Where a process keeps the heads of what was acknowledged to it.
+const ACKNOWLEDGED: &str = "GATES_TEST_ACKNOWLEDGED";
 
 #[test]
 fn a_rotated_journal_is_read_as_one() {
@@ -89,7 +93,7 @@ fn a_part_that_is_missing_edited_or_exchanged_is_found() {
     fs_err::remove_file(&first).unwrap();
     let error = journal.verify().unwrap_err();
     assert!(
-        matches!(&error, Error::Damaged { path, line: 1, damage: Damage::OutOfOrder { expected: 1, found: 3, .. }, .. } if *path == second),
+        matches!(&error, Error::Damaged { path, line: 1, damage: Damage::MissingPart { part, before: 3, .. }, .. } if *path == second && *part == first),
         "{error}"
     );
 
@@ -179,6 +183,69 @@ fn a_rotation_that_was_interrupted_left_a_whole_journal() {
     assert_eq!(verified.leftovers, Vec::<std::path::PathBuf>::new());
 }
 
+/// Somebody put an old copy of the journal, or of a part, back: the number in a name proves nothing.
+#[test]
+fn a_part_that_only_looks_like_a_leftover_is_damage() {
+    let (_directory, journal) = journal_of(3);
+    let old = fs_err::read(journal.path()).unwrap();
+    let two = old.len() - old.split(|byte| *byte == b'\n').nth(2).unwrap().len() - 1;
+    let first = journal.rotate(now()).unwrap().unwrap().part;
+    journal.append(record("middle")).unwrap();
+    journal.rotate(now()).unwrap().unwrap();
+    let present = fs_err::read(journal.path()).unwrap();
+
+    // The first part has a record more than this copy; the second begins behind its end.
+    for end in [two, old.len()] {
+        fs_err::write(journal.path(), &old[..end]).unwrap();
+        for error in [
+            journal.verify().unwrap_err(),
+            journal.rotate(now()).unwrap_err(),
+        ] {
+            let Error::Damaged { damage, .. } = &error else {
+                panic!("{error}");
+            };
+            assert!(matches!(damage, Damage::Overlapping { .. }), "{error}");
+        }
+        assert_eq!(fs_err::read(&first).unwrap(), old);
+    }
+    fs_err::write(journal.path(), present).unwrap();
+    assert_eq!(journal.verify().unwrap().records, 6);
+}
+
+#[test]
+fn a_journal_behind_a_link_is_rotated_where_it_is() {
+    let (directory, journal) = journal_of(2);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = elsewhere.path().join("link.jsonl");
+    fs_err::os::unix::fs::symlink(journal.path(), &link).unwrap();
+    let linked = Journal::open(&link).unwrap();
+    linked.rotate(now()).unwrap().unwrap();
+    journal.append(record("by its own name")).unwrap();
+    assert_eq!(linked.append(record("by the link")).unwrap().record.seq, 5);
+    assert_eq!(journal.verify().unwrap().records, 5);
+    assert_eq!(names_in(elsewhere.path()), ["link.jsonl"]);
+    assert_eq!(names_in(directory.path()).len(), 2);
+}
+
+#[test]
+fn what_somebody_put_in_the_way_is_not_written_through() {
+    let (directory, journal) = journal_of(2);
+    let precious = directory.path().join("precious");
+    fs_err::write(&precious, "of somebody else").unwrap();
+    let unfinished = directory.path().join("journal.jsonl.unfinished");
+    fs_err::os::unix::fs::symlink(&precious, &unfinished).unwrap();
+    let rotated = journal.rotate(now()).unwrap().unwrap();
+    assert_eq!(
+        fs_err::read_to_string(&precious).unwrap(),
+        "of somebody else"
+    );
+    for file in [journal.path(), &*rotated.part] {
+        let metadata = fs_err::symlink_metadata(file).unwrap();
+        assert!(metadata.is_file());
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+    }
+}
+
 #[test]
 fn a_torn_line_is_moved_aside_before_the_part_is_closed() {
     let (_directory, journal) = journal_of(1);
@@ -225,30 +292,52 @@ fn rotator() {
         return;
     };
     let journal = Journal::open(path).unwrap();
+    let mut acknowledged = fs_err::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(std::env::var_os(ACKNOWLEDGED).unwrap())
+        .unwrap();
     loop {
-        journal.append(record("between")).unwrap();
-        journal.rotate(now()).unwrap();
+        let appended = journal.append(record("between")).unwrap();
+        writeln!(acknowledged, "{}", appended.record.head()).unwrap();
+        let rotated = journal.rotate(now()).unwrap().unwrap();
+        writeln!(acknowledged, "{}", rotated.record.head()).unwrap();
     }
 }
 
 #[test]
 fn rotations_that_are_killed_lose_nothing() {
-    let (_directory, journal) = journal_of(1);
-    let mut head = journal.verify().unwrap().head.unwrap();
-    for round in 0_u64..25 {
+    let (directory, journal) = journal_of(1);
+    let acknowledged = directory.path().join("acknowledged");
+    let heads = || -> Vec<Head> {
+        let text = fs_err::read_to_string(&acknowledged).unwrap_or_default();
+        // The last line may be torn, as its writer was.
+        let whole = text
+            .split_inclusive('\n')
+            .filter(|line| line.ends_with('\n'));
+        whole.map(|line| line.trim().parse().unwrap()).collect()
+    };
+    for round in 0..25 {
+        let before = heads().len();
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "rotation::rotator"])
             .env(PATH, journal.path())
+            .env(ACKNOWLEDGED, &acknowledged)
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(Duration::from_millis(15 + 3 * round));
+        while heads().len() < before + 2 {
+            assert_eq!(child.try_wait().unwrap(), None, "the child ended by itself");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_micros(370 * round));
         child.kill().unwrap();
         child.wait().unwrap();
         journal.recover(now()).unwrap();
-        head = journal.verify_against(&head).unwrap().head.unwrap();
+        for head in &heads()[before..] {
+            journal.verify_against(head).unwrap();
+        }
     }
-    assert!(head.seq > 50, "the processes were killed too early: {head}");
     journal.append(record("last")).unwrap();
     journal.rotate(now()).unwrap().unwrap();
     assert_eq!(

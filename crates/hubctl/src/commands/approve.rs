@@ -112,7 +112,10 @@ async fn approve(
 ) -> anyhow::Result<Approved> {
     let names = [name];
     let asking = Asking::new(context, settings, &names)?;
-    let (_, verdicts) = asking.ask(&settings.gates, &Default::default()).await?;
+    let verdicts = asking
+        .ask(&settings.gates, &Default::default())
+        .await?
+        .verdicts;
     let verdict = &verdicts[name];
     require_open_but_for_people(name, verdict)?;
     let request = settings.gates.request(name, verdict);
@@ -231,7 +234,8 @@ impl Person {
                 .hint("name one with --key, or in [approval] key")
                 .into());
         };
-        let signers = AllowedSigners::load(&rule.signers, &TimeZone::system())?;
+        let signers =
+            AllowedSigners::load(&rule.signers, &TimeZone::system()).map_err(gates::Error::from)?;
         let policy = policy(rule, signers);
         let public = PublicKey::of_file(&key).map_err(gates::Error::from)?;
         let wanted = args.principal.as_deref();

@@ -18,7 +18,6 @@ use crate::alerts::Ping;
 use crate::cli::options::{
     IdentityOptions, JournalOptions, PasswordOptions, RecipientOptions, VaultOptions,
 };
-use crate::commands::journal;
 use crate::context::{Context, blocking};
 use crate::damage::Damaged;
 use crate::exit::Exit;
@@ -90,6 +89,8 @@ struct Taken {
     sha256: String,
     recipients: Vec<String>,
     payload: Value,
+    /// The head of the journal before its own record.
+    anchor: Option<String>,
     /// Why it is not verified, although it opens: what looks as if it had got lost.
     suspicious: Vec<String>,
     cleaned: Vec<String>,
@@ -207,12 +208,16 @@ async fn take(context: &Context, order: &Order, act: &Act) -> anyhow::Result<Tak
     let (sealing, manifest) =
         pgsnap::dump(&order.site.database, sealing, &options, &progress).await?;
     drop(progress);
-    let (mut payload, suspicious) = examined(order, &manifest)?;
-    // A crashed run may have torn the last line, which is mended when this backup is recorded: no reason to have none.
-    if let Ok(Some(head)) = act.head() {
-        payload[journal::HEAD] = json!(head);
-    }
-    let facts = SidecarFacts::new(Timestamp::now()).payload(payload.clone());
+    let (payload, suspicious) = examined(order, &manifest)?;
+    let head = act.head().unwrap_or_else(|error| {
+        context.printer.warn(format_args!(
+            "the backup takes no head of the journal along: {error}"
+        ));
+        None
+    });
+    let facts = SidecarFacts::new(Timestamp::now())
+        .payload(payload.clone())
+        .anchor(head.map(|head| head.to_string()));
     let entry = blocking(move || sealing.commit(facts)).await?;
     drop(lock);
     tell(context, order, &manifest, &entry, begun);
@@ -233,6 +238,7 @@ async fn take(context: &Context, order: &Order, act: &Act) -> anyhow::Result<Tak
             .map(|each| each.recipient.clone())
             .collect(),
         payload,
+        anchor: sidecar.anchor.clone(),
         suspicious,
         cleaned,
         seconds: begun.elapsed().as_secs_f64(),

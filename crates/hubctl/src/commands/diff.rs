@@ -134,6 +134,15 @@ pub(crate) async fn verdict(
     let how = How { counts, jobs: None };
     let (census_a, census_b) = censuses(context, how, &a, &b).await?;
     let comparison = pgsnap::compare(&census_a, &census_b);
+    let notes: Vec<String> = comparison
+        .notes
+        .iter()
+        .map(|note| one_line(&note.to_string()))
+        .collect();
+    let but = match &*notes.join("; ") {
+        "" => String::new(),
+        notes => format!("; but {notes}"),
+    };
     let (tables, rows) = (comparison.tables as u64, comparison.rows);
     let (tables, rows) = (human::plural(tables, "table"), human::plural(rows, "row"));
     let depth = if counts { "row counts" } else { "every row" };
@@ -144,8 +153,11 @@ pub(crate) async fn verdict(
         .map(|difference| one_line(&difference.to_string()))
         .collect();
     let verdict = match found.first() {
+        None if comparison.tables == 0 => Verdict::fail(format!(
+            "{a} and {b} hold no tables, so nothing was compared"
+        )),
         None => Verdict::pass(format!(
-            "{a} and {b} are equal, {tables} with {rows}, compared by {depth}"
+            "{a} and {b} are equal, {tables} with {rows}, compared by {depth}{but}"
         )),
         Some(first) => {
             let count = human::plural(found.len() as u64, "difference");
@@ -156,7 +168,7 @@ pub(crate) async fn verdict(
     Ok(verdict
         .about(Subject::named("database", a))
         .about(Subject::named("database", b))
-        .with_evidence(json!({ "equal": found.is_empty(), "differences": found }))
+        .with_evidence(json!({ "equal": found.is_empty(), "differences": found, "notes": notes }))
         .with_measured(json!({ "tables": comparison.tables, "rows": comparison.rows }))
         .against(json!({ "compared_by": depth })))
 }

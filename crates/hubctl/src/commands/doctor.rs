@@ -26,7 +26,7 @@ use conditions::Question;
 
 /// Examine everything a backup, a restore and a tunnel need
 ///
-/// Asks the servers, the tools, the vault, the keys, the tunnels and the journal, and changes nothing. Exits with 1 if something fails, 3
+/// Asks the servers, the tools, the vault, the keys, the clusters, the tunnels and the journal, and changes nothing. Exits with 1 if something fails, 3
 /// if something could not be asked.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  hubctl doctor\n  hubctl doctor workstation --format json")]
@@ -226,7 +226,8 @@ fn vault(
         findings.push(Finding::of("vault", &error));
         None
     })?;
-    Some(Question::of_room(&directory, wanted.bytes))
+    // Without a database nobody knows how much is needed.
+    (wanted.bytes > 0).then(|| Question::of_room(&directory, wanted.bytes))
 }
 
 fn try_vault(
@@ -285,15 +286,15 @@ fn try_vault(
 
 fn journal(settings: &Settings) -> Finding {
     let path = &settings.journal.value;
-    if !path.exists() {
-        return Finding::new(
+    let found =
+        Journal::find(path).and_then(|found| found.map(|journal| journal.verify()).transpose());
+    match found {
+        Ok(None) => Finding::new(
             Verdict::Ok,
             "journal",
             format!("{} will be made by the first record", path.display()),
-        );
-    }
-    match Journal::open_existing(path).and_then(|journal| journal.verify()) {
-        Ok(verified) => match verified.leftovers.first() {
+        ),
+        Ok(Some(verified)) => match verified.leftovers.first() {
             None => Finding::new(
                 Verdict::Ok,
                 "journal",

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use gates::{Answer, Approving, Evidence, Gates, Held, Verdicts};
+use gates::{Answer, Evidence, Gates, Held, Verdicts};
 use jiff::Timestamp;
 
 use crate::cli::options::JournalOptions;
@@ -22,7 +22,7 @@ use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::human;
 use crate::settings::{Overrides, Settings};
-use asking::Asking;
+use asking::{Asked, Asking};
 use bundle::Bundle;
 use show::Shown;
 
@@ -76,7 +76,7 @@ pub(crate) struct GatesArgs {
 enum GatesCommand {
     /// Judge what was read before, without asking anybody
     ///
-    /// The gates, the approvals and the allowed signers are those of the bundle, and are judged as of when it was made.
+    /// The gates, the approvals and the allowed signers are those of the bundle, and are judged as of when it was made. Evidence alone holds no approvals.
     Evaluate {
         /// A bundle, or the evidence.json in it, which is judged by the gates of the configuration
         #[arg(long, value_name = "FILE")]
@@ -97,9 +97,13 @@ pub(crate) async fn run(context: &Context, args: GatesArgs) -> anyhow::Result<Ex
     if args.watch {
         return watch(context, &settings, &asking, args.every).await;
     }
-    let (evidence, verdicts) = wait(&settings, &asking, args.wait, args.every).await?;
+    let Asked {
+        evidence,
+        verdicts,
+        judged_at,
+    } = wait(&settings, &asking, args.wait, args.every).await?;
     if let Some(path) = &args.bundle {
-        Bundle::new(&settings, &names, evidence.clone())?.write(path, &verdicts)?;
+        Bundle::new(&settings, &names, evidence.clone(), judged_at)?.write(path, &verdicts)?;
         context
             .printer
             .say(format_args!("what was read is in {}", path.display()));
@@ -124,14 +128,20 @@ fn evaluate(
         evidence.collected_at,
         human::duration(age(evidence.collected_at))
     ));
-    let approvals: Box<dyn Approving> = match bundle.approvals {
-        Some(copies) => Box::new(copies.unpack()?),
-        None => Box::new(approvals::Files::new(settings)),
+    let verdicts = match bundle.approvals {
+        Some(copies) => {
+            let at = copies.judged_at;
+            context
+                .printer
+                .say("by the approvals and the allowed signers in the bundle");
+            let approvals = copies.unpack()?;
+            bundle.gates.evaluate_with(&names, evidence, at, &approvals)
+        }
+        // Evidence alone says nothing of people.
+        None => bundle
+            .gates
+            .evaluate(&names, evidence, evidence.collected_at),
     };
-    let at = evidence.collected_at;
-    let verdicts = bundle
-        .gates
-        .evaluate_with(&names, evidence, at, &*approvals);
     show(context, &bundle.gates, &names, &verdicts, evidence)
 }
 
@@ -158,18 +168,18 @@ async fn wait(
     asking: &Asking<'_>,
     limit: Option<Duration>,
     every: Duration,
-) -> anyhow::Result<(Evidence, Verdicts)> {
+) -> anyhow::Result<Asked> {
     let begun = std::time::Instant::now();
     let mut held = BTreeMap::<String, Held>::new();
     loop {
-        let (evidence, verdicts) = asking.ask(&settings.gates, &held).await?;
+        let asked = asking.ask(&settings.gates, &held).await?;
         let left = limit.and_then(|limit| limit.checked_sub(begun.elapsed()));
         match left {
-            Some(left) if !is_settled(asking.names(), &verdicts) => {
-                held.clone_from(&evidence.held);
+            Some(left) if !is_settled(asking.names(), &asked.verdicts) => {
+                held.clone_from(&asked.evidence.held);
                 tokio::time::sleep(every.min(left)).await;
             }
-            _ => return Ok((evidence, verdicts)),
+            _ => return Ok(asked),
         }
     }
 }
@@ -192,7 +202,9 @@ async fn watch(
     let stop = context.hold.wait();
     let mut stop = std::pin::pin!(stop);
     loop {
-        let (evidence, verdicts) = tokio::select! {
+        let Asked {
+            evidence, verdicts, ..
+        } = tokio::select! {
             asked = asking.ask(&settings.gates, &held) => asked?,
             () = &mut stop => return Ok(exit(asking.names(), &before)),
         };

@@ -17,9 +17,6 @@ use crate::printer::table;
 use crate::settings::{Overrides, Settings};
 use crate::store;
 
-/// What the head of the journal is called among the facts that a backup keeps.
-pub(crate) const HEAD: &str = "journal";
-
 /// Show or verify the journal of what was done
 ///
 /// The journal is a chain of hashes: a line that was edited, removed, inserted or moved is found.
@@ -108,17 +105,33 @@ pub(crate) async fn run(context: &Context, args: JournalArgs) -> anyhow::Result<
 
 /// A head that somebody kept, or the one that a backup kept.
 fn known_head(settings: &Settings, text: &str) -> anyhow::Result<Head> {
-    if let Ok(head) = text.parse() {
-        return Ok(head);
+    let is_head = |text: &str| {
+        let number = text.split_once(':').map(|(number, _)| number);
+        number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    if is_head(text) {
+        return Ok(text.parse()?);
     }
-    let entry = store::find_entry(settings, text)?.1;
-    let sidecar = entry.sidecar();
-    let head = sidecar.and_then(|sidecar| sidecar.payload.get(HEAD)?.as_str());
+    let (_, entry) = store::find_entry(settings, text)?;
+    if let Some(error) = entry.sidecar_error() {
+        let hint = error.hint().unwrap_or_default();
+        return Err(Refusal::no(error.to_string()).hint(hint).into());
+    }
+    let head = entry.sidecar().and_then(|sidecar| sidecar.anchor.as_ref());
     let head = head.ok_or_else(|| {
-        Refusal::usage(format!("the backup {} keeps no head of a journal", entry.id()))
-            .hint("name a backup that hubctl took while it had this journal, or a head as `hubctl journal verify` prints it")
+        Refusal::no(format!(
+            "the backup {} keeps no head of a journal",
+            entry.id()
+        ))
+        .hint("name one that hubctl took while it had this journal, or a head as `hubctl journal verify` prints it")
     })?;
-    Ok(head.parse()?)
+    head.parse().map_err(|_| {
+        let fact = format!(
+            "what the backup {} keeps is no head of a journal",
+            entry.id()
+        );
+        Refusal::no(fact).into()
+    })
 }
 
 fn list(context: &Context, journal: &Journal, limit: Option<usize>) -> anyhow::Result<Exit> {
@@ -202,6 +215,13 @@ fn verify(context: &Context, journal: &Journal, against: Option<Head>) -> anyhow
 
 fn rotate(context: &Context, journal: &Journal) -> anyhow::Result<Exit> {
     let rotated = journal.rotate(SystemTime::now())?;
+    if let Some(torn) = rotated.as_ref().and_then(|rotated| rotated.torn.as_ref()) {
+        context.printer.warn(format_args!(
+            "the journal ended in {} bytes of a crashed run; they were moved to {}",
+            torn.bytes,
+            torn.path.display()
+        ));
+    }
     let shown = RotatedJournal {
         path: journal.path().display().to_string(),
         part: rotated

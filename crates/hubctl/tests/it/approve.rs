@@ -110,6 +110,16 @@ fn a_person_agrees_and_takes_it_back() {
         .expect(0, &["gates", "evaluate", "--from", "b.tar.gz"])
         .shows("approved by alice@example.org");
 
+    // What happened to it since then is for whoever asks the gate, and evidence alone holds nobody's name.
+    let evidence = Command::new("tar")
+        .args(["-xzOf", "b.tar.gz", "evidence.json"])
+        .current_dir(home.root())
+        .output()
+        .unwrap();
+    fs_err::write(home.path("evidence.json"), evidence.stdout).unwrap();
+    home.expect(4, &["gates", "evaluate", "--from", "evidence.json", "T05"])
+        .shows("nobody has approved it");
+
     // Another plan is another thing to agree to.
     let config = fs_err::read_to_string(home.path("hubctl.toml")).unwrap();
     fs_err::write(
@@ -124,6 +134,32 @@ fn a_person_agrees_and_takes_it_back() {
     let run = at_a_terminal(&home, "approve T05 --revoke --key bob", "T05\n");
     assert_eq!(run.code, Some(0), "{}", run.stdout);
     home.expect(4, &["gates", "T05"]);
+    // A revocation that is damaged revokes, also from a bundle.
+    let revocation = fs_err::read_dir(home.path("approvals"))
+        .unwrap()
+        .map(|item| item.unwrap().path())
+        .find(|path| path.to_str().unwrap().ends_with(".revoked.json"))
+        .unwrap();
+    fs_err::write(revocation, [0xff; 10]).unwrap();
+    home.expect(4, &["gates", "T05", "--bundle", "c.tar.gz"]);
+    home.expect(4, &["gates", "evaluate", "--from", "c.tar.gz"])
+        .shows("it was revoked");
+}
+
+#[test]
+fn a_file_of_signers_that_others_may_write_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (home, _taken) = home();
+    let mode = |mode| {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        fs_err::set_permissions(home.path("approvers"), permissions).unwrap();
+    };
+    mode(0o666);
+    home.expect(3, &["gates", "T05", "--bundle", "b.tar.gz"])
+        .shows("its approvals cannot be read");
+    home.expect(3, &["gates", "evaluate", "--from", "b.tar.gz"])
+        .shows("its approvals cannot be read");
+    mode(0o644);
 }
 
 #[test]

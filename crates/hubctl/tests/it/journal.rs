@@ -9,12 +9,12 @@ fn a_backup_takes_the_head_of_the_journal_along() {
     fs_err::create_dir(home.path("stick")).unwrap();
     // The first backup has no journal to speak of.
     home.backup();
-    home.expect(2, &["journal", "verify", "--against", "latest"])
+    home.expect(1, &["journal", "verify", "--against", "latest"])
         .says("keeps no head");
     home.expect(0, &["drill"]);
     std::thread::sleep(std::time::Duration::from_millis(1100));
     let taken = home.json(0, "hubctl.backup.v1", &["backup"]);
-    let head = taken["payload"]["journal"].as_str().unwrap().to_owned();
+    let head = taken["anchor"].as_str().unwrap().to_owned();
     assert!(head.starts_with("2:"), "{head}");
     home.expect(0, &["push"]);
 
@@ -26,6 +26,26 @@ fn a_backup_takes_the_head_of_the_journal_along() {
         );
         assert_eq!(verified["against"], *head);
     }
+
+    // A head that somebody only typed is not one, and a backup that nobody vouches for keeps none.
+    home.expect(2, &["journal", "verify", "--against", "2:abc"])
+        .says("journal head");
+    let sidecar = taken["path"]
+        .as_str()
+        .unwrap()
+        .replace(".sql.gz.age", ".json");
+    let good = fs_err::read_to_string(&sidecar).unwrap();
+    fs_err::write(&sidecar, good.replace("\"state\"", "\"states\"")).unwrap();
+    home.expect(
+        1,
+        &[
+            "journal",
+            "verify",
+            "--against",
+            taken["id"].as_str().unwrap(),
+        ],
+    );
+    fs_err::write(&sidecar, good).unwrap();
 
     // Somebody leaves the drill out, and chains the rest anew.
     let records = home.journal("backup");
@@ -55,10 +75,18 @@ fn a_rotated_journal_is_listed_verified_and_examined_as_one() {
         .shows("rotated")
         .shows("verify");
     home.expect(0, &["journal", "verify"]).says("3 records");
-    // Fresh data is still known, and so is what was found damaged.
     home.expect(0, &["doctor"]).shows("3 records");
-    fs_err::remove_file(rotated["part"].as_str().unwrap()).unwrap();
+    let part = rotated["part"].as_str().unwrap();
+    let closed = fs_err::read(part).unwrap();
+    fs_err::remove_file(part).unwrap();
     home.expect(1, &["journal", "verify"])
-        .says("stands where record 1 belongs");
-    home.expect(1, &["doctor"]).shows("stands where record 1");
+        .says("the records before 3 are missing");
+    home.expect(1, &["doctor"])
+        .shows("the records before 3 are missing");
+    // Parts without their journal are no new one.
+    fs_err::write(part, closed).unwrap();
+    home.expect(0, &["journal", "verify"]);
+    fs_err::remove_file(home.path("journal.jsonl")).unwrap();
+    home.expect(2, &["verify"]).says("no journal");
+    home.expect(2, &["backup"]).says("no journal");
 }

@@ -40,30 +40,44 @@ impl Approving for Files {
     }
 }
 
+/// What the names of approvals and revocations end with, behind their gate and id.
+const SUFFIXES: [&str; 2] = [".json", ".revoked.json"];
+
 /// Copies of the files that approvals and their signers are in.
 ///
 /// Whoever makes a bundle chooses them: they show what the verdicts of its maker rested on, and nothing opens by them.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Copies {
+    /// When the verdicts were made, which is after all was read.
+    pub(super) judged_at: Timestamp,
     /// By the names of the files.
     approvals: BTreeMap<String, String>,
-    /// By the paths in the gates.
+    /// By the paths in the gates. Files that do not count here are left out.
     signers: BTreeMap<String, String>,
 }
 
 impl Copies {
-    /// What is there of these gates. What cannot be read is not there.
+    /// What is there of these gates.
+    ///
+    /// # Errors
+    /// Where an approval or a revocation cannot be read: without it the others may be worth more than they are.
     pub(super) fn of<'a>(
         settings: &Settings,
+        judged_at: Timestamp,
         gates: impl IntoIterator<Item = (&'a str, &'a Gate)>,
     ) -> anyhow::Result<Self> {
-        let mut copies = Self::default();
+        let mut copies = Self {
+            judged_at,
+            approvals: BTreeMap::new(),
+            signers: BTreeMap::new(),
+        };
         let directory = approvals_directory(settings);
         for (name, gate) in gates {
             let Some(approval) = &gate.approval else {
                 continue;
             };
-            if let Ok(text) = fs_err::read_to_string(&approval.signers) {
+            if AllowedSigners::load(&approval.signers, &TimeZone::system()).is_ok() {
+                let text = fs_err::read_to_string(&approval.signers)?;
                 copies.signers.insert(approval.signers.clone(), text);
             }
             if directory.is_dir() {
@@ -77,10 +91,10 @@ impl Copies {
         for item in fs_err::read_dir(directory)? {
             let item = item?;
             let name = item.file_name().into_string().unwrap_or_default();
-            if !name.starts_with(&format!("{gate}-")) {
-                continue;
-            }
-            if let Ok(text) = fs_err::read_to_string(item.path()) {
+            if is_of(gate, &name) {
+                // A revocation counts also where it is damaged, and so does its damaged copy.
+                let bytes = fs_err::read(item.path())?;
+                let text = String::from_utf8_lossy(&bytes).into_owned();
                 self.approvals.insert(name, text);
             }
         }
@@ -90,26 +104,49 @@ impl Copies {
     /// Puts them where they can be judged.
     pub(super) fn unpack(self) -> anyhow::Result<Unpacked> {
         let directory = tempfile::tempdir()?;
+        let approvals = directory.path().join("approvals");
+        fs_err::create_dir(&approvals)?;
         for (name, text) in &self.approvals {
             // A name out of a bundle is not to lead anywhere else.
-            if Path::new(name)
-                .file_name()
-                .is_some_and(|last| last == &**name)
-            {
-                fs_err::write(directory.path().join(name), text)?;
+            let file_name = Path::new(name).file_name();
+            if file_name.is_some_and(|last| last == &**name) {
+                fs_err::write(approvals.join(name), text)?;
             }
+        }
+        let mut signers = BTreeMap::new();
+        for (number, (path, text)) in self.signers.into_iter().enumerate() {
+            let copy = directory.path().join(format!("signers-{number}"));
+            fs_err::write(&copy, text)?;
+            signers.insert(path, copy);
         }
         Ok(Unpacked {
             directory,
-            signers: self.signers,
+            approvals,
+            signers,
         })
     }
+}
+
+/// Whether this is the name of an approval of the gate, or of its revocation: `GATE-ID.json`, `GATE-ID.revoked.json`.
+fn is_of(gate: &str, name: &str) -> bool {
+    let is_id = |id: &str| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let rest = name
+        .strip_prefix(gate)
+        .and_then(|rest| rest.strip_prefix('-'));
+    rest.is_some_and(|rest| {
+        let mut ids = SUFFIXES
+            .iter()
+            .filter_map(|suffix| rest.strip_suffix(suffix));
+        ids.any(is_id)
+    })
 }
 
 /// Copies of approvals in a directory of their own, which goes with this value.
 pub(super) struct Unpacked {
     directory: tempfile::TempDir,
-    signers: BTreeMap<String, String>,
+    approvals: PathBuf,
+    /// The copies, by the paths in the gates.
+    signers: BTreeMap<String, PathBuf>,
 }
 
 impl Approving for Unpacked {
@@ -119,9 +156,11 @@ impl Approving for Unpacked {
         rule: &Approval,
         now: Timestamp,
     ) -> Result<Standing, gates::Error> {
-        let text = self.signers.get(&rule.signers).map_or("", String::as_str);
-        let signers = AllowedSigners::parse(text, &rule.signers, &TimeZone::system())?;
-        standing(self.directory.path(), signers, request, rule, now)
+        // Loading what is not there says so: then nobody knows, as where the bundle was made.
+        let missing = self.directory.path().join("no-signers-in-the-bundle");
+        let copy = self.signers.get(&rule.signers).unwrap_or(&missing);
+        let signers = AllowedSigners::load(copy, &TimeZone::system())?;
+        standing(&self.approvals, signers, request, rule, now)
     }
 }
 

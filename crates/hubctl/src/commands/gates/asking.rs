@@ -21,6 +21,13 @@ pub(crate) struct Asking<'a> {
     approvals: Files,
 }
 
+/// What was answered.
+pub(crate) struct Asked {
+    pub(crate) evidence: Evidence,
+    pub(crate) verdicts: Verdicts,
+    pub(crate) judged_at: Timestamp,
+}
+
 impl<'a> Asking<'a> {
     pub(crate) fn new(
         context: &Context,
@@ -57,7 +64,7 @@ impl<'a> Asking<'a> {
         &self,
         gates: &Gates,
         held: &BTreeMap<String, Held>,
-    ) -> anyhow::Result<(Evidence, Verdicts)> {
+    ) -> anyhow::Result<Asked> {
         let mut collector = self.collector.clone();
         if let Some(book) = &self.scripts {
             collector = collector.keeping(book.successes()?);
@@ -69,6 +76,10 @@ impl<'a> Asking<'a> {
         let now = Timestamp::now();
         gates.hold(self.names, &mut evidence, held, now);
         let verdicts = gates.evaluate_with(self.names, &evidence, now, &self.approvals);
-        Ok((evidence, verdicts))
+        Ok(Asked {
+            evidence,
+            verdicts,
+            judged_at: now,
+        })
     }
 }

@@ -9,6 +9,7 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use gates::{Evidence, Gate, Gates, Verdicts};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -39,6 +40,7 @@ impl Bundle {
         settings: &Settings,
         names: &[&str],
         evidence: Evidence,
+        judged_at: Timestamp,
     ) -> anyhow::Result<Self> {
         let gates = &settings.gates;
         let kept = gates.with_parts(names).into_iter();
@@ -46,7 +48,7 @@ impl Bundle {
             .filter_map(|name| Some((name.to_owned(), gates.get(name)?.clone())))
             .collect();
         let gates = Gates::new(kept).expect("gates with all their parts were checked before");
-        let approvals = Some(Copies::of(settings, gates.iter())?);
+        let approvals = Some(Copies::of(settings, judged_at, gates.iter())?);
         Ok(Self {
             gates,
             evidence,
@@ -111,12 +113,10 @@ impl Bundle {
             texts.get(name).ok_or_else(missing)
         };
         let gates: BTreeMap<String, Gate> = parse(GATES, text(GATES)?)?;
-        // Bundles had none at first.
-        let approvals = texts.get(APPROVALS).map(|text| parse(APPROVALS, text));
         Ok(Self {
             gates: Gates::new(gates)?,
             evidence: Evidence::parse(text(EVIDENCE)?)?,
-            approvals: Some(approvals.transpose()?.unwrap_or_default()),
+            approvals: Some(parse(APPROVALS, text(APPROVALS)?)?),
         })
     }
 }
