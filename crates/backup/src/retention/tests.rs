@@ -26,6 +26,27 @@ fn kept(retention: &Retention, candidates: &[Candidate], zone: &TimeZone) -> Str
 }
 
 #[test]
+fn reasons_say_whether_they_count() {
+    use Reason as R;
+    let good = [
+        R::NewestVerified,
+        R::NewestDrilled,
+        R::Last,
+        R::Period("daily 2026-11-22".to_owned()),
+        R::Within,
+    ];
+    let bad = [R::Unverified, R::Damaged, R::Foreign, R::Future];
+    let says_no = |reason: &Reason| reason.to_string().ends_with("counts for nothing");
+    assert!(
+        good.iter()
+            .all(|reason| reason.counts() && !says_no(reason))
+    );
+    assert!(bad.iter().all(|reason| !reason.counts() && says_no(reason)));
+    assert_eq!(good[3].to_string(), "daily 2026-11-22");
+    assert_eq!(good[0].to_string(), "the newest verified");
+}
+
+#[test]
 fn the_newest_of_each_period_is_kept() {
     let candidates: Vec<Candidate> = [
         "2026-11-22T20:00:00Z",

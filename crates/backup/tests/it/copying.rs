@@ -64,6 +64,39 @@ fn what_is_damaged_or_of_another_service_is_not_copied() {
 }
 
 #[test]
+fn another_file_of_the_same_length_is_not_taken_for_a_copy() {
+    let fixture = Fixture::new();
+    let entry = fixture.seal("2026-11-20T00:00:00Z", b"ours");
+    let away = tempfile::tempdir().unwrap();
+    let away = Vault::open(away.path(), "state-hub").unwrap();
+    let theirs = loop {
+        // What age adds to a header that nobody needs has any length.
+        let theirs = seal(
+            &away,
+            &fixture.recipients(),
+            "2026-11-20T00:00:00Z",
+            b"hers",
+        );
+        if theirs.sealed_bytes() == entry.sealed_bytes() {
+            break theirs;
+        }
+        fs_err::remove_file(theirs.path()).unwrap();
+        fs_err::remove_file(
+            theirs
+                .path()
+                .with_extension("")
+                .with_extension("")
+                .with_extension("json"),
+        )
+        .unwrap();
+    };
+    let refused = fixture.vault.copy_to(&entry, &away, &lock(&away));
+    assert!(matches!(refused, Err(Error::Changed { .. })), "{refused:?}");
+    away.verify(&theirs, &fixture.identities(), Depth::Full)
+        .unwrap();
+}
+
+#[test]
 fn another_file_of_the_name_stays_and_half_a_copy_is_made_whole() {
     let fixture = Fixture::new();
     let entry = fixture.seal("2026-11-20T00:00:00Z", b"ours");

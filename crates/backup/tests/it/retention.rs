@@ -125,20 +125,27 @@ fn what_is_damaged_or_of_the_future_takes_no_place() {
 fn a_vault_that_changed_is_planned_again() {
     for change in [
         "the newest goes",
+        "the only drilled one goes",
         "one is drilled",
         "one is exchanged",
         "one goes",
     ] {
         let fixture = Fixture::new();
         let entries = five_days(&fixture);
+        let drilled = |entry| {
+            fixture
+                .vault
+                .mark_drilled(entry, at("2026-12-03T00:00:00Z"))
+        };
+        if change == "the only drilled one goes" {
+            drilled(&entries[1]).unwrap();
+        }
         let plan = plan(&fixture, &last(1));
         match change {
+            "the only drilled one goes" => fs_err::remove_file(entries[1].path()).unwrap(),
             "the newest goes" => fs_err::remove_file(entries[4].path()).unwrap(),
             "one is drilled" => {
-                fixture
-                    .vault
-                    .mark_drilled(&entries[0], at("2026-12-03T00:00:00Z"))
-                    .unwrap();
+                drilled(&entries[0]).unwrap();
             }
             "one is exchanged" => {
                 fs_err::write(entries[0].path(), b"another").unwrap();
@@ -238,6 +245,19 @@ fn an_intent_of_somebody_else_is_not_followed() {
         fs_err::remove_file(path).unwrap();
         assert_eq!(fixture.names(), before);
     }
+}
+
+/// What may name entries and cannot be read is not nothing.
+#[test]
+fn an_intent_that_cannot_be_read_holds_everything_up() {
+    let fixture = Fixture::new();
+    five_days(&fixture);
+    let plan = plan(&fixture, &last(1));
+    fs_err::create_dir(fixture.path().join(INTENT)).unwrap();
+    let before = fixture.names();
+    let refused = prune(&fixture.vault, &plan);
+    assert!(matches!(refused, Err(Error::Io(_))), "{refused:?}");
+    assert_eq!(fixture.names(), before);
 }
 
 #[test]
