@@ -84,7 +84,9 @@ impl Judge for Identity {
     fn check(&self) -> Result<(), String> {
         // It would be compared with nothing.
         if self.system_identifier.is_some() && self.database.is_none() {
-            return Err("`system_identifier` is that of a `database`, and none is named".to_owned());
+            return Err(
+                "`system_identifier` is that of a `database`, and none is named".to_owned(),
+            );
         }
         Ok(())
     }

@@ -131,7 +131,10 @@ pub(super) fn gates(
 fn own(mut table: Map<String, Value>) -> Result<Map<String, Value>, String> {
     let condition = table.get("condition").and_then(Value::as_str);
     if condition == Some("program") {
-        return Err("`program` is no condition: name the question itself, such as `backup-fresh`".to_owned());
+        return Err(
+            "`program` is no condition: name the question itself, such as `backup-fresh`"
+                .to_owned(),
+        );
     }
     let Some(name) = condition
         .filter(|name| Own::NAMES.contains(name))

@@ -146,8 +146,8 @@ fn every_page_has_the_same_chapters_and_examples_that_are_understood() {
         assert!(!examples.is_empty(), "{name}");
         for example in examples {
             let path = PathBuf::from("/etc/hubctl/hubctl.toml");
-            let file = ConfigFile::parse(example, &path)
-                .unwrap_or_else(|error| panic!("{name}: {error}"));
+            let file =
+                ConfigFile::parse(example, &path).unwrap_or_else(|error| panic!("{name}: {error}"));
             let settings = Settings::merge(Some((path, file)), Overrides::default())
                 .unwrap_or_else(|error| panic!("{name}: {error}"));
             assert!(settings.gates.iter().next().is_some(), "{name}");
