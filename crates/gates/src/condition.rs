@@ -147,7 +147,7 @@ impl Condition {
         verdict.about_all([])
     }
 
-    /// Its name in the configuration, which is also the name of its section in the guide.
+    /// Its name in the configuration, which is also the name of its page in `docs/gates`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {

@@ -81,6 +81,16 @@ impl Identity {
 }
 
 impl Judge for Identity {
+    fn check(&self) -> Result<(), String> {
+        // It would be compared with nothing.
+        if self.system_identifier.is_some() && self.database.is_none() {
+            return Err(
+                "`system_identifier` is that of a `database`, and none is named".to_owned(),
+            );
+        }
+        Ok(())
+    }
+
     fn reads(&self) -> Vec<Read> {
         let mut reads = vec![self.kube_system()];
         if !self.nodes.is_empty() {

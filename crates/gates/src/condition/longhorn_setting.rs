@@ -91,6 +91,13 @@ impl LonghornSetting {
 }
 
 impl Judge for LonghornSetting {
+    fn check(&self) -> Result<(), String> {
+        if self.one_of.is_empty() == self.at_least.is_none() {
+            return Err("give it either `one_of` or `at_least`".to_owned());
+        }
+        Ok(())
+    }
+
     fn reads(&self) -> Vec<Read> {
         vec![self.setting()]
     }

@@ -181,6 +181,18 @@ mod tests {
                 json!({ "condition": "pvc", "cluster": "home", "name": "db" }),
                 "NAMESPACE/NAME",
             ),
+            (
+                json!({ "condition": "identity", "cluster": "home", "system_identifier": "7" }),
+                "`database`",
+            ),
+            (
+                json!({ "condition": "longhorn-setting", "cluster": "home", "name": "x" }),
+                "either `one_of` or `at_least`",
+            ),
+            (
+                json!({ "condition": "longhorn-setting", "cluster": "home", "name": "x", "one_of": ["1"], "at_least": 1 }),
+                "either `one_of` or `at_least`",
+            ),
         ] {
             let error = parse(table.clone()).unwrap_err();
             assert!(error.contains(said), "{table}: {error}");

@@ -196,6 +196,7 @@ fn template(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::{Overrides, Settings};
 
     #[test]
     fn a_key_is_private_and_never_overwritten() {
@@ -210,5 +211,33 @@ mod tests {
         let identities = backup::Identities::load(&path).unwrap();
         assert_eq!(identities.fingerprints().next().unwrap().text, key.public);
         assert!(generate_key(&path).is_err());
+    }
+
+    #[test]
+    fn every_example_in_a_comment_is_understood() {
+        let args = InitArgs {
+            service: "state-hub".to_owned(),
+            database: "postgresql://hub@127.0.0.1:5432/state_hub".to_owned(),
+            vault: None,
+            recipients: Vec::new(),
+            generate_key: None,
+        };
+        let text = template(&args, None, None, &["age1a".to_owned()]);
+        let is_word = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        let is_example = |line: &str| {
+            line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| is_word(key))
+        };
+        let uncommented = text.lines().map(|line| match line.strip_prefix("# ") {
+            Some(example) if is_example(example) => example,
+            _ => line,
+        });
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("hubctl.toml");
+        fs_err::write(&path, uncommented.collect::<Vec<_>>().join("\n")).unwrap();
+        let settings = Settings::load(Some(&path), Overrides::default()).unwrap();
+        let gates: Vec<&str> = settings.gates.iter().map(|(name, _)| name).collect();
+        assert_eq!(gates, ["drilled", "three-nodes"]);
+        assert!(settings.clusters.contains_key("home") && settings.tunnels.contains_key("hub"));
+        assert!(settings.targets.contains_key("disk") && settings.alerts.tells_anybody());
     }
 }

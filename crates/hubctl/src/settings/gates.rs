@@ -1,5 +1,8 @@
 //! `[clusters.NAME]` and `[gates.NAME]`: where gates ask, and what.
 
+#[cfg(test)]
+mod pages;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -110,7 +113,7 @@ pub(super) fn gates(
                 .as_deref()
                 .map_or_else(String::new, |path| format!("{}: ", path.display()));
             Refusal::usage(format!("{file}[gates.{name}] makes no sense: {reason}"))
-                .hint("the guide has a section for each condition")
+                .hint("docs/gates has a page for each condition")
         };
         if RESERVED.contains(&name.as_str()) {
             return Err(refused("it is named as a command of `hubctl gates`").into());
@@ -127,6 +130,12 @@ pub(super) fn gates(
 /// Writes a condition of hubctl's own as a question of the library's, after its members were checked.
 fn own(mut table: Map<String, Value>) -> Result<Map<String, Value>, String> {
     let condition = table.get("condition").and_then(Value::as_str);
+    if condition == Some("program") {
+        return Err(
+            "`program` is no condition: name the question itself, such as `backup-fresh`"
+                .to_owned(),
+        );
+    }
     let Some(name) = condition
         .filter(|name| Own::NAMES.contains(name))
         .map(ToOwned::to_owned)
@@ -200,6 +209,7 @@ mod tests {
             "a = { condition = \"backup-fresh\", max_agee = \"1h\" }",
             "a = { all = [\"b\"] }",
             "evaluate = { condition = \"disk\", path = \"/\", free = \"1GB\" }",
+            "a = { condition = \"program\", question = \"tunnel-up\" }",
         ];
         let said: Vec<String> = mistakes
             .iter()
@@ -210,6 +220,7 @@ mod tests {
         [gates.a] makes no sense: unknown field `max_agee`, expected `max_age` or `drilled`
         the gate `a` makes no sense: there is no gate `b`
         [gates.evaluate] makes no sense: it is named as a command of `hubctl gates`
+        [gates.a] makes no sense: `program` is no condition: name the question itself, such as `backup-fresh`
         ");
     }
 

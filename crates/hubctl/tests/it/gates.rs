@@ -69,8 +69,9 @@ fn what_does_not_pass_says_what_to_do_and_where_to_read() {
     run.shows("✗ FAIL")
         .shows("somebody listens")
         .shows("! needs approval");
-    run.says("docs/guide.md#gate-port")
-        .says("hubctl approve agreed");
+    run.says("(docs/gates/port.md)")
+        .says("hubctl approve agreed")
+        .says("(docs/guide.md#gates)");
     let json = home.json(3, "hubctl.gates.v1", &["gates", "nodes"]);
     let gate = &json["gates"][0];
     assert_eq!(

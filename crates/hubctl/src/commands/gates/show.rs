@@ -1,6 +1,6 @@
 //! Verdicts as they are shown.
 
-use gates::{Answer, Gates, Rule, Verdict, Verdicts};
+use gates::{Answer, Condition, Gates, Rule, Verdict, Verdicts};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use crate::context::Context;
 use crate::human;
 use crate::printer::{Format, table};
 
-/// Where the guide begins to speak of gates.
-const GUIDE: &str = "docs/guide.md";
+/// Where the guide speaks of gates that are made of others.
+const GUIDE: &str = "docs/guide.md#gates";
 
 /// All verdicts, those that were asked for first.
 #[derive(Serialize)]
@@ -57,7 +57,7 @@ impl<'a> Shown<'a> {
             lines.push(Line {
                 name,
                 asked: names.contains(&name),
-                guide: format!("{GUIDE}#{}", anchor(gates, name)),
+                guide: page(gates, name),
                 digest: verdict.digest().to_string(),
                 verdict,
             });
@@ -126,14 +126,14 @@ pub(super) fn change(context: &Context, name: &str, verdict: &Verdict) -> anyhow
     context.printer.data(&line)
 }
 
-fn anchor(gates: &Gates, name: &str) -> String {
-    match gates.get(name).map(|gate| &gate.rule) {
-        Some(Rule::Condition(gates::Condition::Program(program))) => {
-            format!("gate-{}", program.question)
-        }
-        Some(Rule::Condition(condition)) => format!("gate-{}", condition.name()),
-        _ => "gates".to_owned(),
-    }
+/// The page of its condition.
+fn page(gates: &Gates, name: &str) -> String {
+    let condition = match gates.get(name).map(|gate| &gate.rule) {
+        Some(Rule::Condition(Condition::Program(program))) => &program.question,
+        Some(Rule::Condition(condition)) => condition.name(),
+        _ => return GUIDE.to_owned(),
+    };
+    format!("docs/gates/{condition}.md")
 }
 
 /// A sign, and a word for whoever cannot tell signs apart.
