@@ -121,6 +121,26 @@ fn what_is_damaged_or_of_the_future_takes_no_place() {
     assert_eq!(reasons, expected);
 }
 
+/// Two clocks are never the same: five minutes are no future.
+#[test]
+fn a_clock_that_is_a_little_ahead_makes_a_backup_as_good_as_any() {
+    for (taken_at, counts) in [
+        ("2026-12-10T00:05:00Z", true),
+        ("2026-12-10T00:05:00.000000001Z", false),
+    ] {
+        let fixture = Fixture::new();
+        let entry = fixture.seal(taken_at, b"x");
+        fixture
+            .vault
+            .mark_verified(&entry, at("2026-12-02T00:00:00Z"))
+            .unwrap();
+        let plan = plan(&fixture, &last(1));
+        let reasons = &plan.decisions[0].reasons;
+        assert_eq!(reasons.contains(&Reason::NewestVerified), counts);
+        assert_eq!(reasons.contains(&Reason::Future), !counts);
+    }
+}
+
 #[test]
 fn a_vault_that_changed_is_planned_again() {
     for change in [
