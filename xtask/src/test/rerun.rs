@@ -60,8 +60,8 @@ pub(super) fn run<'a>(
 
 /// What the test programs of one command said of their tests.
 #[derive(Debug, Default)]
-struct Said {
-    passed: Vec<String>,
+pub(super) struct Said {
+    pub(super) passed: Vec<String>,
     failed: Vec<String>,
     begun: usize,
     ended: usize,
@@ -95,7 +95,7 @@ fn verdict(line: &str) -> Option<(&str, &str)> {
 }
 
 /// Runs a command as [`project::run`] does, and reads what it says on its way.
-fn observe(command: Cmd<'_>, out: &mut impl Write) -> anyhow::Result<(bool, Said)> {
+pub(super) fn observe(command: Cmd<'_>, out: &mut impl Write) -> anyhow::Result<(bool, Said)> {
     let shown = command.to_string();
     eprintln!("$ {shown}");
     let mut command = Command::from(command);

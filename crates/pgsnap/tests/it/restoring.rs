@@ -180,13 +180,17 @@ async fn left_overs_are_dropped_by_the_next_run_and_nothing_else_is() {
 async fn a_cut_archive_commits_nothing_through_psql() {
     let server = Server::start().await;
     let source = server.with_sql("hub", TWO_TABLES).await;
-    server.dump(&source).await;
+    let (_, manifest) = server.dump(&source).await;
     let bytes = fs_err::read(server.file("hub.sql.gz")).unwrap();
-    server.create("copy").await;
+    let copy = server.create("copy").await;
+    let mut refused = 0;
     for cut in (1..10).map(|tenth| bytes.len() * tenth / 10) {
         let path = server.file("cut.sql.gz");
         fs_err::write(&path, &bytes[..cut]).unwrap();
-        server.psql_file(&path, "copy", &[]);
+        let output = server.psql_file(&path, "copy", &[]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!said.contains("could not connect"), "{said}");
+        refused += usize::from(said.contains("ERROR:"));
         let tables = pgsnap::query_scalar(
             &server.scratch.database("copy"),
             "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'",
@@ -204,6 +208,13 @@ async fn a_cut_archive_commits_nothing_through_psql() {
             "cut at {cut} left {tables:?} tables"
         );
     }
+    // Else the cuts would never have reached the server.
+    assert!(refused > 0);
+    server.psql_restores(&server.file("hub.sql.gz"), "copy");
+    server.require_census(&copy, &manifest).await;
+    const KEYS: &str = "SELECT count(*) FROM pg_constraint WHERE contype = 'f'";
+    let keys = pgsnap::query_scalar(&copy, KEYS).await.unwrap();
+    assert_eq!(keys.as_deref(), Some("1"));
 }
 
 /// Expressions may print differently once they were parsed again, extensions have the versions of the
