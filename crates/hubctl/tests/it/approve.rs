@@ -153,7 +153,7 @@ fn strangers_and_closed_gates_are_refused_before_anybody_is_asked() {
     closed.shows("is closed");
     let needless = at_a_terminal(&home, "approve room", "room\n");
     assert_eq!(needless.code, Some(2), "{}", needless.stdout);
-    needless.shows("YYY");
+    needless.shows("needs no approval");
     assert_eq!(files(&home), 0);
 }
 
