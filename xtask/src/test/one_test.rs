@@ -24,11 +24,11 @@ fn require(
     is_right: impl Fn(usize) -> bool,
 ) -> anyhow::Result<ExitCode> {
     let shown = command.to_string();
-    let (succeeded, passed) = observe(command, out)?;
+    let (succeeded, said) = observe(command, out)?;
     if !succeeded {
         return Ok(ExitCode::FAILURE);
     }
-    let passed = passed.passed.len();
+    let passed = said.count;
     anyhow::ensure!(
         is_right(passed),
         "{passed} tests passed in `{shown}`: is that still the name?"
@@ -48,7 +48,8 @@ mod tests {
             let command = xshell::cmd!(shell, "sh -c {script}");
             require(command, &mut std::io::sink(), |passed| passed == 1)
         };
-        let one = "running 1 test\\ntest a ... ok\\ntest result: ok. 1 passed\\n";
+        let one =
+            "running 1 test\\ntest a ... it says\\nok\\ntest result: ok. 1 passed; 0 failed\\n";
         assert_eq!(ran(one, "0").unwrap(), ExitCode::SUCCESS);
         assert_eq!(ran(one, "1").unwrap(), ExitCode::FAILURE);
         let none = "running 0 tests\\ntest result: ok. 0 passed\\n";
