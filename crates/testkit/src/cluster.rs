@@ -17,10 +17,10 @@ const KUBECONFIG: &str = "HUBCTL_TEST_KUBECONFIG";
 const DIRECTORY: &str = "HUBCTL_TEST_CLUSTER";
 /// A directory with definitions of the resources of others, as files of YAML.
 const DEFINITIONS: &str = "HUBCTL_TEST_CRDS";
-/// Set by `cargo xtask test` where it said itself that there is no cluster, or none of ours, and why.
-const WITHOUT: &str = "HUBCTL_TEST_NO_CLUSTER";
 /// So that nothing hangs; what is waited for takes a second.
 const LIMIT: Duration = Duration::from_secs(60);
+/// Set by `cargo xtask test` where it said itself that there is no cluster, or none of ours, and why.
+const WITHOUT: &str = "HUBCTL_TEST_NO_CLUSTER";
 
 /// A cluster that this test shares with others.
 #[derive(Debug)]
@@ -203,12 +203,6 @@ impl Drop for Alone {
     }
 }
 
-/// The directory of the cluster of this run, if that is one of ours. Without one, says that the test was skipped.
-#[must_use]
-pub fn of_ours() -> Option<PathBuf> {
-    required(DIRECTORY)
-}
-
 /// The directory with the definitions of other people's resources. Without one, says that there is none.
 #[must_use]
 pub fn definitions() -> Option<PathBuf> {
@@ -239,6 +233,12 @@ fn required(variable: &str) -> Option<PathBuf> {
 fn value(variable: &str) -> Option<PathBuf> {
     let value = std::env::var_os(variable).filter(|value| !value.is_empty());
     value.map(PathBuf::from)
+}
+
+/// The directory of the cluster of this run, if that is one of ours. Without one, says that the test was skipped.
+#[must_use]
+pub fn of_ours() -> Option<PathBuf> {
+    required(DIRECTORY)
 }
 
 fn directory() -> Option<PathBuf> {
