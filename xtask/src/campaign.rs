@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Subcommand;
 use xshell::cmd;
 
+use crate::test::one_test;
 use crate::{project, setup};
 
 #[derive(clap::Args)]
@@ -69,7 +70,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         shell,
         "{cargo} test --package {package} {target...} -- --exact --nocapture {test}"
     );
-    project::run(
+    one_test::run(
         command
             .env("CAMPAIGN_ROUNDS", rounds.to_string())
             .env("CAMPAIGN_SEED", seed.to_string()),

@@ -4,6 +4,7 @@
 //! container, mount and interface of the node, in whatever state they are; what is outside, a link and control groups,
 //! is found by the identity of the cluster, which is written down before anything is made.
 
+mod ability;
 mod build;
 mod configuration;
 mod daemons;
@@ -33,6 +34,7 @@ use std::process::ExitCode;
 use anyhow::ensure;
 use clap::Subcommand;
 
+pub(crate) use self::ability::require as require_ability;
 use self::janitor::Janitor;
 use self::layout::Layout;
 use self::plan::Plan;

@@ -2,8 +2,10 @@
 
 use std::process::{Command, ExitCode, Stdio};
 
+use anyhow::ensure;
 use xshell::{Shell, cmd};
 
+use crate::test::one_test;
 use crate::{project, setup};
 
 #[derive(clap::Args)]
@@ -26,7 +28,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let filter = arguments.is_empty().then_some("fidelity::");
     // The servers do most of the work, so the build that all tests use will do.
-    project::run(cmd!(
+    one_test::run_some(cmd!(
         shell,
         "{cargo} test --package pgsnap --test it -- {filter...} {arguments...}"
     ))
@@ -45,12 +47,16 @@ fn run_large(shell: &Shell, arguments: &[String]) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     let listed = String::from_utf8(listed.stdout)?;
+    ensure!(
+        cases(&listed).next().is_some(),
+        "there is no large case of this name"
+    );
     println!("| case | dump: time, memory | verify | restore |\n|---|---|---|---|");
     let mut worst = ExitCode::SUCCESS;
     for case in cases(&listed) {
-        let code = project::run(cmd!(
+        let code = one_test::run(cmd!(
             shell,
-            "{cargo} test --quiet --release --package pgsnap --test it -- --ignored --exact --nocapture {case}"
+            "{cargo} test --release --package pgsnap --test it -- --ignored --exact --nocapture {case}"
         ))?;
         if code != ExitCode::SUCCESS {
             worst = code;

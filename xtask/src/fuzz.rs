@@ -7,6 +7,7 @@ use std::process::{Command, ExitCode, Stdio};
 use fs_err as fs;
 use xshell::cmd;
 
+use crate::test::one_test;
 use crate::{project, setup};
 
 const TARGETS: [&str; 7] = [
@@ -99,9 +100,9 @@ fn seed() -> anyhow::Result<ExitCode> {
     let test = "seeds::archives_of_real_databases_are_sound_seeds";
     let command = cmd!(
         shell,
-        "{cargo} test --quiet --package pgsnap --test it -- --exact {test}"
+        "{cargo} test --package pgsnap --test it -- --exact {test}"
     );
-    project::run(command.env("FUZZ_CORPUS", corpus))
+    one_test::run(command.env("FUZZ_CORPUS", corpus))
 }
 
 fn fuzz(target: &str, seconds: u32) -> anyhow::Result<ExitCode> {

@@ -1,11 +1,15 @@
 //! `cargo xtask test`: all tests, after installing what they need; and those of `pgsnap` against every supported version
 //! of PostgreSQL.
 
+pub(crate) mod one_test;
 mod rerun;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::anyhow;
+use tempfile::NamedTempFile;
 use xshell::{Cmd, Shell, cmd};
 
 use self::rerun::Outcome;
@@ -18,6 +22,12 @@ use crate::{moto, project, setup};
 const COMPLETE: &str = "HUBCTL_TEST_COMPLETE";
 /// What says that the tests are to use a cluster that is there.
 const KUBECONFIG: &str = "HUBCTL_TEST_KUBECONFIG";
+/// What says that it is one of ours, which tests may break.
+const CLUSTER: &str = "HUBCTL_TEST_CLUSTER";
+/// What says that tests of clusters are passed over, which is in the report.
+const NO_CLUSTER: &str = "HUBCTL_TEST_NO_CLUSTER";
+/// What names definitions of other people's resources.
+const DEFINITIONS: &str = "HUBCTL_TEST_CRDS";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -40,8 +50,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let is_everything = args.arguments.is_empty();
     let musl = musl(is_everything, &mut report);
     let moto = moto::ensure()
-        .inspect_err(|error| report.cannot_run("copies at S3".to_owned(), error))
+        .inspect_err(|error| report.is_absent("copies at S3".to_owned(), error))
         .ok();
+    let skips = Skips::new()?;
     if args.pg.is_empty() {
         let server = match servers::installed_major() {
             Some(major) => format!("PostgreSQL {major}, as installed"),
@@ -53,12 +64,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             if let Some(moto) = &moto {
                 command = command.env(moto::VARIABLE, moto);
             }
-            with_musl(with_cluster(command, cluster.as_ref()), musl.as_ref())
+            let command = with_cluster(skips.collect(command), cluster.as_ref());
+            with_musl(command, musl.as_ref())
         })?;
         drop(cluster);
         report.ran(
             format!("{server}: all tests{}", chosen(&args.arguments)),
             outcome,
+            &skips.take()?,
         );
     }
     for bundle in versions(&args) {
@@ -66,14 +79,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             Ok(server) => {
                 let outcome = tests(&args, |chosen| {
                     let command = against(&shell, &server, &args.arguments, chosen)?;
-                    with_musl(command, musl.as_ref())
+                    with_musl(skips.collect(command), musl.as_ref())
                 })?;
                 let what = format!(
                     "PostgreSQL {}: tests of pgsnap{}",
                     server.version(),
                     chosen(&args.arguments)
                 );
-                report.ran(what, outcome);
+                report.ran(what, outcome, &skips.take()?);
             }
             Err(error) => report.did_not_run(format!("PostgreSQL {}", bundle.version), &error),
         }
@@ -133,28 +146,43 @@ fn musl(fetch: bool, report: &mut Report) -> Option<Musl> {
 ///
 /// Part of the tests do not wait for one to be compiled.
 fn kubernetes(is_everything: bool, report: &mut Report) -> Option<Cluster> {
-    if std::env::var_os(KUBECONFIG).is_some() || !is_everything && !cluster::is_warm() {
+    let what = "on a real Kubernetes".to_owned();
+    if is_everything && !is_set(DEFINITIONS) {
+        let reason =
+            anyhow!("{DEFINITIONS} is not set, so definitions that allow anything had to do");
+        report.cannot_run("definitions of their authors".to_owned(), &reason);
+    }
+    if is_set(KUBECONFIG) {
+        if !is_set(CLUSTER) {
+            let reason = anyhow!("{KUBECONFIG} is set, but not {CLUSTER}");
+            report.did_not_run("what breaks a Kubernetes".to_owned(), &reason);
+        }
         return None;
     }
-    let what = "on a real Kubernetes".to_owned();
-    match Cluster::for_tests() {
-        Ok(cluster) => Some(cluster),
-        // Not every machine can have one, and then there is nothing that a change could have broken.
-        Err(error) if error.is::<Unavailable>() || error.is::<setup::Missing>() => {
-            report.cannot_run(what, &error);
-            None
-        }
-        Err(error) => {
-            report.did_not_run(what, &error);
-            None
-        }
+    // Not every machine can have one, and then there is nothing that a change could have broken.
+    if let Err(error) = cluster::require_ability() {
+        report.cannot_run(what, &error);
+        return None;
     }
+    if !is_everything && !cluster::is_warm() {
+        let reason = anyhow!("a part of the tests does not wait until it is compiled");
+        report.cannot_run(what, &reason);
+        return None;
+    }
+    Cluster::for_tests()
+        .inspect_err(|error| report.did_not_run(what, error))
+        .ok()
+}
+
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
 }
 
 fn with_cluster<'a>(command: Cmd<'a>, cluster: Option<&Cluster>) -> Cmd<'a> {
     match cluster {
         Some(cluster) => command.envs(cluster.environment()),
-        None => command,
+        None if is_set(KUBECONFIG) && is_set(CLUSTER) => command,
+        None => command.env(NO_CLUSTER, "1"),
     }
 }
 
@@ -162,15 +190,20 @@ fn with_cluster<'a>(command: Cmd<'a>, cluster: Option<&Cluster>) -> Cmd<'a> {
 /// One failure does not hide another.
 fn workspace<'a>(shell: &'a Shell, arguments: &[String], chosen: &[String]) -> Cmd<'a> {
     let cargo = project::cargo();
-    let mut command = cmd!(shell, "{cargo} test --no-fail-fast {arguments...}");
-    // Everything was just installed, and root may mount and make networks: no test has a reason to pass unseen.
-    if setup::is_root() {
-        command = command.env(COMPLETE, "1");
-    }
+    let command = complete(cmd!(shell, "{cargo} test --no-fail-fast {arguments...}"));
     if chosen.is_empty() {
         command
     } else {
         command.arg("--").args(chosen)
+    }
+}
+
+/// Everything was just installed, and root may mount and make networks: no test has a reason to pass unseen.
+fn complete(command: Cmd<'_>) -> Cmd<'_> {
+    if setup::is_root() {
+        command.env(COMPLETE, "1")
+    } else {
+        command
     }
 }
 
@@ -190,7 +223,7 @@ fn against<'a>(
         shell,
         "{cargo} test --package pgsnap --test it {arguments...} -- --skip examples:: {chosen...}"
     );
-    Ok(command
+    Ok(complete(command)
         .env("PATH", path)
         .env("PGSNAP_TEST_SERVER_BIN", server.programs()))
 }
@@ -214,6 +247,29 @@ fn chosen(arguments: &[String]) -> String {
     }
 }
 
+/// Where tests write down that they were passed over.
+struct Skips {
+    file: NamedTempFile,
+}
+
+impl Skips {
+    fn new() -> anyhow::Result<Self> {
+        let file = NamedTempFile::new()?;
+        Ok(Self { file })
+    }
+
+    fn collect<'a>(&self, command: Cmd<'a>) -> Cmd<'a> {
+        command.env("HUBCTL_TEST_SKIPS", self.file.path())
+    }
+
+    /// The lines since the last time; those of a test that ran twice once.
+    fn take(&self) -> anyhow::Result<BTreeSet<String>> {
+        let text = fs_err::read_to_string(self.file.path())?;
+        self.file.as_file().set_len(0)?;
+        Ok(text.lines().map(ToOwned::to_owned).collect())
+    }
+}
+
 /// What ran, and what did not and why.
 #[derive(Default)]
 struct Report {
@@ -223,13 +279,19 @@ struct Report {
 }
 
 impl Report {
-    fn ran(&mut self, what: String, outcome: Outcome) {
+    fn ran(&mut self, what: String, outcome: Outcome, skips: &BTreeSet<String>) {
         self.failed |= outcome == Outcome::Failed;
         self.lines.push(match outcome {
             Outcome::Passed => format!("passed  {what}"),
             Outcome::Flaky(names) => format!("FLAKY   {what}: only alone: {}", names.join(", ")),
             Outcome::Failed => format!("FAILED  {what}"),
         });
+        if !skips.is_empty() {
+            self.lines
+                .push(format!("        {} passed over:", skips.len()));
+        }
+        self.lines
+            .extend(skips.iter().map(|line| format!("        {line}")));
     }
 
     fn did_not_run(&mut self, what: String, error: &anyhow::Error) {
@@ -240,6 +302,16 @@ impl Report {
     /// On this machine; that is said, and is no fault.
     fn cannot_run(&mut self, what: String, error: &anyhow::Error) {
         self.lines.push(format!("SKIPPED {what}: {error:#}"));
+    }
+
+    /// What has to be fetched or installed: root can do that, and others may not be able to.
+    fn is_absent(&mut self, what: String, error: &anyhow::Error) {
+        let is_absent = error.is::<Unavailable>() || error.is::<setup::Missing>();
+        if is_absent && !setup::is_root() {
+            self.cannot_run(what, error);
+        } else {
+            self.did_not_run(what, error);
+        }
     }
 
     /// 1 where a test failed, and 3 where all passed that could be run: that is no proof.
@@ -267,15 +339,30 @@ mod tests {
     #[test]
     fn what_did_not_run_is_neither_passed_nor_failed() {
         let mut report = Report::default();
-        report.ran("PostgreSQL 15".into(), Outcome::Passed);
-        report.ran("PostgreSQL 14".into(), Outcome::Flaky(vec!["a".into()]));
+        let none = BTreeSet::new();
+        report.ran("PostgreSQL 15".into(), Outcome::Passed, &none);
+        let flaky = Outcome::Flaky(vec!["a".into()]);
+        report.ran("PostgreSQL 14".into(), flaky, &none);
         assert_eq!(report.code(), 0);
         assert_eq!(report.lines[1], "FLAKY   PostgreSQL 14: only alone: a");
         report.did_not_run("PostgreSQL 16".into(), &anyhow::anyhow!("no network"));
         assert_eq!(report.code(), 3);
         assert_eq!(report.lines[2], "NOT RUN PostgreSQL 16: no network");
-        report.ran("PostgreSQL 17".into(), Outcome::Failed);
+        report.ran("PostgreSQL 17".into(), Outcome::Failed, &none);
         assert_eq!(report.code(), 1);
+    }
+
+    #[test]
+    fn what_tests_passed_over_is_told_once() {
+        let skips = Skips::new().unwrap();
+        fs_err::write(skips.file.path(), "SKIPPED: b\nSKIPPED: a\nSKIPPED: b\n").unwrap();
+        let mut report = Report::default();
+        let what = skips.take().unwrap();
+        report.ran("PostgreSQL 15".into(), Outcome::Passed, &what);
+        let told = ["2 passed over:", "SKIPPED: a", "SKIPPED: b"];
+        let lines: Vec<_> = report.lines[1..].iter().map(|line| line.trim()).collect();
+        assert_eq!(lines, told);
+        assert!(skips.take().unwrap().is_empty(), "told twice");
     }
 
     #[test]

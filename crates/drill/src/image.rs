@@ -14,7 +14,7 @@ const PLACE: &str = "{major}";
 /// A name for every version.
 pub(crate) struct Images {
     template: String,
-    have_musl: bool,
+    are_local: bool,
 }
 
 impl Images {
@@ -33,13 +33,14 @@ impl Images {
                 "`{template}` is one image, and this drill needs several: write {PLACE} for the version"
             ));
         }
-        let is_local = template == LOCAL;
-        let musl: Version = "16-musl".parse().map_err(anyhow::Error::msg)?;
-        let have_musl = is_local && is_here(run, &named(LOCAL, musl)).await;
+        let are_local = template == LOCAL;
         eprintln!("Servers are containers of {template}.");
+        if !are_local {
+            eprintln!("They are of one C library, so no way leads from one to another.");
+        }
         Ok(Self {
             template,
-            have_musl,
+            are_local,
         })
     }
 
@@ -52,9 +53,9 @@ impl Images {
         LOCAL.to_owned()
     }
 
-    /// Whether a server with another C library is among the images.
-    pub(crate) fn have_musl(&self) -> bool {
-        self.have_musl
+    /// Whether the images are those of `cargo xtask images`, which have servers of two C libraries.
+    pub(crate) fn are_local(&self) -> bool {
+        self.are_local
     }
 
     /// Name and tag of the image of a version.

@@ -94,14 +94,15 @@ fn candidates(arguments: &Arguments) -> Vec<Way> {
     pairs.filter(|way| way.from.major <= way.to.major).collect()
 }
 
-/// The short plan with a way from one C library to another, where the images for it are there.
+/// The short plan with a way from one C library to another, where the images are ours. One that is missing then is a way
+/// that was not tried, as any other is.
 pub(crate) fn with_another_library(
     mut ways: Vec<Way>,
     arguments: &Arguments,
     images: &Images,
 ) -> Vec<Way> {
     let is_short = arguments.pg.is_empty() && arguments.from.is_none() && arguments.to.is_none();
-    if is_short && images.have_musl() {
+    if is_short && images.are_local() {
         let from = Version {
             major: 16,
             musl: true,

@@ -239,7 +239,8 @@ mod tests {
                 vec![[&(content.len() as u64).to_le_bytes()[..], &member].concat()]
             }
             "foreign" => vec![DUMP.to_vec(), MemberCompressor::new(6).compress(DUMP)],
-            _ => vec![SQL.to_vec()],
+            "sql" => vec![SQL.to_vec()],
+            _ => unreachable!("{target} has no seeds"),
         }
     }
 
@@ -269,6 +270,39 @@ mod tests {
         b"\\.\n",
         b"-- PostgreSQL database dump complete",
     ];
+
+    /// Else a mutant would be refused at once, and nothing after the first check be reached.
+    #[test]
+    fn the_seeds_are_sound() {
+        let of_members = |name: &str| seeds(name).swap_remove(0);
+        let seed = of_members("member");
+        let (promised, member) = seed.split_first_chunk::<8>().unwrap();
+        let content = MemberDecompressor::new().decompress(member, u64::from_le_bytes(*promised));
+        assert!(content.unwrap().starts_with(b"row one\n"));
+
+        let seed = of_members("manifest");
+        let json = seed.split(|byte| *byte == 0).next().unwrap();
+        let manifest: Manifest = serde_json::from_slice(json).unwrap();
+        assert_eq!(manifest.members.len(), 5);
+
+        let seed = String::from_utf8(of_members("sql")).unwrap();
+        assert_eq!(sql::statements(&seed).len(), 3);
+
+        for dump in seeds("foreign") {
+            let (sender, mut received) = mpsc::channel(4);
+            let open = move || -> io::Result<Box<dyn io::Read + Send>> {
+                Ok(Box::new(Cursor::new(dump.clone())))
+            };
+            let quiet: Arc<dyn Progress> = Arc::new(NoProgress);
+            send(&open, &Guard::new(false).unwrap(), &quiet, &sender);
+            drop(sender);
+            let mut is_complete = false;
+            while let Some(portion) = received.blocking_recv() {
+                is_complete = matches!(portion.unwrap(), Portion::Last(_));
+            }
+            assert!(is_complete);
+        }
+    }
 
     #[test]
     fn the_sample_is_an_archive() {

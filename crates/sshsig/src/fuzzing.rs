@@ -32,13 +32,13 @@ mod tests {
 
     /// As in `fuzz/seeds/signers`.
     const SEED: &str = r#"# Signers, and a signature of another message.
-anna namespaces="fuzz",valid-after="19700101Z",valid-before="20300101Z" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE7k/VU5TTnJnESlokPUubI9mT77X3Q0mclsMXSwMDEY
-*@example.org,!ben ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE7k/VU5TTnJnESlokPUubI9mT77X3Q0mclsMXSwMDEY a comment
+anna namespaces="fuzz",valid-after="19700101Z",valid-before="20300101Z" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINmx2Qqntfe/V8P4D+oJrHzluYFJYCT4hsVHY0rDnwFu
+*@example.org,!ben ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINmx2Qqntfe/V8P4D+oJrHzluYFJYCT4hsVHY0rDnwFu a comment
 -----BEGIN SSH SIGNATURE-----
-U1NIU0lHAAAAAQAAADMAAAALc3NoLWVkMjU1MTkAAAAgTuT9VTlNOcmcRKWiQ9S5sj2ZPv
-tfdDSZyWwxdLAwMRgAAAAEZnV6egAAAAAAAAAGc2hhNTEyAAAAUwAAAAtzc2gtZWQyNTUx
-OQAAAED8uDd+57bqIH4LWoSjJHUBrTK0brZg5iyPq7HEh+6oDCoJ79sI4QpuKct9Tm7sSF
-d4azxNOX44QSibnuRiwekL
+U1NIU0lHAAAAAQAAADMAAAALc3NoLWVkMjU1MTkAAAAg2bHZCqe1979Xw/gP6gmsfOW5gU
+lgJPiGxUdjSsOfAW4AAAAEZnV6egAAAAAAAAAGc2hhNTEyAAAAUwAAAAtzc2gtZWQyNTUx
+OQAAAEBgq7GnFhMEPl0dbP3SY6VcTRXILeQhkQGCcTkyBp51G/s5cmvLbsmoL3AWuoeMr8
+3nYr9iWbvKH5k54q+SJgwB
 -----END SSH SIGNATURE-----
 "#;
 
@@ -52,6 +52,27 @@ d4azxNOX44QSibnuRiwekL
         b"-----END SSH SIGNATURE-----\n",
         b"\xc3\xa9",
     ];
+
+    /// Else a mutant would be refused at its first line, and never reach what comes after.
+    #[test]
+    fn the_seed_is_a_signature_that_counts_for_its_own_message() {
+        let (signers, _) = SEED.split_once("-----BEGIN").unwrap();
+        let signature = &SEED[signers.len()..];
+        let signers = AllowedSigners::parse(signers, "seed", &TimeZone::UTC).unwrap();
+        let of_2026 = "2026-11-22T00:00:00Z".parse().unwrap();
+        let signer = signers.verify("fuzz", b"another message", signature, of_2026);
+        assert_eq!(signer.unwrap().principals, "anna");
+    }
+
+    #[test]
+    fn the_seed_is_the_one_of_the_campaign() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        if !root.join("Cargo.toml").exists() {
+            return testkit::not_applicable("the other seed is not part of the package");
+        }
+        let other = fs_err::read_to_string(root.join("fuzz/seeds/signers/anna.txt")).unwrap();
+        assert_eq!(other, SEED);
+    }
 
     /// The campaign of `cargo xtask fuzz` in small, on every machine and with the same inputs each time.
     #[test]

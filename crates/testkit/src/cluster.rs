@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::skip::{not_applicable, skip, skip_as_told};
+
 /// The kubeconfig of any cluster: an administrator of it.
 const KUBECONFIG: &str = "HUBCTL_TEST_KUBECONFIG";
 /// The directory of a cluster that `cargo xtask cluster up` made.
@@ -17,6 +19,8 @@ const DIRECTORY: &str = "HUBCTL_TEST_CLUSTER";
 const DEFINITIONS: &str = "HUBCTL_TEST_CRDS";
 /// So that nothing hangs; what is waited for takes a second.
 const LIMIT: Duration = Duration::from_secs(60);
+/// Set by `cargo xtask test` where it said itself that there is no cluster, or none of ours, and why.
+const WITHOUT: &str = "HUBCTL_TEST_NO_CLUSTER";
 
 /// A cluster that this test shares with others.
 #[derive(Debug)]
@@ -30,7 +34,7 @@ impl Handle {
     /// The cluster of this run. Without one, says that the test was skipped.
     #[must_use]
     pub fn find() -> Option<Self> {
-        let kubeconfig = named(KUBECONFIG)?;
+        let kubeconfig = required(KUBECONFIG)?;
         let lock = directory().map(|directory| lock(&directory, false));
         Some(Self {
             kubeconfig,
@@ -66,8 +70,8 @@ impl Alone {
     /// test was skipped.
     #[must_use]
     pub fn find() -> Option<Self> {
-        let kubeconfig = named(KUBECONFIG)?;
-        let directory = named(DIRECTORY)?;
+        let kubeconfig = required(KUBECONFIG)?;
+        let directory = required(DIRECTORY)?;
         let lock = lock(&directory, true);
         Some(Self {
             kubeconfig,
@@ -92,7 +96,11 @@ impl Alone {
     #[must_use]
     pub fn nodes(&self) -> u8 {
         let is_there = |node: &u8| self.directory.join(format!("node{node}")).is_dir();
-        u8::try_from((1..=9).filter(is_there).count()).expect("there are nine at most")
+        let nodes = u8::try_from((1..=9).filter(is_there).count());
+        let nodes = nodes.expect("there are nine at most");
+        let directory = self.directory.display();
+        assert!(nodes > 0, "no cluster of ours has no node: {directory}");
+        nodes
     }
 
     /// Takes the power from a node: all its processes end at once. The API notices ten seconds later.
@@ -195,23 +203,42 @@ impl Drop for Alone {
     }
 }
 
-/// The directory with the definitions of other people's resources. Without one, says that the test was skipped.
+/// The directory with the definitions of other people's resources. Without one, says that there is none.
 #[must_use]
 pub fn definitions() -> Option<PathBuf> {
     named(DEFINITIONS)
 }
 
-/// A path from the environment.
-#[expect(
-    clippy::print_stderr,
-    reason = "a test that does not run says so, which is the point"
-)]
+/// A path from the environment that not every run has.
 fn named(variable: &str) -> Option<PathBuf> {
-    let value = std::env::var_os(variable).filter(|value| !value.is_empty());
+    let value = value(variable);
     if value.is_none() {
-        eprintln!("SKIPPED: {variable} is not set");
+        not_applicable(&format!("{variable} is not set"));
     }
+    value
+}
+
+/// A path from the environment that only a run without a cluster lacks.
+fn required(variable: &str) -> Option<PathBuf> {
+    let value = value(variable);
+    let reason = || format!("{variable} is not set");
+    match value {
+        Some(_) => {}
+        None if self::value(WITHOUT).is_some() => skip_as_told(&reason()),
+        None => skip(&reason()),
+    }
+    value
+}
+
+fn value(variable: &str) -> Option<PathBuf> {
+    let value = std::env::var_os(variable).filter(|value| !value.is_empty());
     value.map(PathBuf::from)
+}
+
+/// The directory of the cluster of this run, if that is one of ours. Without one, says that the test was skipped.
+#[must_use]
+pub fn of_ours() -> Option<PathBuf> {
+    required(DIRECTORY)
 }
 
 fn directory() -> Option<PathBuf> {

@@ -75,7 +75,7 @@ pub use sample::{
     ENUM_HASH, HOSTILE_DEFAULTS, HUB, HUB_CHECK, HUB_WRITER, ZOO, ZOO_ROLES, ZOO_VERSIONS,
     load_hub, load_zoo,
 };
-pub use skip::{installed, skip};
+pub use skip::{installed, not_applicable, skip};
 pub use sshd::{Sshd, signal};
 pub use tmpfs::Tmpfs;
 pub use web_server::WebServer;

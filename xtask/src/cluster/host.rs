@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use rustix::process::Pid;
 
 use super::layout::Layout;
@@ -182,6 +182,17 @@ fn remove_group(group: &Path) {
         }
     }
     let _ = fs_err::remove_dir(group);
+}
+
+/// A hierarchy in which control groups are made.
+pub(super) fn any_hierarchy() -> anyhow::Result<PathBuf> {
+    let root = Path::new(CGROUPS);
+    if root.join("cgroup.controllers").exists() {
+        return Ok(root.to_owned());
+    }
+    hierarchies()?
+        .pop()
+        .with_context(|| format!("there is no hierarchy in {CGROUPS}"))
 }
 
 /// The hierarchies of version 1.

@@ -60,11 +60,13 @@ pub(super) fn run<'a>(
 
 /// What the test programs of one command said of their tests.
 #[derive(Debug, Default)]
-struct Said {
+pub(super) struct Said {
     passed: Vec<String>,
     failed: Vec<String>,
     begun: usize,
     ended: usize,
+    /// How many passed by the results of the programs, which nothing that a test prints can tear.
+    pub(super) count: usize,
 }
 
 impl Said {
@@ -72,6 +74,9 @@ impl Said {
     fn read(&mut self, line: &str) {
         if line.starts_with("test result: ") {
             self.ended += 1;
+            let words: Vec<_> = line.split([' ', ';']).collect();
+            let passed = words.windows(2).find(|pair| pair[1] == "passed");
+            self.count += passed.map_or(0, |pair| pair[0].parse().unwrap_or(0));
         } else if line.starts_with("running ") && line.trim_end_matches('s').ends_with(" test") {
             self.begun += 1;
         } else if let Some((name, verdict)) = verdict(line) {
@@ -95,7 +100,7 @@ fn verdict(line: &str) -> Option<(&str, &str)> {
 }
 
 /// Runs a command as [`project::run`] does, and reads what it says on its way.
-fn observe(command: Cmd<'_>, out: &mut impl Write) -> anyhow::Result<(bool, Said)> {
+pub(super) fn observe(command: Cmd<'_>, out: &mut impl Write) -> anyhow::Result<(bool, Said)> {
     let shown = command.to_string();
     eprintln!("$ {shown}");
     let mut command = Command::from(command);
@@ -130,8 +135,9 @@ mod tests {
         let said = said(
             "running 3 tests\ntest a::b ... ok\ntest a::c ... FAILED\n\
              test src/lib.rs - f (line 3) ... ok\ntest a::slow has been running for over 60 seconds\n\
-             test result: FAILED. 2 passed\nrunning 1 test\ntest d ... ignored, needs root\ntest result: ok. 0 passed",
+             test result: FAILED. 2 passed; 1 failed\nrunning 1 test\ntest d ... ignored, needs root\ntest result: ok. 0 passed",
         );
+        assert_eq!(said.count, 2);
         assert_eq!(said.worth_another_run(), Some(&["a::c".to_owned()][..]));
         assert_eq!(said.passed, ["a::b", "src/lib.rs - f (line 3)"]);
     }

@@ -18,6 +18,15 @@ const PROGRAM: &str = "crates/hubctl/src/main.rs";
 const PROGRAM_LINES: usize = 30;
 // In two pieces, or this file would break the rule.
 const BARE_IGNORE: &str = concat!("#[", "ignore]");
+/// What a test says that is passed over, where nobody hears it: the harness keeps what tests that pass print.
+const UNHEARD: [&str; 4] = [
+    "\"SKIPPED",
+    "\"NOT TESTED",
+    "\"not run: ",
+    "\"TESTED IN PART",
+];
+/// Where it is said so that it is heard.
+const HEARD: [&str; 2] = ["crates/testkit/src/skip.rs", "xtask/src/"];
 
 pub(super) fn check(repository: &Repository) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -79,7 +88,15 @@ fn check_source(path: &str, text: &str) -> Vec<Finding> {
             "it does not begin with `//!` and what it is for",
         ));
     }
+    let is_heard = HEARD.iter().any(|begin| path.starts_with(begin));
     for (index, line) in text.lines().enumerate() {
+        if !is_heard && UNHEARD.iter().any(|text| line.contains(text)) {
+            findings.push(Finding::at_line(
+                path,
+                index + 1,
+                "a test that is passed over says so by `testkit::skip` or `testkit::not_applicable`",
+            ));
+        }
         if line.contains(BARE_IGNORE) {
             findings.push(Finding::at_line(
                 path,
@@ -151,6 +168,18 @@ mod tests {
         assert_eq!(findings("crates/hubctl/tests/it/x.rs", with).len(), 0);
         let without = format!("//! Tests.\n{BARE_IGNORE}\n");
         assert_eq!(findings("crates/hubctl/tests/it/x.rs", &without).len(), 1);
+    }
+
+    #[test]
+    fn a_test_that_is_passed_over_unheard_is_found() {
+        for words in UNHEARD {
+            let text = format!("//! Tests.\nfn f() {{ eprintln!({words} x\"); }}\n");
+            let count = |path| findings(path, &text).len();
+            assert_eq!(count("crates/tunnel/tests/it/x.rs"), 1, "{words}");
+            assert_eq!(count("xtask/tests/it/x.rs"), 1, "{words}");
+            assert_eq!(count("crates/testkit/src/skip.rs"), 0, "{words}");
+            assert_eq!(count("xtask/src/test.rs"), 0, "{words}");
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! A large cluster, measured: 1000 nodes and 10 000 pods, from a FAKE API server. Nothing but the answer is asserted.
+//! A large cluster, measured: 1000 nodes and 10 000 pods, from a FAKE API server. Nothing but the answer is asserted. A
+//! small one is among the tests.
 
 use std::time::{Duration, Instant};
 
@@ -7,12 +8,16 @@ use serde_json::{Value, json};
 
 use crate::fake_api::{FakeApi, Said, UID};
 
-const NODES: usize = 1000;
-const PODS: usize = 10_000;
-const PAGE: usize = 500;
+/// How many there are of everything.
+#[derive(Clone, Copy)]
+struct Size {
+    nodes: usize,
+    pods: usize,
+    page: usize,
+}
 
 /// About 6 kB, as real pods are: most of it is managed fields, variables and volumes, which are not kept.
-fn pod(number: usize) -> Value {
+fn pod(number: usize, nodes: usize) -> Value {
     let filler: Vec<Value> = (0..40)
         .map(|index| json!({ "name": format!("VARIABLE_{index}"), "value": "x".repeat(60) }))
         .collect();
@@ -22,7 +27,7 @@ fn pod(number: usize) -> Value {
             "resourceVersion": "1", "labels": { "app": "hub" },
             "managedFields": [{ "manager": "kubelet", "fieldsV1": { "f:status": "y".repeat(1500) } }],
         },
-        "spec": { "nodeName": format!("node-{}", number % NODES), "containers": [{ "name": "c", "image": "i", "env": filler }] },
+        "spec": { "nodeName": format!("node-{}", number % nodes), "containers": [{ "name": "c", "image": "i", "env": filler }] },
         "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }] },
     })
 }
@@ -45,22 +50,41 @@ fn page(items: impl Iterator<Item = Value>) -> String {
 }
 
 #[tokio::test]
+async fn twenty_nodes_and_two_hundred_pods_in_pages() {
+    let size = Size {
+        nodes: 20,
+        pods: 200,
+        page: 10,
+    };
+    measure(size).await;
+}
+
+#[tokio::test]
 #[ignore = "measures: run it alone, with --nocapture"]
 async fn a_thousand_nodes_and_ten_thousand_pods() {
+    let size = Size {
+        nodes: 1000,
+        pods: 10_000,
+        page: 500,
+    };
+    measure(size).await;
+}
+
+async fn measure(size: Size) {
     let now = jiff::Timestamp::now().to_string();
     // Made before the clock runs, since making JSON takes longer here than reading it.
-    let pods = page((0..PAGE).map(pod));
-    let nodes = page((0..PAGE).map(|number| node(number, &now)));
+    let pods = page((0..size.page).map(|number| pod(number, size.nodes)));
+    let nodes = page((0..size.page).map(|number| node(number, &now)));
     let api = FakeApi::start(move |path, _| {
         let start: usize = path
             .split_once("continue=")
             .map_or(0, |(_, start)| start.parse().unwrap());
         let (total, page) = match path {
-            path if path.contains("/pods") => (PODS, pods.as_str()),
-            path if path.contains("/nodes") => (NODES, nodes.as_str()),
+            path if path.contains("/pods") => (size.pods, pods.as_str()),
+            path if path.contains("/nodes") => (size.nodes, nodes.as_str()),
             _ => return Said::list([], None),
         };
-        let end = start + PAGE;
+        let end = start + size.page;
         let next = if end < total {
             end.to_string()
         } else {
@@ -77,9 +101,10 @@ async fn a_thousand_nodes_and_ten_thousand_pods() {
     pace.question = Duration::from_secs(120);
     let access = Access::new(api.kubeconfig(), "home", Some(UID.to_owned())).with_pace(pace);
     let collector = Collector::new().with_cluster("home", access);
-    let nodes: Condition =
-        serde_json::from_value(json!({ "condition": "nodes", "cluster": "home", "ready": NODES }))
-            .unwrap();
+    let nodes: Condition = serde_json::from_value(
+        json!({ "condition": "nodes", "cluster": "home", "ready": size.nodes }),
+    )
+    .unwrap();
     let mut reads = nodes.reads();
     let pods: Kind = serde_json::from_value(
         json!({ "group": "", "version": "v1", "plural": "pods", "kind": "Pod" }),

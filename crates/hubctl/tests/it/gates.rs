@@ -114,12 +114,21 @@ fn a_bundle_is_judged_the_same_elsewhere() {
 
 #[test]
 fn waiting_ends_when_the_gate_opens() {
-    let (home, taken) = home();
-    let waiting = home
-        .command(&["gates", "free", "--wait", "60s", "--every", "100ms"])
+    let home = Home::with_database("none".to_owned());
+    home.append(
+        "[gates.opens]\ncondition = \"script\"\nrun = [\"sh\", \"-c\", \"echo >> asked; test -e open\"]\nscope = \"nothing\"\nexpires = \"1h\"\n",
+    );
+    let mut waiting = home
+        .command(&["gates", "opens", "--wait", "60s", "--every", "100ms"])
         .spawn()
         .unwrap();
-    drop(taken);
+    // Closed when it was asked first, or it would not have waited.
+    let asked = || fs_err::read_to_string(home.path("asked")).map_or(0, |text| text.len());
+    while asked() < 2 {
+        assert_eq!(waiting.try_wait().unwrap(), None, "it does not wait");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    fs_err::write(home.path("open"), "").unwrap();
     let run = crate::support::Run::of(&waiting.wait_with_output().unwrap());
     assert_eq!(run.code, Some(0), "{run:?}");
 }

@@ -118,21 +118,42 @@ fn rows_that_are_rewritten_meanwhile_are_all_there_or_the_backup_fails() {
         "CREATE TABLE rewritten AS SELECT generate_series(1, 5000) AS n",
     );
     // A snapshot from before the commit would find the table empty: the old rows are gone, the new ones are not visible.
+    let holding = spawn({
+        let database = database_of(&name);
+        async move {
+            // Until it is ended, below.
+            let hold = "SELECT pg_advisory_lock(1), pg_sleep(600)";
+            pgsnap::execute(&database, hold).await.unwrap_err();
+        }
+    });
+    let until = |event: &str| {
+        let waits = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname";
+        wait_for(
+            "postgres",
+            &format!("{waits} = '{name}' AND wait_event = '{event}'"),
+        );
+    };
+    until("PgSleep");
     let rewriting = spawn({
         let database = database_of(&name);
         async move {
             let rewrite = "BEGIN; CREATE TEMPORARY TABLE aside AS SELECT * FROM rewritten; TRUNCATE rewritten;
-                           INSERT INTO rewritten SELECT * FROM aside; SELECT pg_sleep(2); COMMIT";
+                           INSERT INTO rewritten SELECT * FROM aside; SELECT pg_advisory_xact_lock(1); COMMIT";
             pgsnap::execute(&database, rewrite).await.unwrap();
         }
     });
-    wait_for(
+    until("advisory");
+    let backup = home.command(&["backup"]).spawn().unwrap();
+    until("relation");
+    sql(
         "postgres",
         &format!(
-            "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = '{name}' AND wait_event = 'PgSleep'"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND wait_event = 'PgSleep'"
         ),
     );
-    home.backup();
+    let run = Run::of(&backup.wait_with_output().unwrap());
+    assert_eq!(run.code, Some(0), "{run:?}");
+    block_on(holding).unwrap();
     block_on(rewriting).unwrap();
     home.expect(0, &["diff", "workstation", "latest"])
         .says("equal:");

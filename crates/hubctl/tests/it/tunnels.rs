@@ -149,6 +149,7 @@ fn a_tunnel_goes_up_proves_itself_and_goes_down() {
     assert_eq!(status["tunnels"][0]["starts"], 1);
 
     home.expect(0, &["tunnel", "restart"]);
+    assert_ne!(processes_of(home.root()).len(), 0);
     home.expect(0, &["tunnel", "down"]).says("hub is stopped");
     home.expect(0, &["tunnel", "down"])
         .says("no supervisor is running");
@@ -166,6 +167,7 @@ fn a_killed_supervisor_leaves_nothing_and_is_followed_by_another() {
     let home = &tunnelled.home;
     for _ in 0..3 {
         home.expect(0, &["tunnel", "up"]);
+        assert_ne!(processes_of(home.root()).len(), 0);
         kill(tunnelled.status()["pid"].as_u64().unwrap(), Signal::KILL);
         let killed = Instant::now();
         until("nothing is left", || {
@@ -367,6 +369,7 @@ fn in_the_foreground_each_change_is_a_line() {
     next(&mut watched, "up");
     next(&mut told, "backoff");
 
+    assert_ne!(processes_of(home.root()).len(), 0);
     kill(run.id().into(), Signal::INT);
     assert_eq!(run.wait().unwrap().code(), Some(0));
     // Whoever watches is told.

@@ -2,13 +2,13 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use pgsnap::{
-    Archive, Database, DumpOptions, Manifest, NoProgress, Progress, RestoreOptions, Restored,
-    ScratchOptions, ScratchServer,
+    Archive, CensusOptions, Database, DumpOptions, Manifest, NoProgress, Progress, RestoreOptions,
+    Restored, ScratchOptions, ScratchServer,
 };
 use tokio_postgres::{Client, NoTls};
 
@@ -120,21 +120,26 @@ impl Server {
 
     /// `gunzip | psql`, which must succeed.
     pub(crate) fn psql_restores(&self, path: &Path, database: &str) {
-        let output = self.psql_file(path, database, &[]);
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let (gunzip, output) = self.pipe(path, database, &[]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        assert!(gunzip.success(), "gunzip: {gunzip}: {said}");
+    }
+
+    /// Requires that a database has the rows of a dump, whoever wrote them there.
+    pub(crate) async fn require_census(&self, database: &Database, manifest: &Manifest) {
+        let options = CensusOptions::default();
+        let census = pgsnap::census(database, &options, &quiet()).await.unwrap();
+        let comparison = pgsnap::compare(&manifest.census, &census);
+        assert!(comparison.is_equal(), "{:?}", comparison.differences);
     }
 
     /// What an operator without this tool does: `gunzip | psql`.
-    pub(crate) fn psql_file(
-        &self,
-        path: &Path,
-        database: &str,
-        variables: &[&str],
-    ) -> std::process::Output {
+    pub(crate) fn psql_file(&self, path: &Path, database: &str, variables: &[&str]) -> Output {
+        self.pipe(path, database, variables).1
+    }
+
+    fn pipe(&self, path: &Path, database: &str, variables: &[&str]) -> (ExitStatus, Output) {
         let mut gunzip = Command::new("gunzip")
             .arg("-c")
             .arg(path)
@@ -153,8 +158,7 @@ impl Server {
             .unwrap();
         // The command still holds the pipe; gunzip would wait for a reader that is gone.
         drop(psql);
-        gunzip.wait().unwrap();
-        output
+        (gunzip.wait().unwrap(), output)
     }
 
     /// The whole database as `pg_dump` prints it, without what changes at every call.

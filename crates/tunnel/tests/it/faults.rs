@@ -110,7 +110,7 @@ async fn a_short_pause_cuts_nothing() {
     let local = forward.local.clone();
     assert!(rig.start(tunnel(&sshd, forward)).await.is_up());
     let mut client = echo(&local).await.unwrap();
-    sshd.freeze_sessions();
+    assert!(sshd.freeze_sessions() > 0);
     tokio::time::sleep(Duration::from_secs(2)).await;
     sshd.thaw_sessions();
     tokio::time::timeout(PATIENCE, say(&mut client))

@@ -110,10 +110,10 @@ async fn a_forward_from_the_destination_is_proven_through_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ipv6_is_an_address_like_any_other() {
-    let Ok(listener) = TcpListener::bind("[::1]:0").await else {
-        eprintln!("SKIPPED: this machine has no IPv6");
-        return;
-    };
+    if !std::path::Path::new("/proc/net/if_inet6").exists() {
+        return testkit::not_applicable("this machine has no IPv6");
+    }
+    let listener = TcpListener::bind("[::1]:0").await.unwrap();
     let target = Endpoint::tcp("::1", listener.local_addr().unwrap().port());
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {

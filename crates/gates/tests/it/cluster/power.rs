@@ -11,7 +11,7 @@ async fn a_node_that_is_stopped_closes_the_gate_and_one_that_is_back_opens_it() 
     let Some(cluster) = Alone::find() else { return };
     let nodes = cluster.nodes();
     if nodes < 2 {
-        return eprintln!("SKIPPED: this cluster has one node only");
+        return testkit::skip("this cluster has one node only");
     }
     let real = Real::open(cluster.kubeconfig()).await;
     let asked =

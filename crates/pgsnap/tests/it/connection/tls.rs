@@ -122,7 +122,6 @@ impl TlsServer {
 }
 
 /// The clients that the tests fetch for some versions were built without TLS.
-#[expect(clippy::print_stderr, reason = "a test that does not run must say so")]
 fn clients_know_tls() -> bool {
     let output = std::process::Command::new("psql")
         .args(["-X", "-c", "", "host=127.0.0.1 port=1 sslmode=require"])
@@ -130,7 +129,7 @@ fn clients_know_tls() -> bool {
         .unwrap();
     let know = !String::from_utf8_lossy(&output.stderr).contains("SSL support is not compiled in");
     if !know {
-        eprintln!("SKIPPED: needs clients with TLS");
+        testkit::not_applicable("needs clients with TLS");
     }
     know
 }

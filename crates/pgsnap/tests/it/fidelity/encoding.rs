@@ -99,6 +99,9 @@ async fn a_latin1_database_comes_back_as_one() {
     assert_eq!(copied.as_deref(), Some("LATIN1 636166e9,a0ff naïve"));
 
     // psql may also make it UTF-8.
-    server.create("unicode").await;
+    let unicode = server.create("unicode").await;
     server.psql_restores(&server.file("latin.sql.gz"), "unicode");
+    const WORDS: &str = r#"SELECT string_agg("ü", ',' ORDER BY "ü") FROM "é""#;
+    let words = async |database| pgsnap::query_scalar(database, WORDS).await.unwrap();
+    assert_eq!(words(&unicode).await.as_deref(), Some("café,\u{a0}ÿ"));
 }

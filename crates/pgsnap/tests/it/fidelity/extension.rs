@@ -1,11 +1,11 @@
 //! Tables that extensions mark as configuration: their rows belong to the user and are dumped.
 //!
 //! The tests write an extension of their own beside those of the server, which takes rights on that directory
-//! (root, usually); from 18 on `extension_control_path` makes any directory do. Where neither works they say so and
-//! pass.
+//! (root, usually); from 18 on `extension_control_path` makes any directory do.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::path::PathBuf;
 
 use pgsnap::ScratchOptions;
 
@@ -74,54 +74,26 @@ impl Drop for Installed {
     }
 }
 
-/// What a program of PostgreSQL prints.
-fn told(program: &Path, argument: &str) -> Option<String> {
-    let output = std::process::Command::new(program).arg(argument).output();
-    Some(
-        String::from_utf8(output.ok()?.stdout)
-            .ok()?
-            .trim()
-            .to_owned(),
-    )
-}
-
-/// The server's own directory of extensions.
-fn extension_directory(programs: &Path) -> Option<PathBuf> {
-    let root = programs.parent()?;
-    told(&programs.join("pg_config"), "--sharedir")
-        .map(PathBuf::from)
-        .into_iter()
-        .chain([root.join("share/postgresql"), root.join("share")])
-        .map(|share| share.join("extension"))
-        .find(|path| path.join("plpgsql.control").exists())
-}
-
-/// A server that knows the extension, or why there is none.
-async fn server_with_extension() -> Result<(Server, Installed, tempfile::TempDir), String> {
-    let programs = crate::server::server_programs()
-        .or_else(|| told(Path::new("pg_config"), "--bindir").map(PathBuf::from))
-        .ok_or("pg_config is missing")?;
-    let version = told(&programs.join("postgres"), "--version").unwrap_or_default();
-    let takes_any_directory = version
-        .split(|c: char| !c.is_ascii_digit())
-        .find_map(|number| number.parse::<u32>().ok())
-        .is_some_and(|major| major >= 18);
-    let mut options = ScratchOptions::default();
+/// A server that knows the extension, or why its files cannot be written.
+async fn server_with_extension() -> std::io::Result<(Server, Installed, tempfile::TempDir)> {
+    let server = Server::start().await;
     let own = tempfile::tempdir().unwrap();
-    let directory = if takes_any_directory {
-        let directory = own.path().join("extension");
-        fs_err::create_dir(&directory).unwrap();
-        fs_err::set_permissions(own.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        options.settings.push(format!(
-            "extension_control_path=$system:{}",
-            own.path().display()
-        ));
-        directory
-    } else {
-        extension_directory(&programs)
-            .ok_or("the server's directory of extensions was not found")?
-    };
-    let installed = Installed::into(&directory).map_err(|error| error.to_string())?;
+    if server.major().await < 18 {
+        let admin = server.scratch.database("postgres");
+        let query = "SELECT setting FROM pg_config WHERE name = 'SHAREDIR'";
+        let share = pgsnap::query_scalar(&admin, query).await.unwrap().unwrap();
+        let installed = Installed::into(&Path::new(&share).join("extension"))?;
+        return Ok((server, installed, own));
+    }
+    let directory = own.path().join("extension");
+    fs_err::create_dir(&directory).unwrap();
+    fs_err::set_permissions(own.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let mut options = ScratchOptions::default();
+    options.settings.push(format!(
+        "extension_control_path=$system:{}",
+        own.path().display()
+    ));
+    let installed = Installed::into(&directory)?;
     Ok((Server::start_with(options).await, installed, own))
 }
 
@@ -129,7 +101,7 @@ async fn server_with_extension() -> Result<(Server, Installed, tempfile::TempDir
 async fn configuration_of_extensions_is_kept() {
     let (server, _installed, _own) = match server_with_extension().await {
         Ok(started) => started,
-        Err(reason) => return eprintln!("SKIPPED: no extension can be installed: {reason}"),
+        Err(error) => return testkit::skip(&format!("no extension can be installed: {error}")),
     };
     let source = server.with_sql("source", USED).await;
     assert_golden(&server, &source).await;
@@ -153,6 +125,7 @@ async fn configuration_of_extensions_is_kept() {
     // One row came with the extension, one from the dump.
     assert_eq!(state.as_deref(), Some("2 0 7 1"));
 
-    server.create("plain").await;
+    let plain = server.create("plain").await;
     server.psql_restores(&server.file("source.sql.gz"), "plain");
+    server.require_census(&plain, &manifest).await;
 }
