@@ -135,7 +135,14 @@ fn kubernetes(is_everything: bool, report: &mut Report) -> Option<Cluster> {
         return None;
     }
     let what = "on a real Kubernetes".to_owned();
-    match Cluster::for_tests() {
+    let operator = std::env::var_os(cluster::OPERATOR).filter(|value| !value.is_empty());
+    if is_everything && operator.is_none() {
+        report.skipped(format!(
+            "on a real CloudNativePG: {} is not set, so its definitions and written statuses had to do",
+            cluster::OPERATOR
+        ));
+    }
+    match Cluster::for_tests(operator.as_deref().map(Path::new)) {
         Ok(cluster) => Some(cluster),
         // Not every machine can have one, and then there is nothing that a change could have broken.
         Err(error) if error.is::<Unavailable>() || error.is::<setup::Missing>() => {
@@ -233,7 +240,11 @@ impl Report {
 
     /// On this machine; that is said, and is no fault.
     fn cannot_run(&mut self, what: String, error: &anyhow::Error) {
-        self.lines.push(format!("SKIPPED {what}: {error:#}"));
+        self.skipped(format!("{what}: {error:#}"));
+    }
+
+    fn skipped(&mut self, what: String) {
+        self.lines.push(format!("SKIPPED {what}"));
     }
 
     /// 1 where a test failed, and 3 where all passed that could be run: that is no proof.

@@ -1,5 +1,6 @@
 //! The same on a real Kubernetes: what the API server does with what the fixtures hold, and with real nodes and pods.
 
+mod cloudnative_pg;
 mod fixtures;
 mod power;
 mod real;

@@ -51,7 +51,8 @@ async fn fixtures_are_judged_the_same_through_a_real_api_server() {
         .await;
     }
     let mut judged = 0;
-    for fixture in Fixture::all().into_iter().filter(is_writable) {
+    let fixtures = Fixture::all().into_iter().filter(is_writable);
+    for fixture in fixtures.filter(|fixture| !is_corrected(&fixture.name())) {
         let written = write(&real, &cluster, &fixture).await;
         let verdict = real.ask(written.gate).await;
         fixture.require_answer(&verdict);
@@ -76,7 +77,21 @@ async fn fixtures_are_judged_the_same_through_a_real_api_server() {
         }
         judged += 1;
     }
-    assert!(judged > 50, "{judged}");
+    let least = if testkit::cluster::has_operator() {
+        30
+    } else {
+        50
+    };
+    assert!(judged > least, "{judged}");
+}
+
+/// A real operator of CloudNativePG overwrites what is written here; it has tests of its own.
+fn is_corrected(name: &str) -> bool {
+    let is_corrected = name.starts_with("cnpg-") && testkit::cluster::has_operator();
+    if is_corrected {
+        eprintln!("SKIPPED: {name}: a real operator would correct it");
+    }
+    is_corrected
 }
 
 fn is_writable(fixture: &Fixture) -> bool {
@@ -207,6 +222,7 @@ fn plural(object: &Value) -> String {
 }
 
 /// Makes the kinds known: by the definitions of their authors where they are at hand, else by our own, which allow anything.
+/// A real operator has brought its own.
 async fn define(real: &Real) {
     if let Some(directory) = testkit::cluster::definitions() {
         for entry in fs_err::read_dir(directory).unwrap() {
@@ -256,6 +272,9 @@ async fn apply(real: &Real, manifests: &str) {
         .filter(|manifest| manifest.contains("kind:"))
     {
         let parsed: Value = serde_saphyr::from_str(manifest).unwrap();
+        if parsed["spec"]["group"] == "postgresql.cnpg.io" && testkit::cluster::has_operator() {
+            continue;
+        }
         let name = parsed["metadata"]["name"].as_str().unwrap();
         let path = format!(
             "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}?fieldManager=gates-test&force=true"
