@@ -86,6 +86,13 @@ impl Alone {
         })
     }
 
+    /// The same, where it has a real operator of CloudNativePG as well.
+    #[must_use]
+    pub fn find_with_operator() -> Option<Self> {
+        named(OPERATOR)?;
+        Self::find()
+    }
+
     /// The file that a client is made from.
     #[must_use]
     pub fn kubeconfig(&self) -> &Path {
