@@ -28,6 +28,8 @@ mod supervisor;
 mod up;
 mod wait;
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -37,9 +39,13 @@ use clap::Subcommand;
 pub(crate) use self::ability::require as require_ability;
 use self::janitor::Janitor;
 use self::layout::Layout;
+use self::load::Operator;
 use self::plan::Plan;
 use crate::unavailable::Unavailable;
 use crate::{servers, setup};
+
+/// Names the directory of an operator that a cluster is to have, or has.
+pub(crate) const OPERATOR: &str = "HUBCTL_TEST_OPERATOR";
 
 /// What runs in a cluster beside what is compiled for it, and what makes that.
 const PROGRAMS: [(&str, &str); 10] = [
@@ -71,7 +77,8 @@ enum Action {
         /// How many nodes
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
         nodes: u8,
-        /// Then load every image archive (*.tar) of a directory, and apply every manifest (*.yaml), by name
+        /// Then load every image archive (*.tar) of a directory, apply every manifest (*.yaml), by name, and wait for
+        /// what they deploy
         #[arg(long, value_name = "DIRECTORY")]
         operator: Option<PathBuf>,
     },
@@ -137,12 +144,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 fn up(directory: &Path, nodes: u8, operator: Option<&Path>) -> anyhow::Result<()> {
-    let cluster = Cluster::boot(directory, nodes)?;
-    if let Some(operator) = operator {
-        let plan = running(&cluster.layout)?;
-        let components = build::Components::locate()?;
-        load::install(&cluster.layout, &plan, &components, operator)?;
-    }
+    let cluster = Cluster::boot(directory, nodes, operator)?;
     println!(
         "eval \"$(cargo xtask cluster env {})\"",
         cluster.layout.root().display()
@@ -158,21 +160,31 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Boots a cluster, after making what it consists of where that is missing.
+    /// Boots a cluster, after making what it consists of where that is missing, and installs an operator.
     ///
     /// Fails with [`Unavailable`] or with `setup::Missing` on a machine that can have none.
-    pub(crate) fn boot(directory: &Path, nodes: u8) -> anyhow::Result<Self> {
+    pub(crate) fn boot(
+        directory: &Path,
+        nodes: u8,
+        operator: Option<&Path>,
+    ) -> anyhow::Result<Self> {
         require()?;
+        let operator = operator.map(Operator::read).transpose()?;
         let components = build::ensure()?;
         let layout = Layout::at(directory)?;
         let owner = up::boot(&layout, &components, nodes)?;
-        Ok(Self { layout, owner })
+        let cluster = Self { layout, owner };
+        if let Some(operator) = operator {
+            let plan = running(&cluster.layout)?;
+            operator.install(&cluster.layout, &plan, &components)?;
+        }
+        Ok(cluster)
     }
 
     /// Boots a cluster of three nodes for the time of this process.
     ///
     /// Fails as [`Cluster::boot`] does.
-    pub(crate) fn for_tests() -> anyhow::Result<Self> {
+    pub(crate) fn for_tests(operator: Option<&Path>) -> anyhow::Result<Self> {
         require()?;
         // Beside the cache, to whose file system it can have links.
         let clusters = servers::cache_directory()?.join("clusters");
@@ -184,13 +196,13 @@ impl Cluster {
                 down::end(&Layout::at(&clusters.join(name))?)?;
             }
         }
-        let mut cluster = Self::boot(&clusters.join(std::process::id().to_string()), 3)?;
+        let mut cluster = Self::boot(&clusters.join(std::process::id().to_string()), 3, operator)?;
         cluster.owner.say_it_is_up()?;
         Ok(cluster)
     }
 
     /// With these variables the tests find it.
-    pub(crate) fn environment(&self) -> [(&'static str, PathBuf); 2] {
+    pub(crate) fn environment(&self) -> Vec<(&'static str, PathBuf)> {
         environment(&self.layout)
     }
 }
@@ -200,11 +212,15 @@ pub(crate) fn is_warm() -> bool {
     require_root().is_ok() && build::is_warm()
 }
 
-fn environment(layout: &Layout) -> [(&'static str, PathBuf); 2] {
-    [
+fn environment(layout: &Layout) -> Vec<(&'static str, PathBuf)> {
+    let mut variables = vec![
         ("HUBCTL_TEST_KUBECONFIG", layout.kubeconfig(pki::ADMIN)),
         ("HUBCTL_TEST_CLUSTER", layout.root().to_owned()),
-    ]
+    ];
+    if let Ok(directory) = fs_err::read(layout.operator()) {
+        variables.push((OPERATOR, OsString::from_vec(directory).into()));
+    }
+    variables
 }
 
 fn print_environment(layout: &Layout) -> anyhow::Result<()> {

@@ -169,7 +169,14 @@ fn kubernetes(is_everything: bool, report: &mut Report) -> Option<Cluster> {
         report.cannot_run(what, &reason);
         return None;
     }
-    Cluster::for_tests()
+    let operator = std::env::var_os(cluster::OPERATOR).filter(|value| !value.is_empty());
+    if is_everything && operator.is_none() {
+        report.skipped(format!(
+            "on a real CloudNativePG: {} is not set, so its definitions and written statuses had to do",
+            cluster::OPERATOR
+        ));
+    }
+    Cluster::for_tests(operator.as_deref().map(Path::new))
         .inspect_err(|error| report.did_not_run(what, error))
         .ok()
 }
@@ -301,7 +308,11 @@ impl Report {
 
     /// On this machine; that is said, and is no fault.
     fn cannot_run(&mut self, what: String, error: &anyhow::Error) {
-        self.lines.push(format!("SKIPPED {what}: {error:#}"));
+        self.skipped(format!("{what}: {error:#}"));
+    }
+
+    fn skipped(&mut self, what: String) {
+        self.lines.push(format!("SKIPPED {what}"));
     }
 
     /// What has to be fetched or installed: root can do that, and others may not be able to.

@@ -17,6 +17,8 @@ const KUBECONFIG: &str = "HUBCTL_TEST_KUBECONFIG";
 const DIRECTORY: &str = "HUBCTL_TEST_CLUSTER";
 /// A directory with definitions of the resources of others, as files of YAML.
 const DEFINITIONS: &str = "HUBCTL_TEST_CRDS";
+/// What an operator of CloudNativePG was installed from, where the cluster has one.
+const OPERATOR: &str = "HUBCTL_TEST_OPERATOR";
 /// So that nothing hangs; what is waited for takes a second.
 const LIMIT: Duration = Duration::from_secs(60);
 /// Set by `cargo xtask test` where it said itself that there is no cluster, or none of ours, and why.
@@ -40,6 +42,14 @@ impl Handle {
             kubeconfig,
             _lock: lock,
         })
+    }
+
+    /// The cluster of this run, where it has a real operator of CloudNativePG. Without one, says that the test was
+    /// skipped.
+    #[must_use]
+    pub fn find_with_operator() -> Option<Self> {
+        named(OPERATOR)?;
+        Self::find()
     }
 
     /// The file that a client is made from.
@@ -78,6 +88,13 @@ impl Alone {
             directory,
             _lock: lock,
         })
+    }
+
+    /// The same, where it has a real operator of CloudNativePG as well.
+    #[must_use]
+    pub fn find_with_operator() -> Option<Self> {
+        named(OPERATOR)?;
+        Self::find()
     }
 
     /// The file that a client is made from.
@@ -207,6 +224,12 @@ impl Drop for Alone {
 #[must_use]
 pub fn definitions() -> Option<PathBuf> {
     named(DEFINITIONS)
+}
+
+/// Whether an operator of CloudNativePG runs in the cluster of this run, and corrects what tests write.
+#[must_use]
+pub fn has_operator() -> bool {
+    std::env::var_os(OPERATOR).is_some_and(|value| !value.is_empty())
 }
 
 /// A path from the environment that not every run has.

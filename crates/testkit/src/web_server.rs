@@ -1,7 +1,7 @@
 //! Real servers that keep files: Apache, nginx, rclone and moto, each in a directory of its own.
 
 use std::io;
-use std::net::TcpStream;
+use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,10 +13,13 @@ use crate::port::free_port;
 /// Who Apache is when root starts it: it does not serve as root.
 const NOBODY: u32 = 65534;
 
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
 /// A running server. Dropped, it ends.
 #[derive(Debug)]
 pub struct WebServer {
     directory: TempDir,
+    address: IpAddr,
     port: u16,
     child: Child,
 }
@@ -111,15 +114,23 @@ impl WebServer {
     /// # Errors
     /// Where it does not start.
     pub fn moto(packages: &Path) -> io::Result<Self> {
+        Self::moto_at(packages, LOOPBACK)
+    }
+
+    /// The same at another address of this machine, such as that by which the pods of a cluster reach it.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn moto_at(packages: &Path, address: IpAddr) -> io::Result<Self> {
         let path = format!("PYTHONPATH={}", packages.display());
-        Self::start("env", |_, port| {
+        Self::start_at(address, "env", |_, port| {
             let arguments = vec![
                 path.clone().into(),
                 "python3".into(),
                 "-m".into(),
                 "moto.server".into(),
                 "-H".into(),
-                "127.0.0.1".into(),
+                address.to_string().into(),
                 "-p".into(),
                 port.to_string().into(),
             ];
@@ -129,6 +140,14 @@ impl WebServer {
 
     /// Starts a program whose configuration and arguments `make` makes of a directory and a port; `CONFIG` stands for the file.
     fn start(
+        program: &str,
+        make: impl Fn(&Path, u16) -> (String, Vec<std::ffi::OsString>),
+    ) -> io::Result<Self> {
+        Self::start_at(LOOPBACK, program, make)
+    }
+
+    fn start_at(
+        address: IpAddr,
         program: &str,
         make: impl Fn(&Path, u16) -> (String, Vec<std::ffi::OsString>),
     ) -> io::Result<Self> {
@@ -159,6 +178,7 @@ impl WebServer {
             .spawn()?;
         let mut server = Self {
             directory,
+            address,
             port,
             child,
         };
@@ -168,7 +188,7 @@ impl WebServer {
 
     fn wait(&mut self) -> io::Result<()> {
         let deadline = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        while TcpStream::connect((self.address, self.port)).is_err() {
             let has_ended = self.child.try_wait()?.is_some();
             if has_ended || Instant::now() > deadline {
                 let said = ["output", "log"].map(|name| {
@@ -187,7 +207,7 @@ impl WebServer {
     /// Its address, without a path.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}:{}", self.address, self.port)
     }
 
     /// Where the files are that it serves.

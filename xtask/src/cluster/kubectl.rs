@@ -65,10 +65,61 @@ impl Kubectl {
         Ok(())
     }
 
+    /// The namespaces and names of the deployments that a manifest holds.
+    pub(super) fn deployments(&self, manifest: &Path) -> anyhow::Result<Vec<(String, String)>> {
+        const COLUMNS: &str =
+            "custom-columns=KIND:.kind,NAMESPACE:.metadata.namespace,NAME:.metadata.name";
+        let manifest = manifest.display().to_string();
+        let said = self.read(&[
+            "get",
+            "--filename",
+            &manifest,
+            "--no-headers",
+            "--output",
+            COLUMNS,
+        ])?;
+        Ok(deployments(&said))
+    }
+
+    /// How far a deployment is, in words.
+    pub(super) fn rollout(&self, namespace: &str, name: &str) -> anyhow::Result<String> {
+        let deployment = format!("deployment/{name}");
+        self.read(&[
+            "--namespace",
+            namespace,
+            "rollout",
+            "status",
+            "--watch=false",
+            &deployment,
+        ])
+    }
+
     /// How many nodes are ready, if the API server answers.
     pub(super) fn ready_nodes(&self) -> Option<usize> {
         let template = r#"jsonpath={range .items[*]}{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}"#;
         let said = self.read(&["get", "nodes", "--output", template]).ok()?;
         Some(said.lines().filter(|line| *line == "True").count())
+    }
+}
+
+/// Of lines with a kind, a namespace and a name.
+fn deployments(table: &str) -> Vec<(String, String)> {
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect();
+    let rows = table.lines().map(words);
+    rows.filter_map(|row: Vec<String>| match row.as_slice() {
+        [kind, namespace, name] if kind == "Deployment" => Some((namespace.clone(), name.clone())),
+        _ => None,
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deployments_are_told_from_what_has_no_namespace() {
+        let table = "Namespace    <none>   a\nDeployment   a        b\nService      a        c\n";
+        assert_eq!(deployments(table), [("a".to_owned(), "b".to_owned())]);
     }
 }

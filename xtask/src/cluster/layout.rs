@@ -9,12 +9,13 @@ const LONGEST: usize = 75;
 
 const PLAN: &str = "plan.toml";
 const LOGS: &str = "log";
+const OPERATOR: &str = "operator";
 
 /// What an `up` that failed, or was killed before it had a plan, leaves.
 const LEFT: [&str; 2] = ["plan.new", LOGS];
 
 /// What is directly in the directory of a cluster; nothing else is ever removed.
-const ENTRIES: [&str; 10] = [
+const ENTRIES: [&str; 11] = [
     PLAN,
     "plan.new",
     "pki",
@@ -25,6 +26,7 @@ const ENTRIES: [&str; 10] = [
     "etcd",
     "hold",
     "daemons",
+    OPERATOR,
 ];
 
 /// The directory of a cluster.
@@ -95,6 +97,11 @@ impl Layout {
     /// The file that keeps a daemon down for as long as it is there.
     pub(super) fn hold(&self, daemon: &str) -> PathBuf {
         self.root.join("hold").join(daemon)
+    }
+
+    /// Says from which directory an operator was installed, where one was.
+    pub(super) fn operator(&self) -> PathBuf {
+        self.path(OPERATOR)
     }
 
     pub(super) fn node(&self, node: u8) -> PathBuf {

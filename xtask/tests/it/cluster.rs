@@ -238,3 +238,86 @@ fn a_directory_of_somebody_else_is_left_alone() {
     assert!(!output.status.success());
     assert!(precious.is_file());
 }
+
+/// The image of pods' first processes by another name, which no node has: the only program in it waits.
+fn image(environment: &str, name: &str, archive: &Path) {
+    let programs = environment
+        .lines()
+        .find_map(|line| line.strip_prefix("export PATH=")?.split(':').next())
+        .unwrap();
+    let pause = Path::new(programs).with_file_name("images/pause.tar");
+    let work = tempfile::tempdir().unwrap();
+    let tar = |arguments: &[&str]| {
+        let mut tar = Command::new("tar");
+        let status = tar.arg("-C").arg(work.path()).args(arguments).status();
+        assert!(status.unwrap().success());
+    };
+    tar(&["-xf", pause.to_str().unwrap()]);
+    let manifest = work.path().join("manifest.json");
+    let text = fs_err::read_to_string(&manifest).unwrap();
+    let own = text.replace("hubctl.test/pause:1", name);
+    assert_ne!(own, text);
+    fs_err::write(&manifest, own).unwrap();
+    let parts = ["manifest.json", "config.json", "layer.tar"];
+    tar(&[&["-cf", archive.to_str().unwrap()], &parts[..]].concat());
+}
+
+/// Its image is on no node before, and the second manifest needs what the first one makes.
+#[test]
+fn an_operator_is_there_when_up_is_done() {
+    let Some(place) = Place::new() else { return };
+    let operator = place.directory.path().join("operator");
+    fs_err::create_dir(&operator).unwrap();
+    let with_operator = || {
+        let mut up = command("up", &place.cluster());
+        up.arg("--operator").arg(&operator).output().unwrap()
+    };
+    let output = with_operator();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("has no manifest (*.yaml)"), "{said}");
+    assert!(!place.cluster().exists());
+
+    let other = PathBuf::from(std::env::var_os("HUBCTL_TEST_CLUSTER").unwrap());
+    let environment = String::from_utf8(xtask("env", &other).stdout).unwrap();
+    image(
+        &environment,
+        "hubctl.test/operator:1",
+        &operator.join("operator.tar"),
+    );
+    let deployment = r#"apiVersion: v1
+kind: Namespace
+metadata: {name: operator}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: operator, namespace: operator}
+spec:
+  selector: {matchLabels: {app: operator}}
+  template:
+    metadata: {labels: {app: operator}}
+    spec: {containers: [{name: operator, image: "hubctl.test/operator:1", imagePullPolicy: Never}]}
+"#;
+    let configuration =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: late, namespace: operator}\n";
+    fs_err::write(operator.join("1.yaml"), deployment).unwrap();
+    fs_err::write(operator.join("2.yaml"), configuration).unwrap();
+    assert_success(&with_operator());
+
+    let environment = String::from_utf8(xtask("env", &place.cluster()).stdout).unwrap();
+    let named = operator.canonicalize().unwrap();
+    assert!(
+        environment.contains(&format!(
+            "export HUBCTL_TEST_OPERATOR={}\n",
+            named.display()
+        )),
+        "{environment}"
+    );
+    let get = "kubectl get --namespace operator deployment/operator configmap/late \
+               --output=jsonpath='{.items[*].status.availableReplicas}'";
+    let output = Command::new("sh")
+        .args(["-c", &format!("{environment}\n{get}")])
+        .output()
+        .unwrap();
+    assert_success(&output);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "1");
+}

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::kinds::cnpg;
 use super::look::{Judged, Look};
-use super::object::Object;
+use super::object::{Object, Stated};
 use super::words::{after, ago, exceeds, span};
 use super::{Judge, NamespacedName};
 use crate::evidence::Read;
@@ -78,7 +78,13 @@ impl CnpgBackup {
         })
     }
 
-    fn verdict(&self, look: Look<'_>, newest: Option<&Success>, own: &[&Object<'_>]) -> Verdict {
+    fn verdict(
+        &self,
+        look: Look<'_>,
+        newest: Option<&Success>,
+        own: &[&Object<'_>],
+        archiving: Option<Stated<'_>>,
+    ) -> Verdict {
         let name = &self.name;
         let age = newest.map(|newest| (newest.at, look.age(&self.database(), newest.at)));
         let limit = span(self.max_age);
@@ -100,7 +106,14 @@ impl CnpgBackup {
             .map(|backup| phase(&backup))
             .any(|phase| UNFINISHED.contains(&phase.as_str()))
         {
-            return Verdict::waiting(format!("{found}; one is being made"));
+            return match archiving.filter(|state| state.is_false()) {
+                // It stays `running`, without an end.
+                Some(state) => Verdict::waiting(format!(
+                    "{found}; one is being made, but the WAL cannot be archived ({})",
+                    state.why()
+                )),
+                None => Verdict::waiting(format!("{found}; one is being made")),
+            };
         }
         let failed = own
             .iter()
@@ -157,7 +170,12 @@ impl Judge for CnpgBackup {
             .chain(self.of_store(&database, &stores))
             .max_by_key(|success| success.at);
         Ok(self
-            .verdict(look, newest.as_ref(), &own)
+            .verdict(
+                look,
+                newest.as_ref(),
+                &own,
+                database.condition("ContinuousArchiving"),
+            )
             .about(database.subject())
             .about_all(newest.iter().map(|success| success.told_by.clone()))
             .with_evidence(json!({

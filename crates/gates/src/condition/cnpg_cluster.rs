@@ -28,7 +28,7 @@ const PASSING: [&str; 12] = [
     "Promoting to primary cluster",
 ];
 /// Phases in which somebody has to act.
-const STUCK: [&str; 9] = [
+const STUCK: [&str; 10] = [
     "Waiting for user action",
     "Cluster upgrade delayed",
     "Cluster is unrecoverable and needs manual intervention",
@@ -38,7 +38,12 @@ const STUCK: [&str; 9] = [
     "Cluster has incomplete or invalid image catalog",
     "Cluster cannot execute instance online upgrade due to missing architecture binary",
     "Unable to create required cluster objects",
+    "Invalid cluster definition",
 ];
+/// Annotations of a cluster that its owner has put to rest, in one way or another.
+const HIBERNATION: &str = "cnpg.io/hibernation";
+const FENCED: &str = "cnpg.io/fencedInstances";
+const RECONCILIATION: &str = "cnpg.io/reconciliationLoop";
 /// What pods of instances carry; those of its jobs and poolers carry other roles.
 const INSTANCE: &str = "cnpg.io/podRole";
 
@@ -83,6 +88,29 @@ impl CnpgCluster {
     }
 
     /// What stands in the way, if anything: so of all the others.
+    ///
+    /// Phase, counts and pods stay healthy for twenty seconds after PostgreSQL was stopped by such an annotation.
+    fn judge_annotations(&self, database: &Object<'_>) -> Option<Verdict> {
+        let name = &self.name;
+        let annotations = database.texts("/metadata/annotations");
+        let (what, which) = if annotations.get(HIBERNATION) == Some(&"on") {
+            (format!("{name} hibernates"), HIBERNATION)
+        } else if annotations.get(FENCED).is_some_and(|list| fences(list)) {
+            let list = annotations[FENCED];
+            let what = format!("{name} fences instances, which stops PostgreSQL there: {list}");
+            (what, FENCED)
+        } else if annotations.get(RECONCILIATION) == Some(&"disabled") {
+            let what = format!(
+                "the reconciliation of {name} is disabled: nobody keeps its status, and nobody fails over"
+            );
+            (what, RECONCILIATION)
+        } else {
+            return None;
+        };
+        let hint = format!("take the annotation {which} away");
+        Some(Verdict::fail(what).with_hint(hint).terminal())
+    }
+
     fn judge_phase(&self, database: &Object<'_>) -> Option<Verdict> {
         let name = &self.name;
         let phase = database.text("/status/phase");
@@ -124,6 +152,30 @@ impl CnpgCluster {
             return Some(Verdict::waiting(format!(
                 "{ready} of {wanted} instances of {name} are ready"
             )));
+        }
+        match database.condition("ConsistentSystemID") {
+            Some(state) if state.reason() == Some("Mismatch") => {
+                return Some(
+                    Verdict::fail(format!(
+                        "the instances of {name} are not of one database ({})",
+                        state.why()
+                    ))
+                    .terminal(),
+                );
+            }
+            Some(state) if state.is_false() => {
+                return Some(
+                    Verdict::waiting(format!(
+                        "{name} says healthy, but no instance said which database it is ({})",
+                        state.why()
+                    ))
+                    .with_hint(
+                        "the operator looks again when something changes, such as an annotation",
+                    ),
+                );
+            }
+            // Operators before it had the condition do not say.
+            _ => {}
         }
         let (current, target) = (
             database.text("/status/currentPrimary"),
@@ -198,16 +250,8 @@ impl CnpgCluster {
         if database.is_going() {
             return Verdict::fail(format!("{name} is being deleted")).terminal();
         }
-        if database
-            .texts("/metadata/annotations")
-            .get("cnpg.io/hibernation")
-            == Some(&"on")
-        {
-            return Verdict::fail(format!("{name} hibernates"))
-                .with_hint("take the annotation cnpg.io/hibernation away")
-                .terminal();
-        }
-        self.judge_phase(database)
+        self.judge_annotations(database)
+            .or_else(|| self.judge_phase(database))
             .or_else(|| self.judge_counts(database))
             .or_else(|| self.judge_pods(database, good, bad))
             .or_else(|| self.judge_archiving(database))
@@ -252,6 +296,11 @@ impl Judge for CnpgCluster {
             }))
             .against(json!({ "instances": self.instances, "archiving": self.archiving })))
     }
+}
+
+/// Whether an annotation names anybody. What cannot be read may.
+fn fences(list: &str) -> bool {
+    serde_json::from_str::<Vec<String>>(list).map_or(true, |names| !names.is_empty())
 }
 
 /// Pods of older operators carry no role; jobs say what they are by another label.

