@@ -168,7 +168,8 @@ impl Error {
                     .to_owned(),
             ),
             Self::Damaged { damage: Damage::MissingPart { .. }, .. } => Some(
-                "put the closed part of the journal back to where it was".to_owned(),
+                "put the closed part of the journal back, if there was one; else keep this file as evidence, and compare it with a copy from a backup"
+                    .to_owned(),
             ),
             Self::Damaged { .. } | Self::Truncated { .. } | Self::Rewritten { .. } => Some(
                 "keep this file as evidence, and compare it with a copy from a backup".to_owned(),
@@ -226,7 +227,7 @@ pub enum Damage {
         /// The length of the incomplete line in bytes.
         bytes: u64,
     },
-    /// The records before this one are in no file: a closed part of the journal is missing.
+    /// The records before this one are in no file: lines were deleted, or a closed part of the journal is missing.
     #[non_exhaustive]
     MissingPart {
         /// Where they would begin.
@@ -263,7 +264,7 @@ impl fmt::Display for Damage {
             Self::Torn { bytes } => write!(f, "the last line is torn after {bytes} bytes"),
             Self::MissingPart { part, before } => write!(
                 f,
-                "the records before {before} are missing; they would begin in `{}`",
+                "the records before {before} are missing (lines were deleted, or the closed part `{}` is not there)",
                 part.display()
             ),
             Self::Overlapping { part } => write!(

@@ -82,14 +82,7 @@ fn a_deleted_first_line_is_found() {
     let error = verify_after(|lines| drop(lines.remove(0)));
     assert!(matches!(
         line_and_damage(error),
-        (
-            1,
-            Damage::OutOfOrder {
-                expected: 1,
-                found: 2,
-                ..
-            }
-        )
+        (1, Damage::MissingPart { before: 2, .. })
     ));
 }
 
