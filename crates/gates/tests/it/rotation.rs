@@ -314,7 +314,11 @@ fn rotations_that_are_killed_lose_nothing() {
     let acknowledged = directory.path().join("acknowledged");
     let heads = || -> Vec<Head> {
         let text = fs_err::read_to_string(&acknowledged).unwrap_or_default();
-        text.lines().map(|line| line.parse().unwrap()).collect()
+        // The last line may still be on its way.
+        let whole = text
+            .split_inclusive('\n')
+            .filter(|line| line.ends_with('\n'));
+        whole.map(|line| line.trim().parse().unwrap()).collect()
     };
     for round in 0..25 {
         let before = heads().len();
