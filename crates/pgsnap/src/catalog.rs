@@ -6,26 +6,33 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use tokio_postgres::Row;
 use tokio_postgres::row::RowIndex;
 use tokio_postgres::types::FromSql;
 
-use crate::census::{Column, Extension, SequenceState};
+use crate::census::{Column, Extension, GeneratedColumns, SequenceState};
+use crate::digest::{Digest, Tally};
 use crate::error::{Error, Result};
 use crate::name::{TableName, quote_identifier, quote_literal};
 use crate::session::Session;
+use crate::user_code::UserCode;
 
 /// A table with rows of its own, or a partitioned table dumped through its root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Table {
     pub(crate) name: TableName,
     pub(crate) columns: Vec<Column>,
+    /// Stored generated columns, which are read behind the others and never loaded.
+    pub(crate) generated: Vec<Column>,
     pub(crate) key: Vec<String>,
     /// The condition of an extension's configuration table, `WHERE` included.
     pub(crate) filter: Option<String>,
     /// For a configuration table with foreign keys to or from others: how many of them come before it at most. Its
     /// keys exist when its rows are loaded.
     pub(crate) tied: Option<usize>,
+    /// Whether loading its rows calls functions of the database, which may read any other table.
+    pub(crate) calls_code: bool,
     /// Whether the rows of its partitions are loaded through this partitioned table.
     pub(crate) with_partitions: bool,
     /// The foreign server that holds the rows.
@@ -98,6 +105,10 @@ const DETAILS: &str = ",
           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''), '{}') AS columns,
        COALESCE((SELECT pg_catalog.array_agg(pg_catalog.format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''), '{}') AS types,
+       COALESCE((SELECT pg_catalog.array_agg(a.attname ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
+          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = 's'), '{}') AS generated,
+       COALESCE((SELECT pg_catalog.array_agg(pg_catalog.format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
+          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = 's'), '{}') AS generated_types,
        COALESCE((SELECT pg_catalog.array_agg(a.attname ORDER BY k.n) FROM pg_catalog.pg_index i,
              LATERAL pg_catalog.unnest(i.indkey) WITH ORDINALITY AS k(attnum, n)
              JOIN pg_catalog.pg_attribute a ON a.attnum = k.attnum
@@ -130,6 +141,10 @@ pub(crate) async fn tables(session: &Session, foreign_servers: &[String]) -> Res
     locks(&rows)?;
     let mut tables = tables_of(&rows)?;
     measure(session, &mut tables).await?;
+    let code = UserCode::tables(session).await?;
+    for table in &mut tables {
+        table.calls_code = code.contains_key(&table.name);
+    }
     Ok(tables)
 }
 
@@ -247,19 +262,23 @@ fn tables_of(rows: &[Row]) -> Result<Vec<Table>> {
             // A partition loaded through another table, or a partitioned table whose partitions speak for themselves.
             _ => continue,
         };
-        let types: Vec<String> = text(row, "types", "the name of a type")?;
-        let columns: Vec<String> = text(row, "columns", "the name of a column")?;
+        let columns = |names: &str, types: &str| -> Result<Vec<Column>> {
+            let names: Vec<String> = text(row, names, "the name of a column")?;
+            let types: Vec<String> = text(row, types, "the name of a type")?;
+            let pairs = names.into_iter().zip(types);
+            Ok(pairs
+                .map(|(name, r#type)| Column { name, r#type })
+                .collect())
+        };
         tables.push(Table {
             name: readable_name(row)?,
-            columns: columns
-                .into_iter()
-                .zip(types)
-                .map(|(name, r#type)| Column { name, r#type })
-                .collect(),
+            columns: columns("columns", "types")?,
+            generated: columns("generated", "generated_types")?,
             key: row.get("key"),
             filter: text::<Option<String>>(row, "condition", "a condition of an extension")?
                 .filter(|condition| !condition.trim().is_empty()),
             tied: tied(&refers_to, row.get("oid")),
+            calls_code: false,
             with_partitions: !is_leaf,
             foreign_server: text(row, "foreign_server", "the name of a foreign server")?,
             parts,
@@ -290,9 +309,8 @@ fn tied(refers_to: &HashMap<u32, Vec<u32>>, table: u32) -> Option<usize> {
 impl Table {
     /// The statement that reads one part, whole or in a range of pages `[from, to)`.
     pub(crate) fn copy_out(&self, part: &Part, pages: Option<(u64, Option<u64>)>) -> String {
-        let columns = self
-            .columns
-            .iter()
+        let columns = self.columns.iter().chain(&self.generated);
+        let columns = columns
             .map(|column| quote_identifier(&column.name))
             .collect::<Vec<_>>()
             .join(", ");
@@ -310,13 +328,31 @@ impl Table {
             (None, Some(filter)) => {
                 format!("COPY (SELECT {columns} FROM ONLY {name} {filter}) TO STDOUT")
             }
-            // The server copies no foreign table directly.
-            (None, None) if self.foreign_server.is_some() => {
+            // The server copies no foreign table and no generated column directly.
+            (None, None) if self.foreign_server.is_some() || !self.generated.is_empty() => {
                 format!("COPY (SELECT {columns} FROM ONLY {name}) TO STDOUT")
             }
             (None, None) if columns.is_empty() => format!("COPY {name} TO STDOUT"),
             (None, None) => format!("COPY {name} ({columns}) TO STDOUT"),
         }
+    }
+
+    /// Adds whole rows as [`Table::copy_out`] reads them to a tally, and returns them as an archive holds them.
+    pub(crate) fn tally(&self, rows: Bytes, tally: &mut Tally) -> Bytes {
+        if self.generated.is_empty() {
+            tally.add_lines(&rows);
+            return rows;
+        }
+        let (columns, generated) = (self.columns.len(), self.generated.len());
+        tally.add_computed_lines(&rows, columns, generated).into()
+    }
+
+    /// The generated columns with the digest of what was read of them.
+    pub(crate) fn generated_census(&self, digest: Digest) -> Option<GeneratedColumns> {
+        (!self.generated.is_empty()).then(|| GeneratedColumns {
+            columns: self.generated.clone(),
+            digest,
+        })
     }
 
     /// The statement that counts what [`Table::copy_out`] reads.

@@ -14,6 +14,15 @@ pub struct Column {
     pub r#type: String,
 }
 
+/// The values of the stored generated columns of a table. No dump holds them; whoever loads the rows computes them again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GeneratedColumns {
+    /// The columns, in the order of the fields.
+    pub columns: Vec<Column>,
+    /// The digest of all rows with these columns behind the others.
+    pub digest: Digest,
+}
+
 /// The exact contents of one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -46,6 +55,9 @@ pub struct TableCensus {
     /// server was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreign_server: Option<String>,
+    /// Stored generated columns; absent where there are none, and where they were not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generated: Option<GeneratedColumns>,
 }
 
 /// The state of a sequence.

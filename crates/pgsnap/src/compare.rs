@@ -59,7 +59,9 @@ pub fn compare(a: &Census, b: &Census) -> Comparison {
             b: Box::new(b.locale.clone()),
         });
     }
-    if !content {
+    if content {
+        notes.extend(generated_not_compared(a, b));
+    } else {
         notes.push(Note::CountsOnly);
     }
     Comparison {
@@ -68,6 +70,26 @@ pub fn compare(a: &Census, b: &Census) -> Comparison {
         tables: a.tables.len(),
         rows: a.rows(),
     }
+}
+
+/// An archive of before generated columns were read knows nothing of their values.
+fn generated_not_compared(a: &Census, b: &Census) -> Option<Note> {
+    let tables: Vec<String> = a
+        .tables
+        .iter()
+        .filter(|table| {
+            let other = b.table(&table.name);
+            let is_known = |one: &TableCensus| one.generated.is_some();
+            table.rows > 0 && other.is_some_and(|other| is_known(table) != is_known(other))
+        })
+        .map(|table| table.name.to_string())
+        .collect();
+    (!tables.is_empty()).then(|| Note::NotCompared {
+        what: format!(
+            "values of generated columns of {}, which one side does not know",
+            difference::list(&tables)
+        ),
+    })
 }
 
 /// Takes out what was counted on one side only because nobody asked the foreign server on the other, and says so.
@@ -106,6 +128,22 @@ impl Comparison {
                 missing_in: Side::B,
                 rows: table.rows,
             }));
+    }
+
+    /// Takes other values of generated columns out of the differences, and returns notes of them.
+    pub(crate) fn accept_recomputed(&mut self) -> Vec<Note> {
+        let mut notes = Vec::new();
+        self.differences.retain(|difference| {
+            let Difference::Generated { table, columns } = difference else {
+                return true;
+            };
+            notes.push(Note::Recomputed {
+                table: table.clone(),
+                columns: columns.clone(),
+            });
+            false
+        });
+        notes
     }
 
     /// Judges a restore of `a` as `b`: what no restore can keep becomes a note. `pg_dump` pins no version
@@ -223,6 +261,16 @@ fn compare_table(
             differing_buckets: differing.len(),
             buckets,
         });
+    } else if let (Some(generated), Some(other)) = (&a.generated, &b.generated)
+        && content
+        && columns_a == columns_b
+        && generated.digest != other.digest
+    {
+        let columns = generated.columns.iter();
+        differences.push(Difference::Generated {
+            table,
+            columns: columns.map(|column| column.name.clone()).collect(),
+        });
     }
 }
 
@@ -325,6 +373,7 @@ mod tests {
             with_partitions: false,
             filter: None,
             foreign_server: None,
+            generated: None,
         }
     }
 

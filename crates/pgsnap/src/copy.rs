@@ -29,9 +29,11 @@ use crate::restore::{
 use crate::scan;
 use crate::snapshot::Snapshot;
 use crate::tools::PgDump;
+use crate::user_code::UserCode;
 
 use indexes::IndexBuilds;
 use origin::Origin;
+use rows::Destination;
 
 /// How to copy.
 #[derive(Debug, Clone)]
@@ -47,6 +49,9 @@ pub struct CopyOptions {
     pub create_roles: bool,
     /// Read every row of the copy and compare it with the source before it is swapped in. Default: yes.
     pub census: bool,
+    /// Accept generated columns whose values differ from those of the source, because their function computes them
+    /// differently today. They become a [`Note::Recomputed`](crate::Note::Recomputed). Default: no, they fail the proof.
+    pub accept_recomputed: bool,
     /// How long to wait for the moment in which nobody is connected to the old database.
     pub swap_timeout: Duration,
     /// Directories to look for PostgreSQL's programs in, before the usual places.
@@ -66,6 +71,7 @@ impl Default for CopyOptions {
             lock_timeout: Duration::from_secs(30),
             create_roles,
             census,
+            accept_recomputed: false,
             swap_timeout,
             bin_directories: Vec::new(),
         }
@@ -80,6 +86,7 @@ impl CopyOptions {
             create_roles: self.create_roles,
             tablespaces: !self.create_roles,
             census: self.census,
+            accept_recomputed: self.accept_recomputed,
             swap_timeout: self.swap_timeout,
             bin_directories: self.bin_directories.clone(),
             ..RestoreOptions::default()
@@ -223,20 +230,21 @@ async fn stream(
         None => Vec::new(),
     };
     let tables = snapshot.tables(&[]).await?;
+    let code = UserCode::read(&session).await?;
     let post_data = building.selection.edits.statements(&ddl.post_data)?;
     let plain = PlainTables::of_catalog(&tables, &pre_data);
     let mut steps = post_data::plan(post_data, &plain, building.options);
     let with_rows = (0..tables.len()).filter(|&index| !tables[index].parts.is_empty());
-    let builds = post_data::take_builds(&mut steps, &plain);
+    let builds = post_data::take_builds(&mut steps, &plain, &code);
     let schedule = Arc::new(Schedule::beside(with_rows, builds));
     let target = &building.database;
     let mut indexes = IndexBuilds::begin(target, &schedule, options.jobs, progress);
     progress.begin(Phase::Copy, scan::expected(&tables));
+    let destination = Destination::prepare(&session, target, &tables, &rerouted, &code).await?;
     let rows = rows::copy(
         &snapshot,
         tables,
-        target,
-        &rerouted,
+        destination,
         &schedule,
         options.jobs,
         progress,

@@ -157,6 +157,10 @@ fn align_columns(tables: &mut [Table], like: &Census) {
         {
             table.columns.sort_by_key(|column| position(&column.name));
         }
+        if let Some(model) = &model.generated {
+            let position = |name: &str| model.columns.iter().position(|column| column.name == name);
+            table.generated.sort_by_key(|column| position(&column.name));
+        }
     }
 }
 
@@ -190,6 +194,7 @@ async fn counts(
             with_partitions: table.with_partitions,
             filter: table.filter.clone(),
             foreign_server: table.foreign_server.clone(),
+            generated: None,
         });
     }
     Ok(counted)

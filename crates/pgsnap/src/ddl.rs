@@ -113,8 +113,9 @@ impl Ddl {
             list(tool, &archive, "pre-data"),
             list(tool, &archive, "post-data")
         )?;
-        let (before, privileges) = split(&pre_data);
-        let after = privileges + &post_data;
+        let (before, privileges) = split_by(&pre_data, is_privilege);
+        let (post_data, event_triggers) = split_by(&post_data, is_of_event_trigger);
+        let after = privileges + &post_data + &event_triggers;
         let (pre_data, post_data) = tokio::try_join!(
             print(tool, &archive, &before),
             print(tool, &archive, &after)
@@ -176,12 +177,27 @@ async fn list(tool: &PgDump, archive: &[u8], section: &str) -> Result<String> {
         .collect())
 }
 
-/// Takes the privileges out of the entries of the pre-data section: what stays, and the privileges.
-fn split(list: &str) -> (String, String) {
-    let is_privilege = |line: &&str| entry_kind(line).is_some_and(|kind| kind.starts_with("ACL "));
-    let (privileges, before): (Vec<&str>, Vec<&str>) =
-        list.split_inclusive('\n').partition(is_privilege);
-    (before.concat(), privileges.concat())
+/// Takes some entries out of a list: what stays, and what was taken.
+fn split_by(list: &str, is_taken: fn(&str) -> bool) -> (String, String) {
+    let (taken, kept): (Vec<&str>, Vec<&str>) = list
+        .split_inclusive('\n')
+        .partition(|line| entry_kind(line).is_some_and(is_taken));
+    (kept.concat(), taken.concat())
+}
+
+fn is_privilege(kind: &str) -> bool {
+    kind.starts_with("ACL ")
+}
+
+/// Event triggers and comments on them. They come last: `pg_dump` has them fire when materialised views are refreshed.
+fn is_of_event_trigger(kind: &str) -> bool {
+    [
+        "EVENT TRIGGER ",
+        "COMMENT - EVENT TRIGGER ",
+        "SECURITY LABEL - EVENT TRIGGER ",
+    ]
+    .iter()
+    .any(|start| kind.starts_with(start))
 }
 
 /// The part of a list line after its numbers: `123; 1259 16402 TABLE public t owner`.
@@ -295,7 +311,7 @@ mod tests {
 
     #[test]
     fn privileges_move_behind_the_rows() {
-        let (before, privileges) = split(LIST);
+        let (before, privileges) = split_by(LIST, is_privilege);
         assert_eq!(before.lines().count(), 3, "{before}");
         assert_eq!(privileges, "3456; 0 0 ACL - TABLE t owner\n");
     }

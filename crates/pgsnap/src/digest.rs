@@ -188,6 +188,8 @@ pub(crate) struct Tally {
     /// Bytes of COPY text, newlines included.
     pub(crate) bytes: u64,
     pub(crate) digest: Digest,
+    /// The digest of the rows with their generated columns.
+    pub(crate) generated: Digest,
     key: Key,
     buckets: Vec<Bucket>,
     scratch: Vec<u8>,
@@ -199,6 +201,7 @@ impl Tally {
             rows: 0,
             bytes: 0,
             digest: Digest::default(),
+            generated: Digest::default(),
             key,
             buckets: Vec::new(),
             scratch: Vec::new(),
@@ -213,6 +216,33 @@ impl Tally {
             start = end + 1;
         }
         debug_assert_eq!(start, lines.len(), "rows end in a newline");
+    }
+
+    /// Adds every row of `lines`, which ends in `generated` fields of generated columns, and returns the rows without those.
+    /// `columns` is the number of fields that stay.
+    pub(crate) fn add_computed_lines(
+        &mut self,
+        lines: &[u8],
+        columns: usize,
+        generated: usize,
+    ) -> Vec<u8> {
+        let mut rows = Vec::with_capacity(lines.len());
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', lines) {
+            let line = &lines[start..end];
+            start = end + 1;
+            self.generated.add(Digest(xxh3_128(line)));
+            let row = match columns {
+                0 => &[],
+                _ => memchr::memrchr_iter(b'\t', line)
+                    .nth(generated - 1)
+                    .map_or(line, |cut| &line[..cut]),
+            };
+            self.add_row(row);
+            rows.extend_from_slice(row);
+            rows.push(b'\n');
+        }
+        rows
     }
 
     /// Adds one row, given without its newline.
@@ -235,6 +265,7 @@ impl Tally {
         self.rows += other.rows;
         self.bytes += other.bytes;
         self.digest.add(other.digest);
+        self.generated.add(other.generated);
         if self.buckets.is_empty() {
             self.buckets.clone_from(&other.buckets);
             return;
@@ -282,6 +313,19 @@ mod tests {
         let mut tally = Tally::new(Key::WholeRow);
         tally.add_lines(b"\n\n\n");
         assert_eq!((tally.rows, tally.bytes), (3, 3));
+    }
+
+    #[test]
+    fn generated_columns_are_digested_apart_and_cut_off() {
+        let mut tally = Tally::new(Key::Prefix(1));
+        let rows = tally.add_computed_lines(b"1\ta\tA\t\\N\n2\tb\tB\tx\n", 2, 2);
+        assert_eq!(rows, b"1\ta\n2\tb\n");
+        let plain = self::tally(&["1\ta".into(), "2\tb".into()]);
+        assert_eq!((tally.digest, tally.bytes), (plain.digest, plain.bytes));
+        let with = self::tally(&["1\ta\tA\t\\N".into(), "2\tb\tB\tx".into()]);
+        assert_eq!(tally.generated, with.digest);
+        let mut alone = Tally::new(Key::WholeRow);
+        assert_eq!(alone.add_computed_lines(b"A\nB\n", 0, 1), b"\n\n");
     }
 
     #[test]

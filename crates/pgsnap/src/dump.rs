@@ -171,8 +171,9 @@ async fn dump_members(
     for (kind, text) in [
         (MemberKind::Sequences, setvals),
         (MemberKind::Check, script::check_block(&tables)),
-        (MemberKind::PostData, post_data),
+        // Before the event triggers, with which the rest ends.
         (MemberKind::LargeObjects, privileges),
+        (MemberKind::PostData, post_data),
         (MemberKind::Epilogue, script::epilogue().to_owned()),
     ] {
         members.send_text(kind, text).await?;
@@ -271,7 +272,7 @@ pub(crate) async fn provenance(session: &Session, facts: Facts, tool: &PgDump) -
 }
 
 /// Sends the large objects; returns what they are and, where `pg_dump` leaves them out, the
-/// statements for their privileges, which must come last.
+/// statements for their privileges, which must come after their contents.
 async fn dump_large_objects(
     snapshot: &Snapshot,
     tool: &PgDump,

@@ -307,6 +307,15 @@ pub enum Error {
         #[source]
         source: Box<Error>,
     },
+    /// A restored and compared database could not get its place.
+    #[error("the restored database could not take its place, and is kept as {kept}")]
+    NotSwapped {
+        /// Its name now.
+        kept: String,
+        /// Why not.
+        #[source]
+        source: Box<Error>,
+    },
     /// Another restore of the same database is running.
     #[error("another restore of database {database} is running on this server")]
     RestoreRunning {
@@ -358,7 +367,7 @@ impl Error {
             // Failed authentication of the sealed file and a short file are answers;
             // anything else of the operating system is not.
             Self::Read { source } if is_damage(source) => ErrorClass::No,
-            Self::InPlace { source, .. } => source.class(),
+            Self::InPlace { source, .. } | Self::NotSwapped { source, .. } => source.class(),
             _ => ErrorClass::CouldNotAsk,
         }
     }

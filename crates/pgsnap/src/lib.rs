@@ -131,11 +131,13 @@ mod standby;
 mod tallies;
 mod tls;
 mod tools;
+mod user_code;
 mod verify;
 
 pub use crate::archive::{Archive, OpenArchive, ReadSeek};
 pub use crate::census::{
-    Census, Column, Extension, LargeObjects, Locale, SchemaFingerprint, SequenceState, TableCensus,
+    Census, Column, Extension, GeneratedColumns, LargeObjects, Locale, SchemaFingerprint,
+    SequenceState, TableCensus,
 };
 pub use crate::compare::{Comparison, Difference, Note, Side, compare};
 pub use crate::copy::{Copied, CopyOptions, CopyPlan, copy, plan_copy};

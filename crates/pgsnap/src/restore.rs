@@ -15,6 +15,7 @@ mod schedule;
 mod schemas;
 mod selection;
 mod settings;
+mod staging;
 mod swap;
 mod target;
 mod tied;
@@ -38,6 +39,7 @@ use crate::name::TableName;
 use crate::progress::{Phase, Progress, Work};
 use crate::session::Session;
 use crate::sql;
+use crate::user_code::UserCode;
 
 pub(crate) use building::{Building, Loaded, analyze, run_statements};
 pub(crate) use load::{SETTINGS as LOAD_SETTINGS, note_loaded, run_build};
@@ -47,6 +49,7 @@ pub(crate) use rerouting::Tree;
 pub(crate) use roles::create_role;
 pub(crate) use schedule::{Schedule, Task};
 pub(crate) use selection::Selection;
+pub(crate) use staging::Staging;
 pub(crate) use swap::restoring_name;
 pub(crate) use target::Target;
 
@@ -100,6 +103,9 @@ pub struct RestoreOptions {
     /// Compare every row of the restored database with the manifest before it is swapped in.
     /// Default: yes.
     pub census: bool,
+    /// Accept generated columns whose values differ from those of the source, because their function computes them
+    /// differently today. They become a [`Note::Recomputed`]. Default: no, they fail the proof.
+    pub accept_recomputed: bool,
     /// Collect the planner's statistics (`ANALYZE`) of what was restored. Default: yes.
     pub statistics: bool,
     /// How long to wait for the moment in which nobody is connected to the old database.
@@ -123,6 +129,7 @@ impl Default for RestoreOptions {
             create_roles: false,
             tablespaces: true,
             census: true,
+            accept_recomputed: false,
             statistics: true,
             swap_timeout: Duration::from_secs(10),
             bin_directories: Vec::new(),
@@ -255,6 +262,7 @@ async fn load_archive(archive: &Archive, building: &mut Building<'_>) -> Result<
     building.lap("schema");
     foreign_rows::require_empty(&session, manifest, selection).await?;
 
+    let code = UserCode::read(&session).await?;
     let tables = PlainTables::of_census(&manifest.census.tables, &selection.pre_data);
     let mut steps = post_data::plan(selection.post_data.clone(), &tables, building.options);
     let mut rerouted = Vec::new();
@@ -264,7 +272,8 @@ async fn load_archive(archive: &Archive, building: &mut Building<'_>) -> Result<
             archive,
             &building.database,
             members,
-            post_data::take_builds(&mut steps, &tables),
+            post_data::take_builds(&mut steps, &tables, &code),
+            &code,
             building.options.jobs,
             building.progress,
         )

@@ -326,6 +326,7 @@ mod tests {
             with_partitions: false,
             filter: None,
             foreign_server: None,
+            generated: None,
         }
     }
 

@@ -1,17 +1,19 @@
 //! Reading every row of a snapshot with several sessions: shared by dump, copy and census.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use crate::catalog::Table;
 use crate::census::TableCensus;
 use crate::digest::{Key, Tally};
 use crate::error::{Error, Result};
+use crate::name::TableName;
 use crate::progress::{Progress, Work};
 use crate::session::Session;
 use crate::snapshot::{Snapshot, lock_statement};
@@ -39,7 +41,13 @@ pub(crate) trait RowSink: Send + 'static {
     /// The rows given so far are complete; whatever is buffered must leave.
     fn end_of_piece(&mut self, table: usize) -> impl Future<Output = Result<()>> + Send;
     /// All pieces of a table have ended, this sink's and those of others.
-    fn end_of_table(&mut self, _table: usize) {}
+    fn end_of_table(&mut self, _table: usize) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
+    /// Rows that come after this must arrive after all that were given before.
+    fn settle(&mut self) -> impl Future<Output = Result<()>> + Send {
+        async { Ok(()) }
+    }
     /// No more rows will come.
     fn finish(self) -> impl Future<Output = Result<()>> + Send;
 }
@@ -64,7 +72,9 @@ type Group = Vec<Piece>;
 
 struct Shared {
     tables: Vec<Table>,
-    queue: Mutex<VecDeque<Group>>,
+    /// A stage begins when all sessions have ended the one before.
+    stages: Vec<Mutex<VecDeque<Group>>>,
+    barrier: Barrier,
     tallies: Tallies,
     lock_per_group: bool,
     progress: Arc<dyn Progress>,
@@ -79,15 +89,17 @@ pub(crate) async fn scan<S: RowSink>(
     progress: &Arc<dyn Progress>,
     mut sink: impl FnMut() -> S,
 ) -> Result<Vec<TableCensus>> {
-    let queue = groups(&tables, pieces(&tables));
+    let stages = stages(&tables, pieces(&tables));
     let mut counts = vec![0; tables.len()];
-    for piece in queue.iter().flatten() {
+    for piece in stages.iter().flatten().flatten() {
         counts[piece.table] += 1;
     }
-    let workers_wanted = jobs.clamp(1, queue.len().max(1));
+    let widest = stages.iter().map(VecDeque::len).max().unwrap_or(1);
+    let workers_wanted = jobs.clamp(1, widest.max(1));
     let shared = Arc::new(Shared {
         tallies: Tallies::new(counts),
-        queue: Mutex::new(queue),
+        stages: stages.into_iter().map(Mutex::new).collect(),
+        barrier: Barrier::new(workers_wanted),
         tables,
         lock_per_group: !snapshot.locks_eagerly(),
         progress: Arc::clone(progress),
@@ -152,6 +164,22 @@ fn pieces(tables: &[Table]) -> Vec<(i64, Piece)> {
     pieces
 }
 
+/// Tables whose rows call functions of the database come after all others, one after the other by name, as `pg_dump` orders
+/// them: whoever loads the rows in the order in which they are read must find what those functions look up.
+fn stages(tables: &[Table], pieces: Vec<(i64, Piece)>) -> Vec<VecDeque<Group>> {
+    let (late, early): (Vec<_>, Vec<_>) = pieces
+        .into_iter()
+        .partition(|(_, piece)| tables[piece.table].calls_code);
+    let mut by_name: BTreeMap<&TableName, Vec<(i64, Piece)>> = BTreeMap::new();
+    for piece in late {
+        let name = &tables[piece.1.table].name;
+        by_name.entry(name).or_default().push(piece);
+    }
+    let mut stages = vec![groups(tables, early)];
+    stages.extend(by_name.into_values().map(|pieces| groups(tables, pieces)));
+    stages
+}
+
 /// Puts small tables together, to lock them with one statement, and tables whose foreign keys exist when they are loaded
 /// into one group, referenced before referencing. Foreign tables are read first, before much work may be in vain, and by
 /// one session: wrappers keep one remote transaction for each, so that tables of one server are of one moment there.
@@ -183,13 +211,37 @@ fn groups(tables: &[Table], pieces: Vec<(i64, Piece)>) -> VecDeque<Group> {
 }
 
 async fn work<S: RowSink>(session: Session, shared: Arc<Shared>, mut sink: S) -> Result<()> {
+    for (number, stage) in shared.stages.iter().enumerate() {
+        if number > 0 {
+            sink.settle().await?;
+            shared.barrier.wait().await;
+        }
+        work_through(stage, &session, &shared, &mut sink).await?;
+    }
+    sink.finish().await?;
+    // A COPY stream ends before its final message is read; asking something proves that no error
+    // followed it. COMMIT alone would not: in a failed transaction it reports success.
+    session
+        .execute("the end of a worker's snapshot", "SELECT 1")
+        .await?;
+    session
+        .execute("the end of a worker's snapshot", "COMMIT")
+        .await
+}
+
+/// Reads groups of a stage until none is left.
+async fn work_through<S: RowSink>(
+    stage: &Mutex<VecDeque<Group>>,
+    session: &Session,
+    shared: &Shared,
+    sink: &mut S,
+) -> Result<()> {
     loop {
-        let group = shared
-            .queue
+        let next = stage
             .lock()
             .expect("no worker panics while it holds the queue")
             .pop_front();
-        let Some(group) = group else { break };
+        let Some(group) = next else { return Ok(()) };
         let is_foreign = shared.tables[group[0].table].foreign_server.is_some();
         if is_foreign {
             session.read_foreign_tables().await?;
@@ -202,21 +254,12 @@ async fn work<S: RowSink>(session: Session, shared: Arc<Shared>, mut sink: S) ->
                 .await?;
         }
         for piece in &group {
-            read_piece(&session, &shared, piece, &mut sink).await?;
+            read_piece(session, shared, piece, sink).await?;
         }
         if is_foreign {
             session.read_tables_only().await?;
         }
     }
-    sink.finish().await?;
-    // A COPY stream ends before its final message is read; asking something proves that no error
-    // followed it. COMMIT alone would not: in a failed transaction it reports success.
-    session
-        .execute("the end of a worker's snapshot", "SELECT 1")
-        .await?;
-    session
-        .execute("the end of a worker's snapshot", "COMMIT")
-        .await
 }
 
 /// Rows are handed on in portions of about this size, to keep the cost per row low.
@@ -269,12 +312,13 @@ async fn read_piece<S: RowSink>(
                 Bytes::from(std::mem::replace(&mut portion, next))
             });
             let before = tally.rows;
-            tally.add_lines(&full);
+            let bytes = full.len() as u64;
+            let rows = table.tally(full, &mut tally);
             shared.progress.advance(Work {
-                bytes: full.len() as u64,
+                bytes,
                 rows: tally.rows - before,
             });
-            sink.rows(piece.table, full).await?;
+            sink.rows(piece.table, rows).await?;
         }
         if ended {
             break;
@@ -282,7 +326,7 @@ async fn read_piece<S: RowSink>(
     }
     sink.end_of_piece(piece.table).await?;
     if shared.tallies.add(piece.table, tally).is_some() {
-        sink.end_of_table(piece.table);
+        sink.end_of_table(piece.table).await?;
     }
     Ok(())
 }
@@ -310,6 +354,7 @@ fn table_census(table: &Table, total: Total) -> TableCensus {
         with_partitions: table.with_partitions,
         filter: table.filter.clone(),
         foreign_server: table.foreign_server.clone(),
+        generated: table.generated_census(total.generated),
     }
 }
 
@@ -328,7 +373,6 @@ mod tests {
     use super::*;
     use crate::catalog::Part;
     use crate::census::Column;
-    use crate::name::TableName;
 
     fn table(size_in_pages: u64, heap: bool) -> Table {
         let name = TableName::new("public", "t");
@@ -339,9 +383,11 @@ mod tests {
                 name: "id".into(),
                 r#type: "integer".into(),
             }],
+            generated: Vec::new(),
             key: vec!["id".into()],
             filter: None,
             tied: None,
+            calls_code: false,
             with_partitions: false,
             foreign_server: None,
             parts: vec![Part {

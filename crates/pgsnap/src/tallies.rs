@@ -13,6 +13,7 @@ pub(crate) struct Total {
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
     pub(crate) digest: Digest,
+    pub(crate) generated: Digest,
     pub(crate) buckets: Buckets,
 }
 
@@ -56,6 +57,7 @@ impl Tallies {
             rows: whole.rows,
             bytes: whole.bytes,
             digest: whole.digest,
+            generated: whole.generated,
             buckets: whole.buckets(),
         };
         Some(slot.total.clone())

@@ -132,8 +132,8 @@ fn several_hosts_and_what_cannot_be_kept_are_refused() {
         ),
         (
             "postgresql://hub@127.0.0.1/x",
-            &[("PGREQUIREAUTH", "scram-sha-256")],
-            "`require_auth` is not supported",
+            &[("PGREQUIREAUTH", "kerberos")],
+            "require_auth names none of",
         ),
         (
             "postgresql://hub@127.0.0.1/x",

@@ -54,6 +54,13 @@ pub enum Difference {
         /// Of how many.
         buckets: usize,
     },
+    /// The rows agree, the values of their stored generated columns do not.
+    Generated {
+        /// The table.
+        table: TableName,
+        /// Its generated columns.
+        columns: Vec<String>,
+    },
     /// The columns differ; rows were not comparable.
     Columns {
         /// The table.
@@ -116,6 +123,11 @@ impl fmt::Display for Difference {
                     "table {table} has the same number of rows, but other rows (in {differing_buckets} of {buckets} key ranges)"
                 )
             }
+            Self::Generated { table, columns } => write!(
+                f,
+                "table {table}: same rows, different values in generated columns ({})",
+                list(columns)
+            ),
             Self::Columns {
                 table,
                 only_a,

@@ -53,6 +53,13 @@ pub enum Note {
         /// The partitioned table, which was compared as a whole.
         table: TableName,
     },
+    /// A generated column has other values than at the source: its function computes them differently now.
+    Recomputed {
+        /// The table.
+        table: TableName,
+        /// Its generated columns.
+        columns: Vec<String>,
+    },
     /// The server refused something to this role that nothing depends on.
     Refused {
         /// What, without values.
@@ -99,6 +106,11 @@ impl fmt::Display for Note {
                 f,
                 "the server judges the bounds of the partitions of {table} in another way than the source, so rows were loaded \
                  through it and may be in other partitions than before; it was compared as a whole"
+            ),
+            Self::Recomputed { table, columns } => write!(
+                f,
+                "generated columns of {table} were computed again and differ from the source, as accepted: {}",
+                list(columns)
             ),
             Self::Refused { statement, reason } => {
                 write!(f, "the server refused `{statement}`: {reason}")

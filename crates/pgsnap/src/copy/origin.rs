@@ -119,5 +119,6 @@ fn estimate(table: &Table) -> TableCensus {
         with_partitions: table.with_partitions,
         filter: table.filter.clone(),
         foreign_server: table.foreign_server.clone(),
+        generated: None,
     }
 }

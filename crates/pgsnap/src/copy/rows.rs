@@ -14,32 +14,69 @@ use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::name::TableName;
 use crate::progress::Progress;
-use crate::restore::{LOAD_SETTINGS, Schedule, Tree, note_loaded};
+use crate::restore::{LOAD_SETTINGS, Schedule, Staging, Tree, note_loaded};
 use crate::scan::{RowSink, scan};
 use crate::session::Session;
 use crate::snapshot::Snapshot;
+use crate::user_code::UserCode;
+
+/// Where the rows of each table go.
+pub(crate) struct Destination {
+    database: Database,
+    places: Vec<Place>,
+}
+
+struct Place {
+    into: TableName,
+    /// Where rows move on as the owner of their table.
+    staging: Option<Staging>,
+}
+
+impl Destination {
+    /// Partitions of the trees are loaded through their roots.
+    pub(crate) async fn prepare(
+        session: &Session,
+        database: &Database,
+        tables: &[Table],
+        rerouted: &[Tree],
+        code: &UserCode,
+    ) -> Result<Self> {
+        let mut places = Vec::with_capacity(tables.len());
+        for table in tables {
+            let tree = rerouted.iter().find(|tree| tree.holds(&table.name));
+            let root = tree.map_or(&table.name, |tree| &tree.root);
+            let staging = match code.owner_to_load_as(root) {
+                Some(owner) => {
+                    let columns = table.columns.iter().map(|column| column.name.as_str());
+                    Some(Staging::begin(session, root, columns, owner).await?)
+                }
+                None => None,
+            };
+            let into = staging.as_ref().map_or_else(|| root.clone(), Staging::rows);
+            places.push(Place { into, staging });
+        }
+        Ok(Self {
+            database: database.clone(),
+            places,
+        })
+    }
+}
 
 /// Copies all rows with `jobs` sessions on either side; counts and digests them. Tells the schedule which tables are
-/// whole. Partitions of the trees are loaded through their roots.
+/// whole.
 pub(crate) async fn copy(
     snapshot: &Snapshot,
     tables: Vec<Table>,
-    target: &Database,
-    rerouted: &[Tree],
+    destination: Destination,
     schedule: &Arc<Schedule>,
     jobs: usize,
     progress: &Arc<dyn Progress>,
 ) -> Result<Vec<TableCensus>> {
     let shared: Arc<[Table]> = tables.as_slice().into();
-    let root = |table: &Table| {
-        let tree = rerouted.iter().find(|tree| tree.holds(&table.name));
-        tree.map_or(&table.name, |tree| &tree.root).clone()
-    };
-    let into: Arc<[TableName]> = tables.iter().map(root).collect();
+    let destination = Arc::new(destination);
     let writer = || Writer {
         tables: Arc::clone(&shared),
-        into: Arc::clone(&into),
-        target: target.clone(),
+        destination: Arc::clone(&destination),
         schedule: Arc::clone(schedule),
         progress: Arc::clone(progress),
         session: None,
@@ -54,9 +91,7 @@ pub(crate) async fn copy(
 /// queue is bounded, so a slow target slows the reading.
 struct Writer {
     tables: Arc<[Table]>,
-    /// Where the rows of each table go.
-    into: Arc<[TableName]>,
-    target: Database,
+    destination: Arc<Destination>,
     schedule: Arc<Schedule>,
     progress: Arc<dyn Progress>,
     session: Option<Session>,
@@ -75,20 +110,23 @@ impl Writer {
         format!("loading {}", self.tables[table].name)
     }
 
+    /// The session, which is opened with the first rows. Whoever takes it puts it back.
+    async fn take_session(&mut self) -> Result<Session> {
+        if let Some(session) = self.session.take() {
+            return Ok(session);
+        }
+        let session = Session::open(&self.destination.database, "copy").await?;
+        session
+            .execute("the session settings", LOAD_SETTINGS)
+            .await?;
+        Ok(session)
+    }
+
     async fn begin(&mut self, table: usize) -> Result<Copying> {
-        let session = match self.session.take() {
-            Some(session) => session,
-            None => {
-                let session = Session::open(&self.target, "copy").await?;
-                session
-                    .execute("the session settings", LOAD_SETTINGS)
-                    .await?;
-                session
-            }
-        };
+        let session = self.take_session().await?;
         let columns = self.tables[table].columns.iter();
         let columns = columns.map(|column| column.name.as_str());
-        let statement = copy_in_statement(&self.into[table], columns);
+        let statement = copy_in_statement(&self.destination.places[table].into, columns);
         let sink = session.copy_in(&self.context(table), &statement).await?;
         self.session = Some(session);
         Ok(Copying {
@@ -106,7 +144,9 @@ impl Writer {
         let taken = copying.sink.as_mut().finish().await.map_err(|error| {
             let name = &self.tables[table].name;
             match Error::loading(&self.context(table), name, error) {
-                Error::PartitionBound { partition, .. } if self.into[table] != *name => {
+                Error::PartitionBound { partition, .. }
+                    if self.destination.places[table].into != *name =>
+                {
                     Error::PartitionBound {
                         partition,
                         obstacle: Some("no partition takes all of them".to_owned()),
@@ -160,8 +200,15 @@ impl RowSink for Writer {
         self.end(table).await
     }
 
-    fn end_of_table(&mut self, table: usize) {
+    async fn end_of_table(&mut self, table: usize) -> Result<()> {
+        let destination = Arc::clone(&self.destination);
+        if let Some(staging) = &destination.places[table].staging {
+            let session = self.take_session().await?;
+            staging.move_rows(&session).await?;
+            self.session = Some(session);
+        }
         note_loaded(table, &self.schedule, &self.progress);
+        Ok(())
     }
 
     async fn finish(self) -> Result<()> {

@@ -43,7 +43,7 @@ impl Packer {
     }
 
     /// Waits for the compression under way, if any, and sends its result.
-    async fn settle(&mut self) -> Result<()> {
+    async fn send_packed(&mut self) -> Result<()> {
         if let Some(busy) = self.busy.take() {
             let (packed, spare) = busy.await.map_err(|_| Error::WorkerDied {
                 what: "compressing".into(),
@@ -60,7 +60,7 @@ impl Packer {
         if self.block.is_empty() {
             return Ok(());
         }
-        self.settle().await?;
+        self.send_packed().await?;
         let (compressor, spare) = self.idle.take().expect("settled just above");
         let block = std::mem::replace(&mut self.block, spare);
         let rows = std::mem::take(&mut self.rows);
@@ -115,7 +115,11 @@ impl RowSink for Packer {
         self.flush(table).await
     }
 
+    async fn settle(&mut self) -> Result<()> {
+        self.send_packed().await
+    }
+
     async fn finish(mut self) -> Result<()> {
-        self.settle().await
+        self.send_packed().await
     }
 }

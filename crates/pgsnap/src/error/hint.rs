@@ -1,6 +1,7 @@
 //! What to do about an error.
 
 use super::{Error, is_damage, is_of_the_login};
+use crate::compare::Difference;
 
 impl Error {
     /// What to do about it, if there is something to do.
@@ -63,6 +64,13 @@ impl Error {
                 Some("the file was cut or changed after it was written; use another backup".into())
             }
             Self::Preflight { remedies, .. } if !remedies.is_empty() => Some(remedies.join("; ")),
+            Self::NotSwapped { kept, .. } => Some(format!(
+                "it is whole and proven; rename it into place with ALTER DATABASE \"{kept}\" RENAME TO …, or drop it"
+            )),
+            Self::RestoreDiffers { differences } if differences.iter().all(is_recomputed) => Some(
+                "compute these columns again at the source, with an UPDATE of their rows, and repeat the backup; or accept the new values"
+                    .into(),
+            ),
             Self::RestoreDiffers { .. } => Some("the database that was there before is untouched".into()),
             Self::InPlace { source, left, .. } if left.is_empty() => source.hint(),
             Self::InPlace { .. } => Some("drop what is left by hand before the next attempt; the next restore tries it first".into()),
@@ -70,6 +78,10 @@ impl Error {
             _ => None,
         }
     }
+}
+
+fn is_recomputed(difference: &Difference) -> bool {
+    matches!(difference, Difference::Generated { .. })
 }
 
 /// For a row that does not fit into a message of the server.

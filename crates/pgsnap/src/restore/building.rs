@@ -139,11 +139,32 @@ impl<'a> Building<'a> {
         self.server.drop_database(self.database.name()).await
     }
 
-    /// Does all that follows the rows, up to the swap, or leaves nothing of the new database.
+    /// Does all that follows the rows, up to the swap. What fails the proof is dropped; a proven database stays, if under
+    /// another name than the one wanted.
     pub(crate) async fn complete(mut self, loaded: &mut Loaded) -> Result<Restored> {
-        match self.finish(loaded).await {
-            Ok(restored) => Ok(restored),
-            Err(error) => Err(self.abandon(error).await),
+        let mut restored = match self.finish(loaded).await {
+            Ok(restored) => restored,
+            Err(error) => return Err(self.abandon(error).await),
+        };
+        match self.take_its_place(&loaded.source, &mut restored).await {
+            Ok(notes) => restored.notes.extend(notes),
+            Err(error) => return Err(self.keep(error).await),
+        }
+        Ok(restored)
+    }
+
+    /// Keeps a proven database that could not take its place. Where that was there before, it is in its place already.
+    async fn keep(self, error: Error) -> Error {
+        if self.mark.is_some() {
+            return self.abandon(error).await;
+        }
+        match self.server.keep_finished(self.database.name()).await {
+            Ok(kept) => Error::NotSwapped {
+                kept,
+                source: Box::new(error),
+            },
+            // It has a name already, or cannot be reached any more.
+            Err(_) => error,
         }
     }
 
@@ -184,8 +205,6 @@ impl<'a> Building<'a> {
             .notes
             .extend(refused.into_iter().map(Refused::into_note));
         restored.seconds = std::mem::take(&mut self.clock.laps);
-        let notes = self.take_its_place(source, &mut restored).await?;
-        restored.notes.extend(notes);
         Ok(restored)
     }
 

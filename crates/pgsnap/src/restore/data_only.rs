@@ -22,6 +22,7 @@ use crate::restore::building::{Stopwatch, analyze, run_statements};
 use crate::restore::selection::{Selection, refusal};
 use crate::restore::{RestoreOptions, Restored, foreign_rows, load, proof, run_large_objects};
 use crate::session::Session;
+use crate::user_code::UserCode;
 
 /// What is restored from where.
 pub(super) struct Order<'a> {
@@ -46,7 +47,8 @@ impl Order<'_> {
         expected.schema = None;
         session.execute("the start of the restore", "BEGIN").await?;
         // An error ends the session, and with it the transaction.
-        let comparison = load_and_prove(self, &session, &expected, &mut clock).await?;
+        let accepts = options.accept_recomputed;
+        let comparison = load_and_prove(self, &session, &expected, accepts, &mut clock).await?;
         session.execute("the end of the restore", "COMMIT").await?;
         if options.statistics {
             analyze(database, options.jobs, self.progress).await?;
@@ -70,6 +72,7 @@ async fn load_and_prove(
     order: &Order<'_>,
     session: &Session,
     expected: &Census,
+    accepts_recomputed: bool,
     clock: &mut Stopwatch,
 ) -> Result<Comparison> {
     let tables = targets(session, expected).await?;
@@ -96,7 +99,16 @@ async fn load_and_prove(
         found.large_objects = large_object::read(session, &mut NoPieces).await?;
     }
     // Sequences are set last: no transaction takes that back.
-    let comparison = compare(expected, &found).of_restore();
+    let judge = |found: &Census| {
+        let mut comparison = compare(expected, found).of_restore();
+        let recomputed = if accepts_recomputed {
+            comparison.accept_recomputed()
+        } else {
+            Vec::new()
+        };
+        (comparison, recomputed)
+    };
+    let (comparison, _) = judge(&found);
     if !comparison.is_equal() {
         return Err(Error::RestoreDiffers {
             differences: comparison.differences,
@@ -120,7 +132,7 @@ async fn load_and_prove(
         .into_iter()
         .filter(|state| order.selection.holds_sequence(state))
         .collect();
-    let mut comparison = compare(expected, &found).of_restore();
+    let (mut comparison, recomputed) = judge(&found);
     // A target may have sequences of its own.
     comparison
         .differences
@@ -128,6 +140,7 @@ async fn load_and_prove(
     comparison.notes = vec![Note::NotCompared {
         what: "the schema, which was there before".into(),
     }];
+    comparison.notes.extend(recomputed);
     if comparison.is_equal() {
         Ok(comparison)
     } else {
@@ -238,7 +251,8 @@ async fn lock(session: &Session, tables: &[Table]) -> Result<()> {
 }
 
 /// What would change or refuse rows on their way in: triggers, which are switched off, and foreign keys, which are
-/// checked when all rows are there. Both are as before when the transaction ends.
+/// checked when all rows are there; one that is not valid is dropped and added again, since the rows of the backup need not
+/// satisfy it. All are as before when the transaction ends.
 struct Guards {
     lower: Vec<String>,
     raise: Vec<String>,
@@ -251,7 +265,10 @@ impl Guards {
               FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
              WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND c.oid = ANY ($1) ORDER BY t.oid";
         const FOREIGN_KEYS: &str = "
-            SELECT pg_catalog.format('ALTER TABLE %I.%I ALTER CONSTRAINT %I', n.nspname, c.relname, k.conname), k.condeferrable, k.condeferred
+            SELECT pg_catalog.format('ALTER TABLE %I.%I ALTER CONSTRAINT %I', n.nspname, c.relname, k.conname), k.condeferrable, k.condeferred,
+                   k.convalidated, pg_catalog.format('ALTER TABLE %I.%I', n.nspname, c.relname), pg_catalog.quote_ident(k.conname),
+                   pg_catalog.pg_get_constraintdef(k.oid), pg_catalog.format('COMMENT ON CONSTRAINT %I ON %I.%I IS %L', k.conname, n.nspname,
+                     c.relname, pg_catalog.obj_description(k.oid, 'pg_constraint'))
               FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
              WHERE k.contype = 'f' AND k.conparentid = 0 AND COALESCE(pg_catalog.to_jsonb(k) ->> 'conenforced', 'true') = 'true'
                AND EXISTS (SELECT FROM pg_catalog.pg_partition_tree(c.oid) AS p WHERE p.relid = ANY ($1)
@@ -283,6 +300,16 @@ impl Guards {
         {
             let (constraint, is_deferrable, is_deferred): (String, bool, bool) =
                 (row.get(0), row.get(1), row.get(2));
+            if !row.get::<_, bool>(3) {
+                let (table, name, definition, comment): (String, String, String, String) =
+                    (row.get(4), row.get(5), row.get(6), row.get(7));
+                guards.lower.push(format!("{table} DROP CONSTRAINT {name}"));
+                guards
+                    .raise
+                    .push(format!("{table} ADD CONSTRAINT {name} {definition}"));
+                guards.raise.push(comment);
+                continue;
+            }
             let before = match (is_deferrable, is_deferred) {
                 (false, _) => "NOT DEFERRABLE",
                 (true, false) => "DEFERRABLE INITIALLY IMMEDIATE",
@@ -322,6 +349,15 @@ async fn load_rows(order: &Order<'_>, session: &Session) -> Result<()> {
     let (foreign, mut members) =
         foreign_rows::split(manifest, load::wanted(manifest, order.selection));
     members.extend(foreign);
+    let code = UserCode::indexed_tables(session).await?;
+    let late = |member: &Member| {
+        let table = member
+            .table
+            .map(|index| &manifest.census.tables[index].name);
+        table.filter(|name| code.contains(*name))
+    };
+    // The sort is stable: all others stay in the order of the file, in which a referenced table comes first.
+    members.sort_by_key(|member| late(member));
     order.progress.begin(
         Phase::Load,
         Work {
@@ -391,8 +427,7 @@ async fn digest(session: &Session, model: &TableCensus, table: &Table) -> Result
             let message = message.map_err(|error| Error::query(&context, error))?;
             open.extend_from_slice(&message);
             if open.ends_with(b"\n") {
-                tally.add_lines(&open);
-                open.clear();
+                table.tally(std::mem::take(&mut open).into(), &mut tally);
             }
         }
         if !open.is_empty() {
@@ -407,6 +442,7 @@ async fn digest(session: &Session, model: &TableCensus, table: &Table) -> Result
         bytes: tally.bytes,
         digest: tally.digest,
         buckets: tally.buckets(),
+        generated: table.generated_census(tally.generated),
         ..model.clone()
     })
 }

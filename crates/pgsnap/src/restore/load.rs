@@ -1,5 +1,6 @@
 //! Loading rows with several sessions, each taking whole members.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,8 +18,10 @@ use crate::restore::Selection;
 use crate::restore::post_data::{INDEX_SETTINGS, describe};
 use crate::restore::rerouting::{Rerouted, Tree};
 use crate::restore::schedule::{Build, Run, Schedule, Task};
+use crate::restore::staging::Staging;
 use crate::restore::tied::tied;
 use crate::session::Session;
+use crate::user_code::UserCode;
 
 /// The members to load, in file order.
 pub(crate) fn wanted(manifest: &Manifest, selection: &Selection) -> Vec<Member> {
@@ -34,13 +37,15 @@ pub(crate) fn wanted(manifest: &Manifest, selection: &Selection) -> Vec<Member> 
         .collect()
 }
 
-/// Loads members with `jobs` sessions, and builds the indexes that need nothing but the rows of their table. Every session's
+/// Loads members with `jobs` sessions, and builds the indexes that need nothing but the rows of their table. Tables that call
+/// functions of the database come after all others, one after the other. Every session's
 /// failure fails the load. Returns the partitioned tables through which rows had to be loaded.
 pub(crate) async fn load(
     archive: &Archive,
     database: &Database,
     members: Vec<Member>,
     builds: Vec<Build>,
+    code: &UserCode,
     jobs: usize,
     progress: &Arc<dyn Progress>,
 ) -> Result<Vec<Tree>> {
@@ -58,45 +63,96 @@ pub(crate) async fn load(
     let (first, rest): (Vec<Member>, Vec<Member>) = members
         .into_iter()
         .partition(|member| member.table.is_some_and(|index| tied.contains(&index)));
+    let tables = &archive.manifest().census.tables;
+    let name = |member: &Member| member.table.map(|index| &tables[index].name);
+    let (late, rest): (Vec<Member>, Vec<Member>) = rest
+        .into_iter()
+        .partition(|member| name(member).is_some_and(|name| code.is_called_by(name)));
+    let mut by_name: BTreeMap<&TableName, Vec<Member>> = BTreeMap::new();
+    for member in late {
+        by_name
+            .entry(&tables[member.table.expect("data members have a table")].name)
+            .or_default()
+            .push(member);
+    }
+    let loading = Loading {
+        archive,
+        database,
+        progress,
+        rerouted: &rerouted,
+    };
     if !first.is_empty() {
         let schedule = Schedule::new(first, Vec::new());
-        run(archive, database, schedule, 1, progress, &rerouted).await?;
+        loading.run(schedule, None, 1).await?;
     }
     let schedule = Schedule::new(rest, builds);
-    run(archive, database, schedule, jobs, progress, &rerouted).await?;
+    loading.run(schedule, None, jobs).await?;
+    for (name, members) in by_name {
+        let schedule = Schedule::new(members, Vec::new());
+        match code.owner_to_load_as(name) {
+            Some(owner) => {
+                loading
+                    .run_as(owner, name, schedule, &session, jobs)
+                    .await?
+            }
+            None => loading.run(schedule, None, jobs).await?,
+        }
+    }
     Ok(rerouted.trees())
 }
 
-async fn run(
-    archive: &Archive,
-    database: &Database,
-    schedule: Schedule,
-    jobs: usize,
-    progress: &Arc<dyn Progress>,
-    rerouted: &Arc<Rerouted>,
-) -> Result<()> {
-    let schedule = Arc::new(schedule);
-    let mut workers = JoinSet::new();
-    for _ in 0..jobs.max(1) {
-        let session = Session::open(database, "restore").await?;
-        session
-            .execute("the session settings", INDEX_SETTINGS)
-            .await?;
-        let loader = Loader {
-            archive: archive.clone(),
-            session,
-            schedule: Arc::clone(&schedule),
-            progress: Arc::clone(progress),
-            rerouted: Arc::clone(rerouted),
-        };
-        workers.spawn(loader.run());
+/// What all sessions of a load share.
+struct Loading<'a> {
+    archive: &'a Archive,
+    database: &'a Database,
+    progress: &'a Arc<dyn Progress>,
+    rerouted: &'a Arc<Rerouted>,
+}
+
+impl Loading<'_> {
+    /// Loads into the tables themselves, or all into one other table.
+    async fn run(&self, schedule: Schedule, into: Option<TableName>, jobs: usize) -> Result<()> {
+        let schedule = Arc::new(schedule);
+        let mut workers = JoinSet::new();
+        for _ in 0..jobs.max(1) {
+            let session = Session::open(self.database, "restore").await?;
+            session
+                .execute("the session settings", INDEX_SETTINGS)
+                .await?;
+            let loader = Loader {
+                archive: self.archive.clone(),
+                session,
+                schedule: Arc::clone(&schedule),
+                into: into.clone(),
+                progress: Arc::clone(self.progress),
+                rerouted: Arc::clone(self.rerouted),
+            };
+            workers.spawn(loader.run());
+        }
+        while let Some(ended) = workers.join_next().await {
+            ended.map_err(|error| Error::WorkerDied {
+                what: format!("loading rows ({error})"),
+            })??;
+        }
+        Ok(())
     }
-    while let Some(ended) = workers.join_next().await {
-        ended.map_err(|error| Error::WorkerDied {
-            what: format!("loading rows ({error})"),
-        })??;
+
+    /// Loads one table as its owner.
+    async fn run_as(
+        &self,
+        owner: &str,
+        table: &TableName,
+        schedule: Schedule,
+        session: &Session,
+        jobs: usize,
+    ) -> Result<()> {
+        let census = self.archive.manifest().census.table(table);
+        let columns = census.into_iter().flat_map(|table| &table.columns);
+        let columns = columns.map(|column| column.name.as_str());
+        let staging = Staging::begin(session, table, columns, owner).await?;
+        self.run(schedule, Some(staging.rows()), jobs).await?;
+        staging.move_rows(session).await
     }
-    Ok(())
 }
 
 /// A crash of the server may lose the last commits of these sessions; the restore would then
@@ -142,6 +198,8 @@ struct Loader {
     archive: Archive,
     session: Session,
     schedule: Arc<Schedule>,
+    /// The table that takes all rows, in place of their own.
+    into: Option<TableName>,
     progress: Arc<dyn Progress>,
     rerouted: Arc<Rerouted>,
 }
@@ -171,6 +229,9 @@ impl Loader {
     async fn load_or_reroute(&self, run: Run, reader: MemberReader) -> Result<MemberReader> {
         let manifest = self.archive.manifest();
         let table = &manifest.census.tables[run[0].table.expect("data members have a table")];
+        if let Some(into) = &self.into {
+            return self.load_run(run, reader, into).await;
+        }
         match self.load_run(run.clone(), reader, &table.name).await {
             Err(Error::PartitionBound { .. }) => {}
             loaded => return loaded,

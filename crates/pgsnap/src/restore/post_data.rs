@@ -3,7 +3,8 @@
 //!
 //! `pg_dump` prints statements in dependency order. Consecutive index builds (and keys, which
 //! are built as unique indexes first and become keys afterwards) run side by side; foreign
-//! keys are added `NOT VALID`, which is instant, and validated side by side; everything else runs alone, in order.
+//! keys are added `NOT VALID`, which is instant, and validated side by side; everything else runs alone, in order. Event
+//! triggers come last: they would fire when materialised views are refreshed.
 
 mod execution;
 mod statement;
@@ -16,6 +17,7 @@ use crate::name::TableName;
 use crate::restore::RestoreOptions;
 use crate::restore::schedule::Build;
 use crate::sql;
+use crate::user_code::UserCode;
 
 pub(crate) use execution::{INDEX_SETTINGS, describe, run};
 use statement::{Constraint, canonical, heir, index_table};
@@ -78,8 +80,16 @@ impl PlainTables {
 
 /// Takes the indexes that need nothing but the rows of their own tables, up to the first statement that creates anything else,
 /// for example a function, which an index after it may call. What is between them stays: keys of unusual form, indexes
-/// of materialised views.
-pub(crate) fn take_builds(steps: &mut Vec<Step>, tables: &PlainTables) -> Vec<Build> {
+/// of materialised views, and those that call functions of the database, which may read any other table.
+pub(crate) fn take_builds(
+    steps: &mut Vec<Step>,
+    tables: &PlainTables,
+    code: &UserCode,
+) -> Vec<Build> {
+    let is_free = |statement: &str, table: &str| {
+        let called = |table: TableName| code.is_called_by(&table);
+        !table.parse().is_ok_and(called) && !code.is_called_by_index(statement)
+    };
     let beginning = steps
         .iter()
         .position(|step| matches!(step, Step::Alone(statement) if statement.contains("CREATE ")))
@@ -92,7 +102,7 @@ pub(crate) fn take_builds(steps: &mut Vec<Step>, tables: &PlainTables) -> Vec<Bu
                 statement,
                 weight,
                 table: Some(table),
-            } => builds.push(Build {
+            } if is_free(&statement, &table) => builds.push(Build {
                 weight,
                 table: tables.tables[&table].position,
                 statement,
@@ -116,6 +126,7 @@ pub(crate) fn plan(
         steps: Vec::new(),
         deferred: Vec::new(),
         foreign_keys: Vec::new(),
+        event_triggers: Vec::new(),
     };
     let wanted: Option<Vec<String>> = options
         .tables
@@ -150,6 +161,7 @@ struct Planner<'a> {
     /// `ADD CONSTRAINT … USING INDEX` statements waiting for their indexes, and comments on both.
     deferred: Vec<String>,
     foreign_keys: Vec<ForeignKey>,
+    event_triggers: Vec<String>,
 }
 
 /// A foreign key on its way: added at once, validated with the others of its table.
@@ -169,6 +181,10 @@ impl Planner<'_> {
                 .unwrap_or_default()
                 .to_owned();
             self.settings.insert(name, statement);
+            return;
+        }
+        if is_of_event_trigger(&statement) {
+            self.event_triggers.push(statement);
             return;
         }
         if let Some(table) = index_table(&statement).map(canonical) {
@@ -261,8 +277,22 @@ impl Planner<'_> {
     fn finish(mut self) -> Vec<Step> {
         self.end_deferred();
         self.end_foreign_keys();
+        let event_triggers = self.event_triggers.into_iter().map(Step::Alone);
+        self.steps.extend(event_triggers);
         self.steps
     }
+}
+
+/// Whether a statement makes or describes an event trigger.
+fn is_of_event_trigger(statement: &str) -> bool {
+    let starts = |start: &str| statement.starts_with(start);
+    let labels = starts("SECURITY LABEL ") && sql::label(statement).contains(" ON EVENT TRIGGER ");
+    labels
+        || ["CREATE ", "ALTER ", "COMMENT ON "].iter().any(|verb| {
+            statement
+                .strip_prefix(verb)
+                .is_some_and(|rest| rest.starts_with("EVENT TRIGGER "))
+        })
 }
 
 /// How much longer than a B-tree an index takes to build, roughly: inverted and tree-of-boxes indexes are
@@ -290,6 +320,7 @@ mod tests {
             with_partitions: false,
             filter: None,
             foreign_server: None,
+            generated: None,
         }
     }
 
@@ -303,7 +334,7 @@ mod tests {
             COMMENT ON CONSTRAINT b_a ON public.b IS 'the reference';";
         let tables = PlainTables::of_census(&[table("a", 1), table("b", 2)], &[]);
         let mut steps = plan(sql::statements(text), &tables, &RestoreOptions::default());
-        let builds = take_builds(&mut steps, &tables);
+        let builds = take_builds(&mut steps, &tables, &UserCode::default());
         assert_eq!(builds.len(), 2, "{builds:?}");
         assert_eq!((builds[0].table, builds[1].table), (0, 1));
         let order: Vec<String> = steps
@@ -349,7 +380,7 @@ mod tests {
             CREATE INDEX b_late ON public.b USING btree (public.late(id));";
         let tables = PlainTables::of_census(&[table("a", 1), table("b", 2)], &[]);
         let mut steps = plan(sql::statements(text), &tables, &RestoreOptions::default());
-        let builds = take_builds(&mut steps, &tables);
+        let builds = take_builds(&mut steps, &tables, &UserCode::default());
         let statements: Vec<&str> = builds
             .iter()
             .map(|build| build.statement.as_str())
@@ -378,7 +409,7 @@ INHERITS (public.parent);
             ALTER TABLE ONLY public.\"B b\" ADD CONSTRAINT b_pkey PRIMARY KEY (id);
             ALTER TABLE ONLY public.c ADD CONSTRAINT c_pkey PRIMARY KEY (id);";
         let mut steps = plan(sql::statements(text), &tables, &RestoreOptions::default());
-        let builds = take_builds(&mut steps, &tables);
+        let builds = take_builds(&mut steps, &tables, &UserCode::default());
         let is_whole: Vec<bool> = builds
             .iter()
             .map(|build| build.statement.starts_with("ALTER TABLE "))

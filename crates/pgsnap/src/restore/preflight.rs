@@ -3,6 +3,7 @@
 mod extensions;
 mod locale;
 mod roles;
+mod settings;
 mod space;
 
 use crate::error::{Error, Result};
@@ -98,6 +99,7 @@ impl Preflight<'_> {
         self.check_extensions().await?;
         self.check_tablespaces().await?;
         self.check_locale().await?;
+        self.check_settings().await?;
         self.check_space().await?;
         match self.plan.method {
             Method::InPlace => self.check_place().await?,

@@ -21,7 +21,7 @@ pub(crate) fn expected(archive: &Archive, selection: &Selection) -> Census {
     if !selection.has_rows() {
         for table in &mut expected.tables {
             (table.rows, table.bytes) = (0, 0);
-            (table.digest, table.buckets) = Default::default();
+            (table.digest, table.buckets, table.generated) = Default::default();
         }
         expected.large_objects = LargeObjects::default();
     }
@@ -121,6 +121,10 @@ pub(crate) async fn prove(
     let mut comparison = compare(&expected, &whole).of_restore();
     comparison.require_foreign(&expected, &whole);
     comparison.notes.extend(notes);
+    if options.accept_recomputed {
+        let recomputed = comparison.accept_recomputed();
+        comparison.notes.extend(recomputed);
+    }
     if comparison.is_equal() {
         Ok((comparison, found))
     } else {

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use crate::census::{Census, TableCensus};
 use crate::compare::Note;
-use crate::digest::Buckets;
+use crate::digest::{Buckets, Digest};
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::name::TableName;
@@ -168,6 +168,15 @@ impl Tree {
             whole.bytes += member.bytes;
             whole.digest.add(member.digest);
         }
+        if let Some(generated) = &mut whole.generated {
+            generated.digest = Digest::default();
+            for member in members
+                .iter()
+                .filter_map(|member| member.generated.as_ref())
+            {
+                generated.digest.add(member.digest);
+            }
+        }
         census.tables.push(whole);
         census.tables.sort_by(|a, b| a.name.cmp(&b.name));
     }
@@ -196,7 +205,6 @@ mod tests {
     use super::*;
     use crate::census::{LargeObjects, Locale};
     use crate::compare::compare;
-    use crate::digest::Digest;
 
     fn census(leaves: &[(&str, &[&str])]) -> Census {
         let table = |(name, rows): &(&str, &[&str])| {
@@ -215,6 +223,7 @@ mod tests {
                 with_partitions: false,
                 filter: None,
                 foreign_server: None,
+                generated: None,
             }
         };
         Census {

@@ -5,11 +5,11 @@ use crate::compare::Note;
 use crate::error::{Error, Result};
 use crate::manifest::{DatabasePrivilege, Source};
 use crate::name::{quote_identifier, quote_literal};
-use crate::restore::building::{Refused, try_statement};
 use crate::restore::selection::{Edits, Selection};
 use crate::restore::swap::comment_statement;
 use crate::restore::target::Target;
 use crate::session::Session;
+use crate::sql::label;
 
 /// Settings whose value is a list of names: each is quoted by itself
 /// (`variable_is_guc_list_quote` in `src/fe_utils/string_utils.c`).
@@ -69,7 +69,8 @@ async fn run(session: &Session, statement: &str) -> Result<()> {
         .await
 }
 
-/// Comment and settings. Some settings are for superusers only, and nothing depends on them.
+/// Comment and settings. Some settings are for superusers only, some values exist on other servers only; nothing depends on
+/// them, and a finished copy is not given up for them.
 async fn apply_settings(
     session: &Session,
     database: &str,
@@ -94,8 +95,16 @@ async fn apply_settings(
     }
     let mut notes = Vec::new();
     for statement in statements {
-        let refused = try_statement(session, statement, "the settings of the database").await?;
-        notes.extend(refused.map(Refused::into_note));
+        match session
+            .execute("the settings of the database", &statement)
+            .await
+        {
+            Err(Error::Server { message, .. }) => notes.push(Note::Refused {
+                statement: label(&statement),
+                reason: message,
+            }),
+            other => other?,
+        }
     }
     Ok(notes)
 }

@@ -80,31 +80,33 @@ impl Target {
                 return Err(error);
             }
             if Instant::now() >= deadline {
-                return Err(self.keep_for_later(restoring).await);
+                return Err(self.still_in_use(restoring).await);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// Somebody entered the old database during the restore. The finished copy is not thrown away: it
-    /// gets a name that no later run takes for a left-over.
-    async fn keep_for_later(&self, restoring: &str) -> Error {
+    /// Gives a finished copy that could not be swapped in a name that no later run takes for a left-over.
+    pub(crate) async fn keep_finished(&self, restoring: &str) -> Result<String> {
         let finished = suffixed(&self.name, "__restored_", self.id());
-        let (from, to, name) = (
+        let rename = format!(
+            "ALTER DATABASE {} RENAME TO {}",
             quote_identifier(restoring),
-            quote_identifier(&finished),
-            quote_identifier(&self.name),
+            quote_identifier(&finished)
         );
-        if let Err(error) = self
-            .session
-            .execute(
-                "keeping the restored database",
-                &format!("ALTER DATABASE {from} RENAME TO {to}"),
-            )
-            .await
-        {
-            return error;
-        }
+        self.session
+            .execute("keeping the restored database", &rename)
+            .await?;
+        Ok(finished)
+    }
+
+    /// Somebody entered the old database during the restore. The finished copy is not thrown away.
+    async fn still_in_use(&self, restoring: &str) -> Error {
+        let finished = match self.keep_finished(restoring).await {
+            Ok(finished) => finished,
+            Err(error) => return error,
+        };
+        let (to, name) = (quote_identifier(&finished), quote_identifier(&self.name));
         Error::Preflight {
             problems: vec![format!(
                 "sessions stayed connected to database {}, so it could not be replaced and is unchanged; the restored and compared copy is kept as {finished}",

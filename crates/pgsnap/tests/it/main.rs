@@ -23,5 +23,6 @@ mod races;
 mod restoring;
 mod scratch;
 mod seeds;
+mod user_code;
 mod versions;
 mod writers;
