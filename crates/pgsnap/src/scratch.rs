@@ -6,6 +6,7 @@
 //! removes the directory. If the lifeline was killed as well, the next server that is started does it.
 
 mod directory;
+mod isolation;
 mod user;
 
 use std::net::TcpListener;
@@ -37,6 +38,9 @@ pub struct ScratchOptions {
     pub parent: PathBuf,
     /// Listen on a free port of 127.0.0.1 as well, with a generated password.
     pub tcp: bool,
+    /// Give the server no network, where the kernel allows that to its user: whatever code it is made to run reaches nobody.
+    /// Its socket is reachable all the same. Has no effect together with [`ScratchOptions::tcp`]. Default: no.
+    pub offline: bool,
     /// Trade durability for speed, as suits data that exists elsewhere. Default: yes.
     pub fast: bool,
     /// Further `name=value` settings of the server.
@@ -50,6 +54,7 @@ impl Default for ScratchOptions {
             at_least: 14,
             parent: PathBuf::from("/tmp"),
             tcp: false,
+            offline: false,
             fast: true,
             settings: Vec::new(),
         }
@@ -63,6 +68,7 @@ pub struct ScratchServer {
     directory: Directory,
     port: u16,
     tcp: bool,
+    is_offline: bool,
     password: SecretString,
 }
 
@@ -120,11 +126,18 @@ impl ScratchServer {
         })??;
         initialise(&directory, &bin, user).await?;
         let port = if options.tcp { free_port()? } else { 5432 };
+        let is_offline = options.offline && !options.tcp && isolation::is_possible(user);
+        let shell = if is_offline {
+            isolation::without_network("sh")
+        } else {
+            Command::new("sh")
+        };
         let mut server = Self {
-            lifeline: start_server(&directory, &bin, user, port, options)?,
+            lifeline: start_server(shell, &directory, &bin, user, port, options)?,
             directory,
             port,
             tcp: options.tcp,
+            is_offline,
             password,
         };
         server.wait_until_ready().await?;
@@ -171,6 +184,12 @@ impl ScratchServer {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Whether the server has no network, as [`ScratchOptions::offline`] asks for.
+    #[must_use]
+    pub fn is_offline(&self) -> bool {
+        self.is_offline
     }
 
     /// Kills the server at once, as a crash would, and leaves the files until this value is dropped.
@@ -287,13 +306,13 @@ async fn initialise(directory: &Directory, bin: &Path, user: Option<ServerUser>)
 }
 
 fn start_server(
+    mut command: Command,
     directory: &Directory,
     bin: &Path,
     user: Option<ServerUser>,
     port: u16,
     options: &ScratchOptions,
 ) -> Result<Child> {
-    let mut command = Command::new("sh");
     command
         .args(["-c", LIFELINE, "sh"])
         .arg(directory.path())

@@ -39,6 +39,9 @@ pub(crate) struct CopyArgs {
     /// Name of the copy [default: the one of the target's site or URL]
     #[arg(long, value_name = "NAME")]
     database: Option<String>,
+    /// Accept generated columns whose function computes other values today than at the source
+    #[arg(long)]
+    accept_recomputed: bool,
     /// Sessions on either side that carry rows and build indexes [default: number of processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: Option<u16>,
@@ -73,6 +76,7 @@ pub(crate) async fn run(context: &Context, args: CopyArgs) -> anyhow::Result<Exi
     let name = args.database.as_deref().unwrap_or(to.database.name());
     let mut options = CopyOptions::default();
     options.jobs = args.jobs.map_or(options.jobs, usize::from);
+    options.accept_recomputed = args.accept_recomputed;
     let job = Job {
         context,
         target: to.database.with_name(name),

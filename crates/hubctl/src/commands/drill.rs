@@ -47,6 +47,9 @@ pub(crate) struct DrillArgs {
     /// Keep the restored copy: wait for Ctrl-C, or leave the database on --server
     #[arg(long)]
     keep: bool,
+    /// Accept generated columns whose function computes other values today than at the source
+    #[arg(long)]
+    accept_recomputed: bool,
     /// Sessions that load rows and build indexes [default: number of processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: Option<u16>,
@@ -175,6 +178,7 @@ async fn drill(
     options.jobs = args.jobs.map_or(options.jobs, usize::from);
     // A scratch server has no roles, and nobody's rights are at stake there.
     options.create_roles = place.is_scratch();
+    options.accept_recomputed = args.accept_recomputed;
     options.tablespaces = !place.is_scratch();
     // Nobody but the checks plans a query there.
     options.statistics = !place.is_scratch() || !settings.checks.is_empty();

@@ -87,6 +87,9 @@ pub(crate) struct RestoreArgs {
     /// Put everything into the default tablespace
     #[arg(long)]
     no_tablespaces: bool,
+    /// Accept generated columns whose function computes other values today than at the source
+    #[arg(long)]
+    accept_recomputed: bool,
     /// Sessions that load rows and build indexes [default: number of processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: Option<u16>,
@@ -187,6 +190,7 @@ fn options(args: &RestoreArgs) -> anyhow::Result<RestoreOptions> {
     (options.owners, options.privileges) = (!args.no_owner, !args.no_acl);
     options.role_map = args.role_map.iter().cloned().collect();
     options.create_roles = args.create_roles;
+    options.accept_recomputed = args.accept_recomputed;
     options.tablespaces = !args.no_tablespaces;
     if !args.tables.is_empty() {
         options.tables = Some(

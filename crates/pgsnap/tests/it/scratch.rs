@@ -149,3 +149,24 @@ async fn nobody_but_the_servers_user_can_enter() {
     drop(server);
     assert!(!path.exists());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offline_server_reaches_nobody() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for offline in [false, true] {
+        let parent = parent();
+        let mut options = ScratchOptions::default();
+        options.parent = parent.path().to_owned();
+        options.bin_directory = crate::server::server_programs();
+        options.offline = offline;
+        let server = ScratchServer::start(&options).await.unwrap();
+        if offline && !server.is_offline() {
+            return testkit::skip("this kernel gives no network namespace to a plain user");
+        }
+        let knock =
+            format!("COPY (SELECT 1) TO PROGRAM 'bash -c \"cat > /dev/tcp/127.0.0.1/{port}\"'");
+        let knocked = pgsnap::execute(&server.database("postgres"), &knock).await;
+        assert_eq!(knocked.is_ok(), !offline, "{knocked:?}");
+    }
+}

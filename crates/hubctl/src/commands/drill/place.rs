@@ -26,6 +26,7 @@ impl Place {
     pub(super) async fn scratch(major: u32) -> anyhow::Result<Self> {
         let mut options = ScratchOptions::default();
         options.at_least = major;
+        options.offline = true;
         let server = ScratchServer::start(&options).await?;
         let database = server.database("drill");
         Ok(Self::Scratch { server, database })
@@ -62,6 +63,9 @@ impl Place {
 
     pub(super) fn describe(&self) -> String {
         match self {
+            Self::Scratch { server, .. } if server.is_offline() => {
+                "a scratch server without a network".to_owned()
+            }
             Self::Scratch { .. } => "a scratch server".to_owned(),
             Self::Server(temporary) => temporary.database.to_string(),
         }
