@@ -54,13 +54,11 @@ pub(crate) struct Part {
     pub(crate) heap: bool,
 }
 
-/// A relation that must be locked, and the identity it must keep.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// A relation that must be locked.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Lockable {
     pub(crate) oid: u32,
     pub(crate) name: TableName,
-    /// The file the rows are in; TRUNCATE and rewriting ALTERs change it.
-    pub(crate) filenode: u32,
 }
 
 /// Rows of unlogged tables do not exist on a standby; `pg_dump` leaves them out there, too.
@@ -77,7 +75,7 @@ WITH config AS (
       FROM pg_catalog.pg_extension e,
            LATERAL ROWS FROM (pg_catalog.unnest(e.extconfig), pg_catalog.unnest(e.extcondition)) AS u(relation, condition)
 )
-SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relfilenode,
+SELECT c.oid, n.nspname, c.relname, c.relkind::text,
        pg_catalog.row_security_active(c.oid) AS hidden,
        COALESCE(pg_catalog.has_table_privilege(c.oid, 'SELECT'), true) AS readable{details}
   FROM pg_catalog.pg_class c
@@ -197,7 +195,6 @@ fn locks(rows: &[Row]) -> Result<Vec<Lockable>> {
         lockable.push(Lockable {
             oid: row.get("oid"),
             name,
-            filenode: row.get("relfilenode"),
         });
     }
     if !unreadable.is_empty() {

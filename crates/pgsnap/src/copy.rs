@@ -217,7 +217,7 @@ async fn stream(
 ) -> Result<(String, Loaded)> {
     let progress = building.progress;
     progress.begin(Phase::Snapshot, Work::default());
-    let snapshot = Snapshot::take(source, "copy", options.lock_timeout).await?;
+    let snapshot = Snapshot::take(source, "copy", options.lock_timeout, options.jobs).await?;
     progress.begin(Phase::Schema, Work::default());
     let ddl = definitions::read_ddl(source, tool, &snapshot, options.lock_timeout).await?;
     let session = building.session().await?;

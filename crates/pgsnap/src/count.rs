@@ -69,7 +69,8 @@ pub async fn census(
     progress: &Arc<dyn Progress>,
 ) -> Result<Census> {
     progress.begin(Phase::Snapshot, Work::default());
-    let snapshot = Snapshot::take(database, "census", options.lock_timeout).await?;
+    let workers = if options.content { options.jobs } else { 0 };
+    let snapshot = Snapshot::take(database, "census", options.lock_timeout, workers).await?;
     standby::note_what_is_missing(&snapshot, progress).await?;
     foreign_data::require_servers(&snapshot.leader, &options.foreign_data).await?;
     let rows = async {

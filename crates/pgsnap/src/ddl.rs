@@ -25,36 +25,41 @@ pub(crate) struct Ddl {
     pub(crate) post_data: String,
 }
 
-/// Ends when `pg_dump` has waited for one lock longer than allowed.
+/// Ends when `pg_dump` has waited for one lock longer than allowed, or can never get it.
 ///
 /// Its own `--lock-wait-timeout` covers the tables only. A sequence that somebody renames would make it
-/// wait for ever, while the leader keeps everybody else from altering any table.
+/// wait for ever, while the leader keeps everybody else from altering any table. And whoever waits for an exclusive
+/// lock on one of these tables waits for the leader, while `pg_dump` waits behind them.
 async fn stuck(leader: &Session, name: &str, lock_timeout: Duration) -> Error {
     const QUERY: &str = "
-        SELECT pid FROM pg_catalog.pg_stat_activity
-         WHERE application_name = $1 AND wait_event_type = 'Lock'
-           AND EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - query_start)::float8 > $2";
+        SELECT waited > $2,
+               waited > $3 AND EXISTS (SELECT FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids(pid)) AS b (blocker)
+                 WHERE pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(blocker)))
+          FROM (SELECT pid, EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - query_start)::float8 AS waited
+                  FROM pg_catalog.pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock') AS s";
+    /// Those who wait with a limit of their own give way by then.
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let limits = [lock_timeout.as_secs_f64(), PATIENCE.as_secs_f64()];
     loop {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        match leader
-            .rows(
-                "watching pg_dump",
-                QUERY,
-                &[&name, &lock_timeout.as_secs_f64()],
-            )
-            .await
-        {
-            Ok(waiting) if waiting.is_empty() => {}
-            Ok(_) => {
-                return Error::Server {
-                    context: "reading the schema".into(),
-                    message: "pg_dump ran into the lock timeout".into(),
-                    code: "55P03".into(),
-                    detail: None,
-                    server_hint: None,
-                };
-            }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        let waiting = leader
+            .rows("watching pg_dump", QUERY, &[&name, &limits[0], &limits[1]])
+            .await;
+        let waiting = match waiting {
+            Ok(waiting) => waiting,
             Err(error) => return error,
+        };
+        if waiting.iter().any(|row| row.get(1)) {
+            return Error::LockQueue;
+        }
+        if waiting.iter().any(|row| row.get(0)) {
+            return Error::Server {
+                context: "reading the schema".into(),
+                message: "pg_dump ran into the lock timeout".into(),
+                code: "55P03".into(),
+                detail: None,
+                server_hint: None,
+            };
         }
     }
 }

@@ -7,13 +7,14 @@
 //! `pg_dump`, would make a dump of two points in time, which may not even restore. So both are looked at again
 //! afterwards.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::catalog::text;
 use crate::database::Database;
 use crate::ddl::Ddl;
 use crate::error::{Error, Result};
+use crate::name::{quote_identifier, quote_literal};
 use crate::session::Session;
 use crate::snapshot::Snapshot;
 use crate::tools::PgDump;
@@ -104,6 +105,113 @@ pub(crate) async fn unchanged<T>(
         Ok(None) => made,
         Err(error) => made.and(Err(error)),
     }
+}
+
+/// Definitions that were read before the tables were locked, with what shows that they have not changed since.
+///
+/// `pg_dump` needs locks of its own. Where a writer locks a table exclusively again and again, it gets them only while
+/// nobody else holds one: before the snapshot of the rows.
+pub(crate) struct EarlyDdl {
+    ddl: Ddl,
+    state: CatalogueState,
+}
+
+impl EarlyDdl {
+    pub(crate) async fn read(
+        source: &Database,
+        tool: &PgDump,
+        lock_timeout: Duration,
+    ) -> Result<Self> {
+        let snapshot = Snapshot::of_catalogue(source, "definitions").await?;
+        let state = CatalogueState::read(&snapshot.leader).await?;
+        let ddl = Ddl::read(source, tool, &snapshot, lock_timeout).await?;
+        snapshot.finish().await?;
+        Ok(Self { ddl, state })
+    }
+
+    /// The DDL, if it is also that of this snapshot.
+    ///
+    /// # Errors
+    /// [`Error::ChangedMeanwhile`].
+    pub(crate) async fn into_ddl(self, snapshot: &Snapshot, source: &Database) -> Result<Ddl> {
+        let state = CatalogueState::read(&snapshot.leader).await?;
+        if let Some(catalogue) = state.difference(&self.state) {
+            let what = format!("catalogue {catalogue}");
+            return Err(Error::ChangedMeanwhile { what });
+        }
+        unchanged(Ok(self.ddl), snapshot, source, Scope::Schema).await
+    }
+}
+
+/// The number and a hash of the row versions of every catalogue that definitions are made of.
+#[derive(Debug, PartialEq, Eq)]
+struct CatalogueState(BTreeMap<String, (i64, String)>);
+
+impl CatalogueState {
+    /// Left out is what a session with temporary tables, VACUUM, ANALYZE or TRUNCATE changes.
+    async fn read(session: &Session) -> Result<Self> {
+        /// Catalogues of this database that this role may read.
+        const CATALOGUES: &str = "
+            SELECT c.relname::text FROM pg_catalog.pg_class c
+             WHERE c.relnamespace = 'pg_catalog'::regnamespace AND c.relkind = 'r' AND NOT c.relisshared
+               AND c.relname <> ALL (ARRAY['pg_class', 'pg_statistic', 'pg_statistic_ext_data', 'pg_largeobject',
+                                           'pg_largeobject_metadata', 'pg_subscription_rel'])
+               AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+             ORDER BY 1";
+        const RELATIONS: &str = "
+            SELECT 'pg_class', pg_catalog.count(*), COALESCE(pg_catalog.sum(pg_catalog.hashtextextended(
+                       (pg_catalog.to_jsonb(c) - '{relfilenode,relpages,reltuples,relallvisible,relallfrozen,relfrozenxid,relminmxid,relhasindex}'::text[])::text, 0)), 0)::text
+              FROM pg_catalog.pg_class c WHERE c.relpersistence <> 't' AND c.relkind <> 't'";
+        const CONTEXT: &str = "reading the definitions";
+        let names = session.rows(CONTEXT, CATALOGUES, &[]).await?;
+        let mut query = RELATIONS.to_owned();
+        for row in &names {
+            let name: String = row.get(0);
+            let condition = lasting(&name);
+            query.push_str(&format!(
+                " UNION ALL SELECT {}, pg_catalog.count(*), COALESCE(pg_catalog.sum(pg_catalog.hashtextextended(t.xmin::text || t.ctid::text, 0)), 0)::text
+                   FROM pg_catalog.{} t WHERE {condition}",
+                quote_literal(&name),
+                quote_identifier(&name)
+            ));
+        }
+        let rows = session.rows(CONTEXT, &query, &[]).await?;
+        let state = rows
+            .iter()
+            .map(|row| (row.get(0), (row.get(1), row.get(2))));
+        Ok(Self(state.collect()))
+    }
+
+    /// The first catalogue that is not the same.
+    fn difference(&self, other: &Self) -> Option<&str> {
+        let mut catalogues = self.0.iter();
+        let other_state = |name: &String| other.0.get(name);
+        let changed = catalogues.find(|(name, state)| other_state(name) != Some(state));
+        changed.map(|(name, _)| name.as_str())
+    }
+}
+
+/// The rows of a catalogue that do not belong to a temporary relation.
+fn lasting(catalogue: &str) -> String {
+    const TEMPORARY: &str =
+        "(SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relpersistence = 't')";
+    const SCHEMAS: &str =
+        "(SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname ~ '^pg_(toast_)?temp_')";
+    let column = match catalogue {
+        "pg_attribute" => "attrelid",
+        "pg_attrdef" => "adrelid",
+        "pg_constraint" => "conrelid",
+        "pg_index" => "indrelid",
+        "pg_inherits" => "inhrelid",
+        "pg_rewrite" => "ev_class",
+        "pg_sequence" => "seqrelid",
+        "pg_trigger" => "tgrelid",
+        "pg_type" => return format!("t.typnamespace NOT IN {SCHEMAS}"),
+        "pg_namespace" => return "t.nspname !~ '^pg_(toast_)?temp_'".to_owned(),
+        "pg_depend" => return "t.deptype IN ('e', 'x')".to_owned(),
+        _ => return "true".to_owned(),
+    };
+    format!("t.{column} NOT IN {TEMPORARY}")
 }
 
 /// Looks for a definition of the leader's snapshot that has been changed or dropped since, and names it.

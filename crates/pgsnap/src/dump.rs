@@ -17,7 +17,7 @@ use crate::catalog;
 use crate::census::{Census, TableCensus};
 use crate::database::Database;
 use crate::ddl::Ddl;
-use crate::definitions::{self, Scope};
+use crate::definitions::{self, EarlyDdl, Scope};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::facts::{self, Facts};
@@ -89,15 +89,37 @@ pub async fn dump<W: Write + Send + 'static>(
     options: &DumpOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<(W, Manifest)> {
-    let (opening, members, received) = members::channel();
-    let writing = tokio::task::spawn_blocking(move || members::write(writer, received));
-    let dumped = dump_members(source, opening, &members, options, progress).await;
-    drop(members);
-    let written = writing.await.map_err(|_| Error::WorkerDied {
-        what: "writing the archive".into(),
-    })?;
-    // When the disk is full every sender fails too: the disk is the news.
-    let (writer, index) = written.map_err(|source| Error::Write { source })?;
+    let mut writer = writer;
+    let mut readings = 0;
+    let (writer, index, dumped) = loop {
+        let early = match readings {
+            0 => None,
+            _ => Some(read_early(source, options, &mut readings).await?),
+        };
+        let (opening, members, received) = members::channel();
+        let writing = tokio::task::spawn_blocking(move || members::write(writer, received));
+        let dumped = dump_members(source, opening, &members, early, options, progress).await;
+        drop(members);
+        let written = writing.await.map_err(|_| Error::WorkerDied {
+            what: "writing the archive".into(),
+        })?;
+        // When the disk is full every sender fails too: the disk is the news.
+        let (returned, index) = written.map_err(|source| Error::Write { source })?;
+        let is_early = readings > 0;
+        let may_repeat = match &dumped {
+            Err(Error::LockQueue) => true,
+            Err(Error::ChangedMeanwhile { .. }) => is_early,
+            _ => false,
+        };
+        if !may_repeat || !index.is_empty() || readings >= EARLY_READINGS {
+            break (returned, index, dumped);
+        }
+        tracing::debug!(
+            "a writer locks tables exclusively; reading the definitions before the snapshot"
+        );
+        writer = returned;
+        readings += 1;
+    };
     let manifest = Manifest {
         members: index,
         ..dumped?
@@ -108,6 +130,26 @@ pub async fn dump<W: Write + Send + 'static>(
             what: "writing the manifest".into(),
         })?
         .map_err(|source| Error::Write { source })
+}
+
+/// How often definitions may be read before the snapshot.
+const EARLY_READINGS: usize = 10;
+
+/// Reads definitions, again if a table is dropped before `pg_dump` has locked it.
+async fn read_early(
+    source: &Database,
+    options: &DumpOptions,
+    readings: &mut usize,
+) -> Result<EarlyDdl> {
+    let session = Session::open(source, "definitions").await?;
+    let major = Facts::read(&session).await?.server_major();
+    let tool = PgDump::find(major, &options.bin_directories).await?;
+    loop {
+        match EarlyDdl::read(source, &tool, options.lock_timeout).await {
+            Err(Error::ToolFailed { .. }) if *readings < EARLY_READINGS => *readings += 1,
+            read => return read,
+        }
+    }
 }
 
 fn write_manifest<W: Write>(mut writer: W, manifest: Manifest) -> io::Result<(W, Manifest)> {
@@ -130,11 +172,12 @@ async fn dump_members(
     source: &Database,
     opening: oneshot::Sender<Vec<Packed>>,
     members: &Members,
+    early: Option<EarlyDdl>,
     options: &DumpOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<Manifest> {
     progress.begin(Phase::Snapshot, Work::default());
-    let snapshot = Snapshot::take(source, "dump", options.lock_timeout).await?;
+    let snapshot = Snapshot::take(source, "dump", options.lock_timeout, options.jobs).await?;
     foreign_data::require_servers(&snapshot.leader, &options.foreign_data).await?;
     foreign_data::require_no_rerouting(&snapshot.leader).await?;
     if !options.foreign_data.is_empty() {
@@ -146,10 +189,14 @@ async fn dump_members(
 
     // pg_dump takes the longest where there are many tables, so nothing that it need not wait for comes before it.
     let definitions = async {
-        let (ddl, provenance) = tokio::try_join!(
-            definitions::read_ddl(source, &tool, &snapshot, options.lock_timeout),
-            provenance(&snapshot.leader, facts.clone(), &tool)
-        )?;
+        let ddl = async {
+            match early {
+                Some(early) => early.into_ddl(&snapshot, source).await,
+                None => definitions::read_ddl(source, &tool, &snapshot, options.lock_timeout).await,
+            }
+        };
+        let (ddl, provenance) =
+            tokio::try_join!(ddl, provenance(&snapshot.leader, facts.clone(), &tool))?;
         let foreign = foreign_data::tables(&snapshot.leader, &options.foreign_data).await?;
         send_opening(opening, &facts, &ddl, &foreign).await?;
         let schema = ddl.fingerprint(&tool, facts.server_major());

@@ -186,6 +186,9 @@ pub enum Error {
         /// What changed at the last attempt.
         detail: String,
     },
+    /// `pg_dump` waits behind somebody who waits for a lock that the snapshot holds.
+    #[error("pg_dump waits behind a session that waits for an exclusive lock on a table")]
+    LockQueue,
     /// A definition that cannot be locked was changed during the dump, which is not of one point in time then.
     #[error("the {what} was changed while it was dumped")]
     ChangedMeanwhile {
@@ -381,6 +384,7 @@ impl Error {
             Self::ConnectTimeout { .. }
             | Self::ConnectionLost { .. }
             | Self::SnapshotUnstable { .. }
+            | Self::LockQueue
             | Self::ChangedMeanwhile { .. }
             | Self::RestoreRunning { .. } => true,
             // Lock not available, admin shutdown, cannot connect now, too many connections.

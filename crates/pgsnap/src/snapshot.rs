@@ -2,11 +2,17 @@
 //!
 //! The order matters: **lock first, snapshot after, then look again**. `LOCK` takes no
 //! snapshot in a REPEATABLE READ transaction, so everything committed before the last lock was granted is
-//! visible, and nothing can TRUNCATE or rewrite a table afterwards. `pg_dump` takes the snapshot first;
+//! visible, and nothing can TRUNCATE or rewrite a table afterwards. What the catalogue says then holds, whatever it
+//! said before; only what came into being meanwhile must still be locked. `pg_dump` takes the snapshot first;
 //! a table truncated or rewritten in that window is dumped empty with exit code 0, because neither
 //! is MVCC-safe (`doc/src/sgml/mvcc.sgml`, "Caveats").
 
-use std::time::Duration;
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::future::try_join_all;
+use futures_util::stream::{FuturesUnordered, TryStreamExt};
 
 use crate::catalog::{self, Lockable, Table};
 use crate::database::Database;
@@ -15,8 +21,12 @@ use crate::facts::Facts;
 use crate::name::TableName;
 use crate::session::Session;
 
-/// How often taking the snapshot is tried while tables come and go.
+/// How often taking the snapshot is tried at least while tables come and go.
 const ATTEMPTS: u32 = 5;
+/// How long the other sessions may take for their locks once one session has all of them.
+const GRACE: Duration = Duration::from_millis(250);
+/// The pause between two attempts.
+const PAUSE: Duration = Duration::from_millis(10);
 /// Above this many tables workers lock what they read when they read it: a lock held by every
 /// worker on every table would exhaust the server's lock table.
 const EAGER_LOCKS: usize = 1000;
@@ -32,31 +42,46 @@ pub(crate) struct Snapshot {
     database: Database,
     eager: bool,
     lock_statements: Vec<String>,
+    /// Sessions that hold every lock already.
+    ready: Mutex<Vec<Session>>,
 }
 
 impl Snapshot {
-    /// Locks every table, takes the snapshot and exports it.
+    /// Locks every table with the leader and `jobs` workers, takes the snapshot and exports it.
+    ///
+    /// All sessions queue for their locks at the same time. A writer that locks a table exclusively again and again
+    /// queues behind the first of them, and whoever came after that writer would wait for ever.
     ///
     /// # Errors
-    /// [`Error::SnapshotUnstable`] if tables keep changing, [`Error::RowSecurity`] and
+    /// [`Error::SnapshotUnstable`] if tables keep changing for as long as `lock_timeout`, [`Error::RowSecurity`] and
     /// [`Error::NotReadable`] if this role would see less than everything.
     pub(crate) async fn take(
         database: &Database,
         purpose: &str,
         lock_timeout: Duration,
+        jobs: usize,
     ) -> Result<Self> {
-        let leader = Session::open(database, purpose).await?;
-        leader.read_tables_only().await?;
+        let deadline = Instant::now() + lock_timeout;
+        let leader = open_reader(database, purpose).await?;
         // Refuses a server that is too old before anything else is asked of it.
         Facts::read(&leader).await?;
-        let mut detail = String::new();
-        for attempt in 1..=ATTEMPTS {
-            match try_take(&leader, lock_timeout).await? {
+        let mut party = Party {
+            leader,
+            workers: Vec::new(),
+        };
+        let mut attempts = 0;
+        let detail = loop {
+            attempts += 1;
+            let before = catalog::lockable(&party.leader).await?;
+            let eager = before.len() <= EAGER_LOCKS;
+            let wanted = if eager { jobs.min(before.len()) } else { 0 };
+            party.resize(database, purpose, wanted).await?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            match party.try_take(&before, left).await? {
                 Ok((locked, id)) => {
-                    let facts = Facts::read(&leader).await?;
-                    let eager = locked.len() <= EAGER_LOCKS;
+                    let facts = Facts::read(&party.leader).await?;
                     return Ok(Self {
-                        leader,
+                        leader: party.leader,
                         facts,
                         id,
                         database: database.clone(),
@@ -66,22 +91,41 @@ impl Snapshot {
                         } else {
                             Vec::new()
                         },
+                        ready: Mutex::new(party.workers),
                     });
                 }
                 Err(change) => {
-                    tracing::info!(
-                        attempt,
+                    tracing::debug!(
+                        attempts,
                         change,
                         "tables changed while the snapshot was taken; trying again"
                     );
-                    detail = change;
-                    leader.execute("the end of the attempt", "ROLLBACK").await?;
+                    party.roll_back().await?;
+                    if attempts >= ATTEMPTS && Instant::now() >= deadline {
+                        break change;
+                    }
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
-        }
-        Err(Error::SnapshotUnstable {
-            attempts: ATTEMPTS,
-            detail,
+        };
+        Err(Error::SnapshotUnstable { attempts, detail })
+    }
+
+    /// A snapshot without any lock. The rows of a table that is truncated meanwhile are gone from it, so it is for
+    /// the catalogue only.
+    pub(crate) async fn of_catalogue(database: &Database, purpose: &str) -> Result<Self> {
+        let leader = open_reader(database, purpose).await?;
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        leader.execute("the start of the snapshot", begin).await?;
+        let id = export(&leader).await?;
+        Ok(Self {
+            facts: Facts::read(&leader).await?,
+            leader,
+            id,
+            database: database.clone(),
+            eager: false,
+            lock_statements: Vec::new(),
+            ready: Mutex::default(),
         })
     }
 
@@ -90,16 +134,23 @@ impl Snapshot {
         catalog::tables(&self.leader, foreign_servers).await
     }
 
-    /// A further session that sees exactly this snapshot. It locks without waiting: waiting behind
-    /// somebody's queued ACCESS EXCLUSIVE lock would be a deadlock the server cannot see, since
-    /// the leader holds the lock they wait for and waits for us outside of the server.
+    /// A further session that sees exactly this snapshot: one that was made beside the leader, or a new one. A new one
+    /// locks without waiting: waiting behind somebody's queued ACCESS EXCLUSIVE lock would be a deadlock the server
+    /// cannot see, since the leader holds the lock they wait for and waits for us outside of the server.
     pub(crate) async fn worker(&self, purpose: &str) -> Result<Session> {
-        let session = Session::open(&self.database, purpose).await?;
-        session.read_tables_only().await?;
-        let begin = format!(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{}'",
-            self.id
-        );
+        let import = format!("SET TRANSACTION SNAPSHOT '{}'", self.id);
+        let ready = {
+            let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+            ready.pop()
+        };
+        if let Some(session) = ready {
+            session
+                .execute("the import of the snapshot", &import)
+                .await?;
+            return Ok(session);
+        }
+        let session = open_reader(&self.database, purpose).await?;
+        let begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {import}");
         session
             .execute("the import of the snapshot", &begin)
             .await?;
@@ -126,58 +177,157 @@ impl Snapshot {
     }
 }
 
-/// One attempt. The inner error tells what changed and asks for another attempt.
-async fn try_take(
-    leader: &Session,
-    lock_timeout: Duration,
-) -> Result<std::result::Result<(Vec<Lockable>, String), String>> {
-    let before = catalog::lockable(leader).await?;
-    let begin = format!(
-        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = {}",
-        lock_timeout.as_millis()
-    );
-    leader.execute("the start of the snapshot", &begin).await?;
-    for statement in lock_statements(&before, "") {
-        match leader.execute("locking the tables", &statement).await {
-            Ok(()) => {}
-            // A table was dropped or renamed since the list was read.
-            Err(Error::Server { code, message, .. })
-                if matches!(code.as_str(), "42P01" | "3F000" | "42809") =>
-            {
-                return Ok(Err(message));
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    let id: String = leader
-        .row(
-            "exporting the snapshot",
-            "SELECT pg_catalog.pg_export_snapshot()",
-            &[],
-        )
-        .await?
-        .get(0);
-    let after = catalog::lockable(leader).await?;
-    if let Some(change) = difference(&before, &after) {
-        return Ok(Err(change));
-    }
-    Ok(Ok((after, id)))
+async fn open_reader(database: &Database, purpose: &str) -> Result<Session> {
+    let session = Session::open(database, purpose).await?;
+    session.read_tables_only().await?;
+    Ok(session)
 }
 
-fn difference(before: &[Lockable], after: &[Lockable]) -> Option<String> {
-    if before == after {
-        return None;
+async fn export(leader: &Session) -> Result<String> {
+    let query = "SELECT pg_catalog.pg_export_snapshot()";
+    Ok(leader
+        .row("exporting the snapshot", query, &[])
+        .await?
+        .get(0))
+}
+
+/// The sessions that take their locks together.
+struct Party {
+    leader: Session,
+    workers: Vec<Session>,
+}
+
+/// A success, or what changed meanwhile and asks for another attempt.
+type Attempt<T> = Result<std::result::Result<T, String>>;
+
+impl Party {
+    async fn resize(&mut self, database: &Database, purpose: &str, wanted: usize) -> Result<()> {
+        let missing = wanted.saturating_sub(self.workers.len());
+        let opening = (0..missing).map(|_| open_reader(database, purpose));
+        self.workers.extend(try_join_all(opening).await?);
+        self.workers.truncate(wanted);
+        Ok(())
     }
-    let gone = before.iter().find(|relation| !after.contains(relation));
-    let new = after.iter().find(|relation| !before.contains(relation));
-    Some(match (gone, new) {
-        (Some(old), Some(new)) if old.oid == new.oid => {
-            format!("{} was rewritten or renamed", old.name)
+
+    fn sessions(&self) -> impl Iterator<Item = &Session> {
+        std::iter::once(&self.leader).chain(&self.workers)
+    }
+
+    /// One attempt: what is locked, and the snapshot.
+    async fn try_take(
+        &self,
+        before: &[Lockable],
+        lock_timeout: Duration,
+    ) -> Attempt<(Vec<Lockable>, String)> {
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = {}",
+            lock_timeout.as_millis().max(1)
+        );
+        let beginning = self
+            .sessions()
+            .map(|session| session.execute("the start of the snapshot", &begin));
+        try_join_all(beginning).await?;
+        if let Err(change) = self.lock(&lock_statements(before, "")).await? {
+            return Ok(Err(change));
         }
-        (Some(old), _) => format!("{} disappeared", old.name),
-        (_, Some(new)) => format!("{} appeared", new.name),
-        (None, None) => "the order of the tables changed".to_owned(),
-    })
+        let id = export(&self.leader).await?;
+        let held = held(&self.leader).await?;
+        let after = catalog::lockable(&self.leader).await?;
+        let fresh: Vec<Lockable> = after
+            .iter()
+            .filter(|relation| !held.contains(&relation.oid))
+            .cloned()
+            .collect();
+        if let Err(change) = self.lock_fresh(&fresh).await? {
+            return Ok(Err(change));
+        }
+        Ok(Ok((after, id)))
+    }
+
+    /// Locks what came into being between the list and the snapshot, if nobody has changed it since.
+    async fn lock_fresh(&self, fresh: &[Lockable]) -> Attempt<()> {
+        // The function asks the newest catalogue, the table of relations is that of the snapshot.
+        const REWRITTEN: &str = "
+            SELECT c.relname FROM pg_catalog.pg_class c
+             WHERE c.oid = ANY ($1) AND pg_catalog.pg_relation_filenode(c.oid) IS DISTINCT FROM NULLIF(c.relfilenode, 0::oid)";
+        if fresh.is_empty() {
+            return Ok(Ok(()));
+        }
+        match self.lock(&lock_statements(fresh, " NOWAIT")).await {
+            Ok(Ok(())) => {}
+            Err(error) if error.sqlstate() == Some("55P03") => {
+                return Ok(Err(format!("{} is locked", fresh[0].name)));
+            }
+            other => return other,
+        }
+        let held = held(&self.leader).await?;
+        if let Some(replaced) = fresh.iter().find(|new| !held.contains(&new.oid)) {
+            return Ok(Err(format!("{} was replaced", replaced.name)));
+        }
+        let oids: Vec<u32> = fresh.iter().map(|new| new.oid).collect();
+        let rewritten = self
+            .leader
+            .rows("reading the list of tables", REWRITTEN, &[&oids])
+            .await?;
+        Ok(match rewritten.first() {
+            Some(_) => Err(format!(
+                "{} or another new table was rewritten",
+                fresh[0].name
+            )),
+            None => Ok(()),
+        })
+    }
+
+    /// Locks with all sessions at once.
+    async fn lock(&self, statements: &[String]) -> Attempt<()> {
+        let mut waiting: FuturesUnordered<_> = self
+            .sessions()
+            .map(async |session| {
+                for statement in statements {
+                    session.execute("locking the tables", statement).await?;
+                }
+                Ok::<_, Error>(())
+            })
+            .collect();
+        let all = async {
+            waiting.try_next().await?;
+            // Nobody holds a lock against us now, so whoever still waits does so behind somebody who waits for us.
+            match tokio::time::timeout(GRACE, waiting.try_collect::<Vec<()>>()).await {
+                Ok(locked) => locked.map(|_| Ok(())),
+                Err(_) => Ok(Err("somebody waits for an exclusive lock".to_owned())),
+            }
+        };
+        match all.await {
+            // A table was dropped or renamed since the list was read, or a migration locks in another order.
+            Err(Error::Server { code, message, .. })
+                if matches!(code.as_str(), "42P01" | "3F000" | "42809" | "40P01") =>
+            {
+                Ok(Err(message))
+            }
+            other => other,
+        }
+    }
+
+    /// The leader first: others may wait behind somebody who waits for it.
+    async fn roll_back(&self) -> Result<()> {
+        let context = "the end of the attempt";
+        self.leader.execute(context, "ROLLBACK").await?;
+        let rolling = self
+            .workers
+            .iter()
+            .map(|worker| worker.execute(context, "ROLLBACK"));
+        try_join_all(rolling).await.map(drop)
+    }
+}
+
+/// The relations that a session has locked.
+async fn held(session: &Session) -> Result<HashSet<u32>> {
+    const QUERY: &str = "
+        SELECT l.relation FROM pg_catalog.pg_locks l
+         WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.granted
+           AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())";
+    let rows = session.rows("reading the locks", QUERY, &[]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 fn lock_statements(relations: &[Lockable], suffix: &str) -> Vec<String> {
@@ -206,32 +356,16 @@ fn lock<'a>(relations: impl Iterator<Item = &'a TableName>, suffix: &str) -> Str
 mod tests {
     use super::*;
 
-    fn relation(oid: u32, name: &str, filenode: u32) -> Lockable {
+    fn relation(oid: u32, name: &str) -> Lockable {
         Lockable {
             oid,
             name: TableName::new("public", name),
-            filenode,
         }
     }
 
     #[test]
-    fn a_rewritten_table_is_noticed_by_its_file() {
-        let change = difference(&[relation(1, "a", 10)], &[relation(1, "a", 11)]);
-        assert_eq!(
-            change.as_deref(),
-            Some("\"public\".\"a\" was rewritten or renamed")
-        );
-    }
-
-    #[test]
-    fn a_table_replaced_under_the_same_name_is_noticed() {
-        assert!(difference(&[relation(1, "a", 10)], &[relation(2, "a", 10)]).is_some());
-        assert!(difference(&[relation(1, "a", 10)], &[relation(1, "a", 10)]).is_none());
-    }
-
-    #[test]
     fn many_tables_are_locked_in_batches() {
-        let relations: Vec<_> = (0..1200).map(|oid| relation(oid, "t", 0)).collect();
+        let relations: Vec<_> = (0..1200).map(|oid| relation(oid, "t")).collect();
         assert_eq!(lock_statements(&relations, " NOWAIT").len(), 3);
     }
 }

@@ -52,7 +52,7 @@ impl Error {
             Self::NotReadable { .. } => {
                 Some("grant SELECT on them to this role, or dump as the owner or a superuser".into())
             }
-            Self::SnapshotUnstable { .. } | Self::ChangedMeanwhile { .. } => {
+            Self::SnapshotUnstable { .. } | Self::LockQueue | Self::ChangedMeanwhile { .. } => {
                 Some("run the dump when no migration is creating, dropping or rewriting tables".into())
             }
             Self::UnsupportedFormat { .. } => Some("use a newer hubctl, or restore with `age -d | gunzip | psql`".into()),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use pgsnap::{Database, DumpOptions, Error, Phase, Progress, RestoreOptions, Work};
 use testkit::{Fault, FaultProxy, Side, Upstream};
@@ -53,6 +53,88 @@ async fn a_truncate_and_an_alter_that_race_the_dump_lose_no_row() {
         .collect();
     assert_eq!(rows, [2, 1]);
     assert_eq!(manifest.census.tables[1].columns[0].r#type, "bigint");
+}
+
+/// Somebody who always waits for an exclusive lock on a table, or holds one, keeps no dump from its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_refilled_all_the_time_starves_no_dump() {
+    const ROWS: u64 = 2000;
+    let server = Server::start().await;
+    let source = server
+        .with_sql(
+            "hub",
+            "CREATE TABLE hot (id int PRIMARY KEY, v text DEFAULT 'x'); CREATE VIEW seen AS SELECT id FROM hot;
+             CREATE TABLE quiet AS SELECT 1 AS id; INSERT INTO hot SELECT generate_series(1, 2000)",
+        )
+        .await;
+    for pause in [20, 0] {
+        let writer = server.client("hub").await;
+        let refills = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&refills);
+        let writing = tokio::spawn(async move {
+            loop {
+                let refill =
+                    "BEGIN; TRUNCATE hot; INSERT INTO hot SELECT generate_series(1, 2000); COMMIT";
+                writer.batch_execute(refill).await.unwrap();
+                counter.fetch_add(1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
+        });
+        for round in 0..4 {
+            let before = refills.load(Ordering::SeqCst);
+            let mut options = small_blocks();
+            options.jobs = 3;
+            let file = fs_err::File::create(server.file("hub.sql.gz")).unwrap();
+            let dumped = pgsnap::dump(&source, file, &options, &quiet()).await;
+            let (_, manifest) = dumped.unwrap_or_else(|error| panic!("{pause} {round}: {error}"));
+            let rows: Vec<u64> = manifest
+                .census
+                .tables
+                .iter()
+                .map(|table| table.rows)
+                .collect();
+            assert_eq!(rows, [ROWS, 1], "{pause} {round}");
+            assert!(refills.load(Ordering::SeqCst) > before, "nobody wrote");
+        }
+        writing.abort();
+        let archive = pgsnap::Archive::open(server.file("hub.sql.gz")).unwrap();
+        let restored = server.restore(&archive, &format!("copy{pause}")).await;
+        assert_eq!(restored.rows, ROWS + 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_that_come_and_go_starve_no_dump() {
+    let server = Server::start().await;
+    let source = server
+        .with_sql(
+            "hub",
+            "CREATE TABLE steady AS SELECT generate_series(1, 100) AS id",
+        )
+        .await;
+    let migration = server.client("hub").await;
+    let migrating = tokio::spawn(async move {
+        for turn in 0u64.. {
+            let statements = format!(
+                "CREATE TABLE made_{turn} AS SELECT generate_series(1, 10) AS id; DROP TABLE IF EXISTS made_{}",
+                turn.saturating_sub(3)
+            );
+            migration.batch_execute(&statements).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    });
+    for round in 0..5 {
+        let dumped = pgsnap::dump(&source, Vec::new(), &small_blocks(), &quiet()).await;
+        let (_, manifest) = dumped.unwrap_or_else(|error| panic!("{round}: {error}"));
+        let (steady, made): (Vec<_>, Vec<_>) = manifest
+            .census
+            .tables
+            .iter()
+            .partition(|table| table.name.name == "steady");
+        assert_eq!(steady[0].rows, 100);
+        assert!(made.iter().all(|table| table.rows == 10), "{round}");
+    }
+    migrating.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
