@@ -6,6 +6,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -14,6 +16,7 @@ use tokio_postgres::config::{Host, SslMode, SslNegotiation, TargetSessionAttrs};
 
 pub(crate) use environment::FOREIGN_LIBPQ_VARIABLES;
 
+use crate::authentication::Authentication;
 use crate::error::{Error, Result};
 use crate::parameters::{ConnectionParameters, invalid};
 use crate::passfile;
@@ -46,12 +49,46 @@ use crate::tls::{Connector, Reach, Tls, TlsMode};
 /// the file system are never encrypted. Names are looked for in the certificate's subject alternative names only.
 /// With a password the connection is also bound to the server's certificate (SCRAM channel binding), where both sides
 /// can. Programs of PostgreSQL that are run (`pg_dump`, `psql`) get the same settings.
+///
+/// # Authentication
+/// `require_auth` names the methods that the server may ask for, as for libpq. Without it, a password is never sent in
+/// clear text over a connection that is not encrypted.
 #[derive(Clone)]
 pub struct Database {
     config: Config,
     password: Option<SecretString>,
     tls: Tls,
     channel_binding: Option<&'static str>,
+    authentication: Authentication,
+    role: Option<ServerRole>,
+    event_triggers: Arc<EventTriggers>,
+}
+
+/// Whether sessions keep event triggers from firing, among them those that record every login.
+///
+/// Servers since version 17 know the setting, and superusers may set it. The server tells by refusing the first
+/// session that asks for it; all clones of a [`Database`] remember.
+#[derive(Debug, Default)]
+pub(crate) struct EventTriggers {
+    cannot_be_disabled: AtomicBool,
+}
+
+impl EventTriggers {
+    pub(crate) fn setting(&self) -> Option<&'static str> {
+        let is_refused = self.cannot_be_disabled.load(Ordering::Relaxed);
+        (!is_refused).then_some("-c event_triggers=off")
+    }
+
+    pub(crate) fn note_refusal(&self) {
+        self.cannot_be_disabled.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What `target_session_attrs` asks of the one server that is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ServerRole {
+    Primary,
+    Standby,
 }
 
 /// Sockets of Debian's packages, used when no host is named.
@@ -85,6 +122,7 @@ const OWN_KEYWORDS: &[&str] = &[
     "sslcert",
     "sslkey",
     "sslnegotiation",
+    "require_auth",
 ];
 
 /// Keywords of libpq that make no difference here: sessions have their own names and settings, one host needs
@@ -119,6 +157,8 @@ impl Database {
         let mut parameters = parameters.clone();
         complete(&mut parameters)?;
         check_keywords(&parameters)?;
+        let role = server_role(&mut parameters)?;
+        let authentication = Authentication::of(&parameters)?;
         let mut config = driver_config(&parameters)?;
         let tls = Tls::of(&parameters, reach(&config))?;
         config.ssl_mode(match tls.mode {
@@ -136,6 +176,9 @@ impl Database {
             channel_binding: ["disable", "prefer", "require"]
                 .into_iter()
                 .find(|word| parameters.get("channel_binding") == Some(word)),
+            authentication,
+            role,
+            event_triggers: Arc::default(),
         };
         match parameters.get("passfile") {
             Some(path) if !database.has_password() => database.with_passfile(Path::new(path)),
@@ -200,6 +243,9 @@ impl Database {
             password: self.password.clone(),
             tls,
             channel_binding: self.channel_binding,
+            authentication: self.authentication.clone(),
+            role: self.role,
+            event_triggers: Arc::clone(&self.event_triggers),
         }
     }
 
@@ -260,6 +306,20 @@ impl Database {
         self.config.get_options()
     }
 
+    /// Which ways to prove who we are the server may ask for.
+    pub(crate) fn authentication(&self) -> &Authentication {
+        &self.authentication
+    }
+
+    /// Whether the server must be a primary or a standby.
+    pub(crate) fn server_role(&self) -> Option<ServerRole> {
+        self.role
+    }
+
+    pub(crate) fn event_triggers(&self) -> &EventTriggers {
+        &self.event_triggers
+    }
+
     /// How long a connection may take until it can be used.
     pub(crate) fn connect_timeout(&self) -> Duration {
         self.config
@@ -293,7 +353,7 @@ impl Database {
 
     /// Makes the driver's connections encrypted; `None` where they are in clear text.
     pub(crate) fn connector(&self) -> Result<Option<Connector>> {
-        self.tls.connector()
+        self.tls.connector(&self.authentication)
     }
 }
 
@@ -337,6 +397,25 @@ fn complete(parameters: &mut ConnectionParameters) -> Result<()> {
         parameters.set("keepalives_retries", count);
     }
     Ok(())
+}
+
+/// Takes the values of `target_session_attrs` that the driver does not know. With one host, `prefer-standby` asks for
+/// nothing.
+fn server_role(parameters: &mut ConnectionParameters) -> Result<Option<ServerRole>> {
+    const KEYWORD: &str = "target_session_attrs";
+    let role = match parameters.get(KEYWORD) {
+        Some("primary") => Some(ServerRole::Primary),
+        Some("standby") => Some(ServerRole::Standby),
+        Some("prefer-standby") => None,
+        None | Some("any" | "read-write" | "read-only") => return Ok(None),
+        Some(_) => {
+            return Err(invalid(
+                "target_session_attrs is none of any, read-write, read-only, primary, standby and prefer-standby",
+            ));
+        }
+    };
+    parameters.remove(KEYWORD);
+    Ok(role)
 }
 
 /// A parameter that is not understood is refused: it may be one that protects.
@@ -501,6 +580,21 @@ mod tests {
         let url = "postgresql://hub@a/hub?application_name=x&client_encoding=UTF8&gssencmode=prefer&keepalives_count=7&sslmode=allow";
         let database = Database::from_url(url).unwrap();
         assert_eq!(database.config("t").get_keepalives_retries(), Some(7));
+    }
+
+    #[test]
+    fn every_kind_of_server_that_libpq_knows_can_be_asked_for() {
+        let role = |word: &str| {
+            let url = format!("postgresql://hub@a/hub?target_session_attrs={word}");
+            Database::from_url(&url).map(|database| database.server_role())
+        };
+        assert_eq!(role("primary").unwrap(), Some(ServerRole::Primary));
+        assert_eq!(role("standby").unwrap(), Some(ServerRole::Standby));
+        for word in ["any", "read-write", "read-only", "prefer-standby"] {
+            assert_eq!(role(word).unwrap(), None, "{word}");
+        }
+        let error = role("master").unwrap_err();
+        assert!(error.to_string().contains("prefer-standby"), "{error}");
     }
 
     #[test]

@@ -77,7 +77,11 @@ async fn cancel(leader: &Session, name: &str) -> Result<()> {
 /// database has them. Its queries are large by the planner's estimate, and compiling them takes longer than running them.
 fn options(database: &Database) -> String {
     const FIXED: &str = "-c standard_conforming_strings=on -c TimeZone=UTC -c bytea_output=hex -c quote_all_identifiers=off -c lc_monetary=C -c xmlbinary=base64 -c jit=off";
-    format!("{} {FIXED}", database.options().unwrap_or_default())
+    let event_triggers = database.event_triggers().setting().unwrap_or_default();
+    format!(
+        "{} {FIXED} {event_triggers}",
+        database.options().unwrap_or_default()
+    )
 }
 
 /// The last statement of the preamble that every supported `pg_restore` prints.

@@ -66,6 +66,22 @@ pub enum Error {
         /// Why.
         failure: TlsFailure,
     },
+    /// The server asks for a way to prove who we are that is not allowed. No password was sent.
+    #[error("no login at {target}: {reason}")]
+    Authentication {
+        /// Role, host, port and database; never a password.
+        target: String,
+        /// What the server asks for, and why that is refused.
+        reason: String,
+    },
+    /// `target_session_attrs` asks for a primary, and the server is a standby, or the other way.
+    #[error("{target} is a {}, and target_session_attrs asks for a {}", role_name(*.is_standby), role_name(!*.is_standby))]
+    ServerRole {
+        /// Role, host, port and database; never a password.
+        target: String,
+        /// Whether the server is a standby.
+        is_standby: bool,
+    },
     /// A connection pooler is in between: sessions are not what they seem to be.
     #[error("{target} is a connection pooler and not the PostgreSQL server itself")]
     Pooler {
@@ -189,6 +205,12 @@ pub enum Error {
     /// `pg_dump` waits behind somebody who waits for a lock that the snapshot holds.
     #[error("pg_dump waits behind a session that waits for an exclusive lock on a table")]
     LockQueue,
+    /// A server or program answers with more than it may have to say.
+    #[error("{what} is larger than any that can be handled")]
+    TooLarge {
+        /// What was being read.
+        what: String,
+    },
     /// A definition that cannot be locked was changed during the dump, which is not of one point in time then.
     #[error("the {what} was changed while it was dumped")]
     ChangedMeanwhile {
@@ -346,6 +368,10 @@ pub enum Error {
         /// What it was doing.
         what: String,
     },
+}
+
+fn role_name(is_standby: bool) -> &'static str {
+    if is_standby { "standby" } else { "primary" }
 }
 
 impl Error {

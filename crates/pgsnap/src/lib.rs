@@ -92,6 +92,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod archive;
+mod authentication;
 mod catalog;
 mod census;
 mod compare;

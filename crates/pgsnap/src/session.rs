@@ -3,13 +3,16 @@
 mod coalescing;
 mod connect;
 
+use std::pin::pin;
+
 use bytes::Bytes;
+use futures_util::StreamExt;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{CopyInSink, CopyOutStream, Row, RowStream, SimpleQueryMessage};
 
-pub(crate) use self::coalescing::Coalescing;
+pub(crate) use self::coalescing::{Coalescing, Guard};
 use self::connect::{ASK_MARK, Connected};
-use crate::database::Database;
+use crate::database::{Database, ServerRole};
 use crate::error::{Error, Result};
 
 /// Settings under which text is read and written. The first block is what `pg_dump` sets
@@ -43,6 +46,18 @@ const SETTINGS: &str = "
     SELECT pg_catalog.set_config(name, '0', false)
       FROM pg_catalog.pg_settings WHERE name IN ('transaction_timeout', 'idle_session_timeout');
 ";
+
+/// Bytes of an answer that is kept as a whole: the catalogue of a hundred thousand tables takes half of it.
+const LONGEST_ANSWER: usize = 256 << 20;
+/// What a row takes besides its bytes.
+const ROW_OVERHEAD: usize = 256;
+
+/// What is left for an answer after so many more bytes of it.
+fn less(left: usize, bytes: usize, context: &str) -> Result<usize> {
+    left.checked_sub(bytes).ok_or_else(|| Error::TooLarge {
+        what: format!("the server's answer to {context}"),
+    })
+}
 
 /// A connection whose driver task ends with it: dropping a session in the middle of a COPY closes
 /// the socket instead of draining the rest of the table.
@@ -79,6 +94,7 @@ impl Session {
                 target: database.to_string(),
             });
         }
+        session.require_role(database).await?;
         // SQL_ASCII means "bytes of unknown encoding": they must pass unconverted.
         session
             .execute(
@@ -88,6 +104,24 @@ impl Session {
             )
             .await?;
         Ok(session)
+    }
+
+    async fn require_role(&self, database: &Database) -> Result<()> {
+        let Some(wanted) = database.server_role() else {
+            return Ok(());
+        };
+        let query = "SELECT pg_catalog.pg_is_in_recovery()";
+        let is_standby: bool = self
+            .row("asking for the server's role", query, &[])
+            .await?
+            .get(0);
+        if is_standby == (wanted == ServerRole::Standby) {
+            return Ok(());
+        }
+        Err(Error::ServerRole {
+            target: database.to_string(),
+            is_standby,
+        })
     }
 
     /// A session that the server ended by itself only says that it is closed; why was said before.
@@ -133,11 +167,14 @@ impl Session {
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>> {
-        self.connected
-            .client
-            .query(sql, parameters)
-            .await
-            .map_err(|error| self.failed(context, error))
+        let mut stream = pin!(self.stream(context, sql, parameters).await?);
+        let (mut rows, mut left) = (Vec::new(), LONGEST_ANSWER);
+        while let Some(row) = stream.next().await {
+            let row = row.map_err(|error| self.failed(context, error))?;
+            left = less(left, ROW_OVERHEAD + row.raw_size_bytes(), context)?;
+            rows.push(row);
+        }
+        Ok(rows)
     }
 
     pub(crate) async fn row(
@@ -200,17 +237,19 @@ impl Session {
         context: &str,
         sql: &str,
     ) -> Result<Vec<tokio_postgres::SimpleQueryRow>> {
-        let messages = self
-            .connected
-            .client
-            .simple_query(sql)
-            .await
-            .map_err(|error| self.failed(context, error))?;
-        let rows = messages.into_iter().filter_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Some(row),
-            _ => None,
-        });
-        Ok(rows.collect())
+        let answer = self.connected.client.simple_query_raw(sql).await;
+        let mut answer = pin!(answer.map_err(|error| self.failed(context, error))?);
+        let (mut rows, mut left) = (Vec::new(), LONGEST_ANSWER);
+        while let Some(message) = answer.next().await {
+            let message = message.map_err(|error| self.failed(context, error))?;
+            if let SimpleQueryMessage::Row(row) = message {
+                let values = (0..row.len()).filter_map(|column| row.get(column));
+                let bytes: usize = values.map(str::len).sum();
+                left = less(left, ROW_OVERHEAD + bytes, context)?;
+                rows.push(row);
+            }
+        }
+        Ok(rows)
     }
 }
 

@@ -34,6 +34,11 @@ impl Database {
             ("PGHOSTADDR", address),
             ("PGOPTIONS", self.options().map(str::to_owned)),
             (
+                "PGREQUIREAUTH",
+                self.authentication
+                    .for_children(self.tls.mode != TlsMode::Disable),
+            ),
+            (
                 "PGPASSWORD",
                 self.password
                     .as_ref()

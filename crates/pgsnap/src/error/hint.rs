@@ -12,6 +12,13 @@ impl Error {
             Self::Connect { source, .. } if is_of_the_login(source) => Some(
                 "look at the password (passfile, password_file or password_command) and at channel_binding".into(),
             ),
+            Self::Connect { source, .. } if is_unknown_host(source) => Some(
+                "check the host name and this machine's name resolution (DNS, /etc/hosts)".into(),
+            ),
+            Self::Authentication { .. } => Some(
+                "set scram-sha-256 in the server's pg_hba.conf, encrypt the connection with sslmode, or name the method in require_auth".into(),
+            ),
+            Self::ServerRole { .. } => Some("connect to the other server, or change target_session_attrs".into()),
             Self::Connect { .. } => Some("is the server running, and does it listen on this address?".into()),
             Self::ConnectTimeout { .. } => Some(
                 "is the server healthy, and does the tunnel or proxy in between lead to it? connect_timeout=SECONDS in the URL allows more".into(),
@@ -82,6 +89,12 @@ impl Error {
 
 fn is_recomputed(difference: &Difference) -> bool {
     matches!(difference, Difference::Generated { .. })
+}
+
+/// The standard library has no kind of error for it.
+fn is_unknown_host(error: &tokio_postgres::Error) -> bool {
+    let cause = std::error::Error::source(error);
+    cause.is_some_and(|cause| cause.to_string().contains("failed to lookup address"))
 }
 
 /// For a row that does not fit into a message of the server.

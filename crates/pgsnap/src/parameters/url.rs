@@ -5,9 +5,23 @@ use crate::error::Result;
 
 /// What follows the scheme, if the text is a URL.
 pub(super) fn without_scheme(text: &str) -> Option<&str> {
-    ["postgresql://", "postgres://"]
-        .iter()
-        .find_map(|scheme| text.strip_prefix(scheme))
+    let (scheme, rest) = text.split_once("://")?;
+    // SQLAlchemy appends the driver: `postgresql+asyncpg`.
+    let (dialect, driver) = scheme.split_once('+').unwrap_or((scheme, ""));
+    let is_word = driver
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || c == '_');
+    (matches!(dialect, "postgresql" | "postgres") && is_word).then_some(rest)
+}
+
+/// The `sslmode` that `ssl=…` stands for: what JDBC writes, and libpq understands, and what asyncpg writes.
+fn ssl_mode(value: &str) -> Option<&str> {
+    match value {
+        "true" => Some("require"),
+        "false" => Some("disable"),
+        "disable" | "allow" | "prefer" | "require" | "verify-ca" | "verify-full" => Some(value),
+        _ => None,
+    }
 }
 
 /// `[USER[:PASSWORD]@][HOST][:PORT][/DATABASE][?KEYWORD=VALUE&…]`, each part percent-encoded.
@@ -34,9 +48,11 @@ pub(super) fn parse(rest: &str) -> Result<Vec<(String, String)>> {
             .split_once('=')
             .ok_or_else(|| invalid("a parameter after the `?` has no value"))?;
         pairs.push(match (decode(keyword)?, decode(value)?) {
-            // What JDBC writes, and libpq understands.
-            (keyword, value) if keyword == "ssl" && value == "true" => {
-                ("sslmode".to_owned(), "require".to_owned())
+            (keyword, value) if keyword == "ssl" => {
+                let mode = ssl_mode(&value).ok_or_else(|| {
+                    invalid("`ssl` is neither a mode of sslmode, nor true, nor false")
+                })?;
+                ("sslmode".to_owned(), mode.to_owned())
             }
             pair => pair,
         });
@@ -119,6 +135,38 @@ mod tests {
         ] {
             assert_eq!(parsed(url), expected, "{url}");
         }
+    }
+
+    #[test]
+    fn urls_of_other_programs_mean_the_same() {
+        for driver in [
+            "",
+            "+asyncpg",
+            "+psycopg",
+            "+psycopg2",
+            "+pg8000",
+            "+psycopg_async",
+        ] {
+            for dialect in ["postgresql", "postgres"] {
+                let url = format!("{dialect}{driver}://u@h/d?ssl=verify-full");
+                assert_eq!(parsed(&url), "user=u host=h dbname=d sslmode=verify-full");
+            }
+        }
+        for (ssl, mode) in [
+            ("require", "require"),
+            ("true", "require"),
+            ("false", "disable"),
+        ] {
+            let url = format!("postgresql://u@h?ssl={ssl}");
+            assert_eq!(parsed(&url), format!("user=u host=h sslmode={mode}"));
+        }
+        assert!(
+            parse("u@h?ssl=s3cret")
+                .unwrap_err()
+                .to_string()
+                .contains("`ssl`")
+        );
+        assert!(without_scheme("mysql+pymysql://h").is_none());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::Socket;
 use tokio_postgres::tls::{ChannelBinding, TlsStream};
 
+use crate::authentication::{AuthMethod, Authentication};
 use crate::tls::Encrypted;
 
 /// Bytes that are read at once.
@@ -21,6 +22,9 @@ const BUFFER: usize = 128 << 10;
 /// The type, and the length, which counts itself but not the type.
 const HEADER: usize = 5;
 const COPY_DATA: u8 = b'd';
+const AUTHENTICATION: u8 = b'R';
+/// A server makes no message of 1 GiB or more (`MaxAllocSize`).
+const LONGEST_MESSAGE: usize = 1 << 30;
 
 /// A stream from a server, from its first message on.
 pub(crate) struct Coalescing<S> {
@@ -29,10 +33,55 @@ pub(crate) struct Coalescing<S> {
 }
 
 impl<S> Coalescing<S> {
-    pub(crate) fn new(stream: S) -> Self {
+    pub(crate) fn new(stream: S, guard: Guard) -> Self {
         Self {
             stream,
-            joiner: Joiner::default(),
+            joiner: Joiner {
+                guard,
+                ..Joiner::default()
+            },
+        }
+    }
+}
+
+/// Looks at each message before the driver does.
+#[derive(Default)]
+pub(crate) struct Guard {
+    authentication: Authentication,
+    is_encrypted: bool,
+    /// The server has asked for a proof of who we are.
+    has_asked: bool,
+}
+
+impl Guard {
+    pub(crate) fn new(authentication: &Authentication, is_encrypted: bool) -> Self {
+        Self {
+            authentication: authentication.clone(),
+            is_encrypted,
+            has_asked: false,
+        }
+    }
+
+    /// Judges the length, for which the driver would make room at once.
+    fn admit(length: usize) -> io::Result<()> {
+        if length <= LONGEST_MESSAGE {
+            return Ok(());
+        }
+        Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("the server announces a message of {length} bytes"),
+        ))
+    }
+
+    /// Judges what the server asks for. `code` is missing where the message is too short for the driver, too.
+    fn judge(&mut self, code: Option<u32>) -> io::Result<()> {
+        match code.and_then(AuthMethod::of_request) {
+            Some(AuthMethod::None) if self.has_asked => Ok(()),
+            Some(method) => {
+                self.has_asked = true;
+                Ok(self.authentication.check(method, self.is_encrypted)?)
+            }
+            None => Ok(()),
         }
     }
 }
@@ -51,6 +100,7 @@ struct Joiner {
     /// So many bytes pass as they are.
     passing: usize,
     ended: bool,
+    guard: Guard,
 }
 
 impl Joiner {
@@ -75,18 +125,18 @@ impl Joiner {
     }
 
     /// Notes that so many bytes came into the space; none means the end.
-    fn arrived(&mut self, length: usize) {
+    fn arrived(&mut self, length: usize) -> io::Result<()> {
         self.filled += length;
         if length == 0 {
             // Half a message is the driver's to judge.
             self.ended = true;
             self.ready = self.filled;
-            return;
+            return Ok(());
         }
-        self.join();
+        self.join()
     }
 
-    fn join(&mut self) {
+    fn join(&mut self) -> io::Result<()> {
         // Everything before `read` has been looked at; what is kept of it ends at `write`.
         let (mut read, mut write) = (0, 0);
         // Where the message begins that rows are being added to.
@@ -111,6 +161,7 @@ impl Joiner {
                 self.passing = usize::MAX;
                 continue;
             };
+            Guard::admit(length)?;
             if header[0] == COPY_DATA && length <= rest {
                 let start = match open {
                     Some(_) => read + HEADER,
@@ -127,6 +178,11 @@ impl Joiner {
             } else if length <= BUFFER && length > rest {
                 break;
             } else {
+                if header[0] == AUTHENTICATION {
+                    let body = &self.buffer[read + HEADER..self.filled];
+                    let code = body.first_chunk().map(|code| u32::from_be_bytes(*code));
+                    self.guard.judge(code)?;
+                }
                 open = None;
                 self.passing = length;
             }
@@ -134,6 +190,7 @@ impl Joiner {
         self.buffer.copy_within(read..self.filled, write);
         self.filled -= read - write;
         self.ready = write;
+        Ok(())
     }
 }
 
@@ -155,7 +212,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Coalescing<S> {
             let mut space = ReadBuf::new(joiner.space());
             ready!(Pin::new(&mut *stream).poll_read(context, &mut space))?;
             let length = space.filled().len();
-            joiner.arrived(length);
+            joiner.arrived(length)?;
         }
         joiner.take(buffer);
         Poll::Ready(Ok(()))
@@ -228,7 +285,7 @@ mod tests {
     async fn through(portions: Vec<Vec<u8>>) -> Vec<u8> {
         let mut out = Vec::new();
         let portions = portions.into_iter().filter(|one| !one.is_empty()).collect();
-        Coalescing::new(Portions(portions))
+        Coalescing::new(Portions(portions), Guard::default())
             .read_to_end(&mut out)
             .await
             .unwrap();
@@ -289,6 +346,39 @@ mod tests {
         for cut in 0..whole.len() {
             let all = [&whole[..], &whole[..cut]].concat();
             assert_eq!(through(vec![all.clone()]).await, all, "{cut}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_longer_than_any_server_makes_is_refused() {
+        let announced = [&[b'D'][..], &0x7fff_ffff_u32.to_be_bytes(), b"x"].concat();
+        let error = through_guard(announced, Guard::default())
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains("announces"), "{error}");
+    }
+
+    async fn through_guard(bytes: Vec<u8>, guard: Guard) -> io::Result<Vec<u8>> {
+        let mut out = Vec::new();
+        let portions = bytes.chunks(3).map(<[u8]>::to_vec).collect();
+        let mut stream = Coalescing::new(Portions(portions), guard);
+        stream.read_to_end(&mut out).await.map(|_| out)
+    }
+
+    #[tokio::test]
+    async fn a_request_for_the_password_in_clear_text_never_reaches_the_driver() {
+        let request = |code: u32| message(AUTHENTICATION, &code.to_be_bytes());
+        let guard = |is_encrypted| Guard::new(&Authentication::default(), is_encrypted);
+        let error = through_guard(request(3), guard(false)).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        for (bytes, guard) in [
+            (request(3), guard(true)),
+            (
+                [request(10), request(11), request(12), request(0)].concat(),
+                guard(false),
+            ),
+        ] {
+            assert_eq!(through_guard(bytes.clone(), guard).await.unwrap(), bytes);
         }
     }
 

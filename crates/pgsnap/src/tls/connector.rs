@@ -16,24 +16,27 @@ use super::certificates::unusable;
 use super::stream::Encrypted;
 use super::verifier::Verifier;
 use super::{Tls, TlsMode};
+use crate::authentication::Authentication;
 use crate::error::Result;
-use crate::session::Coalescing;
+use crate::session::{Coalescing, Guard};
 
 /// Makes TLS connections to one server.
 pub(crate) struct Connector {
     rustls: TlsConnector,
     server_name: Option<String>,
+    authentication: Authentication,
 }
 
 impl Tls {
     /// `None` where the connection is in clear text. Reads the files of certificates.
-    pub(crate) fn connector(&self) -> Result<Option<Connector>> {
+    pub(crate) fn connector(&self, authentication: &Authentication) -> Result<Option<Connector>> {
         if self.mode == TlsMode::Disable {
             return Ok(None);
         }
         Ok(Some(Connector {
             rustls: TlsConnector::from(Arc::new(self.client_config()?)),
             server_name: self.server_name.clone(),
+            authentication: authentication.clone(),
         }))
     }
 
@@ -77,6 +80,7 @@ impl MakeTlsConnect<Socket> for Connector {
         Ok(Handshake {
             rustls: self.rustls.clone(),
             server_name: ServerName::try_from(name)?.to_owned(),
+            authentication: self.authentication.clone(),
         })
     }
 }
@@ -85,6 +89,7 @@ impl MakeTlsConnect<Socket> for Connector {
 pub(crate) struct Handshake {
     rustls: TlsConnector,
     server_name: ServerName<'static>,
+    authentication: Authentication,
 }
 
 impl TlsConnect<Socket> for Handshake {
@@ -95,7 +100,8 @@ impl TlsConnect<Socket> for Handshake {
     fn connect(self, socket: Socket) -> Self::Future {
         Box::pin(async move {
             let stream = self.rustls.connect(self.server_name, socket).await?;
-            Ok(Coalescing::new(Encrypted(stream)))
+            let guard = Guard::new(&self.authentication, true);
+            Ok(Coalescing::new(Encrypted(stream), guard))
         })
     }
 }
