@@ -77,8 +77,22 @@ pub(crate) fn manifest_text(manifest: &Manifest) -> String {
 
 pub(crate) const MANIFEST_LINE: &str = "--@ ";
 
-/// A manifest larger than this is refused: a million tables need about a tenth of it.
-const MAX_MANIFEST: u64 = 4 << 30;
+/// A compressed manifest larger than this is refused: a million tables need less than half of it.
+const MAX_MANIFEST: u64 = 256 << 20;
+
+/// What the text of a manifest may weigh. Ten thousand tables that are alike compress to a fortieth; what expands
+/// much further was not written by this crate.
+fn manifest_budget(compressed: usize) -> usize {
+    const ALWAYS: usize = 32 << 20;
+    const EXPANSION: usize = 64;
+    compressed.saturating_mul(EXPANSION).saturating_add(ALWAYS)
+}
+
+/// A member that holds more is refused: a block and one row, which a server cannot make longer than 1 GiB.
+const MAX_MEMBER: u64 = (1 << 30) + (128 << 20);
+
+/// More SQL text than this is refused.
+const MAX_TEXT: u64 = 1 << 30;
 
 impl Archive {
     /// Opens an archive and reads its manifest: one read at the end, one for the manifest.
@@ -115,9 +129,21 @@ impl Archive {
     /// The text of all members of one kind, one after the other.
     pub(crate) fn text_of(&self, kind: MemberKind) -> Result<String> {
         let mut reader = self.reader()?;
+        let total: u64 = self
+            .manifest
+            .members_of(kind)
+            .map(|member| member.raw)
+            .sum();
+        if total > MAX_TEXT {
+            return Err(Error::damaged(format!(
+                "{kind:?} claims {total} bytes of SQL text"
+            )));
+        }
         let mut text = Vec::new();
         for member in self.manifest.members_of(kind) {
-            text.extend(reader.read(member)?);
+            let part = reader.read(member)?;
+            reserve(&mut text, part.len())?;
+            text.extend(part);
         }
         String::from_utf8(text).map_err(|_| Error::damaged(format!("{kind:?} is not UTF-8")))
     }
@@ -166,6 +192,7 @@ impl MemberReader {
         let length =
             usize::try_from(member.length).map_err(|_| Error::damaged("a member is too large"))?;
         let mut compressed = Vec::new();
+        reserve(&mut compressed, length)?;
         let got = (&mut self.reader)
             .take(member.length)
             .read_to_end(&mut compressed)
@@ -249,10 +276,22 @@ pub(crate) fn read_error(source: io::Error) -> Error {
     Error::Read { source }
 }
 
+/// Makes room, or says that there is none.
+pub(crate) fn reserve(buffer: &mut Vec<u8>, bytes: usize) -> Result<()> {
+    buffer
+        .try_reserve(bytes)
+        .map_err(|error| read_error(io::Error::new(io::ErrorKind::OutOfMemory, error)))
+}
+
 fn read_manifest(reader: &mut dyn ReadSeek) -> Result<Manifest> {
     let length = reader.seek(SeekFrom::End(0)).map_err(read_error)?;
     let (offset, end, hash) = read_pointer(reader, length)?;
     reader.seek(SeekFrom::Start(offset)).map_err(read_error)?;
+    if end - offset > MAX_MANIFEST {
+        return Err(Error::damaged(
+            "the manifest is larger than any that was written",
+        ));
+    }
     let mut compressed = Vec::new();
     reader
         .take(end - offset)
@@ -273,10 +312,25 @@ fn read_manifest(reader: &mut dyn ReadSeek) -> Result<Manifest> {
 
 /// The JSON out of a compressed manifest, line by line: the text around it is never in memory as a whole.
 fn manifest_json(compressed: &[u8]) -> io::Result<String> {
-    let text = BufReader::new(MultiGzDecoder::new(compressed).take(MAX_MANIFEST));
-    let mut json = String::new();
-    for line in text.lines() {
-        json.push_str(line?.strip_prefix(MANIFEST_LINE).unwrap_or_default());
+    /// A value takes at least a comma, and in memory as much as an empty string.
+    const VALUE: usize = 32;
+    let too_large = || io::Error::other("it expands to more than a manifest of its size holds");
+    let budget = manifest_budget(compressed.len());
+    let mut text = BufReader::new(MultiGzDecoder::new(compressed).take(budget as u64));
+    let (mut json, mut line, mut weight) = (String::new(), String::new(), 0usize);
+    while text.read_line(&mut line)? > 0 {
+        let values = memchr::memchr_iter(b',', line.as_bytes()).count();
+        weight += line.len() + values * VALUE;
+        if weight >= budget {
+            return Err(too_large());
+        }
+        let part = line
+            .strip_prefix(MANIFEST_LINE)
+            .unwrap_or_default()
+            .trim_end_matches(['\r', '\n']);
+        json.try_reserve(part.len()).map_err(|_| too_large())?;
+        json.push_str(part);
+        line.clear();
     }
     Ok(json)
 }
@@ -375,6 +429,15 @@ fn check(manifest: &Manifest, end: u64) -> Result<()> {
     if !has_total {
         return Err(Error::damaged("it claims more than any file can hold"));
     }
+    let largest = manifest
+        .members
+        .iter()
+        .map(|member| member.raw.max(member.length));
+    if largest.max().unwrap_or(0) > MAX_MEMBER {
+        return Err(Error::damaged(
+            "a member claims more than any row and block can hold",
+        ));
+    }
     for (table, rows) in tables.iter().zip(rows) {
         if table.rows != rows {
             return Err(Error::damaged(format!(
@@ -398,4 +461,46 @@ fn add_up(numbers: impl Iterator<Item = u64>) -> bool {
         .into_iter()
         .try_fold(0u64, u64::checked_add)
         .is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Write};
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    /// An archive that has nothing but this text as its manifest.
+    fn archive(text: impl Fn(&mut dyn Write)) -> Result<Archive> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        text(&mut encoder);
+        let mut file = encoder.finish().unwrap();
+        let pointer = pointer_member(0, file.len() as u64, Digest::of(&file));
+        file.extend(pointer);
+        let file: Arc<[u8]> = file.into();
+        Archive::open(move || Ok(Box::new(Cursor::new(Arc::clone(&file))) as Box<dyn ReadSeek>))
+    }
+
+    #[test]
+    fn a_manifest_that_inflates_without_bound_is_damage() {
+        const PIECE: usize = 1 << 20;
+        let blanks = " ".repeat(PIECE);
+        let strings = "\"\",".repeat(PIECE / 3);
+        for (begin, piece, end) in [
+            ("--@ {", blanks.as_str(), "}"),
+            ("--@ {\"settings\":[", strings.as_str(), "\"\"]}"),
+        ] {
+            let opened = archive(|text| {
+                text.write_all(begin.as_bytes()).unwrap();
+                for _ in 0..512 {
+                    text.write_all(piece.as_bytes()).unwrap();
+                }
+                text.write_all(end.as_bytes()).unwrap();
+            });
+            let error = opened.err().expect("nobody wrote that");
+            assert!(error.to_string().contains("expands"), "{error}");
+        }
+    }
 }

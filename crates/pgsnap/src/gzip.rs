@@ -5,6 +5,7 @@
 
 use libdeflater::{CompressionLvl, Compressor, Decompressor};
 
+use crate::archive::reserve;
 use crate::error::{Error, Result};
 
 /// Compresses blocks into members, keeping its buffers between calls.
@@ -68,8 +69,16 @@ impl MemberDecompressor {
                 "a member claims more bytes than it can hold",
             ));
         }
-        let mut out =
-            vec![0; usize::try_from(raw).map_err(|_| Error::damaged("a member is too large"))?];
+        // The member says it as well.
+        if !member.ends_with(&(raw as u32).to_le_bytes()) {
+            return Err(Error::damaged(
+                "a member has another length than the manifest says",
+            ));
+        }
+        let length = usize::try_from(raw).map_err(|_| Error::damaged("a member is too large"))?;
+        let mut out = Vec::new();
+        reserve(&mut out, length)?;
+        out.resize(length, 0);
         let length = self
             .0
             .gzip_decompress(member, &mut out)
@@ -136,6 +145,17 @@ mod tests {
             .decompress(&member, u64::MAX)
             .unwrap_err();
         assert!(matches!(error, Error::Damaged { .. }));
+    }
+
+    #[test]
+    fn a_member_that_claims_another_length_than_it_has_takes_no_memory() {
+        let member = MemberCompressor::new(9).compress(&vec![0; 8 << 20]);
+        for claim in [6 << 20, (8 << 20) - 1] {
+            let error = MemberDecompressor::new()
+                .decompress(&member, claim)
+                .unwrap_err();
+            assert!(error.to_string().contains("another length"), "{error}");
+        }
     }
 
     proptest! {

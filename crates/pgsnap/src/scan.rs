@@ -265,6 +265,9 @@ async fn work_through<S: RowSink>(
 /// Rows are handed on in portions of about this size, to keep the cost per row low.
 const PORTION: usize = 64 << 10;
 
+/// No server makes a longer one (`MaxAllocSize`).
+const LONGEST_ROW: usize = (1 << 30) + PORTION;
+
 async fn read_piece<S: RowSink>(
     session: &Session,
     shared: &Shared,
@@ -279,6 +282,9 @@ async fn read_piece<S: RowSink>(
             .copy_out(&context, &table.copy_out(part, piece.pages))
             .await?
     );
+    let too_long = || Error::TooLarge {
+        what: format!("a row of {}", part.name),
+    };
     let mut tally = Tally::new(table.digest_key());
     let mut portion: Vec<u8> = Vec::with_capacity(PORTION + (PORTION >> 2));
     loop {
@@ -296,7 +302,13 @@ async fn read_piece<S: RowSink>(
             {
                 whole = Some(bytes);
             }
-            Some(bytes) => portion.extend_from_slice(&bytes),
+            Some(bytes) => {
+                if portion.len() + bytes.len() > LONGEST_ROW {
+                    return Err(too_long());
+                }
+                portion.try_reserve(bytes.len()).map_err(|_| too_long())?;
+                portion.extend_from_slice(&bytes);
+            }
             None => {}
         }
         // The server sends whole rows per message today, but the protocol does not promise it.

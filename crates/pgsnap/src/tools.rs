@@ -148,6 +148,10 @@ pub(crate) fn libpq_command(program: &Path, database: &Database) -> Result<Comma
     Ok(command)
 }
 
+/// The definitions of a hundred thousand tables take a quarter of it.
+const LONGEST_OUTPUT: u64 = 1 << 30;
+const LONGEST_COMPLAINT: u64 = 16 << 20;
+
 /// Runs a program to its end, feeding `input`, and returns its stdout. All of it stays in memory.
 pub(crate) async fn output(mut command: Command, input: &[u8]) -> Result<Vec<u8>> {
     let tool = tool_name(&command);
@@ -169,12 +173,29 @@ pub(crate) async fn output(mut command: Command, input: &[u8]) -> Result<Vec<u8>
         let _ = stdin.write_all(input).await;
         drop(stdin);
     };
-    let (_, read, read_err, status) = tokio::join!(
-        feed,
-        stdout.read_to_end(&mut out),
-        stderr.read_to_end(&mut err),
-        child.wait()
-    );
+    // A program whose output nobody reads any more ends by that.
+    let read = async {
+        let read = (&mut stdout)
+            .take(LONGEST_OUTPUT)
+            .read_to_end(&mut out)
+            .await;
+        drop(stdout);
+        read
+    };
+    let read_err = async {
+        let read = (&mut stderr)
+            .take(LONGEST_COMPLAINT)
+            .read_to_end(&mut err)
+            .await;
+        drop(stderr);
+        read
+    };
+    let (_, read, read_err, status) = tokio::join!(feed, read, read_err, child.wait());
+    if out.len() as u64 == LONGEST_OUTPUT {
+        return Err(Error::TooLarge {
+            what: format!("the output of {tool}"),
+        });
+    }
     let status = read
         .and(read_err)
         .and(status)
@@ -267,7 +288,7 @@ mod tests {
         let environment: Vec<_> = command.as_std().get_envs().collect();
         for variable in [
             "PGSSLROOTCERT",
-            "PGREQUIREAUTH",
+            "PGREQUIREPEER",
             "PGSYSCONFDIR",
             "PGOPTIONS",
         ] {
@@ -277,5 +298,6 @@ mod tests {
             );
         }
         assert!(environment.contains(&("PGSSLMODE".as_ref(), Some("disable".as_ref()))));
+        assert!(environment.contains(&("PGREQUIREAUTH".as_ref(), Some("!password".as_ref()))));
     }
 }

@@ -34,7 +34,8 @@ impl Packer {
         Self {
             heads,
             members,
-            block_size: options.block_size,
+            // What is larger would not be read again.
+            block_size: options.block_size.min(LARGEST_KEPT),
             block: Vec::new(),
             rows: 0,
             idle,
