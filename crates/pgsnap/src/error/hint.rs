@@ -128,6 +128,10 @@ fn sqlstate_hint(code: &str) -> Option<String> {
         "08001" => {
             "a foreign server does not answer the database server; leave its rows out, or make it reachable"
         }
+        "22P05" => {
+            "a value has bytes that are no character of the database's encoding: mend it, or dump this database with \
+             pg_dump --encoding set to that encoding"
+        }
         "28P01" | "28000" => {
             "check user and password (passfile, password_file or password_command)"
         }

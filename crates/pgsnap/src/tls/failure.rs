@@ -92,6 +92,10 @@ impl TlsFailure {
                 | C::ExpiredContext { .. }
                 | C::NotValidYet
                 | C::NotValidYetContext { .. } => Self::OutOfDate,
+                other if format!("{other:?}").contains("UnsupportedCertVersion") => Self::Other(
+                    "the server's certificate is of X.509 version 1, and only version 3 is supported"
+                        .to_owned(),
+                ),
                 other => Self::Other(format!("the server's certificate cannot be used: {other}")),
             },
             rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
@@ -107,6 +111,11 @@ impl TlsFailure {
                 // Its authority has the name of a known one, but another key.
                 | AlertDescription::DecryptError,
             ) => Self::ClientCertificateRefused,
+            rustls::Error::AlertReceived(AlertDescription::HandshakeFailure) => Self::Other(
+                "the server finds no signature or cipher in common: certificates with RSA, P-256, P-384 and Ed25519 keys \
+                 are supported, those with P-521 and RSA-PSS keys are not"
+                    .to_owned(),
+            ),
             other => Self::Other(other.to_string()),
         }
     }
@@ -116,4 +125,27 @@ impl TlsFailure {
 fn rustls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
     let inner = error.downcast_ref::<io::Error>()?.get_ref()?;
     inner.downcast_ref()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_that_cannot_be_used_say_why() {
+        let said = |error: rustls::Error| TlsFailure::of_rustls(&error).to_string();
+        let alert = rustls::Error::AlertReceived(AlertDescription::HandshakeFailure);
+        assert!(said(alert).contains("P-521"));
+        #[derive(Debug)]
+        struct UnsupportedCertVersion;
+        impl fmt::Display for UnsupportedCertVersion {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("UnsupportedCertVersion")
+            }
+        }
+        impl StdError for UnsupportedCertVersion {}
+        let source = rustls::OtherError(std::sync::Arc::new(UnsupportedCertVersion));
+        let version = rustls::Error::InvalidCertificate(CertificateError::Other(source));
+        assert!(said(version).contains("X.509 version 1"));
+    }
 }

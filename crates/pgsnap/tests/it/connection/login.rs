@@ -151,3 +151,37 @@ async fn a_name_that_does_not_resolve_is_told_from_a_server_that_does_not_run() 
     let hint = error.hint().unwrap();
     assert!(hint.contains("name resolution"), "{error:?}: {hint}");
 }
+
+/// An answer that is kept in memory has a limit, whatever the server says.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_sends_rows_without_end_is_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let length = socket.read_u32().await.unwrap();
+        let mut startup = vec![0; length as usize - 4];
+        socket.read_exact(&mut startup).await.unwrap();
+        let ready = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
+        let description = b"T\0\0\0\x1a\0\x01x\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0";
+        socket.write_all(ready).await.unwrap();
+        assert_eq!(socket.read_u8().await.unwrap(), b'Q');
+        socket.write_all(description).await.unwrap();
+        let value = vec![b'x'; 1 << 20];
+        let size = u32::try_from(value.len()).unwrap();
+        let row = [
+            b"D",
+            &(size + 10).to_be_bytes()[..],
+            b"\0\x01",
+            &size.to_be_bytes()[..],
+            &value,
+        ]
+        .concat();
+        while socket.write_all(&row).await.is_ok() {}
+    });
+    let url = format!("postgresql://hub@127.0.0.1:{port}/hub?connect_timeout=120");
+    let error = pgsnap::query_scalar(&Database::from_url(&url).unwrap(), "SELECT 1")
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::TooLarge { .. }), "{error:?}");
+}
