@@ -8,6 +8,7 @@ use crate::catalog::{self, Table};
 use crate::census::{Census, SchemaFingerprint, TableCensus};
 use crate::database::Database;
 use crate::ddl::Ddl;
+use crate::definitions::EarlyDdl;
 use crate::digest::{Buckets, Digest};
 use crate::dump::default_jobs;
 use crate::error::{Error, Result};
@@ -68,6 +69,22 @@ pub async fn census(
     options: &CensusOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<Census> {
+    match read(database, options, None, progress).await {
+        // A writer locks tables exclusively, again and again: the definitions come first then.
+        Err(Error::LockQueue) => {
+            let early = EarlyDdl::find(database, &options.bin_directories, options.lock_timeout);
+            read(database, options, Some(early.await?), progress).await
+        }
+        census => census,
+    }
+}
+
+async fn read(
+    database: &Database,
+    options: &CensusOptions,
+    early: Option<EarlyDdl>,
+    progress: &Arc<dyn Progress>,
+) -> Result<Census> {
     progress.begin(Phase::Snapshot, Work::default());
     let workers = if options.content { options.jobs } else { 0 };
     let snapshot = Snapshot::take(database, "census", options.lock_timeout, workers).await?;
@@ -91,8 +108,10 @@ pub async fn census(
             counts(&snapshot, &tables, progress).await
         }
     };
-    let (tables, schema) =
-        tokio::try_join!(rows, fingerprint(database, &snapshot, options, progress))?;
+    let (tables, schema) = tokio::try_join!(
+        rows,
+        fingerprint(database, &snapshot, early, options, progress)
+    )?;
     let census = Census {
         tables,
         large_objects: large_object::read(&snapshot.leader, &mut NoPieces).await?,
@@ -110,6 +129,7 @@ pub async fn census(
 async fn fingerprint(
     database: &Database,
     snapshot: &Snapshot,
+    early: Option<EarlyDdl>,
     options: &CensusOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<Option<SchemaFingerprint>> {
@@ -119,7 +139,10 @@ async fn fingerprint(
     let major = snapshot.facts.server_major();
     match PgDump::find(major, &options.bin_directories).await {
         Ok(tool) => {
-            let ddl = Ddl::read(database, &tool, snapshot, options.lock_timeout).await?;
+            let ddl = match early {
+                Some(early) => early.into_ddl(snapshot, database).await?,
+                None => Ddl::read(database, &tool, snapshot, options.lock_timeout).await?,
+            };
             Ok(Some(ddl.fingerprint(&tool, major)))
         }
         Err(error @ Error::PgDumpMissing { .. }) => {

@@ -8,12 +8,14 @@
 //! afterwards.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::catalog::text;
 use crate::database::Database;
 use crate::ddl::Ddl;
 use crate::error::{Error, Result};
+use crate::facts::Facts;
 use crate::name::{quote_identifier, quote_literal};
 use crate::session::Session;
 use crate::snapshot::Snapshot;
@@ -117,11 +119,19 @@ pub(crate) struct EarlyDdl {
 }
 
 impl EarlyDdl {
-    pub(crate) async fn read(
+    /// Finds `pg_dump` and has it read them.
+    pub(crate) async fn find(
         source: &Database,
-        tool: &PgDump,
+        directories: &[PathBuf],
         lock_timeout: Duration,
     ) -> Result<Self> {
+        let session = Session::open(source, "definitions").await?;
+        let major = Facts::read(&session).await?.server_major();
+        let tool = PgDump::find(major, directories).await?;
+        Self::read(source, &tool, lock_timeout).await
+    }
+
+    async fn read(source: &Database, tool: &PgDump, lock_timeout: Duration) -> Result<Self> {
         let snapshot = Snapshot::of_catalogue(source, "definitions").await?;
         let state = CatalogueState::read(&snapshot.leader).await?;
         let ddl = Ddl::read(source, tool, &snapshot, lock_timeout).await?;

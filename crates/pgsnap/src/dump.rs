@@ -141,11 +141,9 @@ async fn read_early(
     options: &DumpOptions,
     readings: &mut usize,
 ) -> Result<EarlyDdl> {
-    let session = Session::open(source, "definitions").await?;
-    let major = Facts::read(&session).await?.server_major();
-    let tool = PgDump::find(major, &options.bin_directories).await?;
     loop {
-        match EarlyDdl::read(source, &tool, options.lock_timeout).await {
+        let read = EarlyDdl::find(source, &options.bin_directories, options.lock_timeout);
+        match read.await {
             Err(Error::ToolFailed { .. }) if *readings < EARLY_READINGS => *readings += 1,
             read => return read,
         }

@@ -96,6 +96,9 @@ async fn a_table_refilled_all_the_time_starves_no_dump() {
             assert_eq!(rows, [ROWS, 1], "{pause} {round}");
             assert!(refills.load(Ordering::SeqCst) > before, "nobody wrote");
         }
+        let options = pgsnap::CensusOptions::default();
+        let census = pgsnap::census(&source, &options, &quiet()).await.unwrap();
+        assert_eq!(census.rows(), ROWS + 1, "{pause}");
         writing.abort();
         let archive = pgsnap::Archive::open(server.file("hub.sql.gz")).unwrap();
         let restored = server.restore(&archive, &format!("copy{pause}")).await;
