@@ -89,10 +89,51 @@ pub(crate) async fn restoring(target: &Database) -> pgsnap::Result<Vec<String>> 
 /// The databases on this server whose names begin so.
 pub(crate) async fn databases(server: &Database, prefix: &str) -> pgsnap::Result<Vec<String>> {
     let sql = format!(
-        "SELECT string_agg(datname, ',') FROM pg_catalog.pg_database WHERE starts_with(datname::text, '{}')",
+        "SELECT json_agg(datname) FROM pg_catalog.pg_database WHERE starts_with(datname::text, '{}')",
         prefix.replace('\'', "''")
     );
     let found = pgsnap::query_scalar(&server.with_name("postgres"), &sql).await?;
-    let names = found.iter().flat_map(|names| names.split(','));
-    Ok(names.map(str::to_owned).collect())
+    Ok(names(found.as_deref()))
+}
+
+/// The names in a JSON array: anybody who may create databases may put a comma or a quote into a name.
+pub(crate) fn names(answer: Option<&str>) -> Vec<String> {
+    answer
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default()
+}
+
+/// Drops a database, whoever is connected to it.
+pub(crate) async fn drop_database(server: &Database, name: &str) -> pgsnap::Result<()> {
+    pgsnap::execute(&server.with_name("postgres"), &drop_statement(name)).await
+}
+
+fn drop_statement(name: &str) -> String {
+    format!(
+        "DROP DATABASE IF EXISTS \"{}\" WITH (FORCE)",
+        name.replace('"', "\"\"")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_a_database_is_neither_two_names_nor_sql() {
+        let answer = r#"["hub__restoring_1,postgres", "hub__restoring_2\"; DROP ROLE x"]"#;
+        let found = names(Some(answer));
+        assert_eq!(
+            found,
+            [
+                "hub__restoring_1,postgres",
+                "hub__restoring_2\"; DROP ROLE x"
+            ]
+        );
+        assert_eq!(
+            drop_statement(&found[1]),
+            "DROP DATABASE IF EXISTS \"hub__restoring_2\"\"; DROP ROLE x\" WITH (FORCE)"
+        );
+        assert_eq!(names(None), [""; 0]);
+    }
 }

@@ -304,6 +304,20 @@ fn tied(refers_to: &HashMap<u32, Vec<u32>>, table: u32) -> Option<usize> {
 }
 
 impl Table {
+    /// Reads the columns in the order of a model from now on, if that names each of them once and nothing else.
+    pub(crate) fn put_columns_in_order(&mut self, model: &[Column]) -> bool {
+        let position = |name: &str| model.iter().position(|column| column.name == name);
+        let has_each = self.columns.len() == model.len()
+            && self
+                .columns
+                .iter()
+                .all(|column| position(&column.name).is_some());
+        if has_each {
+            self.columns.sort_by_key(|column| position(&column.name));
+        }
+        has_each
+    }
+
     /// The statement that reads one part, whole or in a range of pages `[from, to)`.
     pub(crate) fn copy_out(&self, part: &Part, pages: Option<(u64, Option<u64>)>) -> String {
         let columns = self.columns.iter().chain(&self.generated);

@@ -169,17 +169,8 @@ fn select(tables: &mut Vec<Table>, wanted: &[TableName], database: &Database) ->
 
 fn align_columns(tables: &mut [Table], like: &Census) {
     for table in tables {
-        let Some(model) = like.table(&table.name) else {
-            continue;
-        };
-        let position = |name: &str| model.columns.iter().position(|column| column.name == name);
-        if table.columns.len() == model.columns.len()
-            && table
-                .columns
-                .iter()
-                .all(|column| position(&column.name).is_some())
-        {
-            table.columns.sort_by_key(|column| position(&column.name));
+        if let Some(model) = like.table(&table.name) {
+            table.put_columns_in_order(&model.columns);
         }
         if let Some(model) = &model.generated {
             let position = |name: &str| model.columns.iter().position(|column| column.name == name);

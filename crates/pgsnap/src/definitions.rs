@@ -237,7 +237,11 @@ async fn changed(leader: &Session, database: &Database, scope: Scope) -> Result<
     if before.is_empty() {
         return Ok(None);
     }
-    let now = read(&Session::open(database, "definitions").await?, &query).await?;
+    let now = read(
+        &Session::open_read_only(database, "definitions").await?,
+        &query,
+    )
+    .await?;
     let change = before
         .iter()
         .find(|(key, (_, version))| now.get(key).is_none_or(|(_, current)| current != version));

@@ -7,13 +7,12 @@ use futures_util::StreamExt;
 use serde::Serialize;
 
 use crate::archive::Archive;
-use crate::catalog::count_statement;
+use crate::catalog::{self, Table};
 use crate::census::TableCensus;
 use crate::database::Database;
 use crate::digest::Key;
 use crate::error::{Error, Result};
 use crate::manifest::MemberKind;
-use crate::name::quote_identifier;
 use crate::session::Session;
 
 /// Where rows can be read again.
@@ -60,7 +59,8 @@ const BUDGET: u64 = 64 << 20;
 
 /// Finds up to `limit` differing rows of one table, given both sides' census of it.
 ///
-/// A database is read again, at its present state: a row that changed since the census shows here.
+/// A database is read again, at its present state: a row that changed since the census shows here. How it is read comes
+/// from its own catalogue alone: a census may be an archive's or another server's, and none of it becomes SQL.
 ///
 /// # Errors
 /// Errors of reading either side.
@@ -75,12 +75,12 @@ pub async fn differing_rows(
     let affordable = usize::try_from(BUDGET / bytes_per_bucket)
         .unwrap_or(usize::MAX)
         .max(1);
+    let (a, b) = (Side::open(a, order).await?, Side::open(b, order).await?);
     let mut found = Vec::new();
     for group in differing.chunks(affordable) {
         let wanted: BTreeSet<usize> = group.iter().copied().collect();
-        let rows_a = collect(a, order, modulus, &wanted).await?;
-        // B's fields are read in A's order, so that rows compare as bytes.
-        let rows_b = collect(b, order, modulus, &wanted).await?;
+        let rows_a = a.collect(order, modulus, &wanted).await?;
+        let rows_b = b.collect(order, modulus, &wanted).await?;
         found.extend(difference(order, &rows_a, &rows_b, limit - found.len()));
         if found.len() >= limit {
             break;
@@ -126,54 +126,93 @@ impl Collector<'_> {
     }
 }
 
-async fn collect(
-    side: (&RowSource, &TableCensus),
-    order: &TableCensus,
-    modulus: usize,
-    wanted: &BTreeSet<usize>,
-) -> Result<Rows> {
-    let mut collector = Collector {
-        key: order.key(),
-        modulus,
-        wanted,
-        scratch: Vec::new(),
-        rows: Rows::new(),
-    };
-    match side.0 {
-        RowSource::Database(database) => collect_database(database, order, &mut collector).await?,
-        RowSource::Archive(archive) => collect_archive(archive, side.1, order, &mut collector)?,
-    }
-    for rows in collector.rows.values_mut() {
-        rows.sort();
-    }
-    Ok(collector.rows)
+/// One side, ready to be read as often as memory asks for, its fields in A's order.
+enum Side<'a> {
+    Database(Box<OwnTable>),
+    Archive(&'a Archive, &'a TableCensus),
 }
 
-async fn collect_database(
-    database: &Database,
-    table: &TableCensus,
-    collector: &mut Collector<'_>,
-) -> Result<()> {
-    let session = Session::open(database, "diff").await?;
-    session.read_tables_only().await?;
-    let columns = table
-        .columns
-        .iter()
-        .map(|column| quote_identifier(&column.name))
-        .collect::<Vec<_>>()
-        .join(", ");
-    let select = count_statement(&table.name, table.with_partitions, table.filter.as_deref())
-        .replacen("pg_catalog.count(*)", &columns, 1);
-    let context = format!("reading {}", table.name);
-    let mut stream = pin!(
-        session
-            .copy_out(&context, &format!("COPY ({select}) TO STDOUT"))
-            .await?
-    );
-    while let Some(message) = stream.next().await {
-        collector.add_lines(&message.map_err(|error| Error::query(&context, error))?);
+impl<'a> Side<'a> {
+    async fn open(
+        (source, census): (&'a RowSource, &'a TableCensus),
+        order: &TableCensus,
+    ) -> Result<Self> {
+        Ok(match source {
+            RowSource::Database(database) => {
+                Self::Database(Box::new(OwnTable::find(database, census, order).await?))
+            }
+            RowSource::Archive(archive) => Self::Archive(archive, census),
+        })
     }
-    Ok(())
+
+    async fn collect(
+        &self,
+        order: &TableCensus,
+        modulus: usize,
+        wanted: &BTreeSet<usize>,
+    ) -> Result<Rows> {
+        let mut collector = Collector {
+            key: order.key(),
+            modulus,
+            wanted,
+            scratch: Vec::new(),
+            rows: Rows::new(),
+        };
+        match self {
+            Self::Database(table) => table.collect(&mut collector).await?,
+            Self::Archive(archive, census) => {
+                collect_archive(archive, census, order, &mut collector)?;
+            }
+        }
+        for rows in collector.rows.values_mut() {
+            rows.sort();
+        }
+        Ok(collector.rows)
+    }
+}
+
+/// A table as the server that holds it describes it: parts, columns, and the condition of an extension.
+struct OwnTable {
+    session: Session,
+    table: Table,
+}
+
+impl OwnTable {
+    async fn find(database: &Database, census: &TableCensus, order: &TableCensus) -> Result<Self> {
+        let session = Session::open_read_only(database, "diff").await?;
+        session.read_tables_only().await?;
+        session.begin_read_only().await?;
+        let servers: Vec<String> = census.foreign_server.iter().cloned().collect();
+        let tables = catalog::tables(&session, &servers).await?;
+        let mut table = tables
+            .into_iter()
+            .find(|table| table.name == order.name)
+            .ok_or_else(|| Error::NoSuchTable {
+                name: order.name.to_string(),
+                place: database.to_string(),
+            })?;
+        if !table.put_columns_in_order(&order.columns) {
+            return Err(Error::ChangedMeanwhile {
+                what: format!("columns of {}", table.name),
+            });
+        }
+        if table.foreign_server.is_some() {
+            session.read_foreign_tables().await?;
+        }
+        Ok(Self { session, table })
+    }
+
+    async fn collect(&self, collector: &mut Collector<'_>) -> Result<()> {
+        for part in &self.table.parts {
+            let context = format!("reading {}", part.name);
+            let statement = self.table.copy_out(part, None);
+            let mut stream = pin!(self.session.copy_out(&context, &statement).await?);
+            while let Some(message) = stream.next().await {
+                collector.add_lines(&message.map_err(|error| Error::query(&context, error))?);
+            }
+        }
+        Ok(())
+    }
 }
 
 fn collect_archive(

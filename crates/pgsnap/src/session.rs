@@ -59,6 +59,13 @@ fn less(left: usize, bytes: usize, context: &str) -> Result<usize> {
     })
 }
 
+/// The default of the session's transactions. Code that runs in one of them cannot change that one any more, but it can
+/// change this default: what reads the user's expressions begins its transaction itself, with [`BEGIN_READ_ONLY`].
+const READ_ONLY: &str = "SET default_transaction_read_only = on";
+
+/// Begins a transaction that nothing can make writable: the server allows that before the first query only.
+const BEGIN_READ_ONLY: &str = "BEGIN TRANSACTION READ ONLY; SELECT 1";
+
 /// A connection whose driver task ends with it: dropping a session in the middle of a COPY closes
 /// the socket instead of draining the rest of the table.
 pub(crate) struct Session {
@@ -66,6 +73,16 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// Connects for reading only, and says so to the server: every transaction of the session is read-only, also one
+    /// that nobody began.
+    ///
+    /// It is said once the session has begun: a trigger on login may have to write.
+    pub(crate) async fn open_read_only(database: &Database, purpose: &str) -> Result<Self> {
+        let session = Self::open(database, purpose).await?;
+        session.execute("the session settings", READ_ONLY).await?;
+        Ok(session)
+    }
+
     /// Connects and applies the fixed settings. `purpose` shows in `pg_stat_activity`.
     ///
     /// The connect timeout covers all of it: something that accepts connections and then says nothing
@@ -150,6 +167,12 @@ impl Session {
         const SQL: &str = "SELECT pg_catalog.set_config(name, 'view', false)
             FROM pg_catalog.pg_settings WHERE name = 'restrict_nonsystem_relation_kind'";
         self.execute("the session settings", SQL).await
+    }
+
+    /// Begins a transaction that can only read. It ends with the session.
+    pub(crate) async fn begin_read_only(&self) -> Result<()> {
+        self.execute("the start of a transaction", BEGIN_READ_ONLY)
+            .await
     }
 
     /// Runs one or more statements that return nothing of interest.
@@ -262,18 +285,16 @@ impl Drop for Session {
 /// Runs one query against a database and returns the first column of its first row as text.
 ///
 /// `None` means no row, or NULL. The session has the defaults of its role and database, as an
-/// application would, except that it is read-only: this is meant for checks.
+/// application would, except that everything runs in one read-only transaction: this is meant for checks.
 ///
 /// # Errors
 /// Connection errors and whatever the server answers.
 pub async fn query_scalar(database: &Database, sql: &str) -> Result<Option<String>> {
     let session = Session::open(database, "check").await?;
     session
-        .execute(
-            "the session settings",
-            "RESET ALL; SET default_transaction_read_only = on",
-        )
+        .execute("the session settings", &format!("RESET ALL; {READ_ONLY}"))
         .await?;
+    session.begin_read_only().await?;
     session.scalar("a check", sql).await
 }
 

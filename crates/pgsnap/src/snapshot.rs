@@ -178,7 +178,7 @@ impl Snapshot {
 }
 
 async fn open_reader(database: &Database, purpose: &str) -> Result<Session> {
-    let session = Session::open(database, purpose).await?;
+    let session = Session::open_read_only(database, purpose).await?;
     session.read_tables_only().await?;
     Ok(session)
 }

@@ -27,7 +27,7 @@ pub(crate) struct Origin {
 impl Origin {
     /// Asks for what the target must provide, and whether everything may be read.
     pub(crate) async fn read(source: &Database, options: &CopyOptions) -> Result<Self> {
-        let session = Session::open(source, "copy").await?;
+        let session = Session::open_read_only(source, "copy").await?;
         // Asking for the size of a table waits for whoever has locked it.
         let limit = format!("SET lock_timeout = {}", options.lock_timeout.as_millis());
         session.execute("the session settings", &limit).await?;

@@ -152,3 +152,104 @@ async fn counts_alone_find_missing_rows_only() {
         1
     );
 }
+
+/// A superuser's way to have a server run code whenever a table is read for a backup or a census.
+fn with_condition(function: &str) -> String {
+    format!(
+        "CREATE TABLE small (a text PRIMARY KEY);
+         CREATE TABLE log (line text);
+         {function};
+         SET allow_system_table_mods = on;
+         UPDATE pg_extension SET extconfig = array['small'::regclass::oid], extcondition = array['WHERE public.condition()']
+          WHERE extname = 'plpgsql';
+         INSERT INTO pg_depend SELECT 'pg_class'::regclass, 'small'::regclass, 0, 'pg_extension'::regclass, oid, 0, 'e'
+           FROM pg_extension WHERE extname = 'plpgsql'"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_condition_of_one_server_never_runs_on_the_other() {
+    let server = Server::start().await;
+    let condition =
+        with_condition("CREATE FUNCTION condition() RETURNS bool LANGUAGE sql AS 'SELECT true'");
+    let a = server.with_sql("a", &condition).await;
+    pgsnap::execute(&a, "INSERT INTO small VALUES ('a'), ('x')")
+        .await
+        .unwrap();
+    let trap = "CREATE TABLE small (a text PRIMARY KEY); INSERT INTO small VALUES ('a'), ('y');
+        CREATE FUNCTION condition() RETURNS bool LANGUAGE plpgsql AS $$BEGIN RAISE 'the condition ran'; END$$";
+    let b = server.with_sql("b", trap).await;
+    let sprung = pgsnap::query_scalar(&b, "SELECT condition()").await;
+    assert!(sprung.unwrap_err().to_string().contains("ran"));
+
+    let (archive, manifest) = server.dump(&a).await;
+    let (of_a, of_b) = (census(&a).await, census(&b).await);
+    let table = TableName::new("public", "small");
+    let condition = of_a.table(&table).unwrap().filter.as_deref();
+    assert_eq!(condition, Some("WHERE public.condition()"));
+    let (on_a, on_b) = (
+        RowSource::Database(a.clone()),
+        RowSource::Database(b.clone()),
+    );
+    let in_archive = RowSource::Archive(archive);
+    for (source, census) in [(&on_a, &of_a), (&in_archive, &manifest.census)] {
+        for swapped in [false, true] {
+            let mut sides = [
+                (source, census.table(&table).unwrap()),
+                (&on_b, of_b.table(&table).unwrap()),
+            ];
+            if swapped {
+                sides.reverse();
+            }
+            let rows = differing_rows(sides[0], sides[1], 10).await.unwrap();
+            assert_eq!(rows.len(), 2, "{rows:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_only_reads_cannot_write_whatever_it_is_made_to_run() {
+    const WRITES: &str = "CREATE FUNCTION condition() RETURNS bool LANGUAGE plpgsql AS $$BEGIN
+            PERFORM set_config('default_transaction_read_only', 'off', false);
+            INSERT INTO public.log VALUES ('written'); RETURN true; END$$";
+    const READ_ONLY: Option<&str> = Some("25006");
+    let server = Server::start().await;
+    let database = server.with_sql("a", &with_condition(WRITES)).await;
+    pgsnap::execute(&database, "INSERT INTO small VALUES ('a')")
+        .await
+        .unwrap();
+    // It writes where it may.
+    pgsnap::execute(&database, "SELECT condition()")
+        .await
+        .unwrap();
+    pgsnap::execute(&database, "TRUNCATE log").await.unwrap();
+
+    let options = CensusOptions::default();
+    let counted = pgsnap::census(&database, &options, &quiet()).await;
+    assert_eq!(counted.unwrap_err().sqlstate(), READ_ONLY);
+    let file = fs_err::File::create(server.file("never")).unwrap();
+    let dumped = pgsnap::dump(&database, file, &pgsnap::DumpOptions::default(), &quiet()).await;
+    assert_eq!(dumped.unwrap_err().sqlstate(), READ_ONLY);
+    let asked = pgsnap::query_scalar(&database, "SELECT condition()").await;
+    assert_eq!(asked.unwrap_err().sqlstate(), READ_ONLY);
+    let twice = pgsnap::query_scalar(
+        &database,
+        "SELECT set_config('default_transaction_read_only', 'off', false); INSERT INTO log VALUES ('x')",
+    );
+    assert_eq!(twice.await.unwrap_err().sqlstate(), READ_ONLY);
+
+    let table = TableName::new("public", "small");
+    let harmless = "CREATE TABLE small (a text PRIMARY KEY); INSERT INTO small VALUES ('b')";
+    let other = server.with_sql("b", harmless).await;
+    let of_other = census(&other).await;
+    let (here, there) = (
+        RowSource::Database(database.clone()),
+        RowSource::Database(other),
+    );
+    let model = of_other.table(&table).unwrap();
+    let compared = differing_rows((&here, model), (&there, model), 10).await;
+    assert_eq!(compared.unwrap_err().sqlstate(), READ_ONLY);
+
+    let lines = pgsnap::query_scalar(&database, "SELECT count(*) FROM log").await;
+    assert_eq!(lines.unwrap().as_deref(), Some("0"));
+}

@@ -85,11 +85,10 @@ impl Place {
                 context.hold.wait().await;
                 Ok(())
             }
-            Self::Server(temporary) if !keep => Ok(pgsnap::execute(
-                &temporary.database.with_name("postgres"),
-                &temporary.drop_statement(),
-            )
-            .await?),
+            Self::Server(temporary) if !keep => {
+                let database = &temporary.database;
+                Ok(unfinished::drop_database(database, database.name()).await?)
+            }
             _ => Ok(()),
         }
     }
@@ -98,16 +97,12 @@ impl Place {
 /// Databases of earlier drills that nobody is connected to.
 async fn leftovers(server: &Database, stem: &str) -> anyhow::Result<Vec<String>> {
     let sql = format!(
-        "SELECT string_agg(datname, ',') FROM pg_catalog.pg_database AS d WHERE starts_with(datname::text, {})
+        "SELECT json_agg(datname) FROM pg_catalog.pg_database AS d WHERE starts_with(datname::text, {})
             AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity AS a WHERE a.datid = d.oid)",
         literal(stem),
     );
     let found = pgsnap::query_scalar(&server.with_name("postgres"), &sql).await?;
-    Ok(found
-        .iter()
-        .flat_map(|names| names.split(','))
-        .map(str::to_owned)
-        .collect())
+    Ok(unfinished::names(found.as_deref()))
 }
 
 fn literal(text: &str) -> String {
@@ -115,24 +110,12 @@ fn literal(text: &str) -> String {
 }
 
 impl TemporaryDatabase {
-    /// Drops the copy; one of service and id, so it can be nobody else's.
-    fn drop_statement(&self) -> String {
-        format!(
-            "DROP DATABASE IF EXISTS \"{}\" WITH (FORCE)",
-            self.database.name().replace('"', "\"\"")
-        )
-    }
-
-    /// The same for a copy that was still being loaded, under whatever name that has.
+    /// Drops the copy, which is one of service and id, so that it can be nobody else's; and what a restore of it left, under
+    /// whatever name that has.
     async fn remove(&self) -> pgsnap::Result<()> {
-        let postgres = self.database.with_name("postgres");
-        pgsnap::execute(&postgres, &self.drop_statement()).await?;
+        unfinished::drop_database(&self.database, self.database.name()).await?;
         for left in unfinished::restoring(&self.database).await? {
-            pgsnap::execute(
-                &postgres,
-                &format!("DROP DATABASE IF EXISTS \"{left}\" WITH (FORCE)"),
-            )
-            .await?;
+            unfinished::drop_database(&self.database, &left).await?;
         }
         Ok(())
     }
