@@ -318,6 +318,13 @@ impl Table {
         has_each
     }
 
+    /// Reads generated columns in the order of another table's.
+    pub(crate) fn put_generated_in_order(&mut self, model: Option<&GeneratedColumns>) {
+        let model = model.map_or(&[][..], |model| &model.columns);
+        let position = |name: &str| model.iter().position(|column| column.name == name);
+        self.generated.sort_by_key(|column| position(&column.name));
+    }
+
     /// The statement that reads one part, whole or in a range of pages `[from, to)`.
     pub(crate) fn copy_out(&self, part: &Part, pages: Option<(u64, Option<u64>)>) -> String {
         let columns = self.columns.iter().chain(&self.generated);

@@ -129,6 +129,11 @@ impl SchemaFingerprint {
         hasher.finalize().to_hex().to_string()
     }
 
+    /// Whether the statements themselves are known: a manifest keeps their digest alone.
+    pub(crate) fn has_statements(&self) -> bool {
+        !self.statements.is_empty() || self.digest == Self::digest_of(&[])
+    }
+
     /// Whether both were printed by the same versions, so that equal schemas have equal statements.
     pub(crate) fn is_comparable(&self, other: &Self) -> bool {
         let major = |version: &str| version.split('.').next().map(str::to_owned);

@@ -1,7 +1,11 @@
 //! Comparing two censuses: typed differences, not text.
+//!
+//! This is the one judgement that restores, copies, `diff` and gates share.
 
+mod canonical;
 mod difference;
 mod note;
+mod schema;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +13,11 @@ use serde::Serialize;
 
 use crate::census::{Census, TableCensus};
 use crate::name::TableName;
-use crate::sql::label;
 
 pub use difference::{Difference, Side};
 pub use note::Note;
+pub use schema::StatementDifference;
+use schema::{Judgement, judge};
 
 /// The result of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -51,7 +56,7 @@ pub fn compare(a: &Census, b: &Census) -> Comparison {
             b: b.large_objects.count,
         });
     }
-    compare_extensions(a, b, &mut differences);
+    compare_extensions(a, b, &mut differences, &mut notes);
     compare_schema(a, b, &mut differences, &mut notes);
     if a.locale != b.locale {
         notes.push(Note::Collation {
@@ -146,42 +151,24 @@ impl Comparison {
         notes
     }
 
-    /// Judges a restore of `a` as `b`: what no restore can keep becomes a note. `pg_dump` pins no version
-    /// of an extension, a new database always has `plpgsql`, and some expressions print
-    /// differently once they were parsed again. A missing object stays a difference.
+    /// Judges a restore of `a` as `b`. The statements of `a` themselves were run to make `b`, so an object that prints in
+    /// a way that no rule knows is still the same object. A missing object stays a difference.
     pub(crate) fn of_restore(mut self) -> Self {
-        let (kept, excused): (Vec<Difference>, Vec<Difference>) =
-            std::mem::take(&mut self.differences)
-                .into_iter()
-                .partition(|difference| excuse(difference).is_none());
-        self.differences = kept;
-        self.notes.extend(excused.iter().filter_map(excuse));
-        self
-    }
-}
-
-fn excuse(difference: &Difference) -> Option<Note> {
-    match difference {
-        Difference::Schema { only_a, only_b } => {
-            let sorted = |labels: &[String]| {
-                let mut labels = labels.to_vec();
-                labels.sort();
-                labels
+        let notes = &mut self.notes;
+        self.differences.retain(|difference| {
+            let Difference::Schema { statements, .. } = difference else {
+                return true;
             };
-            (!only_a.is_empty() && sorted(only_a) == sorted(only_b)).then(|| Note::Reprinted {
-                objects: only_a.clone(),
-            })
-        }
-        Difference::Extension { name, a, b }
-            if b.is_some() && (a.is_some() || name == "plpgsql") =>
-        {
-            Some(Note::ExtensionVersion {
-                name: name.clone(),
-                a: a.clone(),
-                b: b.clone(),
-            })
-        }
-        _ => None,
+            let is_same = |one: &StatementDifference| one.a.is_some() && one.b.is_some();
+            if statements.is_empty() || !statements.iter().all(is_same) {
+                return true;
+            }
+            notes.push(Note::Reprinted {
+                objects: statements.iter().map(|one| one.object.clone()).collect(),
+            });
+            false
+        });
+        self
     }
 }
 
@@ -287,7 +274,14 @@ fn compare_sequences(a: &Census, b: &Census, differences: &mut Vec<Difference>) 
     }
 }
 
-fn compare_extensions(a: &Census, b: &Census, differences: &mut Vec<Difference>) {
+/// Versions are noted only: `pg_dump` pins none, and a copy has the version that its server brings. So is `plpgsql`, which
+/// every new database has.
+fn compare_extensions(
+    a: &Census,
+    b: &Census,
+    differences: &mut Vec<Difference>,
+    notes: &mut Vec<Note>,
+) {
     let index = |census: &Census| -> BTreeMap<String, String> {
         census
             .extensions
@@ -296,7 +290,11 @@ fn compare_extensions(a: &Census, b: &Census, differences: &mut Vec<Difference>)
             .collect()
     };
     for (name, a, b) in zipped(&index(a), &index(b)) {
-        differences.push(Difference::Extension { name, a, b });
+        if a.is_some() && b.is_some() || name == "plpgsql" {
+            notes.push(Note::ExtensionVersion { name, a, b });
+        } else {
+            differences.push(Difference::Extension { name, a, b });
+        }
     }
 }
 
@@ -335,20 +333,34 @@ fn compare_schema(
             a.pg_dump, b.pg_dump
         ));
     }
-    if a.digest != b.digest {
-        let known = !a.statements.is_empty() && !b.statements.is_empty();
-        let only = |x: &[String], y: &[String]| -> Vec<String> {
-            let others: BTreeSet<&String> = y.iter().collect();
-            x.iter()
-                .filter(|statement| known && !others.contains(statement))
-                .map(|statement| label(statement))
-                .collect()
+    if a.digest == b.digest {
+        return;
+    }
+    if !a.has_statements() || !b.has_statements() {
+        differences.push(Difference::Schema {
+            only_a: Vec::new(),
+            only_b: Vec::new(),
+            statements: Vec::new(),
+        });
+        return;
+    }
+    let Judgement {
+        differences: statements,
+        reprinted,
+    } = judge(&a.statements, &b.statements);
+    if !reprinted.is_empty() {
+        notes.push(Note::Reprinted { objects: reprinted });
+    }
+    if !statements.is_empty() {
+        let of = |is_there: fn(&StatementDifference) -> bool| -> Vec<String> {
+            let found = statements.iter().filter(|one| is_there(one));
+            found.map(|one| one.object.clone()).collect()
         };
-        let (only_a, only_b) = (
-            only(&a.statements, &b.statements),
-            only(&b.statements, &a.statements),
-        );
-        differences.push(Difference::Schema { only_a, only_b });
+        differences.push(Difference::Schema {
+            only_a: of(|one| one.a.is_some()),
+            only_b: of(|one| one.b.is_some()),
+            statements,
+        });
     }
 }
 

@@ -171,10 +171,7 @@ fn align_columns(tables: &mut [Table], like: &Census) {
     for table in tables {
         if let Some(model) = like.table(&table.name) {
             table.put_columns_in_order(&model.columns);
-        }
-        if let Some(model) = &model.generated {
-            let position = |name: &str| model.columns.iter().position(|column| column.name == name);
-            table.generated.sort_by_key(|column| position(&column.name));
+            table.put_generated_in_order(model.generated.as_ref());
         }
     }
 }

@@ -140,7 +140,7 @@ pub use crate::census::{
     Census, Column, Extension, GeneratedColumns, LargeObjects, Locale, SchemaFingerprint,
     SequenceState, TableCensus,
 };
-pub use crate::compare::{Comparison, Difference, Note, Side, compare};
+pub use crate::compare::{Comparison, Difference, Note, Side, StatementDifference, compare};
 pub use crate::copy::{Copied, CopyOptions, CopyPlan, copy, plan_copy};
 pub use crate::count::{CensusOptions, census};
 pub use crate::database::Database;

@@ -196,6 +196,8 @@ impl OwnTable {
                 what: format!("columns of {}", table.name),
             });
         }
+        // An archive has no values of generated columns to hold against these.
+        table.generated.clear();
         if table.foreign_server.is_some() {
             session.read_foreign_tables().await?;
         }

@@ -50,6 +50,53 @@ fn a_copy_is_planned_made_and_recorded() {
     assert_eq!(evidence["source"], done["source"]);
 }
 
+/// A CHECK of a `varchar` with a few words prints differently once its print was parsed.
+#[test]
+fn what_prints_differently_is_equal_for_restore_copy_diff_and_gate() {
+    let home = Home::new();
+    let words = "CREATE TABLE words (id int PRIMARY KEY, status varchar(20) DEFAULT 'active' CHECK (status IN ('active', 'archived')));
+        INSERT INTO words VALUES (1)";
+    sql(&home.database, words);
+    home.backup();
+    let (restored, copied) = (
+        format!("{}_restored", home.database),
+        format!("{}_copied", home.database),
+    );
+    home.append(&format!(
+        "[sites.restored]\ndatabase = \"{}\"\n[sites.copied]\ndatabase = \"{}\"\n
+         [gates.moved]\ncondition = \"census-equal\"\na = \"workstation\"\nb = \"copied\"\n",
+        url(&restored),
+        url(&copied)
+    ));
+    home.expect(0, &["restore", "--to", "restored", "--execute"]);
+    home.expect(0, &["copy", "workstation", "--to", "copied", "--execute"]);
+    for (a, b) in [
+        ("workstation", "restored"),
+        ("workstation", "copied"),
+        ("latest", "copied"),
+        ("copied", "latest"),
+    ] {
+        home.expect(0, &["diff", a, b])
+            .says("equal:")
+            .says("prints in another way: CREATE TABLE public.words");
+    }
+    let gate = home.expect(0, &["gates", "moved"]);
+    gate.shows("are equal");
+
+    let change = "ALTER TABLE words DROP CONSTRAINT words_status_check, ADD CHECK (status IN ('active', 'gone'))";
+    sql(&copied, change);
+    home.expect(1, &["diff", "workstation", "copied"])
+        .shows("the schema differs (changed: CREATE TABLE public.words)")
+        .shows("'archived'::character varying])::text[]")
+        .shows("'gone'::character varying])::text[]");
+    let told = home.json(1, "hubctl.diff.v1", &["diff", "workstation", "copied"]);
+    let statements = &told["differences"][0]["statements"];
+    assert_eq!(statements[0]["object"], "CREATE TABLE public.words");
+    assert!(statements[0]["a"].as_str().unwrap().contains("archived"));
+    assert!(statements[0]["b"].as_str().unwrap().contains("gone"));
+    home.expect(1, &["gates", "moved"]).shows("1 difference");
+}
+
 #[test]
 fn a_copy_onto_itself_or_onto_a_database_in_use_is_refused() {
     let home = Home::new();

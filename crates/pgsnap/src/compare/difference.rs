@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::schema::StatementDifference;
 use crate::name::TableName;
 
 /// Which of the two compared sides.
@@ -101,6 +102,8 @@ pub enum Difference {
         only_a: Vec<String>,
         /// Statements only B has.
         only_b: Vec<String>,
+        /// All of them with their texts; an object that both sides define differently is one with both.
+        statements: Vec<StatementDifference>,
     },
 }
 
@@ -169,12 +172,27 @@ impl fmt::Display for Difference {
                     show(b)
                 )
             }
-            Self::Schema { only_a, only_b } => {
+            Self::Schema { statements, .. } => {
+                let of = |is_in: fn(&StatementDifference) -> bool| -> Vec<String> {
+                    let found = statements.iter().filter(|one| is_in(one));
+                    found.map(|one| one.object.clone()).collect()
+                };
+                let changed = of(|one| one.a.is_some() && one.b.is_some());
+                let only_a = of(|one| one.b.is_none());
+                let only_b = of(|one| one.a.is_none());
+                f.write_str("the schema differs (")?;
+                if !changed.is_empty() {
+                    write!(f, "changed: {}", list(&changed))?;
+                    if only_a.is_empty() && only_b.is_empty() {
+                        return f.write_str(")");
+                    }
+                    f.write_str("; ")?;
+                }
                 write!(
                     f,
-                    "the schema differs (only in A: {}; only in B: {})",
-                    list(only_a),
-                    list(only_b)
+                    "only in A: {}; only in B: {})",
+                    list(&only_a),
+                    list(&only_b)
                 )
             }
         }

@@ -178,11 +178,15 @@ pub(super) async fn targets(session: &Session, expected: &Census) -> Result<Vec<
                     wanted.name
                 ));
             }
-            Some(table) => found.push(Table {
-                columns: wanted.columns.clone(),
-                key: wanted.key.clone(),
-                ..table.clone()
-            }),
+            Some(table) => {
+                let mut table = Table {
+                    columns: wanted.columns.clone(),
+                    key: wanted.key.clone(),
+                    ..table.clone()
+                };
+                table.put_generated_in_order(wanted.generated.as_ref());
+                found.push(table);
+            }
         }
     }
     if problems.is_empty() {

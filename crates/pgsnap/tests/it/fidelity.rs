@@ -9,6 +9,7 @@ mod golden;
 mod objects;
 mod partition;
 mod psql;
+mod reprinted;
 mod scale;
 mod script;
 mod zoo;
