@@ -14,11 +14,13 @@ use std::process::ExitCode;
 
 use repository::Repository;
 
-/// The crates that others may use without the rest of the project. They know nothing of each other, but for [`LEAF`].
-pub(crate) const LIBRARIES: [&str; 5] = ["pgsnap", "backup", "tunnel", "gates", LEAF];
+/// The crates that others may use without the rest of the project. They know nothing of each other, except [`LEAVES`].
+pub(crate) const LIBRARIES: [&str; 6] =
+    ["pgsnap", "backup", "tunnel", "gates", LEAVES[0], LEAVES[1]];
 
-/// What two of them need, and what itself needs none of them: backups and approvals are signed in one way.
-pub(crate) const LEAF: &str = "sshsig";
+/// Libraries that several of them need, and that need none of them: there is one way to check a signature, and one to
+/// open a file. A leaf may use another one.
+pub(crate) const LEAVES: [&str; 2] = ["sshsig", "regularfile"];
 
 const CHECKS: [fn(&Repository) -> Vec<Finding>; 5] = [
     dependencies::check,

@@ -1,9 +1,9 @@
-//! The libraries stand alone: they depend neither on each other, but for the leaf, nor on what belongs to a program.
+//! The libraries stand alone: they depend neither on each other, except for the leaves, nor on what belongs to a program.
 
 use toml::{Table, Value};
 
 use super::repository::Repository;
-use super::{Finding, LEAF, LIBRARIES};
+use super::{Finding, LEAVES, LIBRARIES};
 
 const PROGRAMS_ONLY: [&str; 4] = ["clap", "anyhow", "hubctl", "xtask"];
 const KINDS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
@@ -44,7 +44,7 @@ fn check_library(repository: &Repository, library: &str) -> Vec<Finding> {
 fn is_allowed(library: &str, kind: &str, name: &str) -> bool {
     // testkit is built on pgsnap; for tests, cargo allows that circle.
     let testkit = name == "testkit" && kind != "dev-dependencies";
-    let sibling = LIBRARIES.contains(&name) && name != library && name != LEAF;
+    let sibling = LIBRARIES.contains(&name) && name != library && !LEAVES.contains(&name);
     !testkit && !sibling && !PROGRAMS_ONLY.contains(&name)
 }
 
@@ -101,12 +101,18 @@ mod tests {
     }
 
     #[test]
-    fn the_leaf_may_be_used_and_uses_none() {
+    fn a_leaf_may_be_used_and_uses_none_but_leaves() {
         let uses = |name: &str| format!("[dependencies]\n{name}.workspace = true");
-        assert_eq!(findings_for_gates(&uses(LEAF)), Vec::<String>::new());
-        assert_eq!(findings_for("backup", &uses(LEAF)), Vec::<String>::new());
-        assert_eq!(findings_for(LEAF, &uses("gates")).len(), 1);
-        assert_eq!(findings_for(LEAF, &uses("backup")).len(), 1);
+        for leaf in LEAVES {
+            assert_eq!(findings_for_gates(&uses(leaf)), Vec::<String>::new());
+            assert_eq!(findings_for("backup", &uses(leaf)), Vec::<String>::new());
+            assert_eq!(findings_for(leaf, &uses("gates")).len(), 1);
+            assert_eq!(findings_for(leaf, &uses("backup")).len(), 1);
+        }
+        assert_eq!(
+            findings_for(LEAVES[0], &uses(LEAVES[1])),
+            Vec::<String>::new()
+        );
     }
 
     #[test]

@@ -1,0 +1,47 @@
+//! Writing a file as a whole.
+
+use std::fs::Permissions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use crate::error::{Error, Kind};
+
+/// What the umask leaves of it is the mode of a new file.
+const NEW: u32 = 0o666;
+
+/// Writes a file as a whole: readers see the old content or the new one, and a symbolic link is never followed.
+///
+/// The new file has the mode of the one that it replaces, and is on the disk when this returns.
+///
+/// # Errors
+/// [`Error::NotRegular`] where the name belongs to something else, which stays as it is, and what the operating system says.
+pub fn replace(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+    let path = path.as_ref();
+    let old = match fs_err::symlink_metadata(path) {
+        Ok(found) => Some(found),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    if let Some(kind) = old.as_ref().and_then(|old| Kind::of(old.file_type())) {
+        return Err(Error::NotRegular {
+            path: path.to_owned(),
+            kind,
+        }
+        .into());
+    }
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(NEW))
+        .tempfile_in(directory)?;
+    if let Some(old) = old {
+        fs_err::set_permissions(file.path(), old.permissions())?;
+    }
+    file.write_all(bytes.as_ref())?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    fs_err::File::open(directory)?.sync_all()
+}

@@ -1,0 +1,40 @@
+//! Writing a file as a whole.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::support::{Place, refusal, set_mode};
+
+#[test]
+fn a_file_is_replaced_and_keeps_its_mode() {
+    let place = Place::new();
+    let path = place.path("file");
+    regularfile::replace(&path, "one").unwrap();
+    set_mode(&path, 0o640);
+    let other = place.path("other name");
+    fs_err::hard_link(&path, &other).unwrap();
+    regularfile::replace(&path, "two").unwrap();
+    assert_eq!(fs_err::read_to_string(&path).unwrap(), "two");
+    let mode = fs_err::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
+    // A second name of the old file is another file now.
+    assert_eq!(fs_err::read_to_string(&other).unwrap(), "one");
+}
+
+#[test]
+fn what_a_planted_link_leads_to_is_left_alone() {
+    let place = Place::new();
+    let victim = place.file("victim", "kept");
+    for (name, target) in [("link", &victim), ("dangling", &place.path("new"))] {
+        let link = place.link(name, target);
+        assert!(refusal(regularfile::replace(&link, "planted")).contains("is a symbolic link"));
+    }
+    let pipe = place.pipe("pipe");
+    assert!(refusal(regularfile::replace(&pipe, "planted")).contains("is a pipe"));
+    assert_eq!(fs_err::read_to_string(&victim).unwrap(), "kept");
+    let mut names: Vec<_> = fs_err::read_dir(place.path(""))
+        .unwrap()
+        .map(|item| item.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["dangling", "link", "pipe", "victim"]);
+}
