@@ -22,7 +22,7 @@ pub(crate) fn of_bytes(bytes: &[u8]) -> String {
 
 /// The SHA-256 of a whole file in lower-case hexadecimal, as [`Sidecar::sha256`](crate::Sidecar::sha256) has it.
 pub fn of_file(path: &Path) -> Result<String> {
-    Ok(of_reader(fs_err::File::open(path)?)?)
+    Ok(of_reader(regularfile::open(path)?)?)
 }
 
 /// Hashes what is read.

@@ -13,7 +13,7 @@ pub(crate) const PARTIAL: &str = ".partial";
 /// Makes the names in a directory survive a crash.
 pub(crate) fn sync_directory(directory: &Path) -> Result<()> {
     fault::point()?;
-    Ok(fs_err::File::open(directory)?.sync_all()?)
+    Ok(regularfile::sync_directory(directory)?)
 }
 
 /// A new, empty, unguessable file of mode 0600: `PREFIX.ID.partial`. It goes away when it is dropped.

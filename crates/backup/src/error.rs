@@ -327,6 +327,9 @@ impl Error {
     /// What the operator may do about it, as one sentence; `None` where the message says it all.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Io(source) | Self::IdentityUnreadable { source, .. } => {
+                return regularfile::hint(source).map(str::to_owned);
+            }
             Self::InvalidService { .. } => {
                 "use lower-case letters, digits, `.`, `_` and `-`, beginning with a letter or digit, at most 128 characters"
             }

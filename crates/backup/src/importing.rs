@@ -77,7 +77,7 @@ fn copy_in(
     let file = durable::temporary(vault.directory(), &vault.names().temporary_entry(stamp))?;
     // As when sealing: a temporary file that can be locked has no writer any more.
     file.as_file().lock()?;
-    let mut source = BufReader::with_capacity(BUFFER, fs_err::File::open(from)?);
+    let mut source = BufReader::with_capacity(BUFFER, regularfile::open(from)?);
     let mut tally = Tally::new(file.as_file())?;
     fault::point()?;
     io::copy(&mut source, &mut tally)?;

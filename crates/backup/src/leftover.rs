@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use regularfile::Options;
+
 use crate::lock::CatalogueLock;
 use crate::name::Unfinished;
 use crate::sidecar::{Sidecar, State};
@@ -96,7 +98,7 @@ fn classify(vault: &Vault, path: &Path) -> Result<Option<LeftoverKind>> {
 
 /// A writer holds a lock on its file for as long as it lives.
 fn is_being_written(path: &Path) -> Result<bool> {
-    match fs_err::OpenOptions::new().read(true).write(true).open(path) {
+    match Options::update().open(path) {
         Ok(file) => match file.try_lock() {
             Ok(()) => Ok(false),
             Err(std::fs::TryLockError::WouldBlock) => Ok(true),
@@ -104,6 +106,8 @@ fn is_being_written(path: &Path) -> Result<bool> {
         },
         // It got its final name, or was removed, just now.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        // A link or a pipe of such a name is nothing that a writer makes.
+        Err(error) if regularfile::Error::of(&error).is_some() => Ok(false),
         Err(error) => Err(error.into()),
     }
 }

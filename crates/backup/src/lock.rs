@@ -3,10 +3,12 @@
 use std::fmt;
 use std::fs::TryLockError;
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use regularfile::Options;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, fault};
@@ -97,16 +99,8 @@ impl CatalogueLock {
 
 /// Lock files are never deleted: whoever waits on a deleted one would hold a lock that nobody else sees.
 fn open(path: &Path) -> Result<fs_err::File> {
-    use fs_err::os::unix::fs::OpenOptionsExt as _;
     fault::point()?;
-    let mut options = fs_err::OpenOptions::new();
-    Ok(options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)?)
+    Ok(Options::update().or_create().open(path)?)
 }
 
 fn read_owner(file: &mut fs_err::File) -> Option<LockOwner> {
@@ -115,7 +109,11 @@ fn read_owner(file: &mut fs_err::File) -> Option<LockOwner> {
     serde_json::from_str(&text).ok()
 }
 
+/// A second name of the file may be one that means something to somebody, so that it is locked and not written.
 fn record_owner(file: &mut fs_err::File) -> Result<()> {
+    if file.metadata()?.nlink() != 1 {
+        return Ok(());
+    }
     let owner =
         serde_json::to_vec(&LockOwner::this_process()).expect("an owner has only plain fields");
     file.set_len(0)?;
@@ -141,6 +139,27 @@ mod tests {
         assert_eq!(owner.pid, std::process::id());
         drop(lock);
         VaultLock::acquire(&path, "hub").unwrap();
+    }
+
+    #[test]
+    fn a_planted_name_is_not_written_through() {
+        let directory = tempfile::tempdir().unwrap();
+        let [victim, link, second, pipe] = ["victim", ".link.lock", ".second.lock", ".pipe.lock"]
+            .map(|name| directory.path().join(name));
+        fs_err::write(&victim, "precious").unwrap();
+        fs_err::os::unix::fs::symlink(&victim, &link).unwrap();
+        fs_err::hard_link(&victim, &second).unwrap();
+        testkit::pipe(&pipe);
+        for planted in [&link, &pipe] {
+            let refused = VaultLock::acquire(planted, "hub").unwrap_err();
+            assert!(matches!(refused, Error::Io(_)), "{refused}");
+            assert!(refused.hint().is_some());
+            CatalogueLock::acquire(planted).unwrap_err();
+        }
+        // A copy of the vault made of hard links is harmless, and its lock still holds.
+        let _lock = VaultLock::acquire(&second, "hub").unwrap();
+        assert!(VaultLock::acquire(&second, "hub").is_err());
+        assert_eq!(fs_err::read_to_string(&victim).unwrap(), "precious");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::io;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use regularfile::Options;
 use serde::{Deserialize, Serialize};
 
 use crate::entry::Entry;
@@ -19,6 +20,8 @@ use crate::vault::Vault;
 use crate::{Error, Result, durable, fault, latest};
 
 const FORMAT: &str = "backup-pruning/1";
+/// A million entries need less.
+const LARGEST: u64 = 64 * 1024 * 1024;
 
 /// What was decided and is being done.
 #[derive(Debug, Serialize, Deserialize)]
@@ -146,7 +149,7 @@ fn path(vault: &Vault) -> PathBuf {
 fn read(vault: &Vault) -> Result<Option<BTreeSet<Stamp>>> {
     let path = path(vault);
     fault::point()?;
-    let bytes = match fs_err::read(&path) {
+    let bytes = match Options::read().in_place().to_vec(&path, LARGEST) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),

@@ -13,6 +13,9 @@ use crate::origin::{Origin, Problem};
 use crate::plugin::{self, PluginRecipient, Terms};
 use crate::{Error, Result};
 
+/// No file of recipients is larger.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
 /// How a recipient unwraps the file key; the names are those of the stanza types of the age format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -110,7 +113,10 @@ impl Recipients {
     /// file lists would be found out when the missing one is needed.
     pub fn add_file(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let bytes = fs_err::read(path)?;
+        // Whoever may add a recipient may read every backup from then on.
+        let bytes = regularfile::Options::read()
+            .trusted_for_root()
+            .to_vec(path, LARGEST)?;
         let (text, name) = (String::from_utf8_lossy(&bytes), path.display().to_string());
         let kind = path.extension().and_then(|kind| kind.to_str());
         match kind {

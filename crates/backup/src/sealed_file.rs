@@ -26,7 +26,7 @@ impl Place {
 
     pub(crate) fn open(&self) -> Result<SealedFile> {
         Ok(SealedFile(match self {
-            Self::Here(path) => Inner::Here(fs_err::File::open(path)?.into_file()),
+            Self::Here(path) => Inner::Here(regularfile::open(path)?.into_file()),
             Self::There(ranges) => Inner::There(Box::new(ranges.again())),
         }))
     }

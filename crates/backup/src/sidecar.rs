@@ -8,6 +8,7 @@ use std::io;
 use std::path::Path;
 
 use jiff::Timestamp;
+use regularfile::Options;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -20,6 +21,8 @@ use crate::{Error, Result, durable, fault};
 const FORMAT: &str = "backup-sidecar/1";
 /// What all versions begin with: a JSON file without it is not a sidecar at all.
 const FAMILY: &str = "backup-sidecar/";
+/// No sidecar is larger: it has some facts, and the names of copies.
+const LARGEST: u64 = 64 * 1024 * 1024;
 
 /// How far an entry is proven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -268,7 +271,7 @@ impl Sidecar {
     /// Reads a sidecar; `None` if there is no such file, or it is some other JSON that never was a sidecar.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
         fault::point()?;
-        let bytes = match fs_err::read(path) {
+        let bytes = match Options::read().in_place().to_vec(path, LARGEST) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.into()),

@@ -111,7 +111,7 @@ impl<'a> Upload<'a> {
         let length = range.end - range.start;
         Ok(match self.content {
             Content::File(path) => {
-                let mut file = fs_err::File::open(path)?;
+                let mut file = regularfile::open(path)?;
                 file.seek(SeekFrom::Start(range.start))?;
                 Box::new(file.take(length))
             }

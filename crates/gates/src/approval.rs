@@ -239,12 +239,14 @@ fn exists(path: &Path) -> Result<bool, Error> {
 }
 
 fn is_being_written(path: &Path) -> Result<bool, Error> {
-    match fs::File::open(path) {
+    match regularfile::Options::read().in_place().open(path) {
         Ok(file) => match file.file().try_lock() {
             Ok(()) => Ok(false),
             Err(std::fs::TryLockError::WouldBlock) => Ok(true),
             Err(std::fs::TryLockError::Error(error)) => Err(error.into()),
         },
+        // A link or a pipe of such a name is nothing that a writer makes.
+        Err(error) if regularfile::Error::of(&error).is_some() => Ok(false),
         // It got its name just now.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(error) => Err(error.into()),

@@ -178,8 +178,8 @@ impl Error {
                 "`hubctl gates --bundle FILE` writes it; a newer version of the program may have written this one"
                     .to_owned(),
             ),
-            Self::Io(_)
-            | Self::InvalidApproval { .. }
+            Self::Io(error) => regularfile::hint(error).map(ToOwned::to_owned),
+            Self::InvalidApproval { .. }
             | Self::InvalidRecord { .. }
             | Self::InvalidRule { .. }
             | Self::Malformed { .. } => None,

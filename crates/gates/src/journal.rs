@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use fs_err as fs;
-use fs_err::os::unix::fs::OpenOptionsExt as _;
+use regularfile::Options;
 
 use crate::{Damage, Error};
 use chain::Chain;
@@ -23,6 +23,11 @@ pub use record::{NewRecord, Outcome, Record};
 use rotation::Beside;
 pub use rotation::Rotated;
 pub use tail::TornLine;
+
+/// Whoever may change the journal, or put another one in its place, may write what did not happen. Root may look after
+/// that of another user.
+const READING: Options = Options::read().trusted_for_root();
+const WRITING: Options = Options::append().trusted_for_root();
 
 /// A hash-chained journal in a file of JSON lines.
 ///
@@ -72,12 +77,7 @@ impl Journal {
         if let Some(journal) = Self::find(&path)? {
             return Ok(journal);
         }
-        let created = fs::OpenOptions::new()
-            .append(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path);
-        match created {
+        match Options::new_file().open(&path) {
             Ok(file) => {
                 file.sync_all()?;
                 sync_directory(directory)?;
@@ -96,7 +96,8 @@ impl Journal {
     /// [`Error::Missing`] when there is no such file, [`Error::Io`] when it cannot be opened.
     pub fn open_existing(path: impl Into<PathBuf>) -> Result<Self, Error> {
         let path = path.into();
-        let journal = match fs::canonicalize(&path) {
+        // By the path as it was given, with the links on the way.
+        let journal = match READING.open(&path).and_then(|_| fs::canonicalize(&path)) {
             // Parts lie beside the file itself, by whatever link it is reached.
             Ok(path) => Self { path },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -104,7 +105,6 @@ impl Journal {
             }
             Err(error) => return Err(error.into()),
         };
-        journal.file(fs::OpenOptions::new().read(true))?;
         Ok(journal)
     }
 
@@ -246,7 +246,7 @@ impl Journal {
         let beside = Beside::of(&self.path, &content)?;
         let mut chain = Chain::default();
         for part in beside.parts {
-            chain.follow_file(&self.path, &part, &fs::read(&part)?, &mut visit)?;
+            chain.follow_file(&self.path, &part, &read_part(&part)?, &mut visit)?;
         }
         chain.follow_file(&self.path, &self.path, &content, &mut visit)?;
         Ok(Walked {
@@ -290,19 +290,17 @@ impl Journal {
     }
 
     fn writer(&self) -> Result<fs::File, Error> {
-        let mut options = fs::OpenOptions::new();
-        options.read(true).append(true);
-        self.locked(&options, fs::File::lock)
+        self.locked(&WRITING, fs::File::lock)
     }
 
     fn reader(&self) -> Result<fs::File, Error> {
-        self.locked(fs::OpenOptions::new().read(true), fs::File::lock_shared)
+        self.locked(&READING, fs::File::lock_shared)
     }
 
     /// Opens and locks the file that has the journal's name: whoever waited for the lock while it was rotated holds a file without a name.
     fn locked(
         &self,
-        options: &fs::OpenOptions,
+        options: &Options,
         lock: impl Fn(&fs::File) -> io::Result<()>,
     ) -> Result<fs::File, Error> {
         loop {
@@ -315,7 +313,7 @@ impl Journal {
         }
     }
 
-    fn file(&self, options: &fs::OpenOptions) -> Result<fs::File, Error> {
+    fn file(&self, options: &Options) -> Result<fs::File, Error> {
         options.open(&self.path).map_err(|error| {
             if error.kind() == io::ErrorKind::NotFound {
                 Error::Missing {
@@ -326,6 +324,11 @@ impl Journal {
             }
         })
     }
+}
+
+/// A closed part is as trusted as the directory, which the journal lies in as well.
+fn read_part(path: &Path) -> Result<Vec<u8>, Error> {
+    Ok(Options::read().in_place().to_vec(path, u64::MAX)?)
 }
 
 /// A journal that was read from its beginning to its end.
@@ -385,5 +388,5 @@ pub(crate) fn create_directory(directory: &Path) -> Result<(), Error> {
 }
 
 pub(crate) fn sync_directory(directory: &Path) -> Result<(), Error> {
-    Ok(fs::File::open(directory)?.sync_all()?)
+    Ok(regularfile::sync_directory(directory)?)
 }

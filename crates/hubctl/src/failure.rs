@@ -51,6 +51,12 @@ impl Refusal {
         self.hint = Some(hint.into());
         self
     }
+
+    /// With the hint of another error, if it has one.
+    pub(crate) fn hinted(mut self, hint: Option<impl Into<String>>) -> Self {
+        self.hint = hint.map(Into::into);
+        self
+    }
 }
 
 /// Nobody reads stdout any more, which is no error: `hubctl backups | head -1`.

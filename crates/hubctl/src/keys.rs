@@ -182,7 +182,7 @@ pub(crate) fn for_entry(identities: &Identities, entry: &Entry) -> Identities {
 fn is_passphrase_sealed(path: &Path) -> bool {
     /// Longer than the two lines.
     const BEGINNING: u64 = 256;
-    let Ok(file) = fs_err::File::open(path) else {
+    let Ok(file) = regularfile::open(path) else {
         return false;
     };
     let mut lines = BufReader::new(file.take(BEGINNING)).split(b'\n').skip(1);

@@ -32,7 +32,7 @@ pub trait OpenArchive: Send + Sync {
 
 impl OpenArchive for PathBuf {
     fn open(&self) -> io::Result<Box<dyn ReadSeek>> {
-        Ok(Box::new(fs_err::File::open(self).map(File::from)?))
+        Ok(Box::new(regularfile::open(self).map(File::from)?))
     }
 }
 

@@ -396,6 +396,10 @@ impl Error {
             // Failed authentication of the sealed file and a short file are answers;
             // anything else of the operating system is not.
             Self::Read { source } if is_damage(source) => ErrorClass::No,
+            // Somebody named a pipe, or a file that others may change.
+            Self::File { source, .. } if regularfile::Error::of(source).is_some() => {
+                ErrorClass::Usage
+            }
             Self::InPlace { source, .. } | Self::NotSwapped { source, .. } => source.class(),
             _ => ErrorClass::CouldNotAsk,
         }

@@ -1,5 +1,6 @@
 //! libpq's password file: `host:port:database:user:password`, the first line that fits counts.
 
+use std::io;
 use std::path::Path;
 
 use secrecy::SecretString;
@@ -13,8 +14,10 @@ use crate::private_file;
 /// # Errors
 /// [`Error::File`] and [`Error::Exposed`]: libpq would go on without a password.
 pub(crate) fn find(path: &Path, database: &Database) -> Result<Option<SecretString>> {
-    private_file::require(path)?;
-    let text = fs_err::read_to_string(path).map_err(|source| Error::file(path, source))?;
+    let text = String::from_utf8(private_file::read(path)?).map_err(|_| {
+        let reason = "it is not UTF-8 text";
+        Error::file(path, io::Error::new(io::ErrorKind::InvalidData, reason))
+    })?;
     let (host, port) = (host(database), database.port().to_string());
     let wanted = [&host, &port, database.name(), database.user()];
     Ok(look_up(&text, wanted).map(SecretString::from))

@@ -1,23 +1,27 @@
-//! Files with secrets: used only where nobody else could have read them.
+//! Files with secrets: used only where nobody else could have read or replaced them.
 
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+
+use regularfile::Options;
 
 use crate::error::{Error, Result};
 
-/// Refuses a file that others may read. A file of root may be readable by its group, as libpq allows: so do
+/// No password file and no key is larger.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
+/// Reads a file that nobody else may read. A file of root may be readable by its group, as libpq allows: so do
 /// machines share the key of a certificate among services.
-pub(crate) fn require(path: &Path) -> Result<()> {
-    const ROOT: u32 = 0;
-    let metadata = fs_err::metadata(path).map_err(|source| Error::file(path, source))?;
-    let open = if metadata.uid() == ROOT { 0o037 } else { 0o077 };
-    match metadata.mode() & 0o777 {
-        mode if mode & open == 0 => Ok(()),
-        mode => Err(Error::Exposed {
-            path: path.to_owned(),
-            mode,
-        }),
-    }
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    Options::read()
+        .private()
+        .to_vec(path, LARGEST)
+        .map_err(|source| match regularfile::Error::of(&source) {
+            Some(regularfile::Error::Exposed { path, mode, .. }) => Error::Exposed {
+                path: path.clone(),
+                mode: *mode,
+            },
+            _ => Error::file(path, source),
+        })
 }
 
 #[cfg(test)]
@@ -31,7 +35,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let with_mode = |mode| {
             fs_err::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
-            require(file.path())
+            read(file.path())
         };
         with_mode(0o600).unwrap();
         let error = with_mode(0o644).unwrap_err();
@@ -43,5 +47,20 @@ mod tests {
         );
         assert!(error.hint().unwrap().starts_with("chmod 600 /"));
         assert!(with_mode(0o602).is_err());
+    }
+
+    #[test]
+    fn a_pipe_is_refused_at_once() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("passfile");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let error = read(&path).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(
+            source.ends_with("is a pipe, not a regular file"),
+            "{source}"
+        );
+        assert!(error.hint().unwrap().starts_with("name a regular file"));
     }
 }

@@ -1,18 +1,22 @@
 //! Secrets that nobody can guess: passwords of scratch servers, keys that guard psql.
 
-use std::io::Read;
+use std::io;
 use std::path::Path;
+
+use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::error::{Error, Result};
 
-/// 128 random bits of the operating system (`/dev/urandom`), as 32 hexadecimal digits.
+/// 128 random bits of the operating system, as 32 hexadecimal digits.
 pub(crate) fn random_digits() -> Result<String> {
-    let path = Path::new("/dev/urandom");
+    let failed = |source| Error::file(Path::new("/dev/urandom"), source);
     let mut bits = [0; 16];
-    fs_err::File::open(path)
-        .and_then(|mut source| source.read_exact(&mut bits))
-        .map_err(|error| Error::file(path, error))?;
-    Ok(format!("{:032x}", u128::from_le_bytes(bits)))
+    // So few are given all at once, or none.
+    match getrandom(&mut bits, GetRandomFlags::empty()) {
+        Ok(given) if given == bits.len() => Ok(format!("{:032x}", u128::from_le_bytes(bits))),
+        Ok(_) => Err(failed(io::ErrorKind::UnexpectedEof.into())),
+        Err(error) => Err(failed(error.into())),
+    }
 }
 
 #[cfg(test)]

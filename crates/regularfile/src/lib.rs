@@ -23,7 +23,8 @@
 //!
 //! [`Options::read`] follows symbolic links: configurations are links into a directory of dotfiles, and Kubernetes mounts
 //! every secret as one. [`Options::in_place`] follows none in the last component of the path, for directories that others
-//! may write to. Everything that writes ([`Options::update`], [`Options::append`], [`replace`]) follows none.
+//! may write to. Everything that writes ([`Options::update`], [`Options::append`], [`Options::new_file`], [`replace`]) follows
+//! none.
 //!
 //! # Trust
 //!
@@ -50,8 +51,8 @@ mod trust;
 
 pub use crate::{
     error::{Error, Kind, hint},
-    options::{Options, open, read, read_to_string},
-    replace::replace,
+    options::{Options, create, open, read, read_to_string},
+    replace::{replace, sync_directory},
 };
 
 // Types of another crate that appear in the public interface.

@@ -1,6 +1,6 @@
 //! Opening and reading.
 
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use fs_err::File;
@@ -13,11 +13,13 @@ use crate::trust::{self, Trust};
 /// Nobody else may read what is created.
 const NEW: u32 = 0o600;
 
-/// How a file is opened. Start with [`read`](Self::read), [`update`](Self::update) or [`append`](Self::append).
+/// How a file is opened. Start with [`read`](Self::read), [`update`](Self::update), [`append`](Self::append) or
+/// [`new_file`](Self::new_file).
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Options {
     access: Access,
+    mode: u32,
     follows: bool,
     trust: Option<Trust>,
     is_private: bool,
@@ -28,12 +30,14 @@ enum Access {
     Read,
     Update { creates: bool },
     Append { creates: bool },
+    New,
 }
 
 impl Options {
     const fn new(access: Access, follows: bool) -> Self {
         Self {
             access,
+            mode: NEW,
             follows,
             trust: None,
             is_private: false,
@@ -55,10 +59,21 @@ impl Options {
         Self::new(Access::Append { creates: false }, false)
     }
 
-    /// Creates the file with mode 0600 where there is none. Has no effect on [`read`](Self::read).
+    /// For reading and writing a file that must not exist yet.
+    pub const fn new_file() -> Self {
+        Self::new(Access::New, false)
+    }
+
+    /// The mode of a file that is created, less the umask. Without this, it is 0600.
+    pub const fn mode(mut self, mode: u32) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Creates the file where there is none. Has no effect on [`read`](Self::read).
     pub const fn or_create(mut self) -> Self {
         self.access = match self.access {
-            Access::Read => Access::Read,
+            Access::Read | Access::New => self.access,
             Access::Update { .. } => Access::Update { creates: true },
             Access::Append { .. } => Access::Append { creates: true },
         };
@@ -164,16 +179,22 @@ impl Options {
             Access::Append { creates } => {
                 options.append(true).create(creates);
             }
+            Access::New => {
+                options.write(true).create_new(true);
+            }
         }
         // A terminal must not become the one that controls this process.
         let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
         flags.set(OFlags::NOFOLLOW, !self.follows);
         let flags = i32::try_from(flags.bits()).expect("the flags of open fit into its argument");
-        options.mode(NEW).custom_flags(flags).open(path)
+        options.mode(self.mode).custom_flags(flags).open(path)
     }
 
     /// A socket, and a pipe or a link in some modes, cannot even be opened.
     fn explained(&self, path: &Path, error: io::Error) -> io::Error {
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            return error;
+        }
         let found = if self.follows {
             fs_err::metadata(path)
         } else {
@@ -218,4 +239,12 @@ pub fn read(path: impl AsRef<Path>, limit: u64) -> io::Result<Vec<u8>> {
 /// As [`Options::to_string`].
 pub fn read_to_string(path: impl AsRef<Path>, limit: u64) -> io::Result<String> {
     Options::read().to_string(path, limit)
+}
+
+/// Creates a file of mode 0600 with this content, where there is none yet.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`], and what the operating system says.
+pub fn create(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+    Options::new_file().open(path)?.write_all(bytes.as_ref())
 }

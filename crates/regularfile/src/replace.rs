@@ -5,6 +5,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags};
+
 use crate::error::{Error, Kind};
 
 /// What the umask leaves of it is the mode of a new file.
@@ -43,5 +45,22 @@ pub fn replace(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> io::Result<()
     file.write_all(bytes.as_ref())?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
-    fs_err::File::open(directory)?.sync_all()
+    sync_directory(directory)
+}
+
+/// Makes the names in a directory survive a crash.
+///
+/// # Errors
+/// What the operating system says.
+pub fn sync_directory(directory: impl AsRef<Path>) -> io::Result<()> {
+    let directory = directory.as_ref();
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(directory, flags, Mode::empty());
+    opened.and_then(rustix::fs::fsync).map_err(|error| {
+        let reason = format!(
+            "failed to sync the directory {}: {error}",
+            directory.display()
+        );
+        io::Error::new(error.kind(), reason)
+    })
 }

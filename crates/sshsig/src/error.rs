@@ -153,7 +153,8 @@ impl Error {
             Self::NotSigned { .. } | Self::NoAnswer { .. } => Some(
                 "where nobody can be asked, a key needs an agent, or has no passphrase and needs no touch",
             ),
-            Self::Io(_) | Self::OtherNamespace { .. } | Self::NotAllowed { .. } => None,
+            Self::Io(error) => regularfile::hint(error),
+            Self::OtherNamespace { .. } | Self::NotAllowed { .. } => None,
         }
     }
 }

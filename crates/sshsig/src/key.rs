@@ -8,6 +8,9 @@ use ssh_key::{HashAlg, PrivateKey};
 
 use crate::{Error, Result};
 
+/// No file of a key is larger.
+pub(crate) const LARGEST: u64 = 1024 * 1024;
+
 /// A public key of SSH.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublicKey(ssh_key::public::KeyData);
@@ -19,7 +22,7 @@ impl PublicKey {
     /// [`Error::NoPublicKey`], and [`Error::Io`] where the file cannot be read.
     pub fn of_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = fs_err::read_to_string(path)?;
+        let text = regularfile::read_to_string(path, LARGEST)?;
         if let Ok(key) = ssh_key::PublicKey::from_openssh(text.trim()) {
             return Ok(Self(key.key_data().clone()));
         }
@@ -38,7 +41,7 @@ impl PublicKey {
             path: path.to_owned(),
             reason,
         };
-        let text = match fs_err::read_to_string(Path::new(&public)) {
+        let text = match regularfile::read_to_string(&public, LARGEST) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(missing(

@@ -6,6 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::key::LARGEST;
 use crate::signature::Signature;
 use crate::{Error, Result};
 
@@ -37,7 +38,7 @@ pub fn sign(
     // Not through its standard input: without a terminal, ssh-keygen takes the passphrase from there.
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("message");
-    fs_err::write(&file, message)?;
+    regularfile::create(&file, message)?;
     let mut command = Command::new("ssh-keygen");
     command
         .args(["-Y", "sign", "-n", namespace, "-f"])
@@ -59,7 +60,7 @@ pub fn sign(
         }
         Some(_) => {}
     }
-    let armored = fs_err::read_to_string(directory.path().join("message.sig"))?;
+    let armored = regularfile::read_to_string(directory.path().join("message.sig"), LARGEST)?;
     // What would be refused later is refused now.
     Signature::parse(&armored)
         .and_then(|made| made.check(namespace, message))

@@ -18,6 +18,9 @@ use line::Line;
 /// Group and others may write.
 const WRITABLE: u32 = 0o022;
 
+/// No file of allowed signers is larger.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
 /// What a file of allowed signers says, as `man ssh-keygen` specifies it.
 #[derive(Debug, Clone)]
 pub struct AllowedSigners {
@@ -42,6 +45,9 @@ impl AllowedSigners {
     /// [`Error::Writable`], [`Error::InvalidSigners`], and [`Error::Io`].
     pub fn load(path: impl AsRef<Path>, zone: &TimeZone) -> Result<Self> {
         let path = path.as_ref();
+        let file = regularfile::Options::read().trusted();
+        let text = file.to_string(path, LARGEST).map_err(refused)?;
+        // Not even a group of the user's own.
         let mode = fs_err::metadata(path)?.permissions().mode() & 0o7777;
         if mode & WRITABLE != 0 {
             return Err(Error::Writable {
@@ -49,7 +55,7 @@ impl AllowedSigners {
                 mode,
             });
         }
-        Self::parse(&fs_err::read_to_string(path)?, path, zone)
+        Self::parse(&text, path, zone)
     }
 
     /// The same of a text; `path` stands for it in errors.
@@ -176,5 +182,14 @@ impl Signer {
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         pattern::is_literal(&self.principals).then_some(&self.principals)
+    }
+}
+fn refused(error: std::io::Error) -> Error {
+    match regularfile::Error::of(&error) {
+        Some(regularfile::Error::Writable { path, mode, .. }) => Error::Writable {
+            path: path.clone(),
+            mode: *mode,
+        },
+        _ => Error::Io(error),
     }
 }

@@ -79,7 +79,8 @@ impl Error {
             Self::NoHostKey { .. } => {
                 Some("see whether the host can be reached: `ssh -v` tells more")
             }
-            Self::Io(_) | Self::Invalid { .. } | Self::Unknown { .. } => None,
+            Self::Io(error) => regularfile::hint(error),
+            Self::Invalid { .. } | Self::Unknown { .. } => None,
         }
     }
 }

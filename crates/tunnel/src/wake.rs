@@ -27,7 +27,8 @@ pub(crate) async fn woken() {
 /// reached from Windows any more until they are bound anew (microsoft/WSL#10086).
 #[must_use]
 pub fn is_wsl() -> bool {
-    let version = fs_err::read_to_string("/proc/version").unwrap_or_default();
+    const LONGEST: u64 = 4096;
+    let version = regularfile::read_to_string("/proc/version", LONGEST).unwrap_or_default();
     version.to_ascii_lowercase().contains("microsoft")
 }
 

@@ -14,6 +14,33 @@ const NOT_IN_LIBRARIES: [(&str, &str); 7] = [
     ("dbg!(", "a library must not print"),
 ];
 
+/// Ways to open a file that follow links, wait for pipes and read devices: `regularfile` has the others.
+const PLAIN_FILES: [&str; 8] = [
+    "fs::read(",
+    "fs_err::read(",
+    "fs::read_to_string(",
+    "fs_err::read_to_string(",
+    "fs::write(",
+    "fs_err::write(",
+    "fs::copy(",
+    "fs_err::copy(",
+];
+/// The same, where a type has them: `File::open`, `OpenOptions::new`.
+const PLAIN_OPENERS: [&str; 5] = [
+    "File::open(",
+    "File::create(",
+    "File::create_new(",
+    "File::options(",
+    "OpenOptions::new(",
+];
+/// The crate that may, those that open nothing for an operator, and a module of tests.
+const OPENS: [&str; 4] = [
+    "crates/regularfile/",
+    "crates/testkit/",
+    "crates/drill/",
+    "crates/hubctl/src/settings/gates/pages.rs",
+];
+
 const PROGRAM: &str = "crates/hubctl/src/main.rs";
 const PROGRAM_LINES: usize = 30;
 // In two pieces, or this file would break the rule.
@@ -38,6 +65,9 @@ pub(super) fn check(repository: &Repository) -> Vec<Finding> {
     for (path, text) in repository.below("", "rs") {
         findings.extend(check_source(path, text));
     }
+    for (path, text) in repository.below("crates/", "rs") {
+        findings.extend(check_opening(path, text));
+    }
     let lines = repository
         .text(PROGRAM)
         .map_or(0, |text| text.lines().count());
@@ -60,6 +90,25 @@ fn check_library_source(path: &str, text: &str) -> Vec<Finding> {
                 .iter()
                 .find(|(code, _)| line.contains(code))?;
             Some(Finding::at_line(path, number, *message))
+        })
+        .collect()
+}
+
+/// The product opens files in one way.
+fn check_opening(path: &str, text: &str) -> Vec<Finding> {
+    let is_product = path.contains("/src/") && !path.ends_with("/tests.rs");
+    if !is_product || OPENS.iter().any(|begin| path.starts_with(begin)) {
+        return Vec::new();
+    }
+    let plain = [&PLAIN_FILES[..], &PLAIN_OPENERS[..]].concat();
+    product_lines(text)
+        .filter(|(_, line)| plain.iter().any(|code| line.contains(code)))
+        .map(|(number, _)| {
+            Finding::at_line(
+                path,
+                number,
+                "files are opened by `regularfile`, which waits for no pipe",
+            )
         })
         .collect()
 }
@@ -150,6 +199,25 @@ mod tests {
             findings("crates/gates/src/lib.rs", text),
             Vec::<String>::new()
         );
+    }
+
+    #[test]
+    fn a_file_that_is_opened_plainly_is_found() {
+        for code in [
+            "fs_err::read(path)?",
+            "fs::File::open(path)?",
+            "std::fs::read_to_string(path)?",
+            "fs_err::OpenOptions::new().read(true)",
+        ] {
+            let text = format!("//! A module.\n\nfn f() {{\n    {code}\n}}\n");
+            let count = |path| findings(path, &text).len();
+            assert_eq!(count("crates/backup/src/lib.rs"), 1, "{code}");
+            assert_eq!(count("crates/hubctl/src/commands/x.rs"), 1, "{code}");
+            assert_eq!(count("crates/regularfile/src/lib.rs"), 0, "{code}");
+            assert_eq!(count("crates/backup/src/fault/tests.rs"), 0, "{code}");
+            assert_eq!(count("crates/backup/tests/it/x.rs"), 0, "{code}");
+            assert_eq!(count("xtask/src/x.rs"), 0, "{code}");
+        }
     }
 
     #[test]

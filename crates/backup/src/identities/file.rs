@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use age::{DecryptError, scrypt, ssh, x25519};
+use regularfile::Options;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Identities;
@@ -20,10 +21,13 @@ const AGE: &[u8] = b"age-encryption.org/";
 const ARMORED: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
 
 pub(super) fn add(identities: &mut Identities, path: &Path) -> Result<()> {
-    let bytes = read(path).map_err(|source| Error::IdentityUnreadable {
-        path: path.to_owned(),
-        source,
-    })?;
+    let file = Options::read().trusted_for_root();
+    let bytes = file
+        .to_vec(path, LARGEST)
+        .map_err(|source| Error::IdentityUnreadable {
+            path: path.to_owned(),
+            source,
+        })?;
     let name = path.display().to_string();
     if bytes.starts_with(AGE) {
         return add_encrypted(identities, path, &bytes);
@@ -43,17 +47,6 @@ pub(super) fn add(identities: &mut Identities, path: &Path) -> Result<()> {
         add_lines(identities, &text, &name);
     }
     Ok(())
-}
-
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    let file = fs_err::File::open(path)?;
-    let mut bytes = Vec::new();
-    if file.take(LARGEST + 1).read_to_end(&mut bytes)? as u64 > LARGEST {
-        return Err(std::io::Error::other(format!(
-            "more than {LARGEST} bytes, which no file of keys has"
-        )));
-    }
-    Ok(bytes)
 }
 
 fn text(bytes: Vec<u8>) -> SecretString {

@@ -175,7 +175,7 @@ impl Remote {
         let end = length.saturating_sub(SEALED_CHUNK)..length;
         for range in [begin, end] {
             let mut here = vec![0; usize::try_from(range.end - range.start).unwrap_or(0)];
-            let mut file = fs_err::File::open(entry.path())?;
+            let mut file = regularfile::open(entry.path())?;
             file.seek(SeekFrom::Start(range.start))?;
             file.read_exact(&mut here)?;
             if self.target.read(&name, range.clone())? != here {

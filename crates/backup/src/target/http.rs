@@ -219,11 +219,14 @@ fn check_scheme(base: &Url) -> Result<()> {
     }
 }
 
+/// No list of authorities is larger.
+const LARGEST_CA: u64 = 64 * 1024 * 1024;
+
 fn certificates(path: &Path) -> Result<RootCerts> {
     let invalid = || Error::InvalidTarget {
         reason: format!("{} holds no certificate", path.display()),
     };
-    let pem = fs_err::read(path)?;
+    let pem = regularfile::read(path, LARGEST_CA)?;
     let mut certificates: Vec<Certificate<'static>> = Vec::new();
     for item in parse_pem(&pem) {
         if let PemItem::Certificate(certificate) = item.map_err(|_| invalid())? {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io::{self, Read as _};
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
-use fs_err as fs;
 use jiff::Timestamp;
+use regularfile::Options;
 use sshsig::AllowedSigners;
 
 use super::document::{Approval, Revocation, Sealed, unknown_format};
@@ -250,12 +250,13 @@ fn revoked(
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
-    match fs::File::open(path) {
-        Ok(file) => {
-            let mut bytes = Vec::new();
-            file.take(LONGEST).read_to_end(&mut bytes)?;
-            Ok(Some(bytes))
-        }
+    // Whoever may write to the directory may take a revocation away.
+    match Options::read()
+        .in_place()
+        .trusted_for_root()
+        .to_vec(path, LONGEST)
+    {
+        Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use fs_err as fs;
-use fs_err::os::unix::fs::OpenOptionsExt as _;
+use regularfile::Options;
 use serde_json::json;
 
 use super::chain::Chain;
 use super::line::Flaw;
 use super::record::{NewRecord, Outcome, Record};
 use super::tail::TornLine;
-use super::{Hash, Journal, line, parent, sync_directory};
+use super::{Hash, Journal, line, parent, read_part, sync_directory};
 use crate::{Damage, Error};
 
 /// What the journal's own records are about.
@@ -88,11 +88,7 @@ impl Journal {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&unfinished)?;
+        let mut file = Options::new_file().open(&unfinished)?;
         file.lock()?;
         let (old, new) = (journal.metadata()?, file.metadata()?);
         if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
@@ -162,7 +158,7 @@ impl Beside {
         for (number, path) in all {
             if number < first {
                 beside.parts.push(path);
-            } else if number == first && content.starts_with(&fs::read(&path)?) {
+            } else if number == first && content.starts_with(&read_part(&path)?) {
                 beside.leftovers.push(path);
             } else {
                 return damaged(Damage::Overlapping { part: path });

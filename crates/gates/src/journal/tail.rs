@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use fs_err as fs;
-use fs_err::os::unix::fs::OpenOptionsExt as _;
 use jiff::Timestamp;
+use regularfile::Options;
 use serde_json::json;
 
 use super::record::{NewRecord, Outcome};
@@ -111,12 +111,7 @@ fn create_beside(journal: &Path, at: SystemTime) -> Result<(fs::File, PathBuf), 
             path.push(format!("-{number}"));
         }
         let path = PathBuf::from(path);
-        let created = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path);
-        match created {
+        match Options::new_file().open(&path) {
             Ok(file) => return Ok((file, path)),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
             Err(error) => return Err(error.into()),

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use age::secrecy::ExposeSecret as _;
 use anyhow::Context as _;
 use clap::Args;
-use fs_err::os::unix::fs::OpenOptionsExt as _;
 use serde::Serialize;
 
 use crate::context::Context;
@@ -148,12 +147,7 @@ pub(crate) fn generate_key(path: &Path) -> anyhow::Result<Key> {
 
 /// Writes a file that must not exist, durably.
 fn write_new(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
-    let mut file = match fs_err::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
-    {
+    let mut file = match regularfile::Options::new_file().mode(mode).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             return Err(Refusal::usage(format!("{} exists already", path.display()))

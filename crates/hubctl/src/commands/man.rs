@@ -1,6 +1,6 @@
 //! `hubctl man`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory as _};
 
@@ -26,9 +26,26 @@ pub(crate) fn run(context: &Context, args: ManArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Yes);
     };
     fs_err::create_dir_all(&directory)?;
-    clap_mangen::generate_to(Cli::command(), &directory)?;
+    let mut command = Cli::command().disable_help_subcommand(true);
+    command.build();
+    write_pages(&command, &directory)?;
     context
         .printer
         .say(format_args!("the pages are in {}", directory.display()));
     Ok(Exit::Yes)
+}
+
+/// Writes the pages of a command and of those below it, and never through a link that somebody put there.
+fn write_pages(command: &clap::Command, directory: &Path) -> anyhow::Result<()> {
+    for below in command
+        .get_subcommands()
+        .filter(|below| !below.is_hide_set())
+    {
+        write_pages(below, directory)?;
+    }
+    let man = clap_mangen::Man::new(command.clone());
+    let mut page = Vec::new();
+    man.render(&mut page)?;
+    regularfile::replace(directory.join(man.get_filename()), page)?;
+    Ok(())
 }

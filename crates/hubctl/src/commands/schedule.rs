@@ -161,7 +161,7 @@ fn install(context: &Context, units: Vec<Unit>, settings: &Settings) -> anyhow::
     let directory = systemd::directory()?;
     fs_err::create_dir_all(&directory)?;
     for unit in &units {
-        fs_err::write(directory.join(&unit.name), &unit.text)?;
+        regularfile::replace(directory.join(&unit.name), &unit.text)?;
     }
     systemd::systemctl(&["daemon-reload"])?;
     systemd::systemctl(&[&["enable", "--now"], timers(&units).as_slice()].concat())?;

@@ -42,8 +42,17 @@ pub(super) fn hint_of(cause: Cause<'_>) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<tunnel::Error>() {
         return tunnel_hint(error);
     }
-    let full = cause.downcast_ref::<io::Error>().is_some_and(is_full);
-    full.then(|| "make room on this file system; nothing unfinished was published".to_owned())
+    let error = cause.downcast_ref::<io::Error>()?;
+    let hint = match error.kind() {
+        io::ErrorKind::FileTooLarge => Some(
+            "files may not become larger here: see `ulimit -f`, and the largest file of this file system; nothing unfinished was published",
+        ),
+        _ if is_full(error) => {
+            Some("make room on this file system; nothing unfinished was published")
+        }
+        _ => None,
+    };
+    hint.or_else(|| regularfile::hint(error)).map(str::to_owned)
 }
 
 /// The vault's library does not know how a passphrase is given here.
@@ -74,11 +83,11 @@ fn of_tunnel(error: &tunnel::Error) -> Exit {
     }
 }
 
-/// The disk is full, or this user's part of it.
+/// The disk is full, or this user's part of it, or the file as large as it may become.
 fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
     )
 }
 
@@ -148,6 +157,8 @@ fn of_sshsig(error: &sshsig::Error) -> Exit {
         sshsig::Error::Writable { .. }
         | sshsig::Error::InvalidSigners { .. }
         | sshsig::Error::NoPublicKey { .. } => Exit::Usage,
+        // It is not the file that it should be, or not in trusted hands.
+        sshsig::Error::Io(error) if regularfile::Error::of(error).is_some() => Exit::Usage,
         refused if refused.is_refusal() => Exit::No,
         _ => Exit::CouldNotAsk,
     }

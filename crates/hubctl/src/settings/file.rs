@@ -11,6 +11,9 @@ use super::target::TargetTable;
 use crate::environment as env;
 use crate::failure::Refusal;
 
+/// No configuration is larger.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
 /// The whole file.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -168,8 +171,11 @@ impl ConfigFile {
     fn read(path: &Path) -> anyhow::Result<(PathBuf, Self)> {
         let unreadable = |error: std::io::Error| {
             Refusal::usage(format!("the configuration cannot be read: {error}"))
+                .hinted(regularfile::hint(&error))
         };
-        let text = fs_err::read_to_string(path).map_err(unreadable)?;
+        // Whoever may change it may run commands.
+        let trusted = regularfile::Options::read().trusted();
+        let text = trusted.to_string(path, LARGEST).map_err(unreadable)?;
         let file = Self::parse(&text, path)?;
         // Absolute, so that relative paths in it mean the same wherever they are printed.
         Ok((std::path::absolute(path)?, file))

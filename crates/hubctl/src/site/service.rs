@@ -9,6 +9,9 @@ use crate::secret;
 /// Where Debian and the sources of PostgreSQL have the machine's own file.
 const SYSTEM_DIRECTORIES: [&str; 2] = ["/etc/postgresql-common", "/etc"];
 
+/// No service file is larger.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
 /// The parameters of a service: from `file` if that is named, else from the user's file, else the machine's.
 pub(super) fn find(name: &str, file: Option<&str>) -> anyhow::Result<Vec<(String, String)>> {
     let files = match file {
@@ -49,7 +52,7 @@ fn usual_files() -> Vec<PathBuf> {
 }
 
 fn look_up(path: &Path, name: &str) -> anyhow::Result<Option<Vec<(String, String)>>> {
-    let text = fs_err::read_to_string(path)
+    let text = regularfile::read_to_string(path, LARGEST)
         .map_err(|error| Refusal::usage(format!("the service file cannot be read: {error}")))?;
     let Some(parameters) = parse(&text, name).map_err(|line| {
         Refusal::usage(format!("line {line} of {} is no key=value", path.display()))

@@ -10,6 +10,7 @@ mod copying;
 mod crash;
 mod damage;
 mod faults;
+mod files;
 mod gates;
 mod importing;
 mod journal;

@@ -27,6 +27,7 @@ impl Error {
             Self::Pooler { .. } => Some(
                 "connect to the server itself: snapshots, locks and settings belong to a session, which a pooler shares out".into(),
             ),
+            Self::File { source, .. } => regularfile::hint(source).map(str::to_owned),
             Self::Exposed { path, .. } => Some(format!("chmod 600 {}", path.display())),
             Self::PsqlTooOld { .. } => Some(
                 "install psql 18, 17.6, 16.10, 15.14, 14.19, 13.22 or newer; any of them can restore into an older server".into(),

@@ -10,7 +10,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use fs_err::os::unix::fs::OpenOptionsExt;
+use regularfile::Options;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use secrecy::{ExposeSecret, SecretString};
@@ -21,6 +21,8 @@ use crate::scratch::user::ServerUser;
 const PREFIX: &str = "pgsnap-scratch-";
 const LOCK: &str = "owner.lock";
 const DATA: &str = "data";
+/// As much as the kernel gives to a process.
+const LONGEST_COMMAND: u64 = 8 * 1024 * 1024;
 
 /// A directory that is ours. Dropping it stops a server that still runs there, and removes it.
 #[derive(Debug)]
@@ -54,7 +56,9 @@ impl Directory {
             .write_all(password.expose_secret().as_bytes())
             .map_err(|error| Error::file(path.join("password"), error))?;
         if let Some(user) = user {
-            fs_err::File::open(path)
+            let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            rustix::fs::open(path, flags, Mode::empty())
+                .map_err(io::Error::from)
                 .and_then(|directory| fchown(directory, Some(user.uid), Some(user.gid)))
                 .map_err(|error| Error::file(path, error))?;
         }
@@ -135,9 +139,9 @@ fn new_file(path: &Path, user: Option<ServerUser>) -> Result<File> {
 
 /// A new file, and never one that somebody else put there.
 fn create_new(path: &Path) -> io::Result<File> {
-    let mut options = fs_err::OpenOptions::new();
-    options.read(true).append(true).create_new(true).mode(0o600);
-    options.open(path).map(fs_err::File::into_file)
+    Options::new_file()
+        .open(path)
+        .map(regularfile::File::into_file)
 }
 
 /// Removes what is left of servers whose owner and lifeline were both killed, and stops those that still run.
@@ -213,7 +217,7 @@ fn postmaster(directory: &Path) -> Option<Pid> {
     let pid: i32 = text.lines().next()?.parse().ok()?;
     let process = PathBuf::from(format!("/proc/{pid}"));
     let is_ours = process.metadata().ok()?.uid() == directory.metadata().ok()?.uid();
-    let command = fs_err::read(process.join("cmdline")).ok()?;
+    let command = regularfile::read(process.join("cmdline"), LONGEST_COMMAND).ok()?;
     (is_ours && serves(&command, &directory.join(DATA)))
         .then(|| Pid::from_raw(pid))
         .flatten()
@@ -231,8 +235,10 @@ fn serves(command: &[u8], data: &Path) -> bool {
 
 /// Opens a file that somebody else may have put there: no link, and no waiting for a pipe.
 fn open_plainly(path: &Path) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+    Options::read()
+        .in_place()
+        .open(path)
+        .map(regularfile::File::into_file)
 }
 
 #[cfg(test)]

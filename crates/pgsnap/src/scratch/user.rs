@@ -6,6 +6,9 @@ use std::process::Command;
 
 use crate::error::{Error, Result};
 
+/// No list of users is larger.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
 /// The user the server runs as, where we are root.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ServerUser {
@@ -20,7 +23,8 @@ impl ServerUser {
             return Ok(None);
         }
         let path = Path::new("/etc/passwd");
-        let passwd = fs_err::read_to_string(path).map_err(|error| Error::file(path, error))?;
+        let passwd =
+            regularfile::read_to_string(path, LARGEST).map_err(|error| Error::file(path, error))?;
         let user = ["postgres", "nobody"].iter().find_map(|name| {
             let fields: Vec<&str> = passwd
                 .lines()

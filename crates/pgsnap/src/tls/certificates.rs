@@ -66,8 +66,7 @@ impl ClientCertificate {
     /// Reads certificate chain and key.
     pub(super) fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
         let chain = read_certificates(&self.certificate)?;
-        private_file::require(&self.key)?;
-        let text = fs_err::read(&self.key).map_err(|source| Error::file(&self.key, source))?;
+        let text = private_file::read(&self.key)?;
         let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
             let is_locked = text
                 .windows(10)
@@ -85,8 +84,11 @@ impl ClientCertificate {
     }
 }
 
+/// No list of authorities is larger.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let text = fs_err::read(path).map_err(|source| Error::file(path, source))?;
+    let text = regularfile::read(path, LARGEST).map_err(|source| Error::file(path, source))?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text)
         .collect::<std::result::Result<_, _>>()
         .map_err(|error| unusable(path, error.to_string()))?;

@@ -89,6 +89,24 @@ fn a_missing_file_is_missing_unless_it_is_made() {
 }
 
 #[test]
+fn a_new_file_is_new_and_has_its_mode() {
+    let place = Place::new();
+    let path = place.path("new");
+    let options = Options::new_file().mode(0o400);
+    options.open(&path).unwrap().write_all(b"one").unwrap();
+    let mode = fs_err::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o400);
+    regularfile::create(place.path("created"), "one").unwrap();
+    assert!(regularfile::create(place.path("created"), "two").is_err());
+    assert_eq!(fs_err::read(place.path("created")).unwrap(), b"one");
+    for taken in [path, place.link("dangling", "nowhere"), place.pipe("pipe")] {
+        let error = options.open(taken).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
+    }
+    assert!(!place.path("nowhere").exists());
+}
+
+#[test]
 fn a_file_that_is_too_large_is_refused_unread() {
     let place = Place::new();
     assert_eq!(

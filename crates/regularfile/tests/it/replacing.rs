@@ -38,3 +38,16 @@ fn what_a_planted_link_leads_to_is_left_alone() {
     names.sort();
     assert_eq!(names, ["dangling", "link", "pipe", "victim"]);
 }
+
+#[test]
+fn only_a_directory_is_synced_as_one() {
+    let place = Place::new();
+    regularfile::sync_directory(place.path("")).unwrap();
+    for path in [place.pipe("pipe"), place.path("missing")] {
+        let error = regularfile::sync_directory(&path).unwrap_err();
+        assert!(
+            error.to_string().contains(&*path.to_string_lossy()),
+            "{error}"
+        );
+    }
+}

@@ -3,11 +3,15 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use regularfile::Options;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_postgres::{Config, NoTls};
 
 use super::{Fault, connect};
+
+/// No password is longer.
+const LARGEST: u64 = 64 * 1024;
 
 /// How a PostgreSQL server is asked. Without a user it is asked whether it speaks TLS, which needs no credentials and
 /// leaves no line in its log; with one, which server it is.
@@ -58,8 +62,10 @@ impl PostgresProbe {
             .dbname(self.database.as_deref().unwrap_or(user))
             .application_name("tunnel probe");
         if let Some(path) = &self.password_file {
-            let password =
-                fs_err::read_to_string(path).map_err(|error| Fault::Unasked(error.to_string()))?;
+            let password = Options::read()
+                .private()
+                .to_string(path, LARGEST)
+                .map_err(|error| Fault::Unasked(error.to_string()))?;
             config.password(password.trim_end_matches(['\r', '\n']));
         }
         let stream = connect(socket).await?;

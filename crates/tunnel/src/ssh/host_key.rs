@@ -12,6 +12,9 @@ use super::reason::Reason;
 use crate::spec::Tunnel;
 use crate::{Error, Result};
 
+/// No list of known hosts is larger.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
 /// A host's public key, as the host shows it now. Nothing is believed of it yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -62,7 +65,7 @@ impl HostKey {
             .output()
             .await?;
         // The host refuses whoever does not authenticate, but it has shown its key before.
-        let Ok(line) = fs_err::read_to_string(&shown) else {
+        let Ok(line) = regularfile::read_to_string(&shown, LARGEST) else {
             let reason = Reason::of(&String::from_utf8_lossy(&output.stderr));
             return Err(Error::NoHostKey {
                 reason: reason.to_string(),
@@ -100,10 +103,11 @@ impl HostKey {
         if let Some(directory) = self.known_hosts.parent() {
             fs_err::create_dir_all(directory)?;
         }
-        let before = fs_err::read(&self.known_hosts).unwrap_or_default();
+        let before = regularfile::read(&self.known_hosts, LARGEST).unwrap_or_default();
         let is_torn = before.last().is_some_and(|last| *last != b'\n');
-        let mut options = fs_err::OpenOptions::new();
-        let mut file = options.append(true).create(true).open(&self.known_hosts)?;
+        // Wherever ssh itself finds it.
+        let options = regularfile::Options::append().or_create().through_links();
+        let mut file = options.open(&self.known_hosts)?;
         let end = if is_torn { "\n" } else { "" };
         file.write_all(format!("{end}{}\n", self.line).as_bytes())?;
         file.sync_all()?;

@@ -50,7 +50,7 @@ impl Link {
     pub(crate) fn prepare(directory: &Path, tunnel: &Tunnel) -> io::Result<()> {
         std::fs::DirBuilder::new().mode(0o700).create(directory)?;
         // The directory is nobody else's.
-        fs_err::write(Self::configuration(directory), configuration::text(tunnel))
+        regularfile::create(Self::configuration(directory), configuration::text(tunnel))
     }
 
     pub(crate) fn configuration(directory: &Path) -> PathBuf {

@@ -7,6 +7,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use regularfile::Options;
+
 use crate::{Error, Result};
 
 /// The longest runtime directory: the address of a socket holds 108 bytes, and `ssh` adds 17 for a moment.
@@ -14,6 +16,7 @@ const LONGEST: usize = 56;
 
 /// The file that says who lives: a process, and the name of its directory.
 const LOCK: &str = "lock";
+const LONGEST_LOCK: u64 = 4096;
 
 /// Waits for the end of the supervisor, however it comes, and removes the directory.
 const KEEPER: &str = "trap '' INT TERM HUP; read -r _; rm -rf -- \"$1\"";
@@ -58,7 +61,7 @@ impl Drop for Life {
 
 /// The socket of whoever lives in a runtime directory, as far as somebody does.
 pub(crate) fn control_socket(runtime: &Path) -> Option<PathBuf> {
-    let lock = fs_err::read_to_string(runtime.join(LOCK)).ok()?;
+    let lock = regularfile::read_to_string(runtime.join(LOCK), LONGEST_LOCK).ok()?;
     let (_, name) = lock.trim().split_once(' ')?;
     let is_name = name.len() == 8 && name.chars().all(|c| c.is_ascii_hexdigit());
     is_name.then(|| control_socket_in(&runtime.join(name)))
@@ -91,9 +94,7 @@ fn prepare(runtime: &Path) -> Result<()> {
 }
 
 fn take_lock(runtime: &Path) -> Result<fs_err::File> {
-    let mut options = fs_err::OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    let mut file = options.open(runtime.join(LOCK))?;
+    let mut file = Options::update().or_create().open(runtime.join(LOCK))?;
     match file.file().try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {

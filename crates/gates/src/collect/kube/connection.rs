@@ -31,12 +31,15 @@ impl Connection {
         let mut config = match &access.kubeconfig {
             None => Config::incluster_dns().map_err(Absence::failed)?,
             Some(path) => {
-                let kubeconfig = Kubeconfig::read_from(path).map_err(|error| {
+                let unreadable = |error: &dyn std::fmt::Display| {
                     Absence::failed(format!(
                         "the kubeconfig {} cannot be read: {error}",
                         path.display()
                     ))
-                })?;
+                };
+                // Its paths are relative to it, so that kube has to read it; but not a pipe.
+                regularfile::open(path).map_err(|error| unreadable(&error))?;
+                let kubeconfig = Kubeconfig::read_from(path).map_err(|error| unreadable(&error))?;
                 let options = KubeConfigOptions {
                     context: access.context.clone(),
                     ..KubeConfigOptions::default()

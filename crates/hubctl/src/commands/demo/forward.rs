@@ -14,6 +14,8 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Refusal;
 
+/// Keys, and lists of processes.
+const LARGEST: u64 = 64 * 1024;
 /// What happens here takes a second or two.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -109,12 +111,12 @@ impl Sshd {
                 return Err(Refusal::could_not_ask("ssh-keygen made no key").into());
             }
         }
-        let host_key = fs_err::read_to_string(sshd.path("host-key.pub"))?;
-        fs_err::write(
+        let host_key = regularfile::read_to_string(sshd.path("host-key.pub"), LARGEST)?;
+        regularfile::create(
             sshd.path("known_hosts"),
             format!("[127.0.0.1]:{} {host_key}", sshd.port),
         )?;
-        fs_err::write(
+        regularfile::create(
             sshd.path("sshd_config"),
             format!(
                 "ListenAddress 127.0.0.1\nPort {}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nUsePAM no\nStrictModes no\n\
@@ -124,7 +126,7 @@ impl Sshd {
                 sshd.word("client-key.pub")
             ),
         )?;
-        fs_err::write(
+        regularfile::create(
             sshd.path("ssh_config"),
             format!(
                 "Host node1\n  HostName 127.0.0.1\n  Port {}\n  IdentityFile {}\n  IdentitiesOnly yes\n  IdentityAgent none\n  UserKnownHostsFile {}\n",
@@ -170,7 +172,7 @@ impl Sshd {
             .id()
             .map(|pid| format!("/proc/{pid}/task/{pid}/children"));
         let sessions = children
-            .and_then(|path| fs_err::read_to_string(path).ok())
+            .and_then(|path| regularfile::read_to_string(path, LARGEST).ok())
             .unwrap_or_default();
         let _ = listener.kill().await;
         for pid in sessions

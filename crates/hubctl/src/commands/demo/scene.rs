@@ -19,6 +19,9 @@ const SERVICE: &str = "state-hub";
 /// The first line of a configuration that the demo may write over.
 const MARK: &str = "# Written by `hubctl demo`, which replaces this file when it runs again.";
 
+/// No configuration is larger.
+const LARGEST: u64 = 1024 * 1024;
+
 /// The one row that the second diff has to find.
 pub(super) const CHANGE: &str =
     "UPDATE topics SET title = title || '!' WHERE slug = (SELECT min(slug) FROM topics)";
@@ -63,7 +66,7 @@ impl Scene {
             key: directory.join("key.txt"),
             vault,
         };
-        fs_err::write(
+        regularfile::replace(
             &scene.config,
             scene.configuration(&key.public, &escrow.public),
         )?;
@@ -129,7 +132,7 @@ path = "journal.jsonl"
 
 /// Somebody's real configuration may have the same name.
 fn refuse_foreign(config: &Path) -> anyhow::Result<()> {
-    match fs_err::read_to_string(config) {
+    match regularfile::read_to_string(config, LARGEST) {
         Ok(text) if !text.starts_with(MARK) => Err(Refusal::usage(format!(
             "{} is not the demo's own",
             config.display()

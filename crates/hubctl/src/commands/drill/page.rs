@@ -30,7 +30,7 @@ pub(super) fn write(
     file.write_all(render(service, drilled).as_bytes())?;
     file.as_file().sync_all()?;
     file.persist_noclobber(&path)?;
-    fs_err::File::open(&folder.value)?.sync_all()?;
+    regularfile::sync_directory(&folder.value)?;
     Ok(Some(path))
 }
 

@@ -43,6 +43,9 @@ impl Approving for Files {
 /// What the names of approvals and revocations end with, behind their gate and id.
 const SUFFIXES: [&str; 2] = [".json", ".revoked.json"];
 
+/// No approval and no file of signers is larger.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
 /// Copies of the files that approvals and their signers are in.
 ///
 /// Whoever makes a bundle chooses them: they show what the verdicts of its maker rested on, and nothing opens by them.
@@ -77,7 +80,7 @@ impl Copies {
                 continue;
             };
             if AllowedSigners::load(&approval.signers, &TimeZone::system()).is_ok() {
-                let text = fs_err::read_to_string(&approval.signers)?;
+                let text = regularfile::read_to_string(&approval.signers, LARGEST)?;
                 copies.signers.insert(approval.signers.clone(), text);
             }
             if directory.is_dir() {
@@ -93,7 +96,9 @@ impl Copies {
             let name = item.file_name().into_string().unwrap_or_default();
             if is_of(gate, &name) {
                 // A revocation counts also where it is damaged, and so does its damaged copy.
-                let bytes = fs_err::read(item.path())?;
+                let bytes = regularfile::Options::read()
+                    .in_place()
+                    .to_vec(item.path(), LARGEST)?;
                 let text = String::from_utf8_lossy(&bytes).into_owned();
                 self.approvals.insert(name, text);
             }
@@ -110,13 +115,13 @@ impl Copies {
             // A name out of a bundle is not to lead anywhere else.
             let file_name = Path::new(name).file_name();
             if file_name.is_some_and(|last| last == &**name) {
-                fs_err::write(approvals.join(name), text)?;
+                regularfile::create(approvals.join(name), text)?;
             }
         }
         let mut signers = BTreeMap::new();
         for (number, (path, text)) in self.signers.into_iter().enumerate() {
             let copy = directory.path().join(format!("signers-{number}"));
-            fs_err::write(&copy, text)?;
+            regularfile::create(&copy, text)?;
             signers.insert(path, copy);
         }
         Ok(Unpacked {

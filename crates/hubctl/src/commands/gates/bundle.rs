@@ -82,7 +82,7 @@ impl Bundle {
         let unreadable = |error: std::io::Error| {
             Refusal::usage(format!("what was read cannot be read back: {error}"))
         };
-        let bytes = fs_err::read(path).map_err(unreadable)?;
+        let bytes = regularfile::read(path, MOST).map_err(unreadable)?;
         if !bytes.starts_with(&GZIP) {
             let text = String::from_utf8_lossy(&bytes);
             return Ok(Self {

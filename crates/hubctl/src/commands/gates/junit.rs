@@ -8,7 +8,7 @@ use gates::{Answer, Verdict, Verdicts};
 
 pub(super) fn write(path: &Path, names: &[&str], verdicts: &Verdicts) -> anyhow::Result<()> {
     let text = document(names, verdicts);
-    fs_err::write(path, text).context("the results for CI could not be written")
+    regularfile::replace(path, text).context("the results for CI could not be written")
 }
 
 fn document(names: &[&str], verdicts: &Verdicts) -> String {

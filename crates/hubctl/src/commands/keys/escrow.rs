@@ -19,6 +19,9 @@ use crate::settings::Settings;
 /// preference.
 const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
+/// What is remembered is shorter.
+const LARGEST: u64 = 64 * 1024;
+
 /// What is remembered of a challenge: not its code.
 #[derive(Debug, Serialize, Deserialize)]
 struct Pending {
@@ -59,10 +62,7 @@ pub(super) fn make(context: &Context, settings: &Settings, path: &Path) -> anyho
     );
     let mut one = backup::Recipients::new();
     one.add(recipient)?;
-    let mut file = fs_err::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(path)?;
+    let mut file = regularfile::Options::new_file().mode(0o644).open(path)?;
     file.write_all(&one.seal(challenge.as_bytes())?)?;
     file.sync_all()?;
     let pending = Pending {
@@ -73,7 +73,7 @@ pub(super) fn make(context: &Context, settings: &Settings, path: &Path) -> anyho
     if let Some(directory) = kept.parent() {
         fs_err::create_dir_all(directory)?;
     }
-    fs_err::write(&kept, serde_json::to_vec(&pending)?)?;
+    regularfile::replace(&kept, serde_json::to_vec(&pending)?)?;
     let made = Made {
         path: path.display().to_string(),
         recipient,
@@ -90,7 +90,7 @@ pub(super) fn make(context: &Context, settings: &Settings, path: &Path) -> anyho
 /// Compares a code with that of the challenge, and records the result.
 pub(super) fn answer(context: &Context, settings: &Settings, code: &str) -> anyhow::Result<Exit> {
     let kept = place(settings)?;
-    let Ok(bytes) = fs_err::read(&kept) else {
+    let Ok(bytes) = regularfile::read(&kept, LARGEST) else {
         return Err(Refusal::usage("no challenge was made on this machine")
             .hint("make one with `hubctl keys escrow-test --make FILE`")
             .into());

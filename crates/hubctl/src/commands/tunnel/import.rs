@@ -50,6 +50,9 @@ struct HealthCheck {
     timeout_seconds: Option<u64>,
 }
 
+/// No such file is larger.
+const LARGEST: u64 = 16 * 1024 * 1024;
+
 /// What a section of the configuration holds.
 #[derive(Serialize)]
 struct Sections {
@@ -57,7 +60,7 @@ struct Sections {
 }
 
 pub(super) fn run(context: &Context, path: &Path) -> anyhow::Result<Exit> {
-    let text = fs_err::read_to_string(path)?;
+    let text = regularfile::read_to_string(path, LARGEST)?;
     let bridge: Bridge = serde_saphyr::from_str(&text).map_err(|error| {
         Refusal::usage(format!("{} is no tunnels.yaml: {error}", path.display()))
             .hint("each tunnel needs `host`, `remote_port` and `local_port`")

@@ -97,10 +97,7 @@ impl Log {
         if fs_err::metadata(path).is_ok_and(|file| file.len() > LONGEST_LOG) {
             fs_err::rename(path, path.with_extension("jsonl.1"))?;
         }
-        let file = fs_err::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)?;
+        let file = regularfile::Options::append().or_create().open(path)?;
         Ok(Self { file })
     }
 

@@ -235,7 +235,7 @@ pub(super) async fn logs(
     names: &Names,
     follow: bool,
 ) -> anyhow::Result<Exit> {
-    let file = match fs_err::File::open(&place.log) {
+    let file = match regularfile::open(&place.log) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             context.printer.say("nothing happened yet");

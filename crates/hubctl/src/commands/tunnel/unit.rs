@@ -29,7 +29,7 @@ pub(super) fn install(
     if let Some(directory) = path.parent() {
         fs_err::create_dir_all(directory)?;
     }
-    fs_err::write(
+    regularfile::replace(
         &path,
         text(&std::env::current_exe()?, &place.config, &names.names),
     )?;

@@ -69,9 +69,16 @@ impl Preflight<'_> {
     }
 }
 
+/// The file has a few short lines.
+const LARGEST: u64 = 64 * 1024;
+
 /// Free bytes beside the data directory of the server that was started at this time, if that directory is here.
 fn free_bytes(directory: &Path, started: i64) -> Option<u64> {
-    let lock = fs_err::read_to_string(directory.join("postmaster.pid")).ok()?;
+    // The server said where that is, and it is not to be believed.
+    let lock = regularfile::Options::read()
+        .in_place()
+        .to_string(directory.join("postmaster.pid"), LARGEST)
+        .ok()?;
     // The third line is the time of the start, which two servers hardly share.
     let found: i64 = lock.lines().nth(2)?.trim().parse().ok()?;
     // The server rounds one of them down.
