@@ -1,6 +1,8 @@
 //! An act and its record in the journal: done, failed, or interrupted.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Instant, SystemTime};
 
 use anyhow::Context as _;
@@ -14,14 +16,27 @@ use crate::settings::Settings;
 /// Something that was begun and will be journalled, whatever becomes of it.
 ///
 /// Dropped without an end it is recorded as interrupted: a signal stopped it.
-pub(crate) struct Act {
+pub(crate) struct Act(Arc<Begun>);
+
+struct Begun {
     journal: Journal,
     printer: Printer,
     kind: &'static str,
     subject: String,
-    path: Option<String>,
-    begun: Instant,
-    ended: bool,
+    path: OnceLock<String>,
+    at: Instant,
+    is_recorded: AtomicBool,
+}
+
+/// The acts under way, for a program that has to end without dropping them.
+static UNDER_WAY: Mutex<Vec<Weak<Begun>>> = Mutex::new(Vec::new());
+
+/// Records every act under way as interrupted.
+pub(crate) fn record_interrupted() {
+    let acts = std::mem::take(&mut *UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner));
+    acts.iter()
+        .filter_map(Weak::upgrade)
+        .for_each(|act| act.interrupt());
 }
 
 impl Act {
@@ -35,26 +50,30 @@ impl Act {
         let path = &settings.journal.value;
         let journal = Journal::open(path)
             .with_context(|| format!("cannot open the journal {}", path.display()))?;
-        Ok(Self {
+        let begun = Arc::new(Begun {
             journal,
             printer: printer.clone(),
             kind,
             subject: subject.into(),
-            path: None,
-            begun: Instant::now(),
-            ended: false,
-        })
+            path: OnceLock::new(),
+            at: Instant::now(),
+            is_recorded: AtomicBool::new(false),
+        });
+        let mut under_way = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.retain(|act| act.strong_count() > 0);
+        under_way.push(Arc::downgrade(&begun));
+        Ok(Self(begun))
     }
 
     /// Names the sealed file that the act is about, in every record of it.
-    pub(crate) fn about(mut self, path: &Path) -> Self {
-        self.path = Some(path.display().to_string());
+    pub(crate) fn about(self, path: &Path) -> Self {
+        let _ = self.0.path.set(path.display().to_string());
         self
     }
 
     /// The newest record of the journal.
     pub(crate) fn head(&self) -> Result<Option<Head>, gates::Error> {
-        self.journal.head()
+        self.0.journal.head()
     }
 
     /// Records the success of `result` with the evidence, or its error; and gives it back.
@@ -74,7 +93,7 @@ impl Act {
                 let failure = Failure::of(&error);
                 let evidence = json!({ "error": failure.message, "causes": failure.causes, "exit_code": failure.exit.code(),
                                        "damaged": is_damage(&error) });
-                let printer = self.printer.clone();
+                let printer = self.0.printer.clone();
                 if let Err(unrecorded) = self.finish(Outcome::Failed, evidence) {
                     printer.warn(format_args!(
                         "the failure could not be recorded in the journal: {unrecorded}"
@@ -92,16 +111,28 @@ impl Act {
             .context("the result could not be recorded in the journal")
     }
 
-    fn finish(mut self, outcome: Outcome, evidence: Value) -> anyhow::Result<()> {
-        self.ended = true;
-        self.record(outcome, evidence)
+    fn finish(self, outcome: Outcome, evidence: Value) -> anyhow::Result<()> {
+        // A program that has to end has said so in its last words.
+        if self.0.is_recorded.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.0.record(outcome, evidence)
+    }
+}
+
+impl Begun {
+    /// Nothing can be returned from here, and the program ends with its own exit code anyway.
+    fn interrupt(&self) {
+        if !self.is_recorded.swap(true, Ordering::SeqCst) {
+            let _ = self.record(Outcome::Interrupted, json!({}));
+        }
     }
 
     fn record(&self, outcome: Outcome, mut evidence: Value) -> anyhow::Result<()> {
         if let Some(members) = evidence.as_object_mut() {
-            let seconds = (self.begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+            let seconds = (self.at.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
             members.insert("seconds".to_owned(), json!(seconds));
-            if let Some(path) = &self.path {
+            if let Some(path) = self.path.get() {
                 members.insert("path".to_owned(), json!(path));
             }
         }
@@ -120,10 +151,7 @@ impl Act {
 
 impl Drop for Act {
     fn drop(&mut self) {
-        if !self.ended {
-            // Nothing can be returned from here, and the program ends with its own exit code anyway.
-            let _ = self.record(Outcome::Interrupted, json!({}));
-        }
+        self.0.interrupt();
     }
 }
 

@@ -11,7 +11,7 @@
 //!
 //! One file per concern: `cli` (arguments), `settings` (what is configured, and where from), `site` and `password`
 //! (from a name to a database), `store` (from a name to an entry and its archive), `targets` (where copies are), `keys` and `secret` (what seals and
-//! opens), `act` and `damage` (what is journalled, and what the journal knows), `alerts` (who is told), `unfinished` (what an interruption leaves),
+//! opens), `act` and `damage` (what is journalled, and what the journal knows), `alerts` (who is told), `interruption` and `unfinished` (what ends a command early, and what that leaves),
 //! `replacement` (what a new database does to the one of its name), `printer`, `progress`, `logging`, `failure` and `exit` (what is said), and `commands`, one file per command.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -26,6 +26,7 @@ mod environment;
 mod exit;
 mod failure;
 mod human;
+mod interruption;
 mod keys;
 mod logging;
 mod printer;

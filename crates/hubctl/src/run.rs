@@ -6,22 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ColorChoice, Parser as _};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command, GlobalOptions};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, StdoutClosed};
+use crate::interruption::Interruption;
 use crate::printer::{Format, Loudness, Printer};
 use crate::progress::Face;
-use crate::{commands, environment, logging, site};
+use crate::{act, commands, environment, logging, site};
 
-/// Temporary files, sessions and scratch servers of an interrupted command are gone within this time.
-const CLEANING_UP: Duration = Duration::from_secs(10);
+/// Temporary files, sessions and scratch servers of an interrupted command are gone within this time, unless a thread
+/// waits for what never comes.
+const ENDING: Duration = Duration::from_secs(1);
 
 /// Runs the program: parses the arguments, runs the command, reports on stderr, and returns the exit code.
 ///
-/// SIGINT and SIGTERM drop the running command, which removes whatever it had not finished.
+/// SIGINT, SIGTERM and SIGHUP drop the running command, which removes whatever it had not finished. The program ends
+/// within two seconds, whatever it waits for.
 pub fn main(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
     let cli = match Cli::try_parse_from(&arguments) {
@@ -45,12 +47,13 @@ pub fn main(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCod
     };
     let context = context(&cli.global, printer);
     let exit = runtime.block_on(until_a_signal(context, cli.command));
-    // A thread that still reads a file must not keep an interrupted program alive for long.
-    runtime.shutdown_timeout(if exit == Exit::Interrupted {
-        CLEANING_UP
+    if exit == Exit::Interrupted {
+        // A thread that still reads a file must not keep an interrupted program alive, nor its act unrecorded.
+        runtime.shutdown_timeout(ENDING);
+        act::record_interrupted();
     } else {
-        Duration::MAX
-    });
+        drop(runtime);
+    }
     exit.into()
 }
 
@@ -84,25 +87,17 @@ fn printer(global: &GlobalOptions) -> Printer {
 
 async fn until_a_signal(context: Context, command: Command) -> Exit {
     let printer = context.printer.clone();
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        return report(&printer, &anyhow::anyhow!("the signals cannot be watched"));
-    };
-    let (hold, unfinished) = (Arc::clone(&context.hold), Arc::clone(&context.unfinished));
-    let outcome = {
-        let mut running = std::pin::pin!(commands::run(&context, command));
-        loop {
-            let signalled = tokio::select! {
-                outcome = &mut running => break Some(outcome),
-                _ = interrupt.recv() => true,
-                _ = terminate.recv() => true,
-            };
-            if signalled && !hold.release() {
-                break None;
-            }
+    let interruption = match Interruption::watch(&printer, &context.hold) {
+        Ok(interruption) => interruption,
+        Err(error) => {
+            let error = anyhow::Error::from(error).context("the signals cannot be watched");
+            return report(&printer, &error);
         }
+    };
+    let unfinished = Arc::clone(&context.unfinished);
+    let outcome = tokio::select! {
+        outcome = commands::run(&context, command) => Some(outcome),
+        () = interruption.asked() => None,
     };
     match outcome {
         Some(Ok(exit)) => exit,
@@ -110,28 +105,12 @@ async fn until_a_signal(context: Context, command: Command) -> Exit {
         None => {
             // Whoever is in a hurry sends a second signal.
             tokio::select! {
-                () = unfinished.drop_left(&printer) => {}
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
+                () = unfinished.drop_left(&printer, &interruption) => {}
+                () = interruption.hurried() => {}
             }
-            interrupted(&printer)
+            interruption.report()
         }
     }
-}
-
-/// Says that a signal ended the command.
-fn interrupted(printer: &Printer) -> Exit {
-    let failure = Failure {
-        message: "interrupted; nothing unfinished is in place".to_owned(),
-        causes: Vec::new(),
-        hint: None,
-        exit: Exit::Interrupted,
-    };
-    printer.talk(&failure.message);
-    if printer.format() == Format::Json {
-        printer.failure_document(&failure);
-    }
-    failure.exit
 }
 
 /// Shows the error and tells its exit code.

@@ -5,10 +5,13 @@ use std::time::{Duration, Instant};
 
 use pgsnap::Database;
 
+use crate::interruption::Interruption;
 use crate::printer::Printer;
 
 /// The sessions of a dropped restore are usually gone within this time; what they still do cannot be awaited for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A server that says nothing within this time is not waited for.
+const ANSWER: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Longest beginning of a database's name that a restore under way keeps of it.
@@ -33,10 +36,20 @@ impl Unfinished {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = target;
     }
 
-    /// Drops what the restore left when its future was dropped, and says so.
-    pub(crate) async fn drop_left(&self, printer: &Printer) {
+    /// Drops what the restore left when its future was dropped, and says so. The server must answer soon, and then has
+    /// its time.
+    pub(crate) async fn drop_left(&self, printer: &Printer, interruption: &Interruption) {
         let target = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(target) = target else { return };
+        if !matches!(
+            tokio::time::timeout(ANSWER, restoring(&target)).await,
+            Ok(Ok(_))
+        ) {
+            return printer.warn(
+                "an unfinished database may be left, because the server does not answer; the next restore drops it",
+            );
+        }
+        interruption.cleaning();
         let dropping = tokio::time::timeout(PATIENCE, drop_leftovers(&target));
         match dropping.await {
             Ok(Ok(dropped)) => {

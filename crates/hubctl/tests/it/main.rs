@@ -13,6 +13,7 @@ mod faults;
 mod files;
 mod gates;
 mod importing;
+mod interruption;
 mod journal;
 mod journey;
 mod keys;
