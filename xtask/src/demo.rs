@@ -18,9 +18,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let shell = project::shell()?;
     let cargo = project::cargo();
     let arguments = args.arguments;
-    eprintln!("Building hubctl for release; the first time takes a minute or more.");
+    eprintln!(
+        "Building hubctl for the demo; the first time takes some minutes, and cargo tells how far it is."
+    );
     project::run(cmd!(
         shell,
-        "{cargo} run --release --package hubctl --bin hubctl -- demo {arguments...}"
+        "{cargo} run --profile quick --package hubctl --bin hubctl -- demo {arguments...}"
     ))
 }
