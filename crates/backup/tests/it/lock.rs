@@ -77,3 +77,38 @@ fn the_lock_of_another_vault_does_not_do() {
         Err(Error::ForeignLock)
     ));
 }
+
+#[test]
+fn what_is_planted_in_a_vault_is_neither_waited_for_nor_followed() {
+    let fixture = Fixture::new();
+    let entry = fixture.seal("2026-11-20T00:00:00Z", b"x");
+    // The names of an unfinished file, of the list of a removal, and of a sidecar.
+    let unfinished = fixture
+        .path()
+        .join(".state-hub-20261123T000000Z.Ab1.partial");
+    testkit::pipe(&unfinished);
+    let removed = fixture
+        .vault
+        .clean_leftovers(&fixture.vault.lock().unwrap())
+        .unwrap();
+    assert_eq!(removed.len(), 1, "{removed:?}");
+    assert!(!unfinished.exists());
+
+    let pruning = fixture.path().join(".state-hub.sql.gz.age.pruning");
+    testkit::pipe(&pruning);
+    let error = fixture.vault.leftovers().unwrap_err();
+    assert!(error.to_string().contains("is a pipe"), "{error}");
+    assert!(error.hint().unwrap().starts_with("name a regular file"));
+    fs_err::remove_file(&pruning).unwrap();
+
+    let sidecar = fixture
+        .path()
+        .join(format!("state-hub-{}.json", entry.id()));
+    let elsewhere = fixture.path().join("elsewhere");
+    fs_err::rename(&sidecar, &elsewhere).unwrap();
+    fs_err::os::unix::fs::symlink(&elsewhere, &sidecar).unwrap();
+    assert!(fixture.vault.entries().unwrap()[0].sidecar().is_none());
+    fs_err::remove_file(&sidecar).unwrap();
+    testkit::pipe(&sidecar);
+    assert!(fixture.vault.entries().unwrap()[0].sidecar().is_none());
+}

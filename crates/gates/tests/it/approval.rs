@@ -122,16 +122,18 @@ impl Desk {
     }
 
     fn judge_at(&self, now: Timestamp, policy: &Policy) -> Standing {
+        self.try_judge_at(now, policy).unwrap()
+    }
+
+    fn try_judge_at(&self, now: Timestamp, policy: &Policy) -> Result<Standing, Error> {
         let request = request();
-        self.approvals
-            .judge(
-                &request.gate,
-                request.plan_hash(),
-                request.evidence_hash,
-                now,
-                policy,
-            )
-            .unwrap()
+        self.approvals.judge(
+            &request.gate,
+            request.plan_hash(),
+            request.evidence_hash,
+            now,
+            policy,
+        )
     }
 
     /// Signs an edited statement again, as somebody with the key `key` could.
@@ -178,6 +180,48 @@ fn an_approval_counts_until_it_ends() {
     let mode =
         std::os::unix::fs::PermissionsExt::mode(&fs_err::metadata(&path).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
+}
+
+/// Whoever may write to the directory may take a revocation away, and a pipe is waited for for ever.
+#[test]
+fn approvals_that_are_no_files_or_in_others_hands_are_not_judged() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let desk = Desk::new();
+    let policy = desk.policy(1);
+    let file = desk.approve("anna");
+    let later = noon() + Duration::from_secs(120);
+    let refused = |fact: &str| {
+        let error = desk.try_judge_at(later, &policy).unwrap_err();
+        assert!(error.to_string().contains(fact), "{error}");
+        assert!(error.hint().is_some());
+    };
+    let directory = desk.approvals.directory();
+    for (path, mode) in [(directory, 0o777), (&*file, 0o602)] {
+        let before = fs_err::metadata(path).unwrap().permissions();
+        fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        refused("may be changed by others");
+        fs_err::set_permissions(path, before).unwrap();
+    }
+    let revocation = file.with_extension("revoked.json");
+    testkit::pipe(&revocation);
+    assert!(is_void(&desk.judge(&policy), |flaw| matches!(
+        flaw,
+        Flaw::Revoked { by: None }
+    )));
+    fs_err::remove_file(revocation).unwrap();
+    fs_err::rename(&file, directory.join("elsewhere")).unwrap();
+    fs_err::os::unix::fs::symlink("elsewhere", &file).unwrap();
+    refused("is a symbolic link, not a regular file");
+    fs_err::remove_file(&file).unwrap();
+    testkit::pipe(&file);
+    refused("is a pipe, not a regular file");
+    fs_err::remove_file(&file).unwrap();
+    fs_err::rename(directory.join("elsewhere"), &file).unwrap();
+    assert!(matches!(desk.judge(&policy), Standing::Granted { .. }));
+    // What is planted as unfinished goes like any other.
+    let planted = directory.join(".T05-0.partial");
+    testkit::pipe(&planted);
+    assert_eq!(desk.approvals.clean().unwrap(), [planted]);
 }
 
 /// Every way to an approval without the right signature over the right things.

@@ -33,6 +33,32 @@ fn records_come_back_in_order_and_chained() {
 }
 
 #[test]
+fn a_journal_that_is_no_file_or_in_others_hands_is_neither_read_nor_written() {
+    let (directory, journal) = journal_of(2);
+    let path = journal.path().to_owned();
+    let refused = |fact: &str| {
+        for error in [
+            Journal::open(&path).unwrap_err(),
+            journal.read().unwrap_err(),
+            journal.append(record("late")).unwrap_err(),
+        ] {
+            assert!(error.to_string().contains(fact), "{error}");
+            assert!(error.hint().is_some());
+        }
+    };
+    for (path, mode) in [(&*path, 0o602), (directory.path(), 0o777)] {
+        let before = fs_err::metadata(path).unwrap().permissions();
+        fs_err::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        refused("may be changed by others");
+        fs_err::set_permissions(path, before).unwrap();
+    }
+    assert_eq!(journal.read().unwrap().len(), 2);
+    fs_err::remove_file(&path).unwrap();
+    testkit::pipe(&path);
+    refused("is a pipe, not a regular file");
+}
+
+#[test]
 fn opening_creates_private_files_and_missing_directories() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a/b/journal.jsonl");
