@@ -11,7 +11,8 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::process::getpgrp;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -123,9 +124,10 @@ impl Shared {
         }
     }
 
-    /// Somebody may have been typing a password, unseen.
+    /// Somebody may have been typing a password, unseen. A process in the background would be stopped by this.
     fn restore_terminal(&self) {
-        if let Some(terminal) = &self.terminal {
+        let is_ours = || tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp());
+        if let Some(terminal) = self.terminal.as_ref().filter(|_| is_ours()) {
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, terminal);
         }
     }
