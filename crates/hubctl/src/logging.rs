@@ -2,11 +2,20 @@
 
 use std::io::{self, Write};
 
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::environment;
 use crate::printer::Printer;
+
+/// The crates that may tell details: they never log a secret. Others log the requests that they make, whole URLs included.
+const OURS: [&str; 7] = [
+    "hubctl", "pgsnap", "backup", "gates", "tunnel", "sshsig", "drill",
+];
 
 /// Starts logging; `HUBCTL_LOG` decides over `-v`. A second call changes nothing.
 pub(crate) fn start(verbose: u8, printer: &Printer) {
@@ -22,12 +31,19 @@ pub(crate) fn start(verbose: u8, printer: &Printer) {
         EnvFilter::new(default)
     });
     let writer = Lines(printer.clone());
-    // The demo and tests run several commands in one process.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let layer = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .with_writer(writer)
-        .try_init();
+        .with_filter(filter.and(filter_fn(may_log)));
+    // The demo and tests run several commands in one process.
+    let _ = tracing_subscriber::registry().with(layer).try_init();
+}
+
+/// Caps what dependencies say at warnings, whatever the filter asks for.
+fn may_log(metadata: &Metadata<'_>) -> bool {
+    let target = metadata.target();
+    let name = target.split_once("::").map_or(target, |(name, _)| name);
+    OURS.contains(&name) || *metadata.level() <= Level::WARN
 }
 
 /// Writes whole lines through the printer, so that they do not tear progress bars.

@@ -171,6 +171,11 @@ fn a_monitor_that_is_away_or_wrong_fails_no_backup_and_its_url_is_not_shown() {
     let run = home.expect(0, &["backup", "-v"]);
     run.says("the monitor of [alerts.ping] was not told");
     assert!(!run.stderr.contains("canary"), "{}", run.stderr);
+    // A dependency would log the whole request.
+    let mut command = home.command(&["backup"]);
+    let output = command.env("HUBCTL_LOG", "trace").output().unwrap();
+    let logged = String::from_utf8_lossy(&output.stderr);
+    assert!(!logged.contains("canary"), "{logged}");
     for (url, said) in [
         ("http://hc.example/canary", "https://"),
         ("canary", "holds no URL"),
