@@ -122,6 +122,7 @@ mod progress;
 mod random;
 mod restore;
 mod rows;
+mod same;
 mod scan;
 mod scratch;
 mod script;
@@ -158,6 +159,7 @@ pub use crate::restore::{
     plan_restore, restore,
 };
 pub use crate::rows::{RowChange, RowDifference, RowSource, differing_rows};
+pub use crate::same::is_same_database;
 pub use crate::scratch::{ScratchOptions, ScratchServer};
 pub use crate::session::{execute, query_scalar};
 pub use crate::tls::{TlsFailure, TlsMode};

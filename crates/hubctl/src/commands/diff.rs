@@ -131,6 +131,15 @@ pub(crate) async fn verdict(
     counts: bool,
 ) -> anyhow::Result<Verdict> {
     let (a, b) = sides(context, settings, a, b).await?;
+    if a.is_same(&b).await? {
+        let (a, b) = (a.label(), b.label());
+        return Ok(Verdict::fail(format!(
+            "{a} and {b} are one and the same, so nothing was compared"
+        ))
+        .about(Subject::named("database", a))
+        .about(Subject::named("database", b))
+        .with_hint("name two databases, or a database and a backup, in `a` and `b`"));
+    }
     let how = How { counts, jobs: None };
     let (census_a, census_b) = censuses(context, how, &a, &b).await?;
     let comparison = pgsnap::compare(&census_a, &census_b);
@@ -236,6 +245,17 @@ impl Side {
             Self::Live(site) => site.label.clone(),
             Self::Backup { label, .. } => label.clone(),
         }
+    }
+
+    /// Whether both lead to the same place. What is compared with itself proves nothing.
+    async fn is_same(&self, other: &Self) -> anyhow::Result<bool> {
+        Ok(match (self, other) {
+            (Self::Live(a), Self::Live(b)) => {
+                pgsnap::is_same_database(&a.database, &b.database).await?
+            }
+            (Self::Backup { label: a, .. }, Self::Backup { label: b, .. }) => a == b,
+            _ => false,
+        })
     }
 
     fn source(&self) -> RowSource {

@@ -213,3 +213,14 @@ fn the_doctor_asks_whether_clusters_are_the_ones_that_are_meant() {
         .shows("cluster home")
         .shows("unknown");
 }
+
+#[test]
+fn a_database_compared_with_itself_proves_nothing() {
+    let home = Home::new();
+    home.append(&format!(
+        "[sites.again]\ndatabase = \"{}&application_name=again\"\n[gates.moved]\ncondition = \"census-equal\"\na = \"workstation\"\nb = \"again\"\n",
+        crate::support::url(&home.database)
+    ));
+    home.expect(1, &["gates", "moved"])
+        .shows("are one and the same, so nothing was compared");
+}
