@@ -143,12 +143,18 @@ impl Collector {
     /// An earlier success of this script that still stands.
     fn standing(&self, read: &Read, expires: u64) -> Option<Reading> {
         let now = Timestamp::now();
-        let same = self.kept.iter().filter(|reading| reading.read == *read);
+        // What is kept holds no secrets.
+        let kept = read.without_secrets();
+        let same = self.kept.iter();
+        let same = same.filter(|reading| reading.read.without_secrets() == kept);
         let newest = same.max_by_key(|reading| reading.observed_at)?;
         let age = now.duration_since(newest.observed_at);
         let succeeded = matches!(&newest.content, Content::Found(ended) if ended["exit_code"] == 0);
         let stands = !age.is_negative() && age.unsigned_abs().as_secs() < expires;
-        (succeeded && stands).then(|| newest.clone())
+        (succeeded && stands).then(|| Reading {
+            read: read.clone(),
+            ..newest.clone()
+        })
     }
 
     async fn ask(&self, question: &str, about: &str) -> Result<Value, Absence> {

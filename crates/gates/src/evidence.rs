@@ -3,7 +3,7 @@
 mod absence;
 mod content;
 mod read;
-mod redact;
+pub(crate) mod redact;
 
 use std::collections::BTreeMap;
 

@@ -22,6 +22,7 @@ const SSH_FAILED: i64 = 255;
 #[non_exhaustive]
 pub struct Script {
     /// The command and its arguments. No shell is between.
+    #[serde(serialize_with = "crate::evidence::redact::words")]
     pub run: Vec<String>,
     /// What exit code 0 proves, in the words of the operator.
     pub scope: String,

@@ -6,6 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::redact;
+
 /// One question, to a cluster or to anything else. Equal questions are asked once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case")]
@@ -44,6 +46,7 @@ pub enum Read {
     /// The end and the output of a command.
     Script {
         /// The command and its arguments.
+        #[serde(serialize_with = "redact::words")]
         run: Vec<String>,
         /// The directory it is run in.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,6 +152,16 @@ impl Kind {
 }
 
 impl Read {
+    /// The same question as it is kept: without the passwords and tokens among the words of a command.
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        let mut kept = self.clone();
+        if let Self::Script { run, .. } = &mut kept {
+            *run = redact::without_secrets(run);
+        }
+        kept
+    }
+
     /// The cluster that is asked, if one is.
     #[must_use]
     pub fn cluster(&self) -> Option<&str> {
@@ -213,7 +226,7 @@ impl fmt::Display for Read {
                 f.write_str(name)
             }
             Self::Version { .. } => f.write_str("the version of Kubernetes"),
-            Self::Script { run, .. } => write!(f, "`{}`", run.join(" ")),
+            Self::Script { run, .. } => write!(f, "`{}`", redact::without_secrets(run).join(" ")),
             Self::Http { url, .. } => f.write_str(url),
             Self::Tcp { address, .. } | Self::Port { address } => f.write_str(address),
             Self::Disk { path } => f.write_str(path),

@@ -54,8 +54,9 @@ impl Book {
     pub(super) fn record(&self, evidence: &Evidence) -> anyhow::Result<()> {
         for reading in evidence.readings() {
             let is_new = reading.observed_at >= evidence.collected_at;
+            let read = reading.read.without_secrets();
             let (Read::Script { run, .. }, Content::Found(ended), true) =
-                (&reading.read, &reading.content, is_new)
+                (&read, &reading.content, is_new)
             else {
                 continue;
             };
@@ -70,7 +71,7 @@ impl Book {
             let ended: Value = members.collect::<serde_json::Map<_, _>>().into();
             let new = NewRecord::new(reading.observed_at.into(), KIND, outcome, run.join(" "))
                 .with_host(host())
-                .with_evidence(json!({ "script": reading.read, "ended": ended }));
+                .with_evidence(json!({ "script": read, "ended": ended }));
             self.journal
                 .append(new)
                 .context("the run of a script could not be recorded in the journal")?;
