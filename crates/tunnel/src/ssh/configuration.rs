@@ -28,6 +28,7 @@ pub(super) fn text(tunnel: &Tunnel) -> String {
     set("ControlPersist", "no");
     set("ForkAfterAuthentication", "no");
     set("SessionType", "none");
+    set("RemoteCommand", "none");
     set("StrictHostKeyChecking", "yes");
     set("StreamLocalBindMask", "0177");
     set("StreamLocalBindUnlink", "yes");
@@ -80,6 +81,7 @@ mod tests {
                 .unwrap_or_else(|| panic!("{what} in {ours}"))
         };
         assert!(at("ServerAliveInterval 5") < at("BatchMode yes"));
+        assert!(at("RemoteCommand none") < at("Include ~/.ssh/config"));
         assert!(at("StrictHostKeyChecking yes") < at("Include ~/.ssh/config"));
         assert!(at("Include ~/.ssh/config") < at("Include /etc/ssh/ssh_config"));
 
