@@ -128,6 +128,16 @@ pub enum Error {
         format: String,
     },
 
+    /// The clock was set back: what has expired would count again.
+    #[error("the clock says {now}, and the newest record of the journal is of {newest}")]
+    #[non_exhaustive]
+    ClockSetBack {
+        /// The time of asking.
+        now: jiff::Timestamp,
+        /// The time of the newest record.
+        newest: jiff::Timestamp,
+    },
+
     /// A signature cannot be made, or does not count.
     #[error(transparent)]
     Signature(#[from] sshsig::Error),
@@ -144,6 +154,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// The clock was set back behind a record of this time.
+    #[must_use]
+    pub fn clock_set_back(now: jiff::Timestamp, newest: jiff::Timestamp) -> Self {
+        Self::ClockSetBack { now, newest }
+    }
+
     /// The remedy, as one sentence for the operator, where there is one.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -156,6 +172,9 @@ impl Error {
                     .to_owned(),
             ),
             Self::Signature(error) => error.hint().map(ToOwned::to_owned),
+            Self::ClockSetBack { .. } => Some(
+                "set the clock of this machine right; if it is, wait until it has passed the record".to_owned(),
+            ),
             Self::UnknownApproval { .. } => {
                 Some("a newer version of the program wrote it: use that one".to_owned())
             }

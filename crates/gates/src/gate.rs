@@ -5,9 +5,11 @@ mod combine;
 mod set;
 mod written;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::condition::Condition;
 pub use agreement::Approving;
@@ -26,6 +28,8 @@ pub struct Gate {
     pub stable_for: Option<Duration>,
     /// Whose agreement is needed, once everything else holds.
     pub approval: Option<Approval>,
+    /// What the names in it stand for, as the program found it: an approval covers that as well.
+    pub rests_on: BTreeMap<String, Value>,
 }
 
 /// What a gate asks.
@@ -78,6 +82,7 @@ impl Gate {
             expires: None,
             stable_for: None,
             approval: None,
+            rests_on: BTreeMap::new(),
         }
     }
 

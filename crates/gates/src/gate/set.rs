@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
 use super::agreement::{Approving, Nobody};
 use super::{Gate, Rule, combine};
@@ -71,6 +72,16 @@ impl Gates {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Gate> {
         self.gates.get(name)
+    }
+
+    /// The same gates, each with what the names in it stand for.
+    #[must_use]
+    pub fn resting_on(&self, find: impl Fn(&Gate) -> BTreeMap<String, Value>) -> Self {
+        let mut resolved = self.clone();
+        for gate in resolved.gates.values_mut() {
+            gate.rests_on = find(gate);
+        }
+        resolved
     }
 
     /// All gates, by name.

@@ -1,5 +1,6 @@
 //! A gate as a table of the configuration: members of the gate beside those of its condition.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,8 @@ pub(super) struct Written {
     stable_for: Option<Duration>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     approval: Option<Approval>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    rests_on: BTreeMap<String, Value>,
     #[serde(flatten)]
     condition: Map<String, Value>,
 }
@@ -80,6 +83,7 @@ impl TryFrom<Written> for Gate {
             expires: written.expires,
             stable_for: written.stable_for,
             approval: written.approval,
+            rests_on: written.rests_on,
         })
     }
 }
@@ -101,6 +105,7 @@ impl From<Gate> for Written {
             expires: gate.expires,
             stable_for: gate.stable_for,
             approval: gate.approval,
+            rests_on: gate.rests_on,
             condition: Map::new(),
         };
         match gate.rule {

@@ -112,13 +112,10 @@ async fn approve(
 ) -> anyhow::Result<Approved> {
     let names = [name];
     let asking = Asking::new(context, settings, &names)?;
-    let verdicts = asking
-        .ask(&settings.gates, &Default::default())
-        .await?
-        .verdicts;
-    let verdict = &verdicts[name];
+    let asked = asking.ask(&Default::default()).await?;
+    let verdict = &asked.verdicts[name];
     require_open_but_for_people(name, verdict)?;
-    let request = settings.gates.request(name, verdict);
+    let request = asked.gates.request(name, verdict);
     show(context, &request, person, rule);
     confirm(context, name)?;
     let now = Timestamp::now();

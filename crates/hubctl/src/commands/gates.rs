@@ -5,6 +5,7 @@ pub(crate) mod asking;
 mod bundle;
 mod junit;
 mod own;
+mod resting;
 mod scripts;
 mod show;
 
@@ -95,15 +96,17 @@ pub(crate) async fn run(context: &Context, args: GatesArgs) -> anyhow::Result<Ex
     let names = chosen(&settings.gates, &args.names)?;
     let asking = Asking::new(context, &settings, &names)?;
     if args.watch {
-        return watch(context, &settings, &asking, args.every).await;
+        return watch(context, &asking, args.every).await;
     }
     let Asked {
         evidence,
         verdicts,
         judged_at,
-    } = wait(&settings, &asking, args.wait, args.every).await?;
+        gates,
+    } = wait(&asking, args.wait, args.every).await?;
     if let Some(path) = &args.bundle {
-        Bundle::new(&settings, &names, evidence.clone(), judged_at)?.write(path, &verdicts)?;
+        Bundle::new(&settings, &gates, &names, evidence.clone(), judged_at)?
+            .write(path, &verdicts)?;
         context
             .printer
             .say(format_args!("what was read is in {}", path.display()));
@@ -164,7 +167,6 @@ fn show(
 
 /// Asks once, or until it is settled. Waiting is outside of what is judged.
 async fn wait(
-    settings: &Settings,
     asking: &Asking<'_>,
     limit: Option<Duration>,
     every: Duration,
@@ -172,7 +174,7 @@ async fn wait(
     let begun = std::time::Instant::now();
     let mut held = BTreeMap::<String, Held>::new();
     loop {
-        let asked = asking.ask(&settings.gates, &held).await?;
+        let asked = asking.ask(&held).await?;
         let left = limit.and_then(|limit| limit.checked_sub(begun.elapsed()));
         match left {
             Some(left) if !is_settled(asking.names(), &asked.verdicts) => {
@@ -191,12 +193,7 @@ fn is_settled(names: &[&str], verdicts: &Verdicts) -> bool {
     passes || asked.any(|verdict| verdict.answer == Answer::Fail && verdict.terminal)
 }
 
-async fn watch(
-    context: &Context,
-    settings: &Settings,
-    asking: &Asking<'_>,
-    every: Duration,
-) -> anyhow::Result<Exit> {
+async fn watch(context: &Context, asking: &Asking<'_>, every: Duration) -> anyhow::Result<Exit> {
     let mut held = BTreeMap::<String, Held>::new();
     let mut before = Verdicts::new();
     let stop = context.hold.wait();
@@ -205,7 +202,7 @@ async fn watch(
         let Asked {
             evidence, verdicts, ..
         } = tokio::select! {
-            asked = asking.ask(&settings.gates, &held) => asked?,
+            asked = asking.ask(&held) => asked?,
             () = &mut stop => return Ok(exit(asking.names(), &before)),
         };
         for name in asking.names() {

@@ -118,6 +118,9 @@ pub(super) fn gates(
         if RESERVED.contains(&name.as_str()) {
             return Err(refused("it is named as a command of `hubctl gates`").into());
         }
+        if table.contains_key("rests_on") {
+            return Err(refused("`rests_on` is found by hubctl, and not written").into());
+        }
         let table = own(table).map_err(|reason| refused(&reason))?;
         let table = with_paths(table, base);
         let gate: Gate = serde_json::from_value(Value::Object(table))

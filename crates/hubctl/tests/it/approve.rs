@@ -206,3 +206,41 @@ fn two_people_are_two_people() {
     home.expect(0, &["gates", "both"])
         .shows("alice@example.org, bob@example.org");
 }
+
+#[test]
+fn an_approval_is_void_once_what_its_gate_rests_on_is_another() {
+    let (home, _taken) = home();
+    fs_err::write(home.path("check.sh"), "exit 0\n").unwrap();
+    home.append(
+        r#"
+[gates.checked]
+condition = "script"
+run = ["sh", "check.sh"]
+scope = "nothing"
+expires = "1h"
+[gates.T06]
+all = ["checked"]
+approval = { signers = "approvers", expires = "4h" }
+"#,
+    );
+    home.expect(4, &["gates", "T06"]);
+    let run = at_a_terminal(&home, "approve T06", "T06\n");
+    assert_eq!(run.code, Some(0), "{}", run.stdout);
+    home.expect(0, &["gates", "T06"]);
+    fs_err::write(home.path("check.sh"), "true\n").unwrap();
+    home.expect(4, &["gates", "T06"])
+        .shows("its approval is void: it is for another plan");
+}
+
+#[test]
+fn an_approval_does_not_count_while_the_clock_is_behind_the_journal() {
+    let (home, _taken) = home();
+    let run = at_a_terminal(&home, "approve T05", "T05\n");
+    assert_eq!(run.code, Some(0), "{}", run.stdout);
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(3600);
+    let record = gates::NewRecord::new(later, "note", gates::Outcome::Done, "later");
+    let journal = gates::Journal::open(home.path("journal.jsonl")).unwrap();
+    journal.append(record).unwrap();
+    home.expect(3, &["gates", "T05"])
+        .shows("the newest record of the journal is of");
+}

@@ -82,12 +82,7 @@ pub(super) async fn ask(
         let mut settings = settings.clone();
         settings.gates = Gates::new(named.collect())?;
         let asking = Asking::new(context, &settings, &names)?;
-        anyhow::Ok(
-            asking
-                .ask(&settings.gates, &BTreeMap::new())
-                .await?
-                .verdicts,
-        )
+        anyhow::Ok(asking.ask(&BTreeMap::new()).await?.verdicts)
     };
     match asked.await {
         Ok(mut verdicts) => findings.extend(

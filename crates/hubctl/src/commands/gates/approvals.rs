@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use gates::{Approval, ApprovalRequest, Approvals, Approving, Gate, Standing};
+use gates::{Approval, ApprovalRequest, Approvals, Approving, Gate, Journal, Standing};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sshsig::{AllowedSigners, TimeZone};
@@ -19,12 +19,14 @@ pub(crate) fn approvals_directory(settings: &Settings) -> PathBuf {
 /// Approvals in a directory, by the signers of the configuration.
 pub(super) struct Files {
     directory: PathBuf,
+    journal: PathBuf,
 }
 
 impl Files {
     pub(super) fn new(settings: &Settings) -> Self {
         let directory = approvals_directory(settings);
-        Self { directory }
+        let journal = settings.journal.value.clone();
+        Self { directory, journal }
     }
 }
 
@@ -35,8 +37,26 @@ impl Approving for Files {
         rule: &Approval,
         now: Timestamp,
     ) -> Result<Standing, gates::Error> {
+        require_clock(&self.journal, now)?;
         let signers = AllowedSigners::load(&rule.signers, &TimeZone::system())?;
         standing(&self.directory, signers, request, rule, now)
+    }
+}
+
+/// A clock behind the newest record was set back, and would revive what has expired.
+fn require_clock(journal: &Path, now: Timestamp) -> Result<(), gates::Error> {
+    let Some(journal) = Journal::find(journal)? else {
+        return Ok(());
+    };
+    let records = journal.read()?;
+    let times = records
+        .iter()
+        .filter_map(|record| Timestamp::try_from(record.at).ok());
+    // Somebody may have recorded something since it was asked for.
+    let now = now.max(Timestamp::now());
+    match times.max() {
+        Some(newest) if newest > now => Err(gates::Error::clock_set_back(now, newest)),
+        _ => Ok(()),
     }
 }
 

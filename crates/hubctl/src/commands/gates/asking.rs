@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::approvals::Files;
 use super::own::Answers;
-use super::scripts;
+use super::{resting, scripts};
 use crate::context::Context;
 use crate::settings::Settings;
 
@@ -19,6 +19,7 @@ pub(crate) struct Asking<'a> {
     collector: Collector,
     scripts: Option<scripts::Book>,
     approvals: Files,
+    settings: Settings,
 }
 
 /// What was answered.
@@ -26,6 +27,8 @@ pub(crate) struct Asked {
     pub(crate) evidence: Evidence,
     pub(crate) verdicts: Verdicts,
     pub(crate) judged_at: Timestamp,
+    /// The gates with what they rested on.
+    pub(crate) gates: Gates,
 }
 
 impl<'a> Asking<'a> {
@@ -53,6 +56,7 @@ impl<'a> Asking<'a> {
             collector,
             scripts,
             approvals: Files::new(settings),
+            settings: settings.clone(),
         })
     }
 
@@ -60,11 +64,9 @@ impl<'a> Asking<'a> {
         self.names
     }
 
-    pub(crate) async fn ask(
-        &self,
-        gates: &Gates,
-        held: &BTreeMap<String, Held>,
-    ) -> anyhow::Result<Asked> {
+    pub(crate) async fn ask(&self, held: &BTreeMap<String, Held>) -> anyhow::Result<Asked> {
+        // Each time anew: a script may be changed while somebody waits.
+        let gates = resting::resolved(&self.settings, self.names);
         let mut collector = self.collector.clone();
         if let Some(book) = &self.scripts {
             collector = collector.keeping(book.successes()?);
@@ -80,6 +82,7 @@ impl<'a> Asking<'a> {
             evidence,
             verdicts,
             judged_at: now,
+            gates,
         })
     }
 }

@@ -38,11 +38,11 @@ impl Bundle {
     /// The gates with these names and their parts.
     pub(super) fn new(
         settings: &Settings,
+        gates: &Gates,
         names: &[&str],
         evidence: Evidence,
         judged_at: Timestamp,
     ) -> anyhow::Result<Self> {
-        let gates = &settings.gates;
         let kept = gates.with_parts(names).into_iter();
         let kept: BTreeMap<String, Gate> = kept
             .filter_map(|name| Some((name.to_owned(), gates.get(name)?.clone())))
