@@ -91,9 +91,8 @@ pub(crate) async fn load(
         let schedule = Schedule::new(members, Vec::new());
         match code.owner_to_load_as(name) {
             Some(owner) => {
-                loading
-                    .run_as(owner, name, schedule, &session, jobs)
-                    .await?
+                let loaded = loading.run_as(owner, name, schedule, &session, jobs);
+                loaded.await?;
             }
             None => loading.run(schedule, None, jobs).await?,
         }

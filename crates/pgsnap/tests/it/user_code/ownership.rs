@@ -40,7 +40,7 @@ fn hostile(command: &Path) -> String {
 async fn no_function_of_a_plain_role_becomes_a_superusers() {
     let server = Server::start().await;
     let places = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(places.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    fs_err::set_permissions(places.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     let ran = places.path().join("ran");
     let source = server.with_sql("hub", SCHEMA).await;
     pgsnap::execute(&source, &hostile(&ran)).await.unwrap();
