@@ -304,8 +304,12 @@ pub async fn query_scalar(database: &Database, sql: &str) -> Result<Option<Strin
 /// # Errors
 /// Connection errors and whatever the server answers.
 pub async fn execute(database: &Database, sql: &str) -> Result<()> {
+    // The sessions of this crate ask for no event triggers; statements of others are to be seen by them.
+    const SETTINGS: &str = "RESET ALL;
+        SELECT pg_catalog.set_config(name, 'on', false) FROM pg_catalog.pg_settings
+         WHERE name = 'event_triggers' AND setting = 'off'";
     let session = Session::open(database, "execute").await?;
-    session.execute("the session settings", "RESET ALL").await?;
+    session.execute("the session settings", SETTINGS).await?;
     session.execute("the statements", sql).await
 }
 

@@ -10,8 +10,8 @@ use crate::error::Result;
 use crate::facts::Facts;
 use crate::foreign_data;
 use crate::manifest::{FORMAT, Manifest};
-use crate::random::random_digits;
 use crate::restore::{RestoreOptions, Selection, Target};
+use crate::same::is_seen_at;
 use crate::session::Session;
 use crate::tools::PgDump;
 
@@ -63,7 +63,7 @@ impl Origin {
     pub(crate) async fn plan(&self, server: &Target, options: &RestoreOptions) -> Result<CopyPlan> {
         let selection = Selection::of_everything(&self.manifest, options);
         let mut target = server.plan(&self.manifest, &selection, options).await?;
-        if self.is_at(server).await? {
+        if is_seen_at(&self.session, &server.session, &server.name).await? {
             // Whatever else is in the way, such as our own session, follows from this.
             target.problems = vec!["the source and the target are the same database".into()];
             target.remedies = vec!["copy to another name with --database".into()];
@@ -80,25 +80,6 @@ impl Origin {
     /// Ends the session.
     pub(crate) fn leave(self) -> (PgDump, Manifest) {
         (self.tool, self.manifest)
-    }
-
-    /// Whether this is the very database that would be replaced. Addresses and identifiers lie: tunnels have
-    /// other ports, and copied servers have the same identifier. So a lock taken here is looked for there.
-    async fn is_at(&self, server: &Target) -> Result<bool> {
-        const CONTEXT: &str = "telling the source and the target apart";
-        const LOCK: &str = "SELECT pg_catalog.pg_advisory_lock_shared($1)";
-        const SEEN: &str = "
-            SELECT EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database
-                WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND d.datname = $2
-                  AND l.classid::pg_catalog.int8 << 32 | l.objid::pg_catalog.int8 = $1)";
-        let digits = random_digits()?;
-        let key = i64::from_str_radix(&digits[..15], 16).expect("sixty bits of hexadecimal digits");
-        self.session.row(CONTEXT, LOCK, &[&key]).await?;
-        let row = server
-            .session
-            .row(CONTEXT, SEEN, &[&key, &server.name])
-            .await?;
-        Ok(row.get(0))
     }
 }
 

@@ -261,3 +261,30 @@ async fn rows_alone_may_leave_an_unvalidated_key_unsatisfied() {
     let refused = pgsnap::execute(&target, "INSERT INTO child VALUES (2, 98)").await;
     assert_eq!(refused.unwrap_err().sqlstate(), Some("23503"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_trigger_records_no_session_of_ours() {
+    let server = Server::start().await;
+    if server.major().await < 17 {
+        return testkit::not_applicable("event triggers on login came with PostgreSQL 17");
+    }
+    let source = server
+        .with_sql(
+            "hub",
+            "CREATE TABLE login_log(who text); CREATE TABLE data(id int PRIMARY KEY); INSERT INTO data VALUES (1);
+             CREATE MATERIALIZED VIEW mv AS SELECT count(*) FROM data;
+             CREATE FUNCTION on_login() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+               IF NOT pg_is_in_recovery() THEN INSERT INTO public.login_log VALUES (session_user); END IF; END $$;
+             CREATE EVENT TRIGGER login_audit ON login EXECUTE FUNCTION on_login(); ALTER EVENT TRIGGER login_audit ENABLE ALWAYS",
+        )
+        .await;
+    let logins = "SELECT count(*) FROM login_log";
+    let _application = server.client("hub").await;
+    assert_eq!(value(&source, logins).await, "1", "the trigger fires");
+    let (archive, _) = server.dump(&source).await;
+    server.restore(&archive, "restored").await;
+    let copy = copied(&source, &server, "copied").await;
+    for database in [source, server.scratch.database("restored"), copy] {
+        assert_eq!(value(&database, logins).await, "1", "{database}");
+    }
+}
