@@ -9,7 +9,6 @@ use crate::restore::selection::{Edits, Selection};
 use crate::restore::swap::comment_statement;
 use crate::restore::target::Target;
 use crate::session::Session;
-use crate::sql::label;
 
 /// Settings whose value is a list of names: each is quoted by itself
 /// (`variable_is_guc_list_quote` in `src/fe_utils/string_utils.c`).
@@ -80,27 +79,32 @@ async fn apply_settings(
     let name = quote_identifier(database);
     let mut statements = Vec::new();
     if let Some(comment) = &source.comment {
-        statements.push(comment_statement(database, comment));
+        let what = "COMMENT ON DATABASE".to_owned();
+        statements.push((what, comment_statement(database, comment)));
     }
     for setting in &source.settings {
         let assignment = assignment(setting)?;
-        statements.push(format!("ALTER DATABASE {name} SET {assignment}"));
+        statements.push((
+            format!("ALTER DATABASE SET {}", parameter(setting)),
+            format!("ALTER DATABASE {name} SET {assignment}"),
+        ));
     }
     for setting in &source.role_settings {
         let role = quote_identifier(selection.edits.role(&setting.role));
         let assignment = assignment(&setting.setting)?;
-        statements.push(format!(
-            "ALTER ROLE {role} IN DATABASE {name} SET {assignment}"
+        statements.push((
+            format!("ALTER ROLE {role} SET {}", parameter(&setting.setting)),
+            format!("ALTER ROLE {role} IN DATABASE {name} SET {assignment}"),
         ));
     }
     let mut notes = Vec::new();
-    for statement in statements {
+    for (what, statement) in statements {
         match session
             .execute("the settings of the database", &statement)
             .await
         {
             Err(Error::Server { message, .. }) => notes.push(Note::Refused {
-                statement: label(&statement),
+                statement: what,
                 reason: message,
             }),
             other => other?,
@@ -162,6 +166,13 @@ fn grant(name: &str, privilege: &DatabasePrivilege, owner: &str, edits: &Edits) 
         "GRANT {} ON DATABASE {name} TO {grantee}{option}",
         privilege.privilege
     ))
+}
+
+/// The name of a setting from `name=value`.
+fn parameter(setting: &str) -> &str {
+    setting
+        .split_once('=')
+        .map_or(setting, |(parameter, _)| parameter)
 }
 
 /// `name TO value` from `name=value`.

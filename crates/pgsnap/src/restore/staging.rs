@@ -92,7 +92,12 @@ impl Staging {
             quote_identifier(&self.owner),
         );
         session.execute(&context, &prepare).await?;
-        let refresh = format!("REFRESH MATERIALIZED VIEW {schema}.moved");
+        // The role is for functions that ask whether a superuser is at work; what protects is the refresh, in which nothing can
+        // change the role. An error takes the change back with its transaction.
+        let refresh = format!(
+            "BEGIN; SET LOCAL ROLE {}; REFRESH MATERIALIZED VIEW {schema}.moved; COMMIT",
+            quote_identifier(&self.owner)
+        );
         session.execute(&context, &refresh).await?;
         let finish = format!("DROP SCHEMA {schema} CASCADE; {}", loans.revoke);
         session.execute(&context, &finish).await
