@@ -12,9 +12,26 @@ pub enum TargetFailure {
         /// What the system or the protocol said.
         reason: String,
     },
+    /// Its host name leads to no address.
+    #[error("its host name cannot be resolved")]
+    NameUnknown,
     /// Nothing was heard for too long.
     #[error("it did not answer in time")]
     TimedOut,
+    /// It was never silent for too long, and was not done when everything should have been.
+    #[error("it is too slow: not done after {} seconds", after.as_secs().max(1))]
+    TooSlow {
+        /// How long it was given, by the length of what it had to send or to take.
+        after: Duration,
+    },
+    /// Its answer is longer than any that is of use.
+    #[error("its answer is too long: more than {limit} {unit}")]
+    TooLong {
+        /// The longest answer that is read.
+        limit: u64,
+        /// The unit of the limit: bytes, files or pages.
+        unit: &'static str,
+    },
     /// The far end did not prove that it is who it should be.
     #[error("it does not prove who it is: {reason}")]
     Untrusted {
@@ -24,6 +41,28 @@ pub enum TargetFailure {
     /// The credentials are wrong.
     #[error("it refuses the credentials")]
     Unauthorized,
+    /// It knows only other ways to log in than a password in each request.
+    #[error("it offers only {offered} authentication, which is not supported")]
+    Authentication {
+        /// The schemes that it offers.
+        offered: String,
+    },
+    /// The far end said by a code of its protocol why it refuses.
+    #[error("{fact} ({code})")]
+    Refused {
+        /// The code, in the words of the protocol.
+        code: String,
+        /// What it means.
+        fact: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// The login shell of the account writes into the session.
+    #[error("the login shell of the account prints text (`{said}…`) where SFTP begins")]
+    Talkative {
+        /// The first letters.
+        said: String,
+    },
     /// The credentials are right, and not enough.
     #[error("it does not allow this ({answer})")]
     Forbidden {
@@ -97,7 +136,11 @@ impl TargetFailure {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable { .. } | Self::TimedOut | Self::Busy { .. } | Self::Server { .. }
+            Self::Unreachable { .. }
+                | Self::NameUnknown
+                | Self::TimedOut
+                | Self::Busy { .. }
+                | Self::Server { .. }
         )
     }
 
@@ -116,12 +159,28 @@ impl TargetFailure {
     pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::Unreachable { .. } | Self::TimedOut => {
-                "is the machine on line? The next push catches up"
+                "check the network connection of this machine and of the target; the next push catches up"
+            }
+            Self::NameUnknown => {
+                "check the host in its address; if that is right, check DNS and the network of this machine"
+            }
+            Self::TooSlow { .. } => {
+                "check the target and the line to it; if `bandwidth` is set, see that it is not too low"
+            }
+            Self::TooLong { .. } => {
+                "check that the address is that of a folder of backups, and what else is in it"
             }
             Self::Untrusted { .. } => {
                 "if it has a certificate of your own authority, name that with `ca_file`; for SSH, add its host key to known_hosts"
             }
             Self::Unauthorized => "check the user and the file with the password or key",
+            Self::Authentication { .. } => {
+                "allow Basic authentication for this folder; it is protected by TLS"
+            }
+            Self::Refused { hint, .. } => hint,
+            Self::Talkative { .. } => {
+                "make its shell start silently when it is not interactive (see its .bashrc), or give it `internal-sftp`"
+            }
             Self::Forbidden { .. } => "check what this user may do at that place",
             Self::NotFound => "check the address: the folder above must exist",
             Self::TooLarge => {

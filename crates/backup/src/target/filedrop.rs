@@ -12,7 +12,7 @@ use url::Url;
 use super::http::{Asked, Body, Client, Credentials};
 use super::retry::retry;
 use super::webdav::{child, confirmed, folder};
-use super::{Limits, Receipt, RemoteFile, Target, TargetFailure, Upload, failed, local};
+use super::{Limits, Receipt, RemoteFile, Target, TargetFailure, Upload, failed};
 use crate::Result;
 
 /// A public share for uploads only.
@@ -64,17 +64,13 @@ impl FileDrop {
     ) -> Result<Receipt, TargetFailure> {
         let bytes = range.end - range.start;
         let is_whole = bytes == upload.bytes;
-        let mut reader = upload.part(range).map_err(local)?;
         let url = child(&self.base, name);
         let asked = Asked::new("PUT", &url)
             // What is not a GET is refused without it.
             .header("X-Requested-With", "XMLHttpRequest")
             .header("X-Hash", "sha256")
             .header("Content-Type", "application/octet-stream")
-            .body(Body::Stream {
-                reader: &mut reader,
-                bytes,
-            });
+            .body(Body::Part(upload, range));
         let answer = self.client.ask(asked)?;
         Ok(Receipt {
             // The hash of a part is not known here.

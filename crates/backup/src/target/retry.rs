@@ -18,7 +18,11 @@ pub(super) fn retry<T>(
         match attempt() {
             Err(failure) if failure.is_retryable() => {
                 let asked = failure.retry_after().unwrap_or_default();
-                thread::sleep(jittered(pause).max(asked).min(LONGEST));
+                let pause_now = jittered(pause).max(asked).min(LONGEST);
+                if limits.left().is_some_and(|left| left <= pause_now) {
+                    return Err(failure);
+                }
+                thread::sleep(pause_now);
                 pause = (pause * 2).min(LONGEST);
             }
             result => return result,
@@ -66,6 +70,19 @@ mod tests {
             Err(TargetFailure::Full)
         });
         assert!(matches!(result, Err(TargetFailure::Full)));
+        assert_eq!(calls, 1);
+    }
+
+    #[test]
+    fn nothing_is_tried_again_when_everything_must_be_over() {
+        let mut limits = limits();
+        limits.until = Some(std::time::Instant::now());
+        let mut calls = 0;
+        let result: Result<(), _> = retry(&limits, || {
+            calls += 1;
+            Err(TargetFailure::TimedOut)
+        });
+        assert!(matches!(result, Err(TargetFailure::TimedOut)));
         assert_eq!(calls, 1);
     }
 

@@ -1,15 +1,18 @@
 //! A bucket of S3, or of anything that speaks its protocol.
 
+mod refusal;
+
 use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rusty_s3::actions::{
     AbortMultipartUpload, CompleteMultipartUpload, CreateMultipartUpload, DeleteObject, GetObject,
-    ListObjectsV2, PutObject, S3Action, UploadPart,
+    HeadObject, ListObjectsV2, PutObject, S3Action, UploadPart,
 };
 use rusty_s3::{Bucket, UrlStyle};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -17,7 +20,7 @@ use url::Url;
 
 use super::http::{Answer, Asked, Body, Client, unexpected};
 use super::retry::retry;
-use super::webdav::{folder, read_range};
+use super::webdav::folder;
 use super::{Limits, Receipt, RemoteFile, Target, TargetFailure, Upload, failed, local};
 use crate::{Error, Result, digest};
 
@@ -26,6 +29,10 @@ const SIGNED_FOR: Duration = Duration::from_secs(3600);
 /// S3 takes parts of 5 MiB and more, the last one excepted, and no more than 10 000 of them.
 const SHORTEST: u64 = 5 << 20;
 const MOST: u64 = 10_000;
+/// A page names 1000 files; no folder of backups has more than this many pages.
+const MOST_PAGES: usize = 200;
+/// No page of a listing is longer.
+const LONGEST_PAGE: u64 = 4 << 20;
 
 /// Where a bucket is.
 #[derive(Debug, Clone)]
@@ -43,13 +50,16 @@ pub struct S3Location {
 /// A bucket, and a prefix in it.
 ///
 /// A file is there when S3 says so: an object appears as a whole. It is written on the condition that the name is free (`If-None-Match: *`), with its
-/// SHA-256 for S3 to check; what is longer than [`Limits::part`] goes in parts, each with its own.
+/// SHA-256 for S3 to check; what is longer than [`Limits::part`] goes in parts, each with its own. Since some servers refuse or ignore conditions, the name is
+/// looked up first; one that knows neither conditions nor checksums is asked without them.
 pub struct S3 {
     client: Client,
     endpoint: Url,
     bucket: Bucket,
     prefix: String,
     credentials: rusty_s3::Credentials,
+    /// Whether the server understands conditions and checksums, as far as is known.
+    knows_more: AtomicBool,
 }
 
 impl S3 {
@@ -80,6 +90,7 @@ impl S3 {
             bucket,
             prefix: location.prefix.clone(),
             credentials: rusty_s3::Credentials::new(access_key, secret_key.expose_secret().trim()),
+            knows_more: AtomicBool::new(true),
         })
     }
 
@@ -103,33 +114,80 @@ impl S3 {
         let url = action.sign(SIGNED_FOR);
         let mut asked = Asked::new(method, &url).body(body);
         asked.headers = headers.to_vec();
+        self.ask(asked)
+    }
+
+    fn ask(&self, mut asked: Asked<'_>) -> Result<Answer, TargetFailure> {
+        asked.explain = Some(refusal::explain);
         self.client.ask(asked).map_err(|failure| match failure {
-            // Wrong keys and missing rights are the same to S3.
+            // Without a code, wrong keys and missing rights are the same.
             TargetFailure::Forbidden { .. } => TargetFailure::Unauthorized,
             failure => failure,
         })
     }
 
-    fn put_once(&self, upload: &Upload<'_>) -> Result<Receipt, TargetFailure> {
+    /// Does something with conditions and checksums, and without them where the server does not know them.
+    fn with_more<T>(
+        &self,
+        act: impl Fn(bool) -> Result<T, TargetFailure>,
+    ) -> Result<T, TargetFailure> {
+        let knows_more = self.knows_more.load(Ordering::Relaxed);
+        match act(knows_more) {
+            Err(failure) if knows_more && refusal::is_not_implemented(&failure) => {
+                let result = act(false);
+                if result.is_ok() {
+                    self.knows_more.store(false, Ordering::Relaxed);
+                }
+                // What it refuses either way it refuses for another reason.
+                result.map_err(|_| failure)
+            }
+            result => result,
+        }
+    }
+
+    /// Finds a name that is taken without a condition, which some servers ignore.
+    fn check_free(&self, upload: &Upload<'_>) -> Result<(), TargetFailure> {
+        if upload.replace {
+            return Ok(());
+        }
         let key = self.key(upload.name);
-        let mut reader = upload.part(0..upload.bytes).map_err(local)?;
-        let mut headers = vec![(CHECKSUM, base64_of_hex(upload.sha256))];
-        headers.extend(condition(upload));
-        let action = PutObject::new(&self.bucket, Some(&self.credentials), &key);
-        let body = Body::Stream {
-            reader: &mut reader,
-            bytes: upload.bytes,
-        };
-        let answer = self.send("PUT", action, &headers, body)?;
-        Ok(receipt(&answer, &headers[0].1))
+        let action = HeadObject::new(&self.bucket, Some(&self.credentials), &key);
+        match self.send("HEAD", action, &[], Body::Nothing) {
+            Ok(_) => Err(TargetFailure::Taken),
+            Err(TargetFailure::NotFound) => Ok(()),
+            // To a key that may not list, a file that does not exist is forbidden; the condition still holds.
+            Err(TargetFailure::Unauthorized) => Ok(()),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn put_once(&self, upload: &Upload<'_>) -> Result<Receipt, TargetFailure> {
+        self.check_free(upload)?;
+        let key = self.key(upload.name);
+        let checksum = base64_of_hex(upload.sha256);
+        self.with_more(|knows_more| {
+            let mut headers = Vec::new();
+            if knows_more {
+                headers.push((CHECKSUM, checksum.clone()));
+                headers.extend(condition(upload));
+            }
+            let action = PutObject::new(&self.bucket, Some(&self.credentials), &key);
+            let body = Body::Part(upload, 0..upload.bytes);
+            let answer = self.send("PUT", action, &headers, body)?;
+            Ok(receipt(&answer, &checksum))
+        })
     }
 
     fn put_parts(&self, upload: &Upload<'_>) -> Result<Receipt, TargetFailure> {
         let key = self.key(upload.name);
+        retry(&self.client.limits, || self.check_free(upload))?;
         let create = CreateMultipartUpload::new(&self.bucket, Some(&self.credentials), &key);
         let algorithm = [("x-amz-checksum-algorithm", "SHA256".to_owned())];
         let answer = retry(&self.client.limits, || {
-            self.send("POST", create.clone(), &algorithm, Body::Nothing)
+            self.with_more(|knows_more| {
+                let headers = if knows_more { &algorithm[..] } else { &[] };
+                self.send("POST", create.clone(), headers, Body::Nothing)
+            })
         })?;
         let created = CreateMultipartUpload::parse_response(answer.text()?)
             .map_err(|_| unexpected("no id of an upload"))?;
@@ -178,7 +236,11 @@ impl S3 {
             tags.iter().map(String::as_str),
         );
         let body = complete.clone().body();
-        let answer = self.send("POST", complete, &condition(upload), Body::Text(&body))?;
+        let answer = self.with_more(|knows_more| {
+            let condition = condition(upload).filter(|_| knows_more);
+            let headers: Vec<_> = condition.into_iter().collect();
+            self.send("POST", complete.clone(), &headers, Body::Text(&body))
+        })?;
         // S3 may say 200 first and fail afterwards (API reference, CompleteMultipartUpload).
         if !answer.text()?.contains("CompleteMultipartUploadResult") {
             return Err(TargetFailure::Server { status: 500 });
@@ -198,17 +260,14 @@ impl S3 {
         upload: &Upload<'_>,
         range: Range<u64>,
     ) -> Result<String, TargetFailure> {
-        let bytes = range.end - range.start;
         let hash = digest::of_reader(upload.part(range.clone()).map_err(local)?);
         let hash = hash.map_err(TargetFailure::Local)?;
-        let mut reader = upload.part(range).map_err(local)?;
-        let action = UploadPart::new(&self.bucket, Some(&self.credentials), key, number, id);
-        let body = Body::Stream {
-            reader: &mut reader,
-            bytes,
-        };
-        let headers = [(CHECKSUM, base64_of_hex(&hash))];
-        let answer = self.send("PUT", action, &headers, body)?;
+        let checksum = [(CHECKSUM, base64_of_hex(&hash))];
+        let answer = self.with_more(|knows_more| {
+            let action = UploadPart::new(&self.bucket, Some(&self.credentials), key, number, id);
+            let headers = if knows_more { &checksum[..] } else { &[] };
+            self.send("PUT", action, headers, Body::Part(upload, range.clone()))
+        })?;
         let tag = answer.header("etag");
         tag.map(str::to_owned)
             .ok_or_else(|| unexpected("without a tag of the part"))
@@ -225,7 +284,9 @@ impl S3 {
         if let Some(token) = token {
             action.with_continuation_token(token);
         }
-        let answer = self.send("GET", action, &[], Body::Nothing)?;
+        let mut asked = Asked::new("GET", &action.sign(SIGNED_FOR));
+        asked.longest = LONGEST_PAGE;
+        let answer = self.ask(asked)?;
         let page = ListObjectsV2::parse_response(answer.text()?)
             .map_err(|_| unexpected("what is no listing of a bucket"))?;
         for object in page.contents {
@@ -241,11 +302,9 @@ impl S3 {
 
 const CHECKSUM: &str = "x-amz-checksum-sha256";
 
-fn condition(upload: &Upload<'_>) -> Vec<(&'static str, String)> {
-    if upload.replace {
-        return Vec::new();
-    }
-    vec![("if-none-match", "*".to_owned())]
+/// Nothing of that name may exist.
+fn condition(upload: &Upload<'_>) -> Option<(&'static str, String)> {
+    (!upload.replace).then(|| ("if-none-match", "*".to_owned()))
 }
 
 fn receipt(answer: &Answer, checksum: &str) -> Receipt {
@@ -268,7 +327,7 @@ impl Target for S3 {
     fn list(&self) -> Result<Vec<RemoteFile>> {
         let mut files = Vec::new();
         let mut token = None;
-        loop {
+        for _ in 0..MOST_PAGES {
             let page = retry(&self.client.limits, || {
                 self.list_page(token.clone(), &mut files)
             });
@@ -277,6 +336,11 @@ impl Target for S3 {
                 return Ok(files);
             }
         }
+        let failure = TargetFailure::TooLong {
+            limit: MOST_PAGES as u64,
+            unit: "pages",
+        };
+        Err(failed(self, "list", failure))
     }
 
     fn put(&self, upload: &Upload<'_>) -> Result<Receipt> {
@@ -289,10 +353,14 @@ impl Target for S3 {
     }
 
     fn read(&self, name: &str, range: Range<u64>) -> Result<Vec<u8>> {
+        if range.is_empty() {
+            return Ok(Vec::new());
+        }
         let key = self.key(name);
         retry(&self.client.limits, || {
             let action = GetObject::new(&self.bucket, Some(&self.credentials), &key);
-            read_range(&self.client, &action.sign(SIGNED_FOR), &range)
+            let asked = Asked::new("GET", &action.sign(SIGNED_FOR)).range(&range);
+            Ok(self.ask(asked)?.body)
         })
         .map_err(|failure| failed(self, format!("get {name}"), failure))
     }

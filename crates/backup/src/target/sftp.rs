@@ -2,12 +2,14 @@
 //!
 //! The connection is OpenSSH's `ssh -s HOST sftp`: its configuration, keys, agent and known hosts hold, and nothing outlives the program.
 
+mod address;
 mod link;
+mod packets;
 
 use std::fmt;
 use std::io::Read as _;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -22,18 +24,23 @@ use super::retry::retry;
 use super::{
     Limits, Receipt, RemoteFile, Target, TargetFailure, Upload, failed, local, partial_name,
 };
-use crate::{Error, Result};
+use crate::Result;
+use address::Address;
 use link::{Link, of_sftp};
 
 /// One write; the session cuts it to what the server takes.
 const PIECE: usize = 256 * 1024;
 
+/// What a question without a file counts for in the time that it may take.
+const USUAL: u64 = 2 << 20;
+/// No folder of backups has more files.
+const MOST_FILES: usize = 200_000;
+
 /// A folder of an SFTP server.
 ///
 /// A file is written under another name, synced where the server knows how to (OpenSSH does), compared in length, and renamed.
 pub struct Sftp {
-    destination: String,
-    folder: PathBuf,
+    address: Address,
     options: Vec<String>,
     limits: Limits,
     bandwidth: Option<Bandwidth>,
@@ -43,24 +50,21 @@ pub struct Sftp {
 }
 
 impl Sftp {
-    /// The folder of `place`, which is `USER@HOST:FOLDER` or `HOST:FOLDER`, with the options for `ssh` before the host, such as `-F FILE`.
+    /// The folder of `place`, which is `[USER@]HOST:FOLDER` or `sftp://[USER@]HOST[:PORT]/FOLDER`, with the options for `ssh` before the host, such
+    /// as `-F FILE`. An IPv6 address is in brackets, and `~/` begins a folder in the home directory.
     ///
     /// # Errors
-    /// [`Error::InvalidTarget`] for a place without host or folder.
-    pub fn new(place: &str, options: Vec<String>, limits: Limits) -> Result<Self> {
-        let invalid = || Error::InvalidTarget {
-            reason: "its place is not HOST:FOLDER".to_owned(),
-        };
-        let (destination, folder) = place.split_once(':').ok_or_else(invalid)?;
-        if destination.is_empty() || destination.starts_with('-') || folder.is_empty() {
-            return Err(invalid());
+    /// [`Error::InvalidTarget`](crate::Error::InvalidTarget) for a place without host or folder.
+    pub fn new(place: &str, mut options: Vec<String>, limits: Limits) -> Result<Self> {
+        let address = Address::parse(place)?;
+        if let Some(port) = address.port {
+            options.extend(["-p".to_owned(), port.to_string()]);
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         Ok(Self {
-            destination: destination.to_owned(),
-            folder: PathBuf::from(folder),
+            address,
             options,
             bandwidth: limits.bandwidth.map(Bandwidth::new),
             limits,
@@ -69,9 +73,10 @@ impl Sftp {
         })
     }
 
-    /// Does something with the session, which is made when it is needed, and again after it broke.
+    /// Does something that takes this many bytes to and fro with the session, which is made when it is needed, and again after it broke.
     fn with<T: Send>(
         &self,
+        bytes: u64,
         act: impl AsyncFn(&Session) -> Result<T, TargetFailure> + Sync,
     ) -> Result<T, TargetFailure> {
         let runtime = self
@@ -81,12 +86,16 @@ impl Sftp {
         let once = async || {
             let link = match self.take_link() {
                 Some(link) => link,
-                None => Link::open(&self.destination, &self.options, &self.limits).await?,
+                None => Link::open(&self.address.destination, &self.options, &self.limits).await?,
             };
-            let act = timeout(self.limits.answer, act(link.session())).await;
-            let result = act.unwrap_or(Err(TargetFailure::TimedOut));
+            let after = self.limits.total(self.limits.stall, bytes);
+            let act = timeout(after, act(link.session())).await;
+            let result = act.unwrap_or(Err(TargetFailure::TooSlow { after }));
+            let is_broken = |failure: &TargetFailure| {
+                failure.is_retryable() || matches!(failure, TargetFailure::TooSlow { .. })
+            };
             // A session that failed may have lost its other end.
-            if !result.as_ref().is_err_and(TargetFailure::is_retryable) {
+            if !result.as_ref().is_err_and(is_broken) {
                 self.keep_link(link);
             }
             result
@@ -115,13 +124,13 @@ impl Sftp {
         session: &Session,
         upload: &Upload<'_>,
     ) -> Result<Receipt, TargetFailure> {
-        let path = self.folder.join(upload.name);
-        make_folder(session, &self.folder).await?;
+        let path = self.address.folder.join(upload.name);
+        make_folder(session, &self.address.folder).await?;
         let mut fs = session.fs();
         if !upload.replace && length(session, &path).await?.is_some() {
             return Err(TargetFailure::Taken);
         }
-        let partial = self.folder.join(partial_name(upload.name));
+        let partial = self.address.folder.join(partial_name(upload.name));
         self.copy(session, upload, &partial).await?;
         match length(session, &partial).await? {
             Some(length) if length == upload.bytes => {}
@@ -174,23 +183,38 @@ impl Sftp {
 
 impl Target for Sftp {
     fn place(&self) -> String {
-        format!("sftp {}:{}", self.destination, self.folder.display())
+        {
+            let Address {
+                destination,
+                port,
+                folder,
+            } = &self.address;
+            let port = port.map(|port| format!(" port {port}"));
+            let port = port.unwrap_or_default();
+            format!("sftp {destination}:{}{port}", folder.display())
+        }
     }
 
     fn list(&self) -> Result<Vec<RemoteFile>> {
-        self.with(async |session| list(session, &self.folder).await)
-            .map_err(|failure| failed(self, "list", failure))
+        self.with(USUAL, async |session| {
+            list(session, &self.address.folder).await
+        })
+        .map_err(|failure| failed(self, "list", failure))
     }
 
     fn put(&self, upload: &Upload<'_>) -> Result<Receipt> {
-        self.with(async |session| self.write(session, upload).await)
-            .map_err(|failure| failed(self, format!("put {}", upload.name), failure))
+        self.with(upload.bytes, async |session| {
+            self.write(session, upload).await
+        })
+        .map_err(|failure| failed(self, format!("put {}", upload.name), failure))
     }
 
     fn read(&self, name: &str, range: Range<u64>) -> Result<Vec<u8>> {
-        let path = self.folder.join(name);
+        let path = self.address.folder.join(name);
         let bytes = self
-            .with(async |session| read(session, &path, &range).await)
+            .with(range.end - range.start, async |session| {
+                read(session, &path, &range).await
+            })
             .map_err(|failure| failed(self, format!("get {name}"), failure))?;
         if let Some(bandwidth) = &self.bandwidth {
             bandwidth.take(bytes.len() as u64);
@@ -199,13 +223,13 @@ impl Target for Sftp {
     }
 
     fn remove(&self, name: &str) -> Result<()> {
-        let path = self.folder.join(name);
-        self.with(
-            async |session| match session.fs().remove_file(&path).await.map_err(of_sftp) {
+        let path = self.address.folder.join(name);
+        self.with(USUAL, async |session| {
+            match session.fs().remove_file(&path).await.map_err(of_sftp) {
                 Err(TargetFailure::NotFound) => Ok(()),
                 result => result,
-            },
-        )
+            }
+        })
         .map_err(|failure| failed(self, format!("remove {name}"), failure))
     }
 }
@@ -238,6 +262,12 @@ async fn list(session: &Session, folder: &Path) -> Result<Vec<RemoteFile>, Targe
         let metadata = entry.metadata();
         if !metadata.file_type().is_some_and(|kind| kind.is_file()) {
             continue;
+        }
+        if files.len() >= MOST_FILES {
+            return Err(TargetFailure::TooLong {
+                limit: MOST_FILES as u64,
+                unit: "files",
+            });
         }
         if let (Some(name), Some(bytes)) = (entry.filename().to_str(), metadata.len()) {
             files.push(RemoteFile {

@@ -6,14 +6,13 @@ mod listing;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use url::Url;
 
-use super::http::{Answer, Asked, Body, Client, Credentials, unexpected};
+use super::http::{Answer, Asked, Body, Client, Credentials, LONGEST_LISTING, unexpected};
 use super::retry::retry;
-use super::{
-    Limits, Receipt, RemoteFile, Target, TargetFailure, Upload, failed, local, partial_name,
-};
+use super::{Limits, Receipt, RemoteFile, Target, TargetFailure, Upload, failed, partial_name};
 use crate::{Error, Result};
 use chunked::Uploads;
 
@@ -32,6 +31,8 @@ pub struct WebDav {
     base: Url,
     uploads: Option<Uploads>,
     is_made: OnceLock<()>,
+    /// Which way of naming the destination of a move the server has understood.
+    naming: AtomicUsize,
 }
 
 impl WebDav {
@@ -52,6 +53,7 @@ impl WebDav {
             uploads: Uploads::of(&base),
             base,
             is_made: OnceLock::new(),
+            naming: AtomicUsize::new(0),
         })
     }
 
@@ -78,12 +80,8 @@ impl WebDav {
         Ok(())
     }
 
-    fn properties(&self, url: &Url, depth: &str) -> Result<Vec<RemoteFile>, TargetFailure> {
-        let asked = Asked::new("PROPFIND", url)
-            .header("Depth", depth)
-            .header("Content-Type", "application/xml")
-            .body(Body::Text(PROPERTIES));
-        let answer = self.client.ask(asked)?;
+    fn properties(&self, url: &Url, depth: &'static str) -> Result<Vec<RemoteFile>, TargetFailure> {
+        let answer = self.client.ask(propfind(url, depth))?;
         if answer.status != 207 {
             return Err(unexpected(answer.status.to_string()));
         }
@@ -93,7 +91,10 @@ impl WebDav {
     /// The length of a file, if it is there.
     fn length(&self, name: &str) -> Result<Option<u64>, TargetFailure> {
         match self.properties(&self.url(name), "0") {
-            Ok(files) => Ok(files.first().map(|file| file.bytes)),
+            Ok(files) => match files.first() {
+                Some(file) => Ok(Some(file.bytes)),
+                None => Err(unexpected("without the length of a file")),
+            },
             Err(TargetFailure::NotFound) => Ok(None),
             Err(failure) => Err(failure),
         }
@@ -122,14 +123,10 @@ impl WebDav {
 
     fn put_and_move(&self, upload: &Upload<'_>) -> Result<Receipt, TargetFailure> {
         let partial = self.url(&partial_name(upload.name));
-        let mut reader = upload.part(0..upload.bytes).map_err(local)?;
         let asked = Asked::new("PUT", &partial)
             .header("X-Hash", "sha256")
             .header("Content-Type", "application/octet-stream")
-            .body(Body::Stream {
-                reader: &mut reader,
-                bytes: upload.bytes,
-            });
+            .body(Body::Part(upload, 0..upload.bytes));
         let answer = self.client.ask(asked)?;
         let is_hash_confirmed = confirmed(&answer, upload)?;
         self.rename(&partial, &self.url(upload.name), upload.replace)?;
@@ -139,12 +136,59 @@ impl WebDav {
         })
     }
 
-    fn rename(&self, from: &Url, to: &Url, replace: bool) -> Result<Answer, TargetFailure> {
-        let asked = Asked::new("MOVE", from)
-            .header("Destination", to.as_str())
-            .header("Overwrite", if replace { "T" } else { "F" });
-        self.client.ask(asked)
+    /// Moves a file. A server behind a proxy that ends TLS may refuse an address that is not its own, and take a path or the address by which it is asked.
+    fn rename(&self, from: &Url, to: &Url, replace: bool) -> Result<(), TargetFailure> {
+        let destinations = destinations(to);
+        let known = self.naming.load(Ordering::Relaxed);
+        let mut refusal = None;
+        for (naming, destination) in destinations.iter().enumerate().skip(known) {
+            let asked = Asked::new("MOVE", from)
+                .header("Destination", destination)
+                .header("Overwrite", if replace { "T" } else { "F" });
+            match self.client.ask(asked) {
+                Ok(_) => {
+                    self.naming.store(naming, Ordering::Relaxed);
+                    return Ok(());
+                }
+                // It may be the file that has moved already, and the answer to that was lost.
+                Err(TargetFailure::NotFound) if refusal.is_some() => break,
+                Err(failure) if is_about_destination(&failure) => {
+                    refusal.get_or_insert(failure);
+                }
+                Err(failure) => return Err(refusal.unwrap_or(failure)),
+            }
+        }
+        Err(refusal.unwrap_or(TargetFailure::NotFound))
     }
+}
+
+/// The ways of naming the destination of a move, the usual one first (RFC 4918, section 10.3).
+fn destinations(to: &Url) -> Vec<String> {
+    let mut ways = vec![to.to_string(), to.path().to_owned()];
+    if let Some(rest) = to.as_str().strip_prefix("https:") {
+        ways.push(format!("http:{rest}"));
+    }
+    ways
+}
+
+/// How servers refuse a destination that they take for another server's.
+fn is_about_destination(failure: &TargetFailure) -> bool {
+    match failure {
+        TargetFailure::Server { status } => *status == 502,
+        TargetFailure::Unexpected { answer } => answer == "400",
+        TargetFailure::Forbidden { .. } => true,
+        _ => false,
+    }
+}
+
+/// The question for the names and lengths of files.
+fn propfind(url: &Url, depth: &'static str) -> Asked<'static> {
+    let mut asked = Asked::new("PROPFIND", url)
+        .header("Depth", depth)
+        .header("Content-Type", "application/xml")
+        .body(Body::Text(PROPERTIES));
+    asked.longest = LONGEST_LISTING;
+    asked
 }
 
 impl Target for WebDav {
@@ -169,9 +213,13 @@ impl Target for WebDav {
     }
 
     fn read(&self, name: &str, range: Range<u64>) -> Result<Vec<u8>> {
+        if range.is_empty() {
+            return Ok(Vec::new());
+        }
         let url = self.url(name);
         retry(&self.client.limits, || {
-            read_range(&self.client, &url, &range)
+            let answer = self.client.ask(Asked::new("GET", &url).range(&range))?;
+            Ok(answer.body)
         })
         .map_err(|failure| failed(self, format!("get {name}"), failure))
     }
@@ -186,41 +234,6 @@ impl Target for WebDav {
         })
         .map_err(|failure| failed(self, format!("remove {name}"), failure))
     }
-}
-
-/// A part of a file by a range request (RFC 9110, section 14).
-pub(super) fn read_range(
-    client: &Client,
-    url: &Url,
-    range: &Range<u64>,
-) -> Result<Vec<u8>, TargetFailure> {
-    if range.is_empty() {
-        return Ok(Vec::new());
-    }
-    let wanted = range.end - range.start;
-    let mut asked =
-        Asked::new("GET", url).header("Range", format!("bytes={}-{}", range.start, range.end - 1));
-    asked.longest = wanted;
-    let answer = client.ask(asked)?;
-    let begin = format!("bytes {}-{}/", range.start, range.end - 1);
-    let is_range = answer.status == 206
-        && answer
-            .header("content-range")
-            .is_some_and(|range| range.starts_with(&begin));
-    // A server that knows no ranges sends the whole, which is right if that was meant.
-    let is_whole = answer.status == 200 && range.start == 0;
-    if !is_range && !is_whole {
-        return Err(unexpected(
-            "another part of the file than the one asked for",
-        ));
-    }
-    if answer.body.len() as u64 != wanted {
-        return Err(TargetFailure::Differs {
-            expected: format!("{wanted} bytes"),
-            actual: format!("{} bytes", answer.body.len()),
-        });
-    }
-    Ok(answer.body)
 }
 
 /// Whether the server says that it stored the right bytes.

@@ -40,7 +40,7 @@ pub(crate) fn file_drop(cloud: &Cloud, limits: Limits) -> Arc<dyn Target> {
     Arc::new(target.unwrap())
 }
 
-fn webdav(url: &str) -> Arc<dyn Target> {
+pub(crate) fn webdav(url: &str) -> Arc<dyn Target> {
     Arc::new(WebDav::new(&format!("{url}/backups"), None, None, limits()).unwrap())
 }
 
@@ -50,7 +50,12 @@ fn hash(bytes: &[u8]) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn put(target: &dyn Target, name: &str, bytes: &[u8], replace: bool) -> Result<Receipt, Error> {
+pub(crate) fn put(
+    target: &dyn Target,
+    name: &str,
+    bytes: &[u8],
+    replace: bool,
+) -> Result<Receipt, Error> {
     target.put(&Upload {
         name,
         content: Content::Bytes(bytes),
@@ -60,7 +65,7 @@ fn put(target: &dyn Target, name: &str, bytes: &[u8], replace: bool) -> Result<R
     })
 }
 
-fn failure(error: Error) -> TargetFailure {
+pub(crate) fn failure(error: Error) -> TargetFailure {
     match error {
         Error::Target { failure, .. } => failure,
         other => panic!("{other}"),

@@ -10,6 +10,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::super::{Limits, TargetFailure};
+use super::packets::Packets;
 
 /// How long `ssh` may take to say why it ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -37,9 +38,21 @@ impl Link {
             unreachable!("both are piped")
         };
         // `ssh` has its own limit for the connection; what follows is the login.
-        let limit = limits.connect + limits.stall;
-        match timeout(limit, Session::new(stdin, stdout, SftpOptions::new())).await {
+        let limit = limits.total(limits.connect + limits.stall, 0);
+        match timeout(
+            limit,
+            Session::new(stdin, Packets::new(stdout), SftpOptions::new()),
+        )
+        .await
+        {
             Ok(Ok(session)) => Ok(Self { session, _ssh: ssh }),
+            Ok(Err(SftpError::SftpServerHelloMsgTooLong { len })) => {
+                Err(TargetFailure::Talkative {
+                    said: String::from_utf8_lossy(&len.to_be_bytes())
+                        .escape_debug()
+                        .to_string(),
+                })
+            }
             Ok(Err(_)) => Err(of_ssh(&last_words(&mut ssh).await)),
             Err(_) => Err(TargetFailure::TimedOut),
         }
@@ -67,6 +80,12 @@ fn command(destination: &str, options: &[String], limits: &Limits) -> Command {
         "ClearAllForwardings=yes",
         "ForwardAgent=no",
         "ForwardX11=no",
+        // What the user's configuration does for a person at a terminal is nothing for SFTP.
+        "RemoteCommand=none",
+        "RequestTTY=no",
+        "PermitLocalCommand=no",
+        "StdinNull=no",
+        "ForkAfterAuthentication=no",
     ] {
         command.args(["-o", option]);
     }
@@ -99,7 +118,11 @@ fn of_ssh(words: &str) -> TargetFailure {
         .map(str::trim)
         .rfind(|line| !line.is_empty())
         .unwrap_or("ssh ended");
-    if words.contains("Permission denied") || words.contains("Too many authentication failures") {
+    if words.contains("Could not resolve hostname") {
+        TargetFailure::NameUnknown
+    } else if words.contains("Permission denied")
+        || words.contains("Too many authentication failures")
+    {
         TargetFailure::Unauthorized
     } else if words.contains("Host key verification failed")
         || words.contains("REMOTE HOST IDENTIFICATION HAS CHANGED")
@@ -147,5 +170,9 @@ mod tests {
         let failure = of_ssh("ssh: connect to host nas port 22: Connection refused\n");
         assert!(failure.is_retryable());
         assert!(failure.to_string().contains("Connection refused"));
+        assert!(matches!(
+            of_ssh("ssh: Could not resolve hostname nas: Name or service not known\n"),
+            TargetFailure::NameUnknown
+        ));
     }
 }

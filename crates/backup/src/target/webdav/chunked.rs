@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use super::super::http::{Asked, Body, Client};
-use super::super::{Receipt, TargetFailure, Upload, local};
-use super::{child, confirmed, listing};
+use super::super::{Receipt, TargetFailure, Upload};
+use super::{child, confirmed, listing, propfind};
 
 /// Nextcloud takes chunks of 5 MiB and more, the last one excepted, and no more than 10 000 of them.
 const SHORTEST: u64 = 5 << 20;
@@ -50,15 +50,11 @@ impl Uploads {
             if there.get(&name) == Some(&(range.end - range.start)) {
                 continue;
             }
-            let mut reader = upload.part(range.clone()).map_err(local)?;
             let url = child(&folder, &name);
             let asked = Asked::new("PUT", &url)
                 .header("Destination", destination.as_str())
                 .header("OC-Total-Length", upload.bytes.to_string())
-                .body(Body::Stream {
-                    reader: &mut reader,
-                    bytes: range.end - range.start,
-                });
+                .body(Body::Part(upload, range));
             client.ask(asked)?;
         }
         assemble(client, &folder, upload, destination)
@@ -71,11 +67,7 @@ fn chunks_there(
     folder: &Url,
     destination: &Url,
 ) -> Result<BTreeMap<String, u64>, TargetFailure> {
-    let asked = Asked::new("PROPFIND", folder)
-        .header("Depth", "1")
-        .header("Content-Type", "application/xml")
-        .body(Body::Text(super::PROPERTIES));
-    match client.ask(asked) {
+    match client.ask(propfind(folder, "1")) {
         Ok(answer) => {
             let files = listing::parse(answer.text()?, folder)?;
             Ok(files

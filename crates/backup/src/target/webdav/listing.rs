@@ -1,24 +1,38 @@
 //! What a server answers to PROPFIND: a multi-status of RFC 4918, section 13.
 
 use percent_encoding::percent_decode_str;
-use roxmltree::{Document, Node};
+use roxmltree::{Document, Node, ParsingOptions};
 use url::Url;
 
 use super::super::http::unexpected;
 use super::super::{RemoteFile, TargetFailure};
 
-/// The files among the answers; folders, such as the one that was asked about, are left out.
+/// A listing has several nodes for each file, and no more files than that are of use.
+const MOST_NODES: u32 = 2_000_000;
+
+/// The files among the answers; folders, such as the one that was asked about, are left out, and so is what has no length or no name, or may not
+/// be read: it is not ours.
 pub(super) fn parse(text: &str, asked: &Url) -> Result<Vec<RemoteFile>, TargetFailure> {
-    let document = Document::parse(text).map_err(|_| unexpected("a listing that is not XML"))?;
+    let options = ParsingOptions {
+        nodes_limit: MOST_NODES,
+        ..ParsingOptions::default()
+    };
+    let document = Document::parse_with_options(text, options).map_err(|error| match error {
+        roxmltree::Error::NodesLimitReached => TargetFailure::TooLong {
+            limit: u64::from(MOST_NODES),
+            unit: "nodes of XML",
+        },
+        _ => unexpected("a listing that is not XML"),
+    })?;
     let root = document.root_element();
     if !is_dav(root, "multistatus") {
         return Err(unexpected("what is no listing of a folder"));
     }
     let answers = root.children().filter(|node| is_dav(*node, "response"));
-    answers.filter_map(|answer| file(answer, asked)).collect()
+    Ok(answers.filter_map(|answer| file(answer, asked)).collect())
 }
 
-fn file(answer: Node<'_, '_>, asked: &Url) -> Option<Result<RemoteFile, TargetFailure>> {
+fn file(answer: Node<'_, '_>, asked: &Url) -> Option<RemoteFile> {
     let find = |name| answer.descendants().find(|node| is_dav(*node, name));
     if find("collection").is_some() {
         return None;
@@ -30,15 +44,11 @@ fn file(answer: Node<'_, '_>, asked: &Url) -> Option<Result<RemoteFile, TargetFa
     let length = find("getcontentlength")
         .and_then(|length| length.text())
         .and_then(|length| length.trim().parse().ok());
-    match (named, length) {
-        (Some(name), Some(bytes)) if !name.is_empty() => {
-            let name = percent_decode_str(&name).decode_utf8_lossy().into_owned();
-            Some(Ok(RemoteFile { name, bytes }))
-        }
-        _ => Some(Err(unexpected(
-            "a listing with a file without name or length",
-        ))),
-    }
+    let name = named.filter(|name| !name.is_empty())?;
+    Some(RemoteFile {
+        name: percent_decode_str(&name).decode_utf8_lossy().into_owned(),
+        bytes: length?,
+    })
 }
 
 fn is_dav(node: Node<'_, '_>, name: &str) -> bool {
@@ -71,12 +81,24 @@ mod tests {
     }
 
     #[test]
+    fn a_foreign_entry_without_length_or_leave_to_read_it_is_skipped() {
+        let text = r#"<d:multistatus xmlns:d="DAV:">
+          <d:response><d:href>/dav/hub/pipe</d:href><d:propstat><d:prop><d:resourcetype/></d:prop></d:propstat></d:response>
+          <d:response><d:href>/dav/hub/private</d:href><d:status>HTTP/1.1 403 Forbidden</d:status></d:response>
+          <d:response><d:href>/dav/hub/odd</d:href><d:propstat><d:prop><d:getcontentlength>many</d:getcontentlength></d:prop></d:propstat></d:response>
+          <d:response><d:href>/dav/hub/x.json</d:href><d:propstat><d:prop><d:getcontentlength>3</d:getcontentlength></d:prop></d:propstat></d:response>
+        </d:multistatus>"#;
+        let found: Vec<String> = parsed(text)
+            .unwrap()
+            .into_iter()
+            .map(|file| file.name)
+            .collect();
+        assert_eq!(found, ["x.json"]);
+    }
+
+    #[test]
     fn a_page_for_people_is_no_empty_folder() {
-        for text in [
-            "<html><body>Log in</body></html>",
-            "not XML at all",
-            r#"<d:multistatus xmlns:d="DAV:"><d:response><d:href>/x</d:href></d:response></d:multistatus>"#,
-        ] {
+        for text in ["<html><body>Log in</body></html>", "not XML at all"] {
             assert!(
                 matches!(parsed(text), Err(TargetFailure::Unexpected { .. })),
                 "{text}"
