@@ -48,13 +48,15 @@ impl Act {
         subject: impl Into<String>,
     ) -> anyhow::Result<Self> {
         let path = &settings.journal.value;
+        let subject = subject.into();
+        tracing::info!(journal = %path.display(), "begin: {kind} of {subject}");
         let journal = Journal::open(path)
             .with_context(|| format!("cannot open the journal {}", path.display()))?;
         let begun = Arc::new(Begun {
             journal,
             printer: printer.clone(),
             kind,
-            subject: subject.into(),
+            subject,
             path: OnceLock::new(),
             at: Instant::now(),
             is_recorded: AtomicBool::new(false),
@@ -116,6 +118,8 @@ impl Act {
         if self.0.is_recorded.swap(true, Ordering::SeqCst) {
             return Ok(());
         }
+        let (kind, seconds) = (self.0.kind, self.0.at.elapsed().as_secs_f64());
+        tracing::info!(seconds, "end: {kind} {outcome:?}");
         self.0.record(outcome, evidence)
     }
 }

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use clap::{Args, ColorChoice, Parser, Subcommand};
 
 use crate::commands::{
-    alert, approve, backup, backups, completions, config, copy, demo, diff, doctor, drill, fresh,
-    gates, import, init, journal, keys, man, prune, pull, push, rekey, restore, schedule, tunnel,
-    verify,
+    alert, approve, backup, backups, clean, completions, config, copy, demo, diff, doctor, drill,
+    fresh, gates, import, init, journal, keys, man, prune, pull, push, rekey, restore, schedule,
+    tunnel, verify,
 };
 use crate::environment as env;
 use crate::printer::Format;
@@ -87,6 +87,7 @@ pub(crate) enum Command {
     Verify(verify::VerifyArgs),
     Restore(restore::RestoreArgs),
     Copy(copy::CopyArgs),
+    Clean(clean::CleanArgs),
     Drill(drill::DrillArgs),
     Diff(diff::DiffArgs),
     Schedule(schedule::ScheduleArgs),

@@ -4,6 +4,7 @@ pub(crate) mod alert;
 pub(crate) mod approve;
 pub(crate) mod backup;
 pub(crate) mod backups;
+pub(crate) mod clean;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod copy;
@@ -47,6 +48,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<E
         Command::Verify(args) => verify::run(context, args).await,
         Command::Restore(args) => restore::run(context, args).await,
         Command::Copy(args) => copy::run(context, args).await,
+        Command::Clean(args) => clean::run(context, args).await,
         Command::Drill(args) => drill::run(context, args).await,
         Command::Diff(args) => diff::run(context, args).await,
         Command::Schedule(args) => schedule::run(context, args),

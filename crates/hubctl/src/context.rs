@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pgsnap::Progress;
+use pgsnap::{Phase, Progress};
 
 use crate::printer::Printer;
 use crate::progress::Face;
@@ -49,11 +49,17 @@ impl Hold {
 impl Context {
     /// Reads the configuration under these flags.
     pub(crate) fn settings(&self, overrides: Overrides) -> anyhow::Result<Settings> {
-        Settings::load(self.config.as_deref(), overrides)
+        let settings = Settings::load(self.config.as_deref(), overrides)?;
+        match &settings.file {
+            Some(path) => tracing::info!("configuration {}", path.display()),
+            None => tracing::info!("no configuration file"),
+        }
+        Ok(settings)
     }
 
-    pub(crate) fn progress(&self) -> Arc<dyn Progress> {
-        self.face.meter(&self.printer)
+    /// Shows the progress of these phases.
+    pub(crate) fn progress(&self, plan: &'static [Phase]) -> Arc<dyn Progress> {
+        self.face.meter(&self.printer, plan)
     }
 }
 

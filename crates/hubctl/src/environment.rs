@@ -1,6 +1,6 @@
 //! The environment: every variable that is read, in one place.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The configuration file.
 pub(crate) const CONFIG: &str = "HUBCTL_CONFIG";
@@ -22,8 +22,41 @@ pub(crate) const IDENTITIES: &str = "HUBCTL_IDENTITIES";
 pub(crate) const PASSPHRASE_FILE: &str = "HUBCTL_PASSPHRASE_FILE";
 /// The journal.
 pub(crate) const JOURNAL: &str = "HUBCTL_JOURNAL";
+/// A shell that asks for completions.
+pub(crate) const COMPLETE: &str = "HUBCTL_COMPLETE";
 /// What failed, for the command of `[alerts]`; it is set, not read.
 pub(crate) const FAILED_UNIT: &str = "HUBCTL_FAILED_UNIT";
+/// The variables of this program, for its manual.
+pub(crate) const DOCUMENTED: &[(&str, &str)] = &[
+    (CONFIG, "Configuration file; --config wins."),
+    (FORMAT, "Form of the results: text or json."),
+    (
+        LOG,
+        "What is logged to stderr, such as pgsnap=debug; it wins over -v.",
+    ),
+    (SERVICE, "Service name, prefix of its backup files."),
+    (VAULT, "Directory of the backups."),
+    (RECIPIENTS, "Public keys to seal for, separated by commas."),
+    (RECIPIENTS_FILE, "File of public keys to seal for."),
+    (IDENTITIES, "Files of private keys, separated by colons."),
+    (PASSPHRASE_FILE, "File of a passphrase."),
+    (JOURNAL, "Journal file."),
+    (
+        FAILED_UNIT,
+        "Set by hubctl for the command of [alerts]: the unit that failed.",
+    ),
+    (COMPLETE, "Set by the completions of a shell."),
+    (
+        "PGPASSWORD, PGPASSFILE, PGSERVICE, PGHOST, ...",
+        "As libpq reads them; a connection URL wins.",
+    ),
+    (
+        "XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_RUNTIME_DIR",
+        "Base directories, instead of ~/.config, ~/.local/state and the state.",
+    ),
+    ("NO_COLOR", "No colours."),
+];
+
 /// libpq: the password of every server.
 pub(crate) const PGPASSWORD: &str = "PGPASSWORD";
 /// libpq: the passfile, instead of `~/.pgpass`.
@@ -70,6 +103,14 @@ pub(crate) fn home() -> Option<PathBuf> {
     etcetera::home_dir().ok()
 }
 
+/// A path with `~` expanded.
+pub(crate) fn expanded(path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), home()) {
+        (Ok(below), Some(home)) => home.join(below),
+        _ => path.to_owned(),
+    }
+}
+
 /// `$XDG_CONFIG_HOME` or `~/.config`.
 pub(crate) fn config_home() -> Option<PathBuf> {
     base("XDG_CONFIG_HOME", ".config")
@@ -96,4 +137,23 @@ fn base(variable: &str, below_home: &str) -> Option<PathBuf> {
         .map(PathBuf::from)
         .filter(|path| path.is_absolute());
     set.or_else(|| Some(home()?.join(below_home)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_variable_of_ours_is_in_the_manual() {
+        let source = include_str!("environment.rs");
+        let written = source.split('"').filter(|word| {
+            word.strip_prefix("HUBCTL_")
+                .is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
+        });
+        let written: Vec<&str> = written.filter(|word| *word != "HUBCTL_").collect();
+        assert!(written.len() > 8);
+        for word in written {
+            assert!(DOCUMENTED.iter().any(|(name, _)| *name == word), "{word}");
+        }
+    }
 }

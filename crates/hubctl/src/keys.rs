@@ -152,6 +152,11 @@ pub(crate) fn identities(
     for path in &settings.identities {
         identities.add_file(&path.value)?;
     }
+    tracing::info!(
+        files = settings.identities.len(),
+        "identities at hand: {}",
+        identities.len()
+    );
     for note in identities.notes() {
         printer.warn(note);
     }

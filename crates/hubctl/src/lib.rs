@@ -9,10 +9,10 @@
 //! # let _ = exit;
 //! ```
 //!
-//! One file per concern: `cli` (arguments), `settings` (what is configured, and where from), `site` and `password`
+//! One file per concern: `cli` (arguments), `completing` (what may follow them), `settings` (what is configured, and where from), `site` and `password`
 //! (from a name to a database), `store` (from a name to an entry and its archive), `targets` (where copies are), `keys` and `secret` (what seals and
 //! opens), `act` and `damage` (what is journalled, and what the journal knows), `alerts` (who is told), `interruption` and `unfinished` (what ends a command early, and what that leaves),
-//! `replacement` (what a new database does to the one of its name), `printer`, `progress`, `logging`, `failure` and `exit` (what is said), and `commands`, one file per command.
+//! `replacement` (what a new database does to the one of its name), `printer`, `progress`, `prompt`, `logging`, `failure` and `exit` (what is said), and `commands`, one file per command.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -20,6 +20,7 @@ mod act;
 mod alerts;
 mod cli;
 mod commands;
+mod completing;
 mod context;
 mod damage;
 mod environment;
@@ -31,6 +32,7 @@ mod keys;
 mod logging;
 mod printer;
 mod progress;
+mod prompt;
 mod replacement;
 mod run;
 mod secret;

@@ -82,6 +82,13 @@ impl Printer {
         &self.bars
     }
 
+    /// Takes away what is drawn, for good: whoever still holds a bar draws nothing any more.
+    pub(crate) fn close_bars(&self) {
+        // On a closed stream nothing is left to be cleared.
+        let _ = self.bars.clear();
+        self.bars.set_draw_target(ProgressDrawTarget::hidden());
+    }
+
     /// The result of a command: a document where JSON is wanted, else what `text` makes.
     pub(crate) fn result<T: Serialize>(
         &self,

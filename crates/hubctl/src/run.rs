@@ -14,7 +14,7 @@ use crate::failure::{Failure, StdoutClosed};
 use crate::interruption::Interruption;
 use crate::printer::{Format, Loudness, Printer};
 use crate::progress::Face;
-use crate::{act, commands, environment, logging, site};
+use crate::{act, commands, completing, environment, logging, site};
 
 /// Temporary files, sessions and scratch servers of an interrupted command are gone within this time, unless a thread
 /// waits for what never comes.
@@ -26,6 +26,9 @@ const ENDING: Duration = Duration::from_secs(1);
 /// within two seconds, whatever it waits for.
 pub fn main(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+    if completing::answered(&arguments) {
+        return ExitCode::SUCCESS;
+    }
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => return misunderstood(&error, &arguments).into(),
@@ -99,6 +102,8 @@ async fn until_a_signal(context: Context, command: Command) -> Exit {
         outcome = commands::run(&context, command) => Some(outcome),
         () = interruption.asked() => None,
     };
+    // No half line stays behind, whoever still works.
+    printer.close_bars();
     match outcome {
         Some(Ok(exit)) => exit,
         Some(Err(error)) => report(&printer, &error),

@@ -3,6 +3,7 @@
 mod file;
 mod gates;
 mod origin;
+mod reference;
 mod target;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use file::ConfigFile;
 pub(crate) use file::{Check, Freshness, MailSettings};
 pub(crate) use gates::Own;
 pub(crate) use origin::{Origin, Sourced};
+pub(crate) use reference::TABLES;
 pub(crate) use target::{TargetKind, TargetSettings};
 
 /// What flags set.
@@ -50,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) freshness: Sourced<Freshness>,
     pub(crate) targets: BTreeMap<String, TargetSettings>,
     pub(crate) alerts: AlertSettings,
+    /// The site that `hubctl backup` takes where none is named, as the schedule does.
+    pub(crate) backup_site: Option<Sourced<String>>,
     /// Tables that grow only, as `schema.table`.
     pub(crate) append_only: Vec<String>,
     /// What new backups are signed with.
@@ -186,6 +190,7 @@ impl Settings {
         for (name, site) in file.sites {
             sites.insert(name.clone(), site_settings(&name, site, &base)?);
         }
+        let backup_site = backup_site(file.backup.site, &sites, &base)?;
         let journal = single(flags.journal, "--journal", env::JOURNAL, file.journal.path);
         Ok(Self {
             service: text(flags.service, "--service", env::SERVICE, file.service.name),
@@ -218,6 +223,7 @@ impl Settings {
                 })
                 .collect::<anyhow::Result<_>>()?,
             alerts: AlertSettings::of(file.alerts, &base),
+            backup_site,
             append_only: file.backup.append_only,
             sign_key: file
                 .backup
@@ -308,11 +314,7 @@ impl Place {
 
     /// Expands `~`, and takes a relative path of a file from the file's directory.
     fn path(&self, text: &str) -> PathBuf {
-        let expanded = match (text.strip_prefix('~'), env::home()) {
-            (Some(""), Some(home)) => home,
-            (Some(rest), Some(home)) if rest.starts_with('/') => home.join(&rest[1..]),
-            _ => PathBuf::from(text),
-        };
+        let expanded = env::expanded(Path::new(text));
         match self.file.as_deref().and_then(Path::parent) {
             Some(directory) => directory.join(expanded),
             None => expanded,
@@ -414,6 +416,26 @@ fn site_settings(name: &str, site: file::SiteTable, base: &Place) -> anyhow::Res
         password_command: site.password_command.map(|command| base.sourced(command)),
         passfile: path(site.passfile),
     })
+}
+
+/// The site of `[backup]`, which must be one of the configuration.
+fn backup_site(
+    name: Option<String>,
+    sites: &BTreeMap<String, SiteSettings>,
+    base: &Place,
+) -> anyhow::Result<Option<Sourced<String>>> {
+    let Some(name) = name else {
+        return Ok(None);
+    };
+    if !sites.contains_key(&name) {
+        let known = crate::human::quoted(sites.keys().map(String::as_str));
+        return Err(
+            Refusal::usage(format!("[backup] site names no site: `{name}`"))
+                .hint(format!("the configured sites are {known}"))
+                .into(),
+        );
+    }
+    Ok(Some(base.sourced(name)))
 }
 
 /// Paths in it begin beside the file, as all others do.

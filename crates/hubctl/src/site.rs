@@ -43,12 +43,13 @@ impl Site {
         Err(unknown(settings, word).into())
     }
 
-    /// The named one, or the only one there is.
+    /// The named one, the one of `[backup] site`, or the only one there is.
     pub(crate) async fn resolve_or_only(
         settings: &Settings,
         word: Option<&str>,
     ) -> anyhow::Result<Self> {
-        if let Some(word) = word {
+        let configured = settings.backup_site.as_ref();
+        if let Some(word) = word.or(configured.map(|site| site.value.as_str())) {
             return Self::resolve(settings, word).await;
         }
         let mut names = settings.sites.keys();
@@ -63,7 +64,9 @@ impl Site {
                     .hint("give a URL such as postgresql://hub@127.0.0.1:5432/state_hub, configure [sites.NAME], or set PGSERVICE or PGHOST")
                     .into()),
             },
-            _ => Err(Refusal::usage("several sites are configured, and none was named").hint(known(settings)).into()),
+            _ => Err(Refusal::usage("several sites are configured, and none was named")
+                .hint(format!("{}; [backup] site names the one to back up", known(settings)))
+                .into()),
         }
     }
 
@@ -77,11 +80,13 @@ impl Site {
         refuse_password(url, place)?;
         let (database, passfile) = database_of(url)?;
         let database = password::complete(settings, site, database, passfile).await?;
+        let database = password::prompted(database).await?;
         let label = if label.is_empty() {
             database.to_string()
         } else {
             label.to_owned()
         };
+        tracing::info!(%database, tls = %database.tls_mode(), password = database.has_password(), "site {label}");
         Ok(Self { label, database })
     }
 }

@@ -33,6 +33,8 @@ pub(crate) fn open_vault(settings: &Settings, fallback: Option<&str>) -> anyhow:
         (None, Some(fallback)) => fallback.to_owned(),
         (None, None) => only_service(&vault.value)?,
     };
+    let path = vault.value.display();
+    tracing::info!(origin = %vault.origin, "vault {path} of service {service}");
     guarded(settings, Vault::open(&vault.value, &service)?)
 }
 
@@ -127,6 +129,7 @@ pub(crate) fn find_entry(settings: &Settings, spec: &str) -> anyhow::Result<(Vau
         _ => open_vault(settings, None)?,
     };
     let entry = vault.find(spec)?;
+    tracing::info!(path = %entry.path().display(), "backup {}", entry.id());
     Ok((vault, entry))
 }
 
@@ -152,6 +155,29 @@ pub(crate) fn find_good_entry(
         Damaged::read(settings, printer).refuse(&vault, &entry)?;
     }
     Ok((vault, entry))
+}
+
+/// The ids of the backups in the vault, the newest first, by the names of their files alone.
+pub(crate) fn ids(settings: &Settings) -> Vec<String> {
+    let Some(vault) = &settings.vault else {
+        return Vec::new();
+    };
+    let service = settings.service.as_ref().map(|service| &service.value);
+    let items = fs_err::read_dir(&vault.value).into_iter().flatten();
+    let names = items.filter_map(|item| item.ok()?.file_name().into_string().ok());
+    let mut ids: Vec<String> = names
+        .filter_map(|name| {
+            let of = service_of(&name)?;
+            let id = name
+                .strip_prefix(of)?
+                .strip_prefix('-')?
+                .strip_suffix(SUFFIX)?;
+            let is_ours = service.is_none_or(|service| service == of);
+            (is_ours && id != LATEST).then(|| id.to_owned())
+        })
+        .collect();
+    ids.sort_by(|a, b| b.cmp(a));
+    ids
 }
 
 /// The directory of a sealed file, seen as the vault of the service in its name.

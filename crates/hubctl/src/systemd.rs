@@ -44,6 +44,49 @@ pub(crate) fn quoted(word: &str) -> String {
     }
 }
 
+/// No unit is longer.
+const LONGEST: u64 = 1 << 20;
+
+/// A unit's file, and what it says.
+pub(crate) struct File<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) text: &'a str,
+}
+
+/// Writes units, and enables and starts those that are named. Where that fails, the files are as they were before.
+pub(crate) fn install(units: &[File<'_>], enabled: &[&str]) -> anyhow::Result<()> {
+    // Without a bus nothing can be started, so nothing is written.
+    systemctl(&["show", "--property=Version"])?;
+    let directory = directory()?;
+    fs_err::create_dir_all(&directory)?;
+    let mut before = Vec::new();
+    let started = units
+        .iter()
+        .try_for_each(|unit| {
+            let path = directory.join(unit.name);
+            let old = regularfile::read(&path, LONGEST).ok();
+            before.push((path.clone(), old));
+            anyhow::Ok(regularfile::replace(&path, unit.text)?)
+        })
+        .and_then(|()| systemctl(&["daemon-reload"]))
+        .and_then(|()| systemctl(&[&["enable", "--now"], enabled].concat()));
+    if started.is_err() {
+        // What was there before goes on as it was; the error says what is wrong.
+        let is_new = before.iter().all(|(_, old)| old.is_none());
+        if is_new {
+            let _ = systemctl(&[&["disable", "--now"], enabled].concat());
+        }
+        for (path, old) in before {
+            let _ = match old {
+                Some(text) => regularfile::replace(&path, text),
+                None => fs_err::remove_file(&path),
+            };
+        }
+        let _ = systemctl(&["daemon-reload"]);
+    }
+    started
+}
+
 /// Tells the user's systemd something.
 pub(crate) fn systemctl(arguments: &[&str]) -> anyhow::Result<()> {
     let refused = |reason: String| {

@@ -60,6 +60,7 @@ impl Opened {
 /// Opens a target for the backups of a vault's service, which are trusted as those of the vault are. Nothing far away is asked yet.
 pub(crate) fn open(settings: &Settings, name: &str, vault: &Vault) -> anyhow::Result<Opened> {
     let target = find(settings, name)?;
+    tracing::info!(place = target.kind.value.place(), "target {name}");
     let mut limits = Limits::default();
     limits.bandwidth = target.bandwidth;
     limits.part = target.part.unwrap_or(limits.part);

@@ -428,6 +428,23 @@ impl Error {
         }
     }
 
+    /// Whether the server asked for a password, and there was none to give.
+    #[must_use]
+    pub fn wants_password(&self) -> bool {
+        let Self::Connect { source, .. } = self else {
+            return false;
+        };
+        let mut cause: Option<&dyn std::error::Error> = Some(source);
+        while let Some(error) = cause {
+            // The driver tells by its words only.
+            if error.to_string().contains("password missing") {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
     /// Turns an error of the driver into ours, with the server's message, detail,
     /// hint and SQLSTATE: the driver's own `Display` says only "db error".
     pub(crate) fn query(context: impl Into<String>, error: tokio_postgres::Error) -> Self {

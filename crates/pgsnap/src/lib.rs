@@ -155,8 +155,8 @@ pub use crate::name::TableName;
 pub use crate::parameters::ConnectionParameters;
 pub use crate::progress::{NoProgress, Phase, Progress, Work};
 pub use crate::restore::{
-    Extent, Method, RestoreOptions, RestorePlan, Restored, TargetState, drop_leftovers,
-    plan_restore, restore,
+    Extent, KeptDatabase, Method, RestoreOptions, RestorePlan, Restored, TargetState, drop_kept,
+    drop_leftovers, kept_databases, plan_restore, restore,
 };
 pub use crate::rows::{RowChange, RowDifference, RowSource, differing_rows};
 pub use crate::same::is_same_database;

@@ -4,6 +4,7 @@ mod building;
 mod data_only;
 mod foreign_rows;
 mod in_place;
+mod kept;
 mod load;
 mod plan;
 pub(crate) mod post_data;
@@ -42,6 +43,7 @@ use crate::sql;
 use crate::user_code::UserCode;
 
 pub(crate) use building::{Building, Loaded, analyze, run_statements};
+pub use kept::{KeptDatabase, drop_kept, kept_databases};
 pub(crate) use load::{SETTINGS as LOAD_SETTINGS, note_loaded, run_build};
 pub use plan::{Method, RestorePlan, TargetState};
 pub(crate) use post_data::{INDEX_SETTINGS, PlainTables};

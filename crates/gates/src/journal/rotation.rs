@@ -118,7 +118,12 @@ pub(super) fn first_record(content: &[u8]) -> Option<u64> {
 pub(super) fn parts(journal: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
     let name = journal.file_name().unwrap_or_default();
     let mut parts = Vec::new();
-    for item in fs::read_dir(parent(journal))? {
+    let items = match fs::read_dir(parent(journal)) {
+        // The first record makes the directory.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(parts),
+        items => items?,
+    };
+    for item in items {
         let item = item?;
         let found = item.file_name();
         let number = found

@@ -85,6 +85,15 @@ fn a_missing_journal_is_not_an_empty_one() {
 }
 
 #[test]
+fn a_journal_that_was_never_begun_is_nothing_even_without_its_folder() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state/hubctl/journal.jsonl");
+    assert!(Journal::find(&path).unwrap().is_none());
+    Journal::open(&path).unwrap();
+    assert!(Journal::find(&path).unwrap().is_some());
+}
+
+#[test]
 fn a_head_proves_everything_up_to_it() {
     let (_directory, journal) = journal_of(2);
     let head = journal.verify().unwrap().head.unwrap();

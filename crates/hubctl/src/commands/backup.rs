@@ -25,6 +25,7 @@ use crate::failure::{Failure, Refusal, is_disk_full};
 use crate::human;
 use crate::keys;
 use crate::printer::answer;
+use crate::progress;
 use crate::settings::{Overrides, Settings};
 use crate::site::Site;
 use crate::store::{self, OpenEntry};
@@ -40,7 +41,7 @@ Examples:
   hubctl backup workstation --jobs 4
   hubctl backup postgresql://hub@127.0.0.1:5432/state_hub --vault /opt/backup/hub --recipient age1…")]
 pub(crate) struct BackupArgs {
-    /// Site or connection URL [default: the only site]
+    /// Site or connection URL [default: site of [backup], else the only site]
     #[arg(value_name = "SITE|URL")]
     source: Option<String>,
     /// Sessions that read rows [default: number of processors]
@@ -204,7 +205,7 @@ async fn take(context: &Context, order: &Order, act: &Act) -> anyhow::Result<Tak
     options.jobs = order.jobs.map_or(options.jobs, usize::from);
     options.role_passwords = order.role_passwords;
     options.foreign_data.clone_from(&order.foreign_data);
-    let progress = context.progress();
+    let progress = context.progress(progress::BACKUP);
     let (sealing, manifest) =
         pgsnap::dump(&order.site.database, sealing, &options, &progress).await?;
     drop(progress);

@@ -143,6 +143,12 @@ fn values(settings: &Settings) -> Vec<Value> {
         let key = format!("targets.{name}.{}", target.kind.value.key());
         one(&mut values, key, Some(&target.kind), TargetKind::place);
     }
+    one(
+        &mut values,
+        "backup.site",
+        settings.backup_site.as_ref(),
+        Clone::clone,
+    );
     for (key, path) in [
         ("backup.sign_key", &settings.sign_key),
         ("backup.allowed_signers", &settings.allowed_signers),

@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::human;
 use crate::printer::answer;
+use crate::progress;
 use crate::replacement;
 use crate::settings::Overrides;
 use crate::site::Site;
@@ -131,7 +132,7 @@ impl Job<'_> {
 
     async fn copy(&self, act: Act) -> anyhow::Result<Exit> {
         let begun = Instant::now();
-        let progress = self.context.progress();
+        let progress = self.context.progress(progress::COPY);
         self.context.unfinished.begin(&self.target);
         let result =
             pgsnap::copy(&self.from.database, &self.target, &self.options, &progress).await;

@@ -19,6 +19,7 @@ use crate::failure::Refusal;
 use crate::human;
 use crate::keys;
 use crate::printer::answer;
+use crate::progress;
 use crate::settings::{Overrides, Settings};
 use crate::site::{Site, is_url};
 use crate::store::{self, OpenEntry};
@@ -278,7 +279,7 @@ impl Side {
                 options.jobs = how.jobs.map_or(options.jobs, usize::from);
                 options.content = !how.counts;
                 options.columns_like = like.cloned();
-                let progress = context.progress();
+                let progress = context.progress(progress::CENSUS);
                 Ok(pgsnap::census(&site.database, &options, &progress).await?)
             }
             Self::Backup { archive, .. } => {

@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::cli::options::{
     IdentityOptions, JournalOptions, PasswordOptions, RecipientOptions, VaultOptions,
 };
+use crate::commands::schedule;
 use crate::context::Context;
 use crate::damage::Damaged;
 use crate::exit::Exit;
@@ -169,6 +170,7 @@ pub(crate) async fn run(context: &Context, args: DoctorArgs) -> anyhow::Result<E
     keys::examine(context, &settings, &mut findings);
     targets::examine(&settings, &mut findings).await;
     tunnels::examine(&settings, &mut findings).await;
+    findings.extend(schedule(&settings));
     findings.push(journal(&settings));
     report(context, findings)
 }
@@ -282,6 +284,29 @@ fn try_vault(
         );
     }
     Ok(Some(directory.to_owned()))
+}
+
+/// What the nightly backup takes, where that is a question or the schedule is installed.
+fn schedule(settings: &Settings) -> Option<Finding> {
+    let is_installed = schedule::is_installed(settings);
+    match schedule::nightly_site(settings) {
+        Ok(site) if is_installed => Some(Finding::new(
+            Verdict::Ok,
+            "schedule",
+            format!("installed; the nightly backup takes {site}"),
+        )),
+        Ok(_) => None,
+        Err(error) => {
+            let finding = Finding::of("schedule", &error);
+            let verdict = if is_installed {
+                Verdict::Fail
+            } else {
+                Verdict::Warn
+            };
+            let is_a_question = is_installed || settings.sites.len() > 1;
+            is_a_question.then_some(Finding { verdict, ..finding })
+        }
+    }
 }
 
 fn journal(settings: &Settings) -> Finding {

@@ -20,6 +20,7 @@ use crate::damage::Damaged;
 use crate::exit::Exit;
 use crate::failure::{Failure, Refusal};
 use crate::keys;
+use crate::progress;
 use crate::settings::{Overrides, Settings};
 use crate::site::Site;
 use crate::store;
@@ -182,7 +183,7 @@ async fn drill(
     options.tablespaces = !place.is_scratch();
     // Nobody but the checks plans a query there.
     options.statistics = !place.is_scratch() || !settings.checks.is_empty();
-    let progress = context.progress();
+    let progress = context.progress(progress::RESTORE);
     let restored = pgsnap::restore(&archive, place.database(), &options, &progress).await?;
     drop(progress);
     drilled.restored(&restored);

@@ -10,6 +10,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::context::Context;
+use crate::environment as env;
 use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::site::{check, refuse_password};
@@ -22,7 +23,7 @@ use crate::site::{check, refuse_password};
 Examples:
   hubctl init
   hubctl init --service state-hub --database postgresql://hub@127.0.0.1:5432/state_hub \\
-              --vault /opt/backup/state-hub --generate-key ~/.config/hubctl/key.txt
+              --vault /opt/backup/state-hub --generate-key
   hubctl init --config /etc/hubctl/hubctl.toml")]
 pub(crate) struct InitArgs {
     /// Name of the service
@@ -41,9 +42,9 @@ pub(crate) struct InitArgs {
     /// Seal for this public key as well (can be repeated)
     #[arg(long = "recipient", value_name = "R")]
     recipients: Vec<String>,
-    /// Make a new age key in this file, mode 0600, and seal for it
-    #[arg(long, value_name = "FILE")]
-    generate_key: Option<PathBuf>,
+    /// Make a new age key, mode 0600, and seal for it [default: ~/.config/hubctl/key.txt]
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    generate_key: Option<Option<PathBuf>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,8 +71,12 @@ pub(crate) fn run(context: &Context, args: InitArgs) -> anyhow::Result<Exit> {
             .hint("write to another file with --config")
             .into());
     }
+    let key_file = args.generate_key.clone().map(key_file).transpose()?;
+    if let Some(path) = key_file.as_deref().filter(|path| path.exists()) {
+        return Err(exists(path).into());
+    }
     let vault = args.vault.as_deref().map(make_vault).transpose()?;
-    let key = args.generate_key.as_deref().map(generate_key).transpose()?;
+    let key = key_file.as_deref().map(generate_key).transpose()?;
     let recipients: Vec<String> = key
         .iter()
         .map(|key| key.public.clone())
@@ -106,6 +111,23 @@ pub(crate) fn run(context: &Context, args: InitArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Yes)
 }
 
+/// The named file, or the usual one beside the user's configuration.
+fn key_file(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    if let Some(path) = named {
+        return Ok(path);
+    }
+    let home = env::config_home().ok_or_else(|| {
+        Refusal::usage("there is no home directory to keep the key in")
+            .hint("name a file: --generate-key FILE")
+    })?;
+    Ok(home.join("hubctl").join("key.txt"))
+}
+
+fn exists(path: &Path) -> Refusal {
+    Refusal::usage(format!("{} exists already", path.display()))
+        .hint("nothing is overwritten; name another file")
+}
+
 fn make_vault(path: &Path) -> anyhow::Result<PathBuf> {
     if !path.is_dir() {
         let made = std::fs::DirBuilder::new()
@@ -131,7 +153,11 @@ pub(crate) fn generate_key(path: &Path) -> anyhow::Result<Key> {
         .parent()
         .filter(|directory| !directory.as_os_str().is_empty())
     {
-        fs_err::create_dir_all(directory)?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .with_context(|| format!("the folder {} could not be made", directory.display()))?;
     }
     let text = format!(
         "# created: {:.0}\n# public key: {public}\n{}\n",
@@ -150,9 +176,7 @@ fn write_new(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
     let mut file = match regularfile::Options::new_file().mode(mode).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            return Err(Refusal::usage(format!("{} exists already", path.display()))
-                .hint("nothing is overwritten; name another file")
-                .into());
+            return Err(exists(path).into());
         }
         Err(error) => return Err(error.into()),
     };

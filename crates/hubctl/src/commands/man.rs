@@ -1,16 +1,19 @@
 //! `hubctl man`.
 
+mod page;
+
 use std::path::{Path, PathBuf};
 
-use clap::{Args, CommandFactory as _};
+use clap::{Args, Command, CommandFactory as _};
 
 use crate::cli::Cli;
 use crate::context::Context;
 use crate::exit::Exit;
 
-/// Write the manual pages, one per command
+/// Write the manual pages, one per command, and hubctl.toml(5)
 ///
-/// Without a directory the main page goes to stdout. Reads no configuration.
+/// Without a directory the main page goes to stdout. Where the directory is named man1, hubctl.toml(5) goes to man5 beside
+/// it. Reads no configuration.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  hubctl man | man -l -\n  hubctl man ~/.local/share/man/man1")]
 pub(crate) struct ManArgs {
@@ -19,9 +22,10 @@ pub(crate) struct ManArgs {
 }
 
 pub(crate) fn run(context: &Context, args: ManArgs) -> anyhow::Result<Exit> {
+    let mut command = Cli::command();
+    command.build();
     let Some(directory) = args.directory else {
-        let mut page = Vec::new();
-        clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+        let page = page::command(&command)?;
         context.printer.data(&String::from_utf8(page)?)?;
         return Ok(Exit::Yes);
     };
@@ -29,23 +33,36 @@ pub(crate) fn run(context: &Context, args: ManArgs) -> anyhow::Result<Exit> {
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();
     write_pages(&command, &directory)?;
+    let settings = match directory.file_name() {
+        Some(name) if name == "man1" => directory.with_file_name("man5"),
+        _ => directory.clone(),
+    };
+    fs_err::create_dir_all(&settings)?;
+    write(&settings.join("hubctl.toml.5"), &page::settings()?)?;
     context
         .printer
         .say(format_args!("the pages are in {}", directory.display()));
     Ok(Exit::Yes)
 }
 
-/// Writes the pages of a command and of those below it, and never through a link that somebody put there.
-fn write_pages(command: &clap::Command, directory: &Path) -> anyhow::Result<()> {
-    for below in command
+/// The page of a command and those of its subcommands.
+fn write_pages(command: &Command, directory: &Path) -> anyhow::Result<()> {
+    let name = page::name(command);
+    write(
+        &directory.join(format!("{name}.1")),
+        &page::command(command)?,
+    )?;
+    let shown = command
         .get_subcommands()
-        .filter(|below| !below.is_hide_set())
-    {
+        .filter(|below| !below.is_hide_set() && below.get_name() != "help");
+    for below in shown {
         write_pages(below, directory)?;
     }
-    let man = clap_mangen::Man::new(command.clone());
-    let mut page = Vec::new();
-    man.render(&mut page)?;
-    regularfile::replace(directory.join(man.get_filename()), page)?;
+    Ok(())
+}
+
+/// Takes the place of what has the name, and follows no link.
+fn write(path: &Path, page: &[u8]) -> anyhow::Result<()> {
+    regularfile::replace(path, page)?;
     Ok(())
 }

@@ -18,6 +18,7 @@ use crate::failure::Refusal;
 use crate::human;
 use crate::keys;
 use crate::printer::answer;
+use crate::progress;
 use crate::replacement;
 use crate::settings::Overrides;
 use crate::site::Site;
@@ -309,7 +310,7 @@ impl Job<'_> {
 
     async fn restore(&self, archive: &Archive, act: Act) -> anyhow::Result<Exit> {
         let begun = Instant::now();
-        let progress = self.context.progress();
+        let progress = self.context.progress(progress::RESTORE);
         self.context.unfinished.begin(self.target);
         let result = pgsnap::restore(archive, self.target, self.options, &progress).await;
         self.context.unfinished.end();
@@ -380,7 +381,7 @@ impl Job<'_> {
     }
 
     async fn restore_foreign(&self, opened: &OpenEntry, act: Act) -> anyhow::Result<Exit> {
-        let progress = self.context.progress();
+        let progress = self.context.progress(progress::RESTORE);
         let result = match self.refuse_options() {
             Ok(()) => {
                 self.context.unfinished.begin(self.target);

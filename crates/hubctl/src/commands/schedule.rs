@@ -10,12 +10,14 @@ use serde::Serialize;
 use crate::commands::tunnel::Place;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::failure::Refusal;
+use crate::human;
 use crate::settings::{Overrides, Settings};
 use crate::systemd;
 
-/// Run backups, verifications, drills and the question whether they are fresh, on time
+/// Run backups, verification, drills and freshness checks on a schedule
 ///
-/// Every night a backup and then, where [retention] is configured, `prune --execute`; and, where there are [targets], `push`; every Sunday `verify --full` and `drill`; every hour
+/// Every night a backup of [backup] site, or of the only site, and then, where [retention] is configured, `prune --execute`; and, where there are [targets], `push`; every Sunday `verify --full` and `drill`; every hour
 /// `fresh`, which is what notices that the others died. A run that was missed because the machine was off is made up for. Where one
 /// fails, `alert` tells whom [alerts] names.
 #[derive(Debug, Args)]
@@ -109,6 +111,9 @@ struct Unit {
 
 pub(crate) fn run(context: &Context, args: ScheduleArgs) -> anyhow::Result<Exit> {
     let settings = context.settings(Overrides::default())?;
+    if !matches!(args.command, ScheduleCommand::Uninstall) {
+        nightly_site(&settings)?;
+    }
     if let ScheduleCommand::Show {
         image: Some(image), ..
     } = &args.command
@@ -138,6 +143,37 @@ pub(crate) fn run(context: &Context, args: ScheduleArgs) -> anyhow::Result<Exit>
     }
 }
 
+/// The site that the nightly backup takes. Nobody is there at night to name one.
+pub(crate) fn nightly_site(settings: &Settings) -> anyhow::Result<&str> {
+    let mut names = settings.sites.keys();
+    match (&settings.backup_site, names.next(), names.next()) {
+        (Some(site), ..) => Ok(&site.value),
+        (None, Some(only), None) => Ok(only),
+        (None, None, _) => Err(
+            Refusal::usage("no site is configured for the nightly backup")
+                .hint("add [sites.NAME] to hubctl.toml")
+                .into(),
+        ),
+        (None, Some(first), _) => {
+            let known = human::quoted(settings.sites.keys().map(String::as_str));
+            let fact = "several sites are configured, and none is named for the nightly backup";
+            Err(Refusal::usage(fact)
+                .hint(format!(
+                    "set site under [backup] to one of {known}, such as site = \"{first}\""
+                ))
+                .into())
+        }
+    }
+}
+
+/// Whether the units of this configuration are installed.
+pub(crate) fn is_installed(settings: &Settings) -> bool {
+    let timer = Place::of(settings).and_then(|place| {
+        Ok(systemd::directory()?.join(format!("hubctl-{}-backup.timer", place.id())))
+    });
+    timer.is_ok_and(|timer| timer.exists())
+}
+
 fn answer(context: &Context, units: Vec<Unit>, installed: bool) -> anyhow::Result<Exit> {
     let scheduled = Scheduled { installed, units };
     context
@@ -158,13 +194,11 @@ fn answer(context: &Context, units: Vec<Unit>, installed: bool) -> anyhow::Resul
 }
 
 fn install(context: &Context, units: Vec<Unit>, settings: &Settings) -> anyhow::Result<Exit> {
-    let directory = systemd::directory()?;
-    fs_err::create_dir_all(&directory)?;
-    for unit in &units {
-        regularfile::replace(directory.join(&unit.name), &unit.text)?;
-    }
-    systemd::systemctl(&["daemon-reload"])?;
-    systemd::systemctl(&[&["enable", "--now"], timers(&units).as_slice()].concat())?;
+    let files = units.iter().map(|unit| systemd::File {
+        name: &unit.name,
+        text: &unit.text,
+    });
+    systemd::install(&files.collect::<Vec<_>>(), &timers(&units))?;
     let printer = &context.printer;
     if !settings.alerts.tells_anybody() {
         printer.warn("nobody is told when a run fails");

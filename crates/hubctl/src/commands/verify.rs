@@ -100,7 +100,7 @@ async fn check(
 ) -> anyhow::Result<Checked> {
     let mut options = VerifyOptions::default();
     options.jobs = args.jobs.map_or(options.jobs, usize::from);
-    let (progress, printer, full) = (context.progress(), context.printer.clone(), args.full);
+    let (progress, printer, full) = (context.progress(&[]), context.printer.clone(), args.full);
     blocking(move || {
         vault.verify(&entry, &identities, Depth::Quick)?;
         let opened = OpenEntry::new(&vault, &entry, &identities)?;

@@ -74,6 +74,7 @@ pub(super) struct VaultTable {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct BackupTable {
+    pub(super) site: Option<String>,
     pub(super) append_only: Vec<String>,
     pub(super) sign_key: Option<String>,
     pub(super) allowed_signers: Option<String>,

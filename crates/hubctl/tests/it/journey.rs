@@ -383,3 +383,42 @@ fn the_workstation_is_gone() {
     home.expect(0, &["diff", "workstation", &url(&copy)])
         .says("equal:");
 }
+
+#[test]
+fn the_first_commands_of_the_readme_work_on_a_fresh_machine() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+    let readme = fs_err::read_to_string(readme).unwrap();
+    let (_, begin) = readme.split_once("## Begin\n\n```sh\n").unwrap();
+    let (block, _) = begin.split_once("```").unwrap();
+    let home = Home::new();
+    fs_err::remove_file(home.path("hubctl.toml")).unwrap();
+    let database = url(&home.database);
+    let lines = block.lines().map(|line| line.split('#').next().unwrap());
+    let mut run = 0;
+    for line in lines {
+        let words: Vec<&str> = line
+            .strip_prefix("hubctl ")
+            .unwrap()
+            .split_whitespace()
+            .map(|word| {
+                if word.starts_with("postgresql:") {
+                    &database
+                } else {
+                    word
+                }
+            })
+            .collect();
+        let answer = home.expect(0, &words);
+        if words == ["doctor"] {
+            assert!(
+                !answer.stdout.contains("journal.jsonl: "),
+                "{}",
+                answer.stdout
+            );
+        }
+        run += 1;
+    }
+    assert_eq!(run, 4);
+    // A second key would take the place of the first.
+    home.expect(2, &["init", "--config", "other.toml", "--generate-key"]);
+}

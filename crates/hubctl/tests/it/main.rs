@@ -5,6 +5,7 @@ mod alerts;
 mod answers;
 mod approve;
 mod cases;
+mod cleaning;
 mod connection;
 mod copying;
 mod crash;

@@ -424,12 +424,16 @@ fn a_unit_is_installed_and_removed() {
     assert_eq!(
         fs_err::read_to_string(home.path("asked")).unwrap(),
         format!(
-            "--user daemon-reload\n--user enable --now {unit}\n--user disable --now {unit}\n--user daemon-reload\n"
+            "--user show --property=Version\n--user daemon-reload\n--user enable --now {unit}\n--user disable --now {unit}\n--user daemon-reload\n"
         )
     );
     fake("systemctl", "echo 'Failed to connect to bus' >&2; exit 1");
     let run = hubctl(&["tunnel", "install"]);
     assert_eq!(run.code, Some(3));
+    assert!(
+        !Path::new(path).exists(),
+        "without a bus nothing is left behind"
+    );
     run.says("Failed to connect to bus")
         .says("hubctl tunnel up");
 }

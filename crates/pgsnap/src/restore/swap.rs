@@ -17,7 +17,7 @@ pub(crate) fn restoring_name(name: &str, id: &str) -> String {
 
 /// The name the database that was there before is kept under.
 pub(crate) fn kept_name(name: &str, id: &str) -> String {
-    suffixed(name, "__before_", id)
+    suffixed(name, BEFORE, id)
 }
 
 fn suffixed(name: &str, infix: &str, id: &str) -> String {
@@ -39,6 +39,10 @@ fn shortened(name: &str, length: usize) -> &str {
 const ID_LENGTH: usize = 18;
 
 const RESTORING: &str = "__restoring_";
+/// A database that a restore or copy took the name of.
+pub(crate) const BEFORE: &str = "__before_";
+/// A finished copy that could not take the name.
+pub(crate) const RESTORED: &str = "__restored_";
 
 /// The part of a name that its left-overs keep. Names that share it also share the restore lock.
 pub(crate) fn left_over_stem(name: &str) -> &str {
@@ -47,7 +51,12 @@ pub(crate) fn left_over_stem(name: &str) -> &str {
 
 /// A regular expression for what restores of this name may leave behind.
 pub(crate) fn leftover_pattern(name: &str) -> String {
-    let (infix, stem) = (RESTORING, left_over_stem(name));
+    pattern(name, RESTORING)
+}
+
+/// A regular expression for names of this infix that a restore of this name makes.
+pub(crate) fn pattern(name: &str, infix: &str) -> String {
+    let stem = shortened(name, MAX_NAME - infix.len() - ID_LENGTH);
     let escaped: String = stem
         .chars()
         .flat_map(|c| {
@@ -88,7 +97,7 @@ impl Target {
 
     /// Gives a finished copy that could not be swapped in a name that no later run takes for a left-over.
     pub(crate) async fn keep_finished(&self, restoring: &str) -> Result<String> {
-        let finished = suffixed(&self.name, "__restored_", self.id());
+        let finished = suffixed(&self.name, RESTORED, self.id());
         let rename = format!(
             "ALTER DATABASE {} RENAME TO {}",
             quote_identifier(restoring),

@@ -184,6 +184,9 @@ async fn merged_roles_are_proven_as_far_as_they_can_be() {
 async fn a_role_that_may_not_give_objects_away_is_told_so_before() {
     let server = Server::with_tcp().await;
     let source = server.with_sql("shop", SHOP).await;
+    pgsnap::execute(&source, "CREATE TABLE of_a_superuser (id int)")
+        .await
+        .unwrap();
     let (archive, _) = server.dump(&source).await;
     pgsnap::execute(&source, "CREATE ROLE mover LOGIN CREATEDB PASSWORD 'm'")
         .await
@@ -201,7 +204,18 @@ async fn a_role_that_may_not_give_objects_away_is_told_so_before() {
     let told = error.to_string();
     assert!(told.contains("this role may not make "), "{told}");
     assert!(told.contains("shop_owner the owner"), "{told}");
-    assert!(error.hint().unwrap().contains("--no-owner"));
+    // The remedy names who is to be granted what, and never makes a superuser of anybody.
+    let hint = error.hint().unwrap();
+    assert!(hint.contains("--no-owner"), "{hint}");
+    assert!(
+        hint.contains("GRANT \"shop_owner\" TO \"mover\";"),
+        "{hint}"
+    );
+    assert!(!hint.contains("CURRENT_USER"), "{hint}");
+    assert!(
+        told.contains("postgres") && !hint.contains("postgres"),
+        "{hint}"
+    );
     let mut options = RestoreOptions::default();
     options.owners = false;
     options.privileges = false;

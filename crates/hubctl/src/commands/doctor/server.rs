@@ -4,6 +4,7 @@ use pgsnap::{Database, PgDump, TlsMode};
 use serde::Deserialize;
 
 use super::{Finding, Verdict};
+use crate::commands::clean;
 use crate::human;
 use crate::settings::Settings;
 use crate::site::Site;
@@ -82,6 +83,7 @@ async fn try_examine(
     findings.extend(encryption(&site));
     findings.push(rights(&site.label, &facts));
     findings.push(restores(&site.label, &facts));
+    findings.extend(kept(&site).await);
     findings.push(match PgDump::find(facts.number / 10_000, &[]).await {
         Ok(tool) => Finding::new(
             Verdict::Ok,
@@ -98,6 +100,35 @@ async fn try_examine(
         bytes: facts.bytes,
         absent: None,
     })
+}
+
+/// Databases that restores and copies kept: one is the way back, several are forgotten.
+async fn kept(site: &Site) -> Option<Finding> {
+    let kept = match pgsnap::kept_databases(&site.database).await {
+        Ok(kept) => kept,
+        Err(error) => {
+            // Backups and restores do not need the answer.
+            tracing::info!(%error, site = site.label, "kept databases could not be listed");
+            return None;
+        }
+    };
+    let summary = clean::summary(&kept, jiff::Timestamp::now());
+    match kept.len() {
+        0 => None,
+        1 => Some(Finding::new(
+            Verdict::Ok,
+            &site.label,
+            format!("kept by a restore: {summary}"),
+        )),
+        _ => {
+            let fact = format!("kept by restores: {summary}");
+            let hint = format!(
+                "`hubctl clean {}` lists them, and drops them with --execute",
+                site.label
+            );
+            Some(Finding::new(Verdict::Warn, &site.label, fact).hint(hint))
+        }
+    }
 }
 
 async fn facts(database: &Database) -> anyhow::Result<Facts> {

@@ -26,13 +26,7 @@ pub(super) fn install(
 ) -> anyhow::Result<Exit> {
     let tunnels = chosen(settings, names)?;
     let (name, path) = unit(place)?;
-    if let Some(directory) = path.parent() {
-        fs_err::create_dir_all(directory)?;
-    }
-    regularfile::replace(
-        &path,
-        text(&std::env::current_exe()?, &place.config, &names.names),
-    )?;
+    let text = text(&std::env::current_exe()?, &place.config, &names.names);
     let keyless = tunnels
         .iter()
         .filter(|(_, tunnel)| tunnel.identity_file.is_none() && tunnel.identity_agent.is_none());
@@ -41,8 +35,11 @@ pub(super) fn install(
             "{tunnel} names neither `identity_file` nor `identity_agent`: a unit does not inherit the agent of your session"
         ));
     }
-    systemd::systemctl(&["daemon-reload"])?;
-    systemd::systemctl(&["enable", "--now", &name])?;
+    let file = systemd::File {
+        name: &name,
+        text: &text,
+    };
+    systemd::install(&[file], &[&name])?;
     if !systemd::lingers() {
         context
             .printer

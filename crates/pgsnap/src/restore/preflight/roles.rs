@@ -101,7 +101,7 @@ impl Preflight<'_> {
             "MEMBER"
         };
         let query = format!(
-            "SELECT rolname FROM pg_catalog.pg_roles
+            "SELECT rolname, rolsuper, current_user::text FROM pg_catalog.pg_roles
               WHERE rolname = ANY ($1) AND NOT pg_catalog.pg_has_role(oid, '{privilege}') ORDER BY 1"
         );
         let mut wanted: Vec<&String> = self.selection.needs.owners.iter().collect();
@@ -116,19 +116,26 @@ impl Preflight<'_> {
             .await?;
         let foreign: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
         if !foreign.is_empty() {
-            let grants: Vec<String> = foreign
-                .iter()
-                .map(|role| format!("GRANT {} TO CURRENT_USER;", quote_identifier(role)))
+            // Membership in a superuser's role would make this one a superuser: that is no remedy.
+            let granted = rows.iter().filter(|row| !row.get::<_, bool>(1));
+            let grants: Vec<String> = granted
+                .map(|row| {
+                    let (role, member) = (row.get::<_, &str>(0), row.get::<_, &str>(2));
+                    let (role, member) = (quote_identifier(role), quote_identifier(member));
+                    format!(" GRANT {role} TO {member};")
+                })
                 .collect();
+            let granting = if grants.is_empty() {
+                String::new()
+            } else {
+                format!("; or have an administrator run:{}", grants.concat())
+            };
             self.plan.obstacle(
                 format!(
                     "this role may not make {} the owner of anything",
                     foreign.join(", ")
                 ),
-                format!(
-                    "restore with --no-owner, with --role-map, or as a superuser; or grant the role(s) to this one: {}",
-                    grants.join(" ")
-                ),
+                format!("restore with --no-owner, with --role-map, or as a superuser{granting}"),
             );
         }
         if self.selection.needs.authorization {

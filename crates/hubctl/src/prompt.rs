@@ -1,0 +1,41 @@
+//! Questions whose answers are not shown, asked where somebody sits at a terminal.
+
+use std::io;
+use std::thread;
+
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use secrecy::SecretString;
+use tokio::sync::oneshot;
+
+use crate::failure::Refusal;
+
+/// Asks for a secret. A signal ends the question at once, and the terminal shows again what is typed.
+pub(crate) async fn secret(question: String) -> anyhow::Result<SecretString> {
+    let _shown_again = Echo::of_terminal();
+    let (answer, answered) = oneshot::channel();
+    // The end of the program does not wait for a thread of its own, as it would for one of the runtime.
+    thread::spawn(move || answer.send(rpassword::prompt_password(question)));
+    match answered.await {
+        Ok(Ok(typed)) if !typed.is_empty() => Ok(typed.into()),
+        Ok(Ok(_)) => Err(Refusal::usage("no password was typed").into()),
+        _ => Err(Refusal::could_not_ask("the terminal cannot be asked for the password").into()),
+    }
+}
+
+/// The terminal as it was, restored when this is dropped.
+struct Echo(Option<Termios>);
+
+impl Echo {
+    fn of_terminal() -> Self {
+        Self(tcgetattr(io::stdin()).ok())
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            // There is nobody to be told.
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
+        }
+    }
+}
