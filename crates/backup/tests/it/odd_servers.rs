@@ -151,14 +151,6 @@ fn a_server_without_ranges_is_read_whole() {
     keeps_its_promises(&*webdav(&server.url()));
 }
 
-#[test]
-fn rclone_behind_another_name_takes_a_destination_without_one() {
-    let Some(server) = installed("rclone", WebServer::rclone()) else {
-        return;
-    };
-    keeps_its_promises(&*webdav(&server.url().replace("127.0.0.1", "localhost")));
-}
-
 fn s3(server: &Scripted, limits: Limits) -> S3 {
     let location = S3Location {
         endpoint: server.url(),

@@ -7,13 +7,13 @@ use testkit::{Certificates, WebServer, installed};
 
 use crate::targets::{keeps_its_promises, limits};
 
-/// Apache with this certificate, and its address as `localhost`.
-fn server(certificates: &Certificates, name: &str) -> Option<(WebServer, String)> {
+/// Apache with this certificate, and its address as `localhost`; `more` goes into its configuration.
+fn server(certificates: &Certificates, name: &str, more: &str) -> Option<(WebServer, String)> {
     let modules = "/usr/lib/apache2/modules";
     let file = |end: &str| certificates.path(&format!("{name}.{end}"));
     let directives = format!(
         "LoadModule socache_shmcb_module {modules}/mod_socache_shmcb.so\nLoadModule ssl_module {modules}/mod_ssl.so\n\
-         SSLEngine on\nSSLCertificateFile {}\nSSLCertificateKeyFile {}",
+         SSLEngine on\nSSLCertificateFile {}\nSSLCertificateKeyFile {}\n{more}",
         file("crt").display(),
         file("key").display()
     );
@@ -48,7 +48,7 @@ fn an_authority_that_is_named_is_trusted_and_no_other() {
     certificates
         .sign("server", "server", &["localhost"])
         .unwrap();
-    let Some((_server, address)) = server(&certificates, "server") else {
+    let Some((_server, address)) = server(&certificates, "server", "") else {
         return;
     };
     let authority = certificates.path("ca.crt");
@@ -66,12 +66,36 @@ fn an_authority_that_is_named_is_trusted_and_no_other() {
 }
 
 #[test]
+fn apache_behind_a_proxy_that_ends_tls_takes_the_destination_in_another_way() {
+    let certificates = Certificates::new().unwrap();
+    certificates
+        .sign("server", "server", &["localhost"])
+        .unwrap();
+    let Some(backend) = installed("Apache", WebServer::apache("")) else {
+        return;
+    };
+    let modules = "/usr/lib/apache2/modules";
+    let proxy = format!(
+        "LoadModule proxy_module {modules}/mod_proxy.so\nLoadModule proxy_http_module {modules}/mod_proxy_http.so\n\
+         ProxyPreserveHost On\nProxyPass / {}/",
+        backend.url()
+    );
+    let Some((_proxy, address)) = server(&certificates, "server", &proxy) else {
+        return;
+    };
+    // To the server behind it, a destination with https is that of another server.
+    let authority = certificates.path("ca.crt");
+    keeps_its_promises(&target(&address, Some(&authority)).unwrap());
+    assert!(backend.files().join("backups/hub-1.age").exists());
+}
+
+#[test]
 fn a_certificate_that_expired_is_not_believed() {
     let certificates = Certificates::new().unwrap();
     certificates
         .sign_expired("expired", "expired", &["localhost"])
         .unwrap();
-    let Some((_server, address)) = server(&certificates, "expired") else {
+    let Some((_server, address)) = server(&certificates, "expired", "") else {
         return;
     };
     let reason = distrust(&address, Some(&certificates.path("ca.crt")));
