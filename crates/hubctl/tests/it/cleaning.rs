@@ -8,6 +8,27 @@ fn kept(database: &str) -> Option<String> {
 }
 
 #[test]
+fn a_kept_database_of_a_name_that_was_cut_belongs_to_nobody() {
+    let home = Home::new();
+    let stem = format!("{:a<36}", home.database);
+    let (long, kept) = (
+        format!("{stem}_one"),
+        format!("{stem}__before_202612010000000000"),
+    );
+    for name in [&stem, &long, &kept] {
+        sql("postgres", &format!("CREATE DATABASE \"{name}\""));
+    }
+    for name in [&stem, &long] {
+        let cleaned = home.expect(0, &["clean", &url(name), "--execute"]);
+        assert!(!cleaned.stdout.contains("__before_"), "{}", cleaned.stdout);
+    }
+    assert!(
+        scalar(&kept, "SELECT 1").is_some(),
+        "it may be that of `{stem}_two`"
+    );
+}
+
+#[test]
 fn kept_databases_are_listed_and_dropped_on_request_only() {
     let home = Home::new();
     let key = home.generate_key("key.txt");

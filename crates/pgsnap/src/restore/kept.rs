@@ -4,7 +4,7 @@ use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::name::quote_identifier;
 use crate::restore::plan::TargetState;
-use crate::restore::swap::{BEFORE, RESTORED, pattern};
+use crate::restore::swap::{BEFORE, RESTORED, own_pattern};
 use crate::restore::target::Target;
 
 /// A database that a restore or copy kept beside the one of this name.
@@ -28,7 +28,7 @@ impl Target {
                    CASE WHEN pg_catalog.has_database_privilege(d.oid, 'CONNECT') THEN pg_catalog.pg_database_size(d.oid) END,
                    (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid AND a.usesysid IS NOT NULL)
               FROM pg_catalog.pg_database d WHERE d.datname ~ $1 OR d.datname ~ $2 ORDER BY 2, 1";
-        let patterns = [BEFORE, RESTORED].map(|infix| pattern(&self.name, infix));
+        let patterns = [BEFORE, RESTORED].map(|infix| own_pattern(&self.name, infix));
         let rows = self
             .session
             .rows(
@@ -48,8 +48,9 @@ impl Target {
     }
 }
 
-/// Lists what restores and copies kept of database `target.name()`, the oldest first: those that it replaced, and finished
-/// copies that could not replace it.
+/// Lists the databases that restores and copies of database `target.name()` kept, the oldest first: those that it replaced, and
+/// finished copies that could not replace it. Nothing is listed for a name of more than 32 bytes (30 for finished copies):
+/// PostgreSQL's limit cuts it in the names of kept databases, which may then belong to another database.
 ///
 /// # Errors
 /// Errors of the server.

@@ -55,7 +55,7 @@ pub(crate) fn leftover_pattern(name: &str) -> String {
 }
 
 /// A regular expression for names of this infix that a restore of this name makes.
-pub(crate) fn pattern(name: &str, infix: &str) -> String {
+fn pattern(name: &str, infix: &str) -> String {
     let stem = shortened(name, MAX_NAME - infix.len() - ID_LENGTH);
     let escaped: String = stem
         .chars()
@@ -68,6 +68,15 @@ pub(crate) fn pattern(name: &str, infix: &str) -> String {
         })
         .collect();
     format!("^{escaped}{infix}[0-9]{{14}}[0-9a-f]{{4}}$")
+}
+
+/// A regular expression for names of this infix that belong to this name and to no other. Longer
+/// names are cut, at most three bytes below the limit where a character would be split, so a name
+/// that is as long as a cut one may be the beginning of another.
+pub(crate) fn own_pattern(name: &str, infix: &str) -> Option<String> {
+    const SPLIT: usize = 3;
+    let shortest_cut = MAX_NAME - infix.len() - ID_LENGTH - SPLIT;
+    (name.len() < shortest_cut).then(|| pattern(name, infix))
 }
 
 impl Target {
