@@ -15,12 +15,13 @@ use std::process::ExitCode;
 use repository::Repository;
 
 /// The crates that others may use without the rest of the project. They know nothing of each other, except [`LEAVES`].
-pub(crate) const LIBRARIES: [&str; 6] =
-    ["pgsnap", "backup", "tunnel", "gates", LEAVES[0], LEAVES[1]];
+pub(crate) const LIBRARIES: [&str; 7] = [
+    "pgsnap", "backup", "tunnel", "gates", LEAVES[0], LEAVES[1], LEAVES[2],
+];
 
-/// Libraries that several of them need, and that need none of them: there is one way to check a signature, and one to
-/// open a file. A leaf may use another one.
-pub(crate) const LEAVES: [&str; 2] = ["sshsig", "regularfile"];
+/// Libraries that several of them need, and that need none of them: there is one way to check a signature, one to keep
+/// an account, and one to open a file. A leaf may use another one.
+pub(crate) const LEAVES: [&str; 3] = ["sshsig", "journal", "regularfile"];
 
 const CHECKS: [fn(&Repository) -> Vec<Finding>; 5] = [
     dependencies::check,

@@ -1,11 +1,16 @@
 //! The one error type of the library.
 
+mod class;
+
+use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
 use crate::lock::LockOwner;
 use crate::origin::Problem;
 use crate::target::TargetFailure;
+
+pub use class::ErrorClass;
 
 /// What this library's operations return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -325,10 +330,10 @@ pub enum Error {
 
 impl Error {
     /// What the operator may do about it, as one sentence; `None` where the message says it all.
-    pub fn hint(&self) -> Option<String> {
+    pub fn hint(&self) -> Option<Cow<'static, str>> {
         let hint = match self {
             Self::Io(source) | Self::IdentityUnreadable { source, .. } => {
-                return regularfile::hint(source).map(str::to_owned);
+                return regularfile::hint(source);
             }
             Self::InvalidService { .. } => {
                 "use lower-case letters, digits, `.`, `_` and `-`, beginning with a letter or digit, at most 128 characters"
@@ -357,7 +362,9 @@ impl Error {
             Self::NoIdentity { .. } => {
                 "give an age or SOPS keys file, an SSH private key, or the passphrase"
             }
-            Self::NoIdentityMatched { sealed_for, .. } => return Some(wrong_key_hint(sealed_for)),
+            Self::NoIdentityMatched { sealed_for, .. } => {
+                return Some(wrong_key_hint(sealed_for).into());
+            }
             Self::ExcessiveWork { .. } => "open it with `age -d` if you trust its origin",
             Self::Empty { .. } | Self::Truncated { .. } | Self::EndDamaged { .. } => {
                 "use another copy or an older backup; what is left cannot be trusted to be complete"
@@ -378,7 +385,7 @@ impl Error {
                 "find out who put it there; what was sealed before signatures were asked for can be opened where they are not"
             }
             Self::NoSigningKey => "name the key to sign with",
-            Self::Signing(error) => return error.hint().map(str::to_owned),
+            Self::Signing(error) => return error.hint(),
             Self::Changed { .. } => "list the vault again",
             Self::NoSidecar { .. } => {
                 "a file without sidecar can be opened and read, but not catalogued as verified"
@@ -399,7 +406,7 @@ impl Error {
             Self::SealingBroken => "start the backup again; nothing was published",
             _ => return None,
         };
-        Some(hint.to_owned())
+        Some(hint.into())
     }
 
     /// What the age crate says when it begins to seal.

@@ -155,7 +155,7 @@ mod verify;
 pub use crate::{
     digest::of_file as sha256_of,
     entry::Entry,
-    error::{Error, Result},
+    error::{Error, ErrorClass, Result},
     identities::Identities,
     leftover::{Leftover, LeftoverKind},
     lock::{LockOwner, VaultLock},

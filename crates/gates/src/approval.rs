@@ -13,7 +13,6 @@ use fs_err as fs;
 use jiff::Timestamp;
 use sshsig::{Prompt, PublicKey};
 
-use crate::journal::{create_directory, sync_directory};
 use crate::{Error, Hash};
 use document::{Approval, Revocation, Sealed};
 pub use judging::{Flaw, Grant, Policy, Standing};
@@ -54,7 +53,7 @@ impl Approvals {
     /// [`Error::Io`].
     pub fn open(directory: impl Into<PathBuf>) -> Result<Self, Error> {
         let directory = directory.into();
-        create_directory(&directory)?;
+        regularfile::create_directory(&directory)?;
         Ok(Self { directory })
     }
 
@@ -211,7 +210,7 @@ impl Approvals {
         file.as_file().sync_all()?;
         let path = self.directory.join(format!("{stem}{suffix}"));
         file.persist_noclobber(&path).map_err(|error| error.error)?;
-        sync_directory(&self.directory)?;
+        regularfile::sync_directory(&self.directory)?;
         Ok(path)
     }
 }

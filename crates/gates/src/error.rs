@@ -1,10 +1,22 @@
 //! What can go wrong, and what to do about it.
 
-use std::fmt;
+use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
-use crate::journal::{Hash, Head};
+/// What an error says about the question that was asked.
+///
+/// The enum is exhaustive on purpose: a program that maps it to exit codes does
+/// not compile when a class is added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// The caller asked for something that makes no sense: a rule or a name.
+    Usage,
+    /// The question was asked, and the answer is no: a signature does not count.
+    No,
+    /// The question could not be asked: the file system, the clock, a program.
+    CouldNotAsk,
+}
 
 /// The error of every operation of this library.
 #[derive(Debug, thiserror::Error)]
@@ -13,76 +25,6 @@ pub enum Error {
     /// The operating system refused; the message names the file.
     #[error(transparent)]
     Io(#[from] io::Error),
-
-    /// There is no journal at this path, or only closed parts of one.
-    #[error("there is no journal at `{}`", path.display())]
-    #[non_exhaustive]
-    Missing {
-        /// Where the journal was expected.
-        path: PathBuf,
-    },
-
-    /// A line was written in a version of the format that this library does not know.
-    #[error("journal `{}` uses the unknown format `{format}` at line {line}", path.display())]
-    #[non_exhaustive]
-    UnknownVersion {
-        /// The journal.
-        path: PathBuf,
-        /// The line, counted from 1.
-        line: u64,
-        /// What the line calls its format.
-        format: String,
-    },
-
-    /// A line is not what was once written there.
-    #[error("journal `{}` is damaged at line {line}: {damage}", path.display())]
-    #[non_exhaustive]
-    Damaged {
-        /// The journal.
-        path: PathBuf,
-        /// The first line that is wrong, counted from 1.
-        line: u64,
-        /// What is wrong with it.
-        damage: Damage,
-    },
-
-    /// The journal is sound in itself, but ends before a head that it once had.
-    #[error(
-        "journal `{}` was truncated: it ends at record {records}, but it once reached record {}",
-        path.display(), head.seq
-    )]
-    #[non_exhaustive]
-    Truncated {
-        /// The journal.
-        path: PathBuf,
-        /// How many records it holds now.
-        records: u64,
-        /// The head that was known.
-        head: Head,
-    },
-
-    /// The journal is sound in itself, but is not the one whose head was known.
-    #[error(
-        "journal `{}` was rewritten: record {} has the hash {found}, but it once was {}",
-        path.display(), head.seq, head.hash
-    )]
-    #[non_exhaustive]
-    Rewritten {
-        /// The journal.
-        path: PathBuf,
-        /// The head that was known.
-        head: Head,
-        /// The hash that the record has now.
-        found: Hash,
-    },
-
-    /// A new record cannot be written, and nothing was.
-    #[error("the record cannot be written: {reason}")]
-    #[non_exhaustive]
-    InvalidRecord {
-        /// What is wrong with it.
-        reason: String,
-    },
 
     /// What a gate asks makes no sense.
     #[error("the gate `{gate}` makes no sense: {reason}")]
@@ -142,15 +84,9 @@ pub enum Error {
     #[error(transparent)]
     Signature(#[from] sshsig::Error),
 
-    /// A text is not a hash or a head.
-    #[error("`{text}` is not a {expected}")]
-    #[non_exhaustive]
-    Malformed {
-        /// What was expected there, with its shape.
-        expected: &'static str,
-        /// What was given.
-        text: String,
-    },
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
 }
 
 impl Error {
@@ -160,140 +96,49 @@ impl Error {
         Self::ClockSetBack { now, newest }
     }
 
-    /// The remedy, as one sentence for the operator, where there is one.
+    /// Says whether the answer is no, or the question could not be asked.
     #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Missing { .. } => Some(
-                "check the path; a journal that existed before was removed or moved".to_owned(),
-            ),
-            Self::InvalidGate { .. } => Some(
-                "use letters, digits, `.`, `_` and `-`, beginning with a letter or digit, at most 64 characters"
-                    .to_owned(),
-            ),
-            Self::Signature(error) => error.hint().map(ToOwned::to_owned),
-            Self::ClockSetBack { .. } => Some(
-                "set the clock of this machine right; if it is, wait until it has passed the record".to_owned(),
-            ),
-            Self::UnknownApproval { .. } => {
-                Some("a newer version of the program wrote it: use that one".to_owned())
+            Self::InvalidGate { .. } | Self::InvalidRule { .. } | Self::NotEvidence { .. } => {
+                ErrorClass::Usage
             }
-            Self::UnknownVersion { .. } => {
-                Some("a newer version of the program wrote this journal: use that one".to_owned())
-            }
-            Self::Damaged { damage: Damage::Torn { .. }, .. } => Some(
-                "if a crash interrupted an append, the line was never acknowledged, and the next append moves it aside; \
-                 otherwise the last line was edited"
-                    .to_owned(),
-            ),
-            Self::Damaged { damage: Damage::MissingPart { .. }, .. } => Some(
-                "put the closed part of the journal back, if there was one; else keep this file as evidence, and compare it with a copy from a backup"
-                    .to_owned(),
-            ),
-            Self::Damaged { .. } | Self::Truncated { .. } | Self::Rewritten { .. } => Some(
-                "keep this file as evidence, and compare it with a copy from a backup".to_owned(),
-            ),
-            Self::NotEvidence { .. } => Some(
-                "`hubctl gates --bundle FILE` writes it; a newer version of the program may have written this one"
-                    .to_owned(),
-            ),
-            Self::Io(error) => regularfile::hint(error).map(ToOwned::to_owned),
-            Self::InvalidApproval { .. }
-            | Self::InvalidRecord { .. }
-            | Self::InvalidRule { .. }
-            | Self::Malformed { .. } => None,
+            Self::Signature(error) => match error.class() {
+                sshsig::ErrorClass::Usage => ErrorClass::Usage,
+                sshsig::ErrorClass::No => ErrorClass::No,
+                sshsig::ErrorClass::CouldNotAsk => ErrorClass::CouldNotAsk,
+            },
+            Self::Journal(error) => match error.class() {
+                journal::ErrorClass::Usage => ErrorClass::Usage,
+                journal::ErrorClass::No => ErrorClass::No,
+                journal::ErrorClass::CouldNotAsk => ErrorClass::CouldNotAsk,
+            },
+            Self::Io(_)
+            | Self::InvalidApproval { .. }
+            | Self::UnknownApproval { .. }
+            | Self::ClockSetBack { .. } => ErrorClass::CouldNotAsk,
         }
     }
-}
 
-/// What is wrong with a line of a journal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Damage {
-    /// The line does not have the shape of a record.
-    #[non_exhaustive]
-    Unreadable {
-        /// Why it could not be read.
-        reason: String,
-    },
-    /// The text of the record and its hash do not belong together: one of them was edited.
-    #[non_exhaustive]
-    Edited {
-        /// The hash that the line states.
-        stated: Hash,
-        /// The hash that its text gives.
-        computed: Hash,
-    },
-    /// Another record should be here: lines were deleted, inserted or moved.
-    #[non_exhaustive]
-    OutOfOrder {
-        /// The sequence number that belongs here.
-        expected: u64,
-        /// The sequence number that the record has.
-        found: u64,
-    },
-    /// The record follows another one than the line before it: that line was replaced.
-    #[non_exhaustive]
-    Unlinked {
-        /// The hash of the record before it.
-        expected: Hash,
-        /// The hash that the record states for its predecessor.
-        found: Hash,
-    },
-    /// The last line does not end: an append was interrupted, or the end was edited.
-    #[non_exhaustive]
-    Torn {
-        /// The length of the incomplete line in bytes.
-        bytes: u64,
-    },
-    /// The records before this one are in no file: lines were deleted, or a closed part of the journal is missing.
-    #[non_exhaustive]
-    MissingPart {
-        /// Where they would begin.
-        part: PathBuf,
-        /// The first record that is there again.
-        before: u64,
-    },
-    /// A closed part holds other records than the journal, from the same number on or a later one: one of the two was exchanged.
-    #[non_exhaustive]
-    Overlapping {
-        /// The part.
-        part: PathBuf,
-    },
-    /// There is no record, although closed parts of the journal are there: it was emptied.
-    Emptied,
-}
-
-impl fmt::Display for Damage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreadable { reason } => write!(f, "this is not a record ({reason})"),
-            Self::Edited { stated, computed } => write!(
-                f,
-                "the record was edited (its hash is {stated}, but its text gives {computed})"
-            ),
-            Self::OutOfOrder { expected, found } => write!(
-                f,
-                "record {found} stands where record {expected} belongs (lines were deleted, inserted or moved)"
-            ),
-            Self::Unlinked { expected, found } => write!(
-                f,
-                "the record follows {found}, but the record before it is {expected} (it was replaced)"
-            ),
-            Self::Torn { bytes } => write!(f, "the last line is torn after {bytes} bytes"),
-            Self::MissingPart { part, before } => write!(
-                f,
-                "the records before {before} are missing (lines were deleted, or the closed part `{}` is not there)",
-                part.display()
-            ),
-            Self::Overlapping { part } => write!(
-                f,
-                "`{}` holds other records than the journal (one of the two was exchanged)",
-                part.display()
-            ),
-            Self::Emptied => f.write_str(
-                "there is no record, although closed parts of the journal are there (it was emptied)",
-            ),
-        }
+    /// The remedy, as one sentence for the operator, where there is one.
+    #[must_use]
+    pub fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
+            Self::InvalidGate { .. } => {
+                "use letters, digits, `.`, `_` and `-`, beginning with a letter or digit, at most 64 characters"
+            }
+            Self::Signature(error) => return error.hint(),
+            Self::Journal(error) => return error.hint(),
+            Self::ClockSetBack { .. } => {
+                "set the clock of this machine right; if it is, wait until it has passed the record"
+            }
+            Self::UnknownApproval { .. } => "a newer version of the program wrote it: use that one",
+            Self::NotEvidence { .. } => {
+                "name a bundle of gates; a newer version of the program may have written this one"
+            }
+            Self::Io(error) => return regularfile::hint(error),
+            Self::InvalidApproval { .. } | Self::InvalidRule { .. } => return None,
+        };
+        Some(hint.into())
     }
 }

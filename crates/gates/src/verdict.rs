@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::Hash;
 use crate::answer::Answer;
-use crate::journal::Hash;
 pub(crate) use canonical::text as canonical_text;
 pub use subject::{ObjectReference, Subject};
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Instant, SystemTime};
 
 use anyhow::Context as _;
-use gates::{Head, Journal, NewRecord, Outcome};
+use journal::{Head, Journal, NewRecord, Outcome};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, is_damage};
@@ -74,7 +74,7 @@ impl Act {
     }
 
     /// The newest record of the journal.
-    pub(crate) fn head(&self) -> Result<Option<Head>, gates::Error> {
+    pub(crate) fn head(&self) -> Result<Option<Head>, journal::Error> {
         self.0.journal.head()
     }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use backup::{Entry, Vault};
-use gates::{Journal, Outcome, Record};
 use jiff::Timestamp;
+use journal::{Journal, Outcome, Record};
 use serde_json::Value;
 
 use crate::failure::Refusal;

@@ -18,9 +18,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// What an error says about the question that was asked.
 ///
 /// "The answer is no" and "could not ask" lead an operator to different places,
-/// so they are never mixed.
+/// so they are never mixed. The enum is exhaustive on purpose: a program that maps
+/// it to exit codes does not compile when a class is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum ErrorClass {
     /// The caller asked for something that makes no sense: a malformed URL, an
     /// unknown table.
@@ -385,6 +385,7 @@ impl Error {
             | Self::NoSuchTable { .. }
             | Self::NoSuchSchema { .. }
             | Self::NoSuchForeignServer { .. } => ErrorClass::Usage,
+            // Obstacles are an answer: the target was asked, and is not ready.
             Self::Damaged { .. }
             | Self::NotAnArchive { .. }
             | Self::RowSecurity { .. }
@@ -392,7 +393,9 @@ impl Error {
             | Self::PartitionBound { .. }
             | Self::RestoreDiffers { .. }
             | Self::RowsNotTaken { .. }
-            | Self::ForeignDump { .. } => ErrorClass::No,
+            | Self::ForeignDump { .. }
+            | Self::Preflight { .. }
+            | Self::NotReadable { .. } => ErrorClass::No,
             // Failed authentication of the sealed file and a short file are answers;
             // anything else of the operating system is not.
             Self::Read { source } if is_damage(source) => ErrorClass::No,
@@ -401,7 +404,32 @@ impl Error {
                 ErrorClass::Usage
             }
             Self::InPlace { source, .. } | Self::NotSwapped { source, .. } => source.class(),
-            _ => ErrorClass::CouldNotAsk,
+            Self::Connect { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::Tls { .. }
+            | Self::Authentication { .. }
+            | Self::ServerRole { .. }
+            | Self::Pooler { .. }
+            | Self::ConnectionLost { .. }
+            | Self::Server { .. }
+            | Self::ServerTooOld { .. }
+            | Self::PgDumpMissing { .. }
+            | Self::PsqlTooOld { .. }
+            | Self::ToolStart { .. }
+            | Self::ToolFailed { .. }
+            | Self::UnexpectedDdl { .. }
+            | Self::NotUtf8 { .. }
+            | Self::SnapshotUnstable { .. }
+            | Self::LockQueue
+            | Self::TooLarge { .. }
+            | Self::ChangedMeanwhile { .. }
+            | Self::Write { .. }
+            | Self::Read { .. }
+            | Self::UnsupportedFormat { .. }
+            | Self::RestoreRunning { .. }
+            | Self::Scratch { .. }
+            | Self::File { .. }
+            | Self::WorkerDied { .. } => ErrorClass::CouldNotAsk,
         }
     }
 

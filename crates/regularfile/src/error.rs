@@ -1,5 +1,6 @@
 //! Refusals of this library, and what to do about them.
 
+use std::borrow::Cow;
 use std::fs::FileType;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::PathBuf;
@@ -114,8 +115,8 @@ impl From<Error> for io::Error {
 
 /// Returns the remedy for an error, if it is one of this library.
 #[must_use]
-pub fn hint(error: &io::Error) -> Option<&'static str> {
-    Error::of(error).map(Error::hint)
+pub fn hint(error: &io::Error) -> Option<Cow<'static, str>> {
+    Some(Error::of(error)?.hint().into())
 }
 
 /// Kind of a file that is not regular.

@@ -52,7 +52,7 @@ mod trust;
 pub use crate::{
     error::{Error, Kind, hint},
     options::{Options, create, open, read, read_to_string},
-    replace::{replace, sync_directory},
+    replace::{create_directory, replace, sync_directory},
 };
 
 // Types of another crate that appear in the public interface.

@@ -64,3 +64,24 @@ pub fn sync_directory(directory: impl AsRef<Path>) -> io::Result<()> {
         io::Error::new(error.kind(), reason)
     })
 }
+
+/// Creates a directory and its ancestors, each made durable in its own parent.
+///
+/// # Errors
+/// What the operating system says; a directory that is there already is none.
+pub fn create_directory(directory: impl AsRef<Path>) -> io::Result<()> {
+    let directory = directory.as_ref();
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let parent = match directory.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    create_directory(parent)?;
+    match fs_err::create_dir(directory) {
+        // Another process may be creating the same one.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => sync_directory(parent),
+    }
+}

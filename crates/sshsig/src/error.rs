@@ -1,10 +1,25 @@
 //! What can go wrong with a signature, and what to do about it.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
 /// The result of every operation of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What an error says about the question that was asked.
+///
+/// The enum is exhaustive on purpose: a program that maps it to exit codes does
+/// not compile when a class is added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// The caller asked for something that makes no sense: a key without its public half.
+    Usage,
+    /// The question was asked, and the answer is no: a signature does not count.
+    No,
+    /// The question could not be asked: the file system refused, or nobody answered.
+    CouldNotAsk,
+}
 
 /// The error of every operation of this library.
 #[derive(Debug, thiserror::Error)]
@@ -117,44 +132,52 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether a signature was judged, and the answer is no.
+    /// Says whether a signature was judged, and the answer is no, or it could not be judged.
     #[must_use]
-    pub fn is_refusal(&self) -> bool {
-        matches!(
-            self,
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Writable { .. } | Self::InvalidSigners { .. } | Self::NoPublicKey { .. } => {
+                ErrorClass::Usage
+            }
+            // It is not the file that it should be, or not in trusted hands.
+            Self::Io(error) if regularfile::Error::of(error).is_some() => ErrorClass::Usage,
             Self::Malformed { .. }
-                | Self::OtherNamespace { .. }
-                | Self::Mismatch { .. }
-                | Self::Weak { .. }
-                | Self::UnknownKey { .. }
-                | Self::NotAllowed { .. }
-        )
+            | Self::OtherNamespace { .. }
+            | Self::Mismatch { .. }
+            | Self::Weak { .. }
+            | Self::UnknownKey { .. }
+            | Self::NotAllowed { .. } => ErrorClass::No,
+            Self::Io(_) | Self::NoKeygen | Self::NotSigned { .. } | Self::NoAnswer { .. } => {
+                ErrorClass::CouldNotAsk
+            }
+        }
     }
 
     /// The remedy, as one sentence for the operator, where there is one.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Writable { .. } => Some("whoever may write it may add a key: `chmod go-w` it"),
-            Self::InvalidSigners { .. } => Some(
-                "a line is `NAME [OPTIONS] KEY`, as `man ssh-keygen` has it under ALLOWED SIGNERS",
-            ),
-            Self::Malformed { .. } | Self::Mismatch { .. } => {
-                Some("one of them was changed after it was signed")
+    pub fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
+            Self::Writable { .. } => "whoever may write it may add a key: `chmod go-w` it",
+            Self::InvalidSigners { .. } => {
+                "a line is `NAME [OPTIONS] KEY`, as `man ssh-keygen` has it under ALLOWED SIGNERS"
             }
-            Self::Weak { .. } => Some("sign with a key of the type ed25519"),
+            Self::Malformed { .. } | Self::Mismatch { .. } => {
+                "one of them was changed after it was signed"
+            }
+            Self::Weak { .. } => "sign with a key of the type ed25519",
             Self::UnknownKey { .. } => {
-                Some("if you know whose key that is, add it to the allowed signers")
+                "if you know whose key that is, add it to the allowed signers"
             }
             Self::NoPublicKey { .. } => {
-                Some("name an OpenSSH private key, or its `.pub` where an agent holds it")
+                "name an OpenSSH private key, or its `.pub` where an agent holds it"
             }
-            Self::NoKeygen => Some("install the clients of OpenSSH"),
-            Self::NotSigned { .. } | Self::NoAnswer { .. } => Some(
-                "where nobody can be asked, a key needs an agent, or has no passphrase and needs no touch",
-            ),
-            Self::Io(error) => regularfile::hint(error),
-            Self::OtherNamespace { .. } | Self::NotAllowed { .. } => None,
-        }
+            Self::NoKeygen => "install the clients of OpenSSH",
+            Self::NotSigned { .. } | Self::NoAnswer { .. } => {
+                "where nobody can be asked, a key needs an agent, or has no passphrase and needs no touch"
+            }
+            Self::Io(error) => return regularfile::hint(error),
+            Self::OtherNamespace { .. } | Self::NotAllowed { .. } => return None,
+        };
+        Some(hint.into())
     }
 }

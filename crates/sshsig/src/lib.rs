@@ -36,7 +36,7 @@ mod signature;
 mod signers;
 
 pub use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorClass, Result},
     key::PublicKey,
     sign::{Prompt, sign},
     signers::{AllowedSigners, Signer},

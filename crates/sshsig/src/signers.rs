@@ -94,7 +94,7 @@ impl AllowedSigners {
     /// Holds a signature against the bytes, and its key against the file as of the time `at`.
     ///
     /// # Errors
-    /// What is wrong with it, for all of which [`Error::is_refusal`] holds.
+    /// What is wrong with it, all of class [`ErrorClass::No`](crate::ErrorClass::No).
     pub fn verify(
         &self,
         namespace: &str,

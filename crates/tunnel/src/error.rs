@@ -1,7 +1,22 @@
 //! What can go wrong before a tunnel is supervised. What goes wrong with one that is, is its state.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
+
+/// What an error says about the question that was asked.
+///
+/// The enum is exhaustive on purpose: a program that maps it to exit codes does
+/// not compile when a class is added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// The caller asked for something that makes no sense: a tunnel that cannot be, or is not there.
+    Usage,
+    /// The question was asked, and the answer is no: none of this library so far.
+    No,
+    /// The question could not be asked: the file system, the host or the supervisor did not answer.
+    CouldNotAsk,
+}
 
 /// The error of every operation of this library.
 #[derive(Debug, thiserror::Error)]
@@ -67,20 +82,32 @@ impl Error {
         }
     }
 
+    /// Says whether the caller is wrong, or the question could not be asked.
+    #[must_use]
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Invalid { .. } | Self::Unknown { .. } => ErrorClass::Usage,
+            Self::Io(_)
+            | Self::NotRunning { .. }
+            | Self::Running { .. }
+            | Self::NoHostKey { .. }
+            | Self::Protocol { .. } => ErrorClass::CouldNotAsk,
+        }
+    }
+
     /// The remedy, as one sentence for the operator, where there is one.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::NotRunning { .. } => Some("start the tunnels first"),
-            Self::Running { .. } => Some("ask that one, or stop it first"),
+    pub fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
+            Self::NotRunning { .. } => "start the tunnels first",
+            Self::Running { .. } => "ask that one, or stop it first",
             Self::Protocol { .. } => {
-                Some("the supervisor is of another version: restart it with this one")
+                "the supervisor is of another version: restart it with this one"
             }
-            Self::NoHostKey { .. } => {
-                Some("see whether the host can be reached: `ssh -v` tells more")
-            }
-            Self::Io(error) => regularfile::hint(error),
-            Self::Invalid { .. } | Self::Unknown { .. } => None,
-        }
+            Self::NoHostKey { .. } => "see whether the host can be reached: `ssh -v` tells more",
+            Self::Io(error) => return regularfile::hint(error),
+            Self::Invalid { .. } | Self::Unknown { .. } => return None,
+        };
+        Some(hint.into())
     }
 }

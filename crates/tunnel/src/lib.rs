@@ -79,7 +79,7 @@ mod wake;
 
 pub use control::{Change, Client, Overview, Watch};
 pub use endpoint::Endpoint;
-pub use error::Error;
+pub use error::{Error, ErrorClass};
 pub use front::holder;
 pub use probe::{Expected, PostgresProbe, Probe, Question};
 pub use service::{ClusterDns, Service};

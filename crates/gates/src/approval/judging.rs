@@ -171,7 +171,7 @@ pub(super) fn examine(
         .and_then(|_| sealed.verify(&approval.approver, now, policy));
     let signer = match signer {
         Ok(signer) => signer,
-        Err(error) if error.is_refusal() => {
+        Err(error) if error.class() == sshsig::ErrorClass::No => {
             let reason = error.to_string();
             return Ok(Some((None, Err(Flaw::NotSigned { reason }))));
         }

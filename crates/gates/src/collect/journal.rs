@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::evidence::Absence;
-use crate::journal::Journal;
+use journal::Journal;
 
 /// So many of the newest records are kept.
 const NEWEST: usize = 50;

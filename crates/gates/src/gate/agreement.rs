@@ -1,5 +1,6 @@
 //! What humans are asked to agree to, and what their agreement makes of a verdict.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -94,7 +95,7 @@ impl Gates {
             Ok(Standing::Void { why }) => format!("its approval is void: {why}"),
             Err(error) => {
                 let reason = format!("its approvals cannot be read: {error}");
-                let hint = error.hint();
+                let hint = error.hint().map(Cow::into_owned);
                 return Verdict {
                     answer: Answer::Unknown,
                     reason,

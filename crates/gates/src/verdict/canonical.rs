@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::journal::Hash;
+use crate::Hash;
 
 /// The SHA-256 of that text.
 pub(super) fn hash(value: &Value) -> Hash {

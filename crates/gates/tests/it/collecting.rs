@@ -401,7 +401,7 @@ async fn http_is_asked_as_it_is() {
 
 #[tokio::test]
 async fn the_journal_is_believed_only_whole() {
-    use gates::{Journal, NewRecord, Outcome};
+    use journal::{Journal, NewRecord, Outcome};
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("journal.jsonl");
     let gates = gate(json!({ "condition": "journal", "record": "drill", "max_age": "24h" }));

@@ -9,7 +9,7 @@ mod tunnels;
 use std::path::PathBuf;
 
 use clap::Args;
-use gates::Journal;
+use journal::Journal;
 use serde::Serialize;
 
 use crate::cli::options::{

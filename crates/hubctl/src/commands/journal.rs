@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
-use gates::{Head, Journal, Record};
 use jiff::Timestamp;
+use journal::{Head, Journal, Record};
 use serde::Serialize;
 use serde_json::Value;
 

@@ -591,7 +591,7 @@ fn copies_are_pushed_to_a_folder_and_asked_for() {
         .into_iter()
         .map(|record| record.outcome)
         .collect();
-    let failed = gates::Outcome::Failed;
+    let failed = journal::Outcome::Failed;
     assert_eq!(
         outcomes
             .iter()

@@ -238,8 +238,8 @@ fn an_approval_does_not_count_while_the_clock_is_behind_the_journal() {
     let run = at_a_terminal(&home, "approve T05", "T05\n");
     assert_eq!(run.code, Some(0), "{}", run.stdout);
     let later = std::time::SystemTime::now() + std::time::Duration::from_secs(3600);
-    let record = gates::NewRecord::new(later, "note", gates::Outcome::Done, "later");
-    let journal = gates::Journal::open(home.path("journal.jsonl")).unwrap();
+    let record = journal::NewRecord::new(later, "note", journal::Outcome::Done, "later");
+    let journal = journal::Journal::open(home.path("journal.jsonl")).unwrap();
     journal.append(record).unwrap();
     home.expect(3, &["gates", "T05"])
         .shows("the newest record of the journal is of");

@@ -1,6 +1,6 @@
 //! A database becomes another one without a backup in between.
 
-use gates::Outcome;
+use journal::Outcome;
 
 use crate::support::{Home, Run, scalar, sql, url, wait_for};
 

@@ -49,7 +49,7 @@ fn a_backup_that_was_found_damaged_is_not_latest_until_it_is_whole_again() {
             .says(&format!("newest other verified backup is {}", id(&first)));
     }
     let drill = home.journal("drill").remove(0);
-    assert_eq!(drill.outcome, gates::Outcome::Failed);
+    assert_eq!(drill.outcome, journal::Outcome::Failed);
     home.expect(1, &["doctor"]).shows("was found damaged");
     home.expect(1, &["verify"]).says("was found damaged");
     home.expect(0, &["verify", &id(&first)]);

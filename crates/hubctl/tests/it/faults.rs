@@ -3,7 +3,7 @@
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-use gates::Outcome;
+use journal::Outcome;
 
 use crate::support::{Home, Run, block_on, database_of, scalar, sql, url, wait_for};
 

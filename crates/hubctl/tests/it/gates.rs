@@ -150,7 +150,7 @@ fn a_script_runs_once_while_its_success_stands_and_is_in_the_journal() {
     );
     let records = home.journal("gate-script");
     assert_eq!(records.len(), 1);
-    assert_eq!(records[0].outcome, gates::Outcome::Done);
+    assert_eq!(records[0].outcome, journal::Outcome::Done);
     let journal = fs_err::read_to_string(home.path("journal.jsonl")).unwrap();
     assert!(
         journal.contains("6*7") && !journal.contains("secret-42"),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use gates::Outcome;
+use journal::Outcome;
 use testkit::{AgePlugin, Signal, signal};
 
 use crate::support::{Home, Run};

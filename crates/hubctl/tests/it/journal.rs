@@ -50,9 +50,9 @@ fn a_backup_takes_the_head_of_the_journal_along() {
     // Somebody leaves the drill out, and chains the rest anew.
     let records = home.journal("backup");
     fs_err::remove_file(home.path("journal.jsonl")).unwrap();
-    let forged = gates::Journal::open(home.path("journal.jsonl")).unwrap();
+    let forged = journal::Journal::open(home.path("journal.jsonl")).unwrap();
     for record in records {
-        let new = gates::NewRecord::new(record.at, record.kind, record.outcome, record.subject);
+        let new = journal::NewRecord::new(record.at, record.kind, record.outcome, record.subject);
         forged.append(new.with_evidence(record.evidence)).unwrap();
     }
     home.expect(0, &["journal", "verify"]);

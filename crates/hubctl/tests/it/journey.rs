@@ -1,6 +1,6 @@
 //! The main job from end to end, on a real server.
 
-use gates::Outcome;
+use journal::Outcome;
 
 use crate::support::{Home, database_of, new_database, scalar, sql, url};
 

@@ -245,8 +245,8 @@ impl Home {
     }
 
     /// The journal's records of one kind.
-    pub(crate) fn journal(&self, kind: &str) -> Vec<gates::Record> {
-        let records = gates::Journal::open_existing(self.path("journal.jsonl"))
+    pub(crate) fn journal(&self, kind: &str) -> Vec<journal::Record> {
+        let records = journal::Journal::open_existing(self.path("journal.jsonl"))
             .unwrap()
             .read()
             .unwrap();

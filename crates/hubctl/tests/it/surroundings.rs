@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use gates::Outcome;
+use journal::Outcome;
 use pgsnap::{ScratchOptions, ScratchServer};
 use testkit::Tmpfs;
 

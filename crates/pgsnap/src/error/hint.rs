@@ -1,12 +1,14 @@
 //! What to do about an error.
 
+use std::borrow::Cow;
+
 use super::{Error, is_damage, is_of_the_login};
 use crate::compare::Difference;
 
 impl Error {
     /// What to do about it, if there is something to do.
     #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    pub fn hint(&self) -> Option<Cow<'static, str>> {
         match self {
             Self::InvalidUrl { .. } => Some("a URL looks like postgresql://user@host:5432/database".into()),
             Self::Connect { source, .. } if is_of_the_login(source) => Some(
@@ -23,22 +25,22 @@ impl Error {
             Self::ConnectTimeout { .. } => Some(
                 "is the server healthy, and does the tunnel or proxy in between lead to it? connect_timeout=SECONDS in the URL allows more".into(),
             ),
-            Self::Tls { failure, .. } => Some(failure.hint()),
+            Self::Tls { failure, .. } => Some(failure.hint().into()),
             Self::Pooler { .. } => Some(
                 "connect to the server itself: snapshots, locks and settings belong to a session, which a pooler shares out".into(),
             ),
-            Self::File { source, .. } => regularfile::hint(source).map(str::to_owned),
-            Self::Exposed { path, .. } => Some(format!("chmod 600 {}", path.display())),
+            Self::File { source, .. } => regularfile::hint(source),
+            Self::Exposed { path, .. } => Some(format!("chmod 600 {}", path.display()).into()),
             Self::PsqlTooOld { .. } => Some(
                 "install psql 18, 17.6, 16.10, 15.14, 14.19, 13.22 or newer; any of them can restore into an older server".into(),
             ),
             Self::ConnectionLost { .. } => Some("nothing short was kept; run the command again once the server is back".into()),
             Self::Server { code, server_hint, message, .. } => {
-                message_hint(message).or_else(|| server_hint.clone()).or_else(|| sqlstate_hint(code))
+                message_hint(message).or_else(|| server_hint.clone().map(Cow::Owned)).or_else(|| sqlstate_hint(code))
             }
             Self::PgDumpMissing { server_major, .. } => Some(format!(
                 "install it, for example `apt-get install postgresql-client-{server_major}`; it supplies the DDL only"
-            )),
+            ).into()),
             Self::NotUtf8 { .. } => Some(
                 "rename or redefine what is in another encoding (rows may be in any), or dump this database with pg_dump".into(),
             ),
@@ -53,10 +55,10 @@ impl Error {
                 "{BOUND_JUDGED}: a restore of everything, or a copy, into a new database loads such rows through the partitioned \
                  table; a restore of rows alone does not, and neither do they where a foreign table is among the partitions or \
                  these have their columns in different orders"
-            )),
+            ).into()),
             Self::PartitionBound { .. } => Some(format!(
                 "{BOUND_JUDGED}: restore into a server with the same C library or ICU, and collation versions, as the source"
-            )),
+            ).into()),
             Self::NotReadable { .. } => {
                 Some("grant SELECT on them to this role, or dump as the owner or a superuser".into())
             }
@@ -71,10 +73,10 @@ impl Error {
             Self::Read { source } if is_damage(source) => {
                 Some("the file was cut or changed after it was written; use another backup".into())
             }
-            Self::Preflight { remedies, .. } if !remedies.is_empty() => Some(remedies.join("; ")),
+            Self::Preflight { remedies, .. } if !remedies.is_empty() => Some(remedies.join("; ").into()),
             Self::NotSwapped { kept, .. } => Some(format!(
                 "it is whole and proven; rename it into place with ALTER DATABASE \"{kept}\" RENAME TO …, or drop it"
-            )),
+            ).into()),
             Self::RestoreDiffers { differences } if differences.iter().all(is_recomputed) => Some(
                 "compute these columns again at the source, with an UPDATE of their rows, and repeat the backup; or accept the new values"
                     .into(),
@@ -108,7 +110,7 @@ const BOUND_JUDGED: &str =
 
 /// Remedies where one SQLSTATE stands for several troubles. Servers that speak another language
 /// get the remedy of the SQLSTATE.
-fn message_hint(message: &str) -> Option<String> {
+fn message_hint(message: &str) -> Option<Cow<'static, str>> {
     let hint = if message.contains("conflict with recovery") {
         "the standby had to go on with the changes of its primary: run it again, set hot_standby_feedback = on, or raise \
          max_standby_streaming_delay"
@@ -119,12 +121,12 @@ fn message_hint(message: &str) -> Option<String> {
     } else {
         return None;
     };
-    Some(hint.to_owned())
+    Some(hint.into())
 }
 
 /// Remedies for the SQLSTATEs an operator meets in practice (appendix A of the
 /// PostgreSQL manual).
-fn sqlstate_hint(code: &str) -> Option<String> {
+fn sqlstate_hint(code: &str) -> Option<Cow<'static, str>> {
     let hint = match code {
         "08001" => {
             "a foreign server does not answer the database server; leave its rows out, or make it reachable"
@@ -148,5 +150,5 @@ fn sqlstate_hint(code: &str) -> Option<String> {
         "57P01" | "57P02" | "57P03" => "the server is shutting down or starting up; try again",
         _ => return None,
     };
-    Some(hint.to_owned())
+    Some(hint.into())
 }

@@ -62,6 +62,6 @@ pub(crate) fn set_mode(path: &Path, mode: u32) {
 pub(crate) fn refusal<T: std::fmt::Debug>(result: std::io::Result<T>) -> String {
     let error = result.unwrap_err();
     let refusal = Error::of(&error).unwrap_or_else(|| panic!("{error} is no refusal"));
-    assert_eq!(regularfile::hint(&error), Some(refusal.hint()));
+    assert_eq!(regularfile::hint(&error).as_deref(), Some(refusal.hint()));
     refusal.to_string()
 }

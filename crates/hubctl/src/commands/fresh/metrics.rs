@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use backup::Entry;
-use gates::{Journal, Outcome, Record};
+use journal::{Journal, Outcome, Record};
 use serde_json::Value;
 
 use super::Fresh;

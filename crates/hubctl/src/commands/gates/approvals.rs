@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use gates::{Approval, ApprovalRequest, Approvals, Approving, Gate, Journal, Standing};
+use gates::{Approval, ApprovalRequest, Approvals, Approving, Gate, Standing};
 use jiff::Timestamp;
+use journal::Journal;
 use serde::{Deserialize, Serialize};
 use sshsig::{AllowedSigners, TimeZone};
 

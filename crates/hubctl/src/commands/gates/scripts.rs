@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use gates::{Content, Evidence, Journal, NewRecord, Outcome, Read, Reading};
+use gates::{Content, Evidence, Read, Reading};
 use jiff::Timestamp;
+use journal::{Journal, NewRecord, Outcome};
 use serde_json::{Value, json};
 
 use crate::act::host;

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use gates::{Damage, Error, Hash, Head, Journal, Outcome};
+use journal::{Damage, Error, Hash, Head, Journal, Outcome};
 use serde_json::json;
 
 use crate::concurrency::spawn_appender;

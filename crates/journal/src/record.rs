@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::hash::{Hash, Head};
 use crate::Error;
+use crate::hash::{Hash, Head};
 
 /// What the caller knows about something that happened; the journal adds number and hashes.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,7 +59,7 @@ impl NewRecord {
         self
     }
 
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         let outcome = self.outcome.to_string();
         for (member, word) in [("kind", &self.kind), ("outcome", &outcome)] {
             let allowed = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');

@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use regularfile::Options;
 use serde_json::json;
 
-use super::record::{NewRecord, Outcome};
-use super::{Hash, parent, sync_directory};
-use crate::Error;
+use crate::journal::parent;
+use crate::record::{NewRecord, Outcome};
+use crate::{Error, Hash};
 
 const BLOCK: u64 = 64 * 1024;
 
@@ -29,7 +29,7 @@ pub struct TornLine {
 
 impl TornLine {
     /// The record that tells the journal's readers about it.
-    pub(super) fn record(&self, at: SystemTime) -> NewRecord {
+    pub(crate) fn record(&self, at: SystemTime) -> NewRecord {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         NewRecord::new(at, "journal", Outcome::Other("recovered".to_owned()), name)
             .with_evidence(json!({ "torn_bytes": self.bytes, "sha256": self.sha256 }))
@@ -37,17 +37,17 @@ impl TornLine {
 }
 
 /// The last lines of a journal.
-pub(super) struct Tail {
+pub(crate) struct Tail {
     /// The last line that ends, without its line end.
-    pub(super) last: Option<Vec<u8>>,
+    pub(crate) last: Option<Vec<u8>>,
     /// What follows it: empty unless an append was interrupted.
-    pub(super) torn: Vec<u8>,
+    pub(crate) torn: Vec<u8>,
     /// The length of the file up to where `torn` begins.
     sound: u64,
 }
 
 /// Reads as much from the end of the file as is needed to see its last whole line.
-pub(super) fn read(file: &mut fs::File) -> Result<Tail, Error> {
+pub(crate) fn read(file: &mut fs::File) -> Result<Tail, Error> {
     let length = file.seek(SeekFrom::End(0))?;
     let mut start = length;
     let mut content = Vec::new();
@@ -76,7 +76,7 @@ pub(super) fn read(file: &mut fs::File) -> Result<Tail, Error> {
 
 impl Tail {
     /// Copies the torn line to a file of its own, durably, and only then cuts it off.
-    pub(super) fn move_aside(
+    pub(crate) fn move_aside(
         &self,
         journal: &Path,
         file: &fs::File,
@@ -85,7 +85,7 @@ impl Tail {
         let (mut copy, path) = create_beside(journal, at)?;
         copy.write_all(&self.torn)?;
         copy.sync_all()?;
-        sync_directory(parent(journal))?;
+        regularfile::sync_directory(parent(journal))?;
         file.set_len(self.sound)?;
         file.sync_all()?;
         Ok(TornLine {

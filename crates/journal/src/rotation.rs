@@ -13,12 +13,12 @@ use fs_err as fs;
 use regularfile::Options;
 use serde_json::json;
 
-use super::chain::Chain;
-use super::line::Flaw;
-use super::record::{NewRecord, Outcome, Record};
-use super::tail::TornLine;
-use super::{Hash, Journal, line, parent, read_part, sync_directory};
-use crate::{Damage, Error};
+use crate::chain::Chain;
+use crate::journal::{parent, read_part};
+use crate::line::Flaw;
+use crate::record::{NewRecord, Outcome, Record};
+use crate::tail::TornLine;
+use crate::{Damage, Error, Hash, Journal, line};
 
 /// What the journal's own records are about.
 const KIND: &str = "journal";
@@ -98,24 +98,24 @@ impl Journal {
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&unfinished, path)?;
-        sync_directory(parent(path))?;
+        regularfile::sync_directory(parent(path))?;
         Ok(file)
     }
 }
 
 /// Whether this is the record of a rotation.
-pub(super) fn is_rotation(record: &Record) -> bool {
+pub(crate) fn is_rotation(record: &Record) -> bool {
     record.kind == KIND && matches!(&record.outcome, Outcome::Other(word) if word == ROTATED)
 }
 
 /// The number of the first record in the content of a file; nothing where its first line is no record.
-pub(super) fn first_record(content: &[u8]) -> Option<u64> {
+pub(crate) fn first_record(content: &[u8]) -> Option<u64> {
     let first = content.split(|byte| *byte == b'\n').next()?;
     line::parse(first).ok().map(|record| record.seq)
 }
 
 /// The closed parts of a journal with the numbers in their names, in order, left-overs of a crash included.
-pub(super) fn parts(journal: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
+pub(crate) fn parts(journal: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
     let name = journal.file_name().unwrap_or_default();
     let mut parts = Vec::new();
     let items = match fs::read_dir(parent(journal)) {
@@ -139,16 +139,16 @@ pub(super) fn parts(journal: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
 }
 
 /// What lies beside a journal.
-pub(super) struct Beside {
+pub(crate) struct Beside {
     /// What comes before the journal's own records, in order.
-    pub(super) parts: Vec<PathBuf>,
+    pub(crate) parts: Vec<PathBuf>,
     /// What an interrupted rotation left.
-    pub(super) leftovers: Vec<PathBuf>,
+    pub(crate) leftovers: Vec<PathBuf>,
 }
 
 impl Beside {
     /// Tells the closed parts of a journal with this content from left-overs.
-    pub(super) fn of(journal: &Path, content: &[u8]) -> Result<Self, Error> {
+    pub(crate) fn of(journal: &Path, content: &[u8]) -> Result<Self, Error> {
         let all = parts(journal)?;
         let damaged = |damage: Damage| Err(Flaw::from(damage).at(journal, 1));
         if content.is_empty() && !all.is_empty() {
@@ -178,7 +178,7 @@ impl Beside {
 }
 
 /// The file in which a record would be, if it is in a part of its own.
-pub(super) fn part(journal: &Path, first: u64) -> PathBuf {
+pub(crate) fn part(journal: &Path, first: u64) -> PathBuf {
     beside(journal, &format!(".{first:0DIGITS$}"))
 }
 

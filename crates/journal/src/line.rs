@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-use super::chain::Chain;
-use super::hash::Hash;
-use super::record::{NewRecord, Outcome, Record};
+use crate::chain::Chain;
+use crate::hash::Hash;
+use crate::record::{NewRecord, Outcome, Record};
 use crate::{Damage, Error};
 
 const FORMAT: &str = "journal/1";
@@ -58,7 +58,7 @@ impl Serialize for Record {
 }
 
 /// Makes the record that follows the end of `chain`, and its line with the line end.
-pub(super) fn seal(new: NewRecord, mut chain: Chain) -> Result<(Record, String), Error> {
+pub(crate) fn seal(new: NewRecord, mut chain: Chain) -> Result<(Record, String), Error> {
     let invalid = |reason: String| Error::InvalidRecord { reason };
     let body = serde_json::to_string(&Line {
         format: FORMAT.to_owned(),
@@ -87,7 +87,7 @@ pub(super) fn seal(new: NewRecord, mut chain: Chain) -> Result<(Record, String),
 }
 
 /// Reads one line, given without its line end, and checks its hash.
-pub(super) fn parse(line: &[u8]) -> Result<Record, Flaw> {
+pub(crate) fn parse(line: &[u8]) -> Result<Record, Flaw> {
     check_format(line)?;
     let (body, stated) = split_hash(line).ok_or_else(|| unreadable("it does not end in a hash"))?;
     let computed = Hash::of(body);
@@ -141,13 +141,13 @@ fn unreadable(reason: impl Into<String>) -> Flaw {
 
 /// Why a line is refused, before it is known where it stands.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Flaw {
+pub(crate) enum Flaw {
     UnknownVersion(String),
     Damage(Damage),
 }
 
 impl Flaw {
-    pub(super) fn at(self, path: &Path, line: u64) -> Error {
+    pub(crate) fn at(self, path: &Path, line: u64) -> Error {
         let path = path.to_owned();
         match self {
             Self::UnknownVersion(format) => Error::UnknownVersion { path, line, format },

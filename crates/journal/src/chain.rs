@@ -2,39 +2,39 @@
 
 use std::path::Path;
 
-use super::hash::{Hash, Head};
-use super::line::{self, Flaw};
-use super::record::Record;
-use super::rotation;
+use crate::hash::{Hash, Head};
+use crate::line::{self, Flaw};
+use crate::record::Record;
+use crate::rotation;
 use crate::{Damage, Error};
 
 /// The end of the part of a journal that has been checked.
 #[derive(Debug, Default)]
-pub(super) struct Chain {
+pub(crate) struct Chain {
     head: Option<Head>,
 }
 
 impl Chain {
-    pub(super) fn after(last: Option<&Record>) -> Self {
+    pub(crate) fn after(last: Option<&Record>) -> Self {
         Self {
             head: last.map(Record::head),
         }
     }
 
-    pub(super) fn records(&self) -> u64 {
+    pub(crate) fn records(&self) -> u64 {
         self.head.map_or(0, |head| head.seq)
     }
 
-    pub(super) fn hash(&self) -> Hash {
+    pub(crate) fn hash(&self) -> Hash {
         self.head.map_or(Hash::GENESIS, |head| head.hash)
     }
 
-    pub(super) fn head(&self) -> Option<Head> {
+    pub(crate) fn head(&self) -> Option<Head> {
         self.head
     }
 
     /// Checks every line in the content of a file of this journal, and moves on to its end.
-    pub(super) fn follow_file(
+    pub(crate) fn follow_file(
         &mut self,
         journal: &Path,
         path: &Path,
@@ -65,7 +65,7 @@ impl Chain {
     }
 
     /// Checks that `line` holds the next record, and moves on to it.
-    pub(super) fn follow(&mut self, line: &[u8]) -> Result<Record, Flaw> {
+    pub(crate) fn follow(&mut self, line: &[u8]) -> Result<Record, Flaw> {
         let record = line::parse(line)?;
         let expected = self.records() + 1;
         if record.seq != expected {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use gates::{Journal, NewRecord, Outcome};
+use journal::{Journal, NewRecord, Outcome};
 use serde_json::json;
 use tempfile::TempDir;
 

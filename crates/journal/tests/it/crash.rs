@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gates::{Damage, Error, Hash, Journal, Outcome};
+use journal::{Damage, Error, Hash, Journal, Outcome};
 use serde_json::json;
 
 use crate::concurrency::spawn_appender;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use gates::Journal;
+use journal::Journal;
 
 use crate::support::{journal_of, record};
 

@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::time::SystemTime;
 
-use gates::{Journal, NewRecord, Outcome};
+use journal::{Journal, NewRecord, Outcome};
 use serde_json::json;
 
 // Visible to the test that runs this file.

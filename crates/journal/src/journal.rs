@@ -1,12 +1,5 @@
 //! The journal: append, read and verify, safely beside other processes.
 
-mod chain;
-mod hash;
-mod line;
-mod record;
-mod rotation;
-mod tail;
-
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -15,14 +8,10 @@ use std::time::SystemTime;
 use fs_err as fs;
 use regularfile::Options;
 
-use crate::{Damage, Error};
-use chain::Chain;
-pub use hash::{Hash, Head};
-use line::Flaw;
-pub use record::{NewRecord, Outcome, Record};
-use rotation::Beside;
-pub use rotation::Rotated;
-pub use tail::TornLine;
+use crate::chain::Chain;
+use crate::line::{self, Flaw};
+use crate::rotation::{self, Beside};
+use crate::{Damage, Error, Head, NewRecord, Record, TornLine, tail};
 
 /// Whoever may change the journal, or put another one in its place, may write what did not happen. Root may look after
 /// that of another user.
@@ -35,7 +24,7 @@ const WRITING: Options = Options::append().trusted_for_root();
 /// cloned, sent to other threads, and used beside other processes.
 #[derive(Debug, Clone)]
 pub struct Journal {
-    path: PathBuf,
+    pub(crate) path: PathBuf,
 }
 
 /// The answer of [`Journal::append`].
@@ -72,7 +61,7 @@ impl Journal {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
         let path = path.into();
         let directory = parent(&path);
-        create_directory(directory)?;
+        regularfile::create_directory(directory)?;
         // A new journal beside the parts of an old one would be another past.
         if let Some(journal) = Self::find(&path)? {
             return Ok(journal);
@@ -80,7 +69,7 @@ impl Journal {
         match Options::new_file().open(&path) {
             Ok(file) => {
                 file.sync_all()?;
-                sync_directory(directory)?;
+                regularfile::sync_directory(directory)?;
                 Self::open_existing(path)
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::open_existing(path),
@@ -144,7 +133,7 @@ impl Journal {
         let (last, torn) = self.heal(&mut file, new.at)?;
         // Whoever rotated may have been killed before the name of this file was durable.
         if last.as_ref().is_some_and(rotation::is_rotation) {
-            sync_directory(parent(&self.path))?;
+            regularfile::sync_directory(parent(&self.path))?;
         }
         let record = append_line(&mut file, last.as_ref(), new)?;
         Ok(Appended { record, torn })
@@ -234,7 +223,7 @@ impl Journal {
     }
 
     /// As [`Journal::walk`], for a file that this process has locked already.
-    fn walk_locked(
+    pub(crate) fn walk_locked(
         &self,
         file: &mut fs::File,
         mut visit: impl FnMut(Record),
@@ -256,7 +245,7 @@ impl Journal {
     }
 
     /// Makes the end of the journal sound, and returns its last record.
-    fn heal(
+    pub(crate) fn heal(
         &self,
         file: &mut fs::File,
         at: SystemTime,
@@ -289,7 +278,7 @@ impl Journal {
         Ok((Some(record), Some(torn)))
     }
 
-    fn writer(&self) -> Result<fs::File, Error> {
+    pub(crate) fn writer(&self) -> Result<fs::File, Error> {
         self.locked(&WRITING, fs::File::lock)
     }
 
@@ -327,13 +316,13 @@ impl Journal {
 }
 
 /// A closed part is as trusted as the directory, which the journal lies in as well.
-fn read_part(path: &Path) -> Result<Vec<u8>, Error> {
+pub(crate) fn read_part(path: &Path) -> Result<Vec<u8>, Error> {
     Ok(Options::read().in_place().to_vec(path, u64::MAX)?)
 }
 
 /// A journal that was read from its beginning to its end.
-struct Walked {
-    chain: Chain,
+pub(crate) struct Walked {
+    pub(crate) chain: Chain,
     leftovers: Vec<PathBuf>,
 }
 
@@ -367,26 +356,9 @@ fn append_line(
     Ok(record)
 }
 
-fn parent(path: &Path) -> &Path {
+pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
-}
-
-/// Creates a directory and its ancestors, each made durable in its own parent.
-pub(crate) fn create_directory(directory: &Path) -> Result<(), Error> {
-    if directory.is_dir() {
-        return Ok(());
-    }
-    create_directory(parent(directory))?;
-    match fs::create_dir(directory) {
-        // Another process may be opening the same journal.
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error.into()),
-        _ => sync_directory(parent(directory)),
-    }
-}
-
-pub(crate) fn sync_directory(directory: &Path) -> Result<(), Error> {
-    Ok(regularfile::sync_directory(directory)?)
 }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, SystemTime};
 
-use gates::{Error, Hash, Head, Journal, NewRecord, Outcome};
+use journal::{Error, Hash, Head, Journal, NewRecord, Outcome};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! Edits, deletions, insertions, swaps: each is found, and named by its line.
 
-use gates::{Damage, Error, Journal};
+use journal::{Damage, Error, Journal};
 
 use crate::support::{journal_of, record};
 

@@ -1,0 +1,12 @@
+//! The journal from outside: its promises, and what is done to it.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
+
+mod concurrency;
+mod crash;
+mod damage;
+mod example;
+mod format;
+mod journal;
+mod rotation;
+mod support;
