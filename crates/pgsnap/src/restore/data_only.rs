@@ -19,6 +19,7 @@ use crate::large_object::{self, NoPieces};
 use crate::manifest::Member;
 use crate::progress::{Phase, Progress, Work};
 use crate::restore::building::{Stopwatch, analyze, run_statements};
+use crate::restore::post_data::Refreshes;
 use crate::restore::selection::{Selection, refusal};
 use crate::restore::{RestoreOptions, Restored, foreign_rows, load, proof, run_large_objects};
 use crate::session::Session;
@@ -115,12 +116,7 @@ async fn load_and_prove(
         });
     }
     clock.lap("census");
-    run_statements(
-        session,
-        order.selection.refreshes(),
-        "the materialised views",
-    )
-    .await?;
+    Refreshes::again(session, order.selection.refreshes()).await?;
     run_statements(
         session,
         expected.sequences.iter().map(setval).collect(),

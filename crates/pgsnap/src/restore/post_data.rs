@@ -7,6 +7,7 @@
 //! triggers come last: they would fire when materialised views are refreshed.
 
 mod execution;
+mod refreshes;
 mod statement;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -20,6 +21,7 @@ use crate::sql;
 use crate::user_code::UserCode;
 
 pub(crate) use execution::{INDEX_SETTINGS, describe, run};
+pub(crate) use refreshes::Refreshes;
 use statement::{Constraint, canonical, heir, index_table};
 
 /// One step of the post-data section.

@@ -174,6 +174,38 @@ async fn checks_and_domains_find_what_they_look_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_view_whose_function_reads_another_one_is_filled_after_it() {
+    let server = Server::start().await;
+    let source = server
+        .with_sql(
+            "hub",
+            "CREATE TABLE base(id int PRIMARY KEY); INSERT INTO base SELECT generate_series(1, 30);
+             CREATE MATERIALIZED VIEW z_first AS SELECT id * 2 AS twice FROM base;
+             CREATE FUNCTION total() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT sum(twice) FROM public.z_first';
+             CREATE MATERIALIZED VIEW b_second AS SELECT id, total() AS total FROM base;
+             CREATE INDEX ON b_second(total);
+             CREATE VIEW between AS SELECT * FROM b_second;
+             CREATE MATERIALIZED VIEW a_third AS SELECT max(total) AS total FROM between;
+             CREATE MATERIALIZED VIEW empty AS SELECT * FROM b_second WITH NO DATA",
+        )
+        .await;
+    let (archive, _) = server.dump(&source).await;
+    let target = server.scratch.database("restored");
+    server.restore(&archive, "restored").await;
+    let copy = copied(&source, &server, "copied").await;
+    let rows = rows_alone(&server, &archive, "rows").await;
+    for database in [target, copy, rows] {
+        assert_eq!(
+            value(&database, "SELECT total FROM a_third").await,
+            "930",
+            "{database}"
+        );
+        let unfilled = "SELECT string_agg(matviewname, ' ') FROM pg_matviews WHERE NOT ispopulated";
+        assert_eq!(value(&database, unfilled).await, "empty", "{database}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn event_triggers_see_nothing_of_a_restore() {
     let server = Server::start().await;
     let source = server

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinSet;
 
-use super::Step;
+use super::refreshes::is_refresh;
+use super::{Refreshes, Step};
 use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::progress::{Phase, Progress, Work};
@@ -30,6 +31,7 @@ pub(crate) async fn run(
     );
     let done = Work { bytes: 0, rows: 1 };
     let mut beside: Vec<(u64, String)> = Vec::new();
+    let mut refreshes = Refreshes::default();
     for step in steps {
         match step {
             Step::Beside {
@@ -44,12 +46,17 @@ pub(crate) async fn run(
                     progress,
                 )
                 .await?;
-                session.execute(&describe(&statement), &statement).await?;
+                if is_refresh(&statement) {
+                    refreshes.run(session, statement).await?;
+                } else {
+                    session.execute(&describe(&statement), &statement).await?;
+                }
                 progress.advance(done);
             }
         }
     }
-    run_beside(session, database, beside, jobs, progress).await
+    run_beside(session, database, beside, jobs, progress).await?;
+    refreshes.end()
 }
 
 /// Memory for one index build, so that the usual sizes sort without touching the disk. The server's
