@@ -33,7 +33,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         let programs = &[("pigz", "pigz"), ("pgcopydb", "pgcopydb")];
         ("hubctl", "peers", programs)
     };
-    setup::ensure_programs(programs)?;
+    provision::ensure_programs(programs)?;
     let shell = project::shell()?;
     let cargo = project::cargo();
     let mut arguments = args.arguments;

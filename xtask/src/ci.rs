@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use xshell::{Shell, cmd};
 
-use crate::{cluster, project, tidy};
+use crate::{project, tidy};
 
 type Part = fn(&Shell) -> anyhow::Result<ExitCode>;
 
@@ -120,7 +120,7 @@ fn build_cluster() -> Option<Child> {
 /// Waits until what clusters consist of is there. A machine that can have none says so, and so do the tests then; where
 /// it could have one and only what is fetched or installed is missing, this fails.
 fn kubernetes(shell: &Shell) -> anyhow::Result<ExitCode> {
-    if let Err(error) = cluster::require_ability() {
+    if let Err(error) = testcluster::require_ability() {
         println!("SKIPPED, as are the tests that need a cluster: {error:#}");
         return Ok(ExitCode::SUCCESS);
     }

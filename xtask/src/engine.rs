@@ -11,9 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-
-use crate::unavailable::Unavailable;
-use crate::{servers, setup};
+use provision::Unavailable;
 
 const SUPERVISE: &str = include_str!("engine/supervise.sh");
 /// Tried in this order. Some machines have no packet filter; ports on loopback are then forwarded by a process.
@@ -30,9 +28,9 @@ pub(crate) struct Engine {
 
 /// An engine that answers, started if there is none. One of our own stays until this process ends.
 ///
-/// Fails with [`Unavailable`], or with `setup::Missing` where Docker is not installed and cannot be.
+/// Fails with [`Unavailable`], or with `provision::Missing` where Docker is not installed and cannot be.
 pub(crate) fn ensure() -> anyhow::Result<Engine> {
-    setup::ensure_programs(&[("docker", "docker.io")])?;
+    provision::ensure_programs(&[("docker", "docker.io")])?;
     let machines = Engine {
         host: None,
         directory: None,
@@ -46,19 +44,19 @@ pub(crate) fn ensure() -> anyhow::Result<Engine> {
             "start it, or unset DOCKER_HOST",
         ));
     }
-    if !setup::is_root() {
+    if !provision::is_root() {
         return Err(Unavailable::error(
             "no container engine answers, and only root may start one",
             "start Docker (sudo systemctl start docker) and join the group `docker`, or run this as root",
         ));
     }
-    setup::ensure_programs(&[("dockerd", "docker.io"), ("flock", "util-linux")])?;
+    provision::ensure_programs(&[("dockerd", "docker.io"), ("flock", "util-linux")])?;
     own()
 }
 
 /// Our own engine, running already or started.
 fn own() -> anyhow::Result<Engine> {
-    let directory = servers::cache_directory()?.join("docker");
+    let directory = provision::cache_directory()?.join("docker");
     fs_err::create_dir_all(directory.join("owners"))?;
     let engine = Engine {
         host: Some(format!("unix://{}/docker.sock", directory.display())),

@@ -31,7 +31,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     setup::ensure()?;
     // libFuzzer itself is C++.
-    setup::ensure_programs(&[("c++", "g++")])?;
+    provision::ensure_programs(&[("c++", "g++")])?;
     if seed()? != ExitCode::SUCCESS {
         return Ok(ExitCode::FAILURE);
     }

@@ -9,13 +9,12 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
 use anyhow::Context as _;
+use testcluster::POSTGRES_ENTRYPOINT;
 
 use crate::engine::{self, Engine};
 use crate::servers::{self, BUNDLES, Bundle, MUSL};
-use crate::{project, setup};
 
 const DOCKERFILE: &str = include_str!("images/Dockerfile");
-const ENTRYPOINT: &str = include_str!("images/docker-entrypoint.sh");
 const NAME: &str = "hubctl-drill-postgres";
 const BASE: &str = "hubctl-drill-base";
 /// What the servers are linked with (musl, so that one base serves all), and what the entry point needs.
@@ -43,7 +42,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         let tag = tag(bundle);
         let recipe = recipe(&[
             DOCKERFILE,
-            ENTRYPOINT,
+            POSTGRES_ENTRYPOINT,
             PACKAGES,
             LOCALE,
             bundle.version,
@@ -93,18 +92,18 @@ fn build(engine: &Engine, bundle: &'static Bundle, tag: &str, recipe: &str) -> a
     let base = base(engine)?;
     let server = servers::ensure(bundle)?;
     let context = Scratch::new(&format!("image-{}", bundle.name))?;
-    project::run_quietly(
+    provision::run_quietly(
         Command::new("cp")
             .arg("-a")
             .arg(server.tree())
             .arg(context.path("server")),
     )?;
     fs_err::write(context.path("Dockerfile"), DOCKERFILE)?;
-    fs_err::write(context.path("docker-entrypoint.sh"), ENTRYPOINT)?;
+    fs_err::write(context.path("docker-entrypoint.sh"), POSTGRES_ENTRYPOINT)?;
     let mut minor = tag.to_owned();
     let major = bundle.major.to_string();
     minor.replace_range(NAME.len() + 1..NAME.len() + 1 + major.len(), bundle.version);
-    project::run_quietly(
+    provision::run_quietly(
         engine
             .docker()
             .args(["build", "--force-rm", "--tag", tag, "--tag", &minor])
@@ -123,12 +122,12 @@ fn base(engine: &Engine) -> anyhow::Result<String> {
     if label(engine, &image)? == Some(recipe.clone()) {
         return Ok(image);
     }
-    setup::ensure_programs(&[("mmdebstrap", "mmdebstrap")])?;
+    provision::ensure_programs(&[("mmdebstrap", "mmdebstrap")])?;
     eprintln!("Building {image} from packages of {suite} …");
     let begin = Instant::now();
     let scratch = Scratch::new("image-base")?;
     let tar = scratch.path("base.tar");
-    project::run_quietly(
+    provision::run_quietly(
         Command::new("mmdebstrap")
             .args(["--mode=root", "--variant=essential"])
             .arg(format!("--include={PACKAGES}"))
@@ -146,7 +145,7 @@ fn base(engine: &Engine) -> anyhow::Result<String> {
             .args(apt_sources())
             .env("TMPDIR", scratch.root()),
     )?;
-    project::run_quietly(
+    provision::run_quietly(
         engine
             .docker()
             .args(["import", "--change"])
@@ -193,7 +192,7 @@ struct Scratch {
 
 impl Scratch {
     fn new(name: &str) -> anyhow::Result<Self> {
-        let directory = servers::cache_directory()?.join("images").join(name);
+        let directory = provision::cache_directory()?.join("images").join(name);
         if directory.exists() {
             fs_err::remove_dir_all(&directory)?;
         }

@@ -9,7 +9,6 @@
 mod bench;
 mod campaign;
 mod ci;
-mod cluster;
 mod demo;
 mod drill;
 mod engine;
@@ -22,7 +21,6 @@ mod servers;
 mod setup;
 mod test;
 mod tidy;
-mod unavailable;
 
 use std::process::ExitCode;
 
@@ -59,7 +57,7 @@ enum Task {
     /// Back up every version of PostgreSQL and restore into others, in containers
     Drill(drill::Args),
     /// A real Kubernetes on this machine, for tests
-    Cluster(cluster::Args),
+    Cluster(testcluster::Args),
     /// Check the rules that the compiler and clippy cannot
     Tidy,
     /// Run everything that a change has to pass
@@ -78,16 +76,16 @@ fn main() -> ExitCode {
         Task::Servers(args) => servers::run(args),
         Task::Images(args) => images::run(args),
         Task::Drill(args) => drill::run(args),
-        Task::Cluster(args) => cluster::run(args),
+        Task::Cluster(args) => testcluster::run(args),
         Task::Tidy => tidy::run(),
         Task::Ci => ci::run(),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         // As hubctl: 3 means that something needed could not be asked or is not there.
-        let is_absent = error.is::<setup::Missing>()
+        let is_absent = error.is::<provision::Missing>()
             || error.is::<servers::Unavailable>()
-            || error.is::<unavailable::Unavailable>();
+            || error.is::<provision::Unavailable>();
         ExitCode::from(if is_absent { 3 } else { 1 })
     })
 }

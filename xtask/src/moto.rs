@@ -4,9 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
-
-use crate::servers::cache::Cache;
-use crate::setup;
+use provision::Cache;
 
 /// What is installed. The packages that it needs are those of the day.
 const PACKAGE: &str = "moto[server,s3]==5.1.22";
@@ -16,7 +14,7 @@ pub(crate) const VARIABLE: &str = "HUBCTL_TEST_MOTO";
 
 /// The folder with the packages, filled unless that was done before.
 pub(crate) fn ensure() -> anyhow::Result<PathBuf> {
-    setup::ensure_file("/usr/share/doc/python3-venv", "python3-venv")?;
+    provision::ensure_file("/usr/share/doc/python3-venv", "python3-venv")?;
     Cache::open("python")?.ensure("moto", PACKAGE, |directory| {
         // Debian's own pip may be missing or forbidden; one of a throw-away environment is neither.
         let environment = tempfile::tempdir()?;

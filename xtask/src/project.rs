@@ -1,10 +1,9 @@
 //! Where the project is, and how its commands are run.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use xshell::{Cmd, Shell};
 
 /// The directory of the workspace.
@@ -38,23 +37,6 @@ pub(crate) fn run(command: Cmd<'_>) -> anyhow::Result<ExitCode> {
     // A process that a signal ended has no code.
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(ExitCode::from(code.unwrap_or(1)))
-}
-
-/// Runs a command whose output matters only when it fails.
-pub(crate) fn run_quietly(command: &mut Command) -> anyhow::Result<()> {
-    let program = command.get_program().display().to_string();
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("could not run {program}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let _ = write!(said, "{}", String::from_utf8_lossy(&output.stderr));
-    let lines: Vec<_> = said.lines().collect();
-    let end = lines[lines.len().saturating_sub(20)..].join("\n");
-    bail!("{program} failed ({})\n{end}", output.status)
 }
 
 /// Takes away what cargo says about this package to those it runs, us.

@@ -4,7 +4,6 @@
 //! a system would bring one version only. What is fetched is pinned by version and SHA-256, and cached. The ordinary
 //! clients fetch it, `mvn` and `pip3`, from wherever their own configuration says.
 
-pub(crate) mod cache;
 mod fetch;
 mod pins;
 
@@ -13,7 +12,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-pub(crate) use crate::servers::cache::{Cache, directory as cache_directory};
+use provision::Cache;
+
 pub(crate) use crate::servers::pins::{BUNDLES, Bundle, MUSL};
 use crate::servers::pins::{CLIENTS, client_of};
 
@@ -100,7 +100,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// A server, fetched if it is missing, with its clients.
 ///
-/// Fails with [`Unavailable`], or with `setup::Missing` where a program that fetches is missing.
+/// Fails with [`Unavailable`], or with `provision::Missing` where a program that fetches is missing.
 pub(crate) fn ensure(bundle: &'static Bundle) -> anyhow::Result<Server> {
     let cache = Cache::open(CACHE)?;
     let tree = cache.ensure(bundle.name, bundle.artifact, |new| {

@@ -3,16 +3,11 @@
 //! Nothing is installed that is there already. On Debian and Ubuntu the rest comes from apt, as root or with a `sudo` that
 //! does not ask; elsewhere the one line to run is printed. No service is started and no database cluster is created.
 
-use std::fmt;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 
-use anyhow::Context as _;
+use provision::{ensure_file, ensure_programs, is_root, program_directories};
 
-use crate::cluster;
-
-const INSTALL: &str = include_str!("setup/install.sh");
 const SERVER_PROGRAMS: [&str; 6] = [
     "initdb",
     "postgres",
@@ -22,26 +17,6 @@ const SERVER_PROGRAMS: [&str; 6] = [
     "pgbench",
 ];
 
-/// What is not on this machine and could not be installed.
-#[derive(Debug)]
-pub(crate) struct Missing {
-    packages: Vec<&'static str>,
-    reason: String,
-}
-
-impl fmt::Display for Missing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let packages = self.packages.join(" ");
-        writeln!(f, "{}; please run", self.reason)?;
-        write!(
-            f,
-            "  sudo apt-get update && sudo apt-get install --yes --no-install-recommends {packages}"
-        )
-    }
-}
-
-impl std::error::Error for Missing {}
-
 /// The task: installs what is missing and says so when nothing is.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
     ensure()?;
@@ -49,7 +24,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     ensure_file_servers()?;
     println!("So are Apache, nginx and rclone, for off-site copies.");
     if is_root() {
-        cluster::ensure_packages()?;
+        testcluster::ensure_packages()?;
         println!("So are containerd, runc, the CNI plugins, gcc and mmdebstrap, for clusters.");
     }
     Ok(ExitCode::SUCCESS)
@@ -57,9 +32,9 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
 
 /// Installs what is missing; silent when nothing is.
 ///
-/// Fails with [`Missing`] where that is not possible.
+/// Fails with [`provision::Missing`] where that is not possible.
 pub(crate) fn ensure() -> anyhow::Result<()> {
-    obtain(|| missing_packages(&program_directories()))
+    provision::ensure_packages(|| missing_packages(&program_directories()))
 }
 
 /// Installs the servers that keep files for the tests of off-site copies.
@@ -74,51 +49,6 @@ pub(crate) fn ensure_file_servers() -> anyhow::Result<()> {
         "/usr/lib/nginx/modules/ngx_http_dav_ext_module.so",
         "libnginx-mod-http-dav-ext",
     )
-}
-
-/// Installs the Debian packages of programs that are not found: pairs of a program and its package.
-pub(crate) fn ensure_programs(programs: &[(&str, &'static str)]) -> anyhow::Result<()> {
-    obtain(|| {
-        let directories = program_directories();
-        let is_missing = |program: &str| {
-            !directories
-                .iter()
-                .any(|directory| directory.join(program).is_file())
-        };
-        programs
-            .iter()
-            .filter(|(program, _)| is_missing(program))
-            .map(|(_, package)| *package)
-            .collect()
-    })
-}
-
-/// Installs a Debian package unless a file of it is there.
-pub(crate) fn ensure_file(file: &str, package: &'static str) -> anyhow::Result<()> {
-    obtain(|| {
-        let is_missing = !Path::new(file).exists();
-        is_missing.then_some(package).into_iter().collect()
-    })
-}
-
-/// Installs what is missing, and asks again.
-fn obtain(missing: impl Fn() -> Vec<&'static str>) -> anyhow::Result<()> {
-    let packages = missing();
-    if packages.is_empty() {
-        return Ok(());
-    }
-    let Some(apt) = apt_command() else {
-        let reason = "some programs are missing, and only root may install them".to_owned();
-        return Err(Missing { packages, reason }.into());
-    };
-    eprintln!("Installing {} …", packages.join(", "));
-    let status = install(apt, &packages)?;
-    let packages = missing();
-    if packages.is_empty() {
-        return Ok(());
-    }
-    let reason = format!("apt did not bring every program ({status})");
-    Err(Missing { packages, reason }.into())
 }
 
 /// The Debian packages of what is not found in `directories`.
@@ -178,52 +108,6 @@ fn has_contrib(programs: &Path) -> bool {
         .any(|directory| directory.join("citext.control").is_file())
 }
 
-/// Where programs are looked for: PATH, where daemons are, and where Debian keeps PostgreSQL.
-fn program_directories() -> Vec<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut directories: Vec<_> = std::env::split_paths(&path).collect();
-    directories.extend(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from));
-    if let Ok(versions) = fs_err::read_dir("/usr/lib/postgresql") {
-        directories.extend(versions.flatten().map(|version| version.path().join("bin")));
-    }
-    directories
-}
-
-/// Whether root runs us.
-pub(crate) fn is_root() -> bool {
-    // /proc/self belongs to the user of this process.
-    fs_err::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
-}
-
-/// The command that runs a shell with the rights to install, if there is one here.
-fn apt_command() -> Option<Command> {
-    if !Path::new("/usr/bin/apt-get").is_file() {
-        return None;
-    }
-    if is_root() {
-        return Some(Command::new("sh"));
-    }
-    let mut sudo = Command::new("sudo");
-    sudo.arg("-n");
-    let may = Command::new("sudo")
-        .args(["-n", "true"])
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    sudo.arg("sh");
-    may.then_some(sudo)
-}
-
-fn install(mut shell: Command, packages: &[&str]) -> anyhow::Result<std::process::ExitStatus> {
-    shell
-        .args(["-c", INSTALL, "install.sh"])
-        .args(packages)
-        .stdin(Stdio::null())
-        .status()
-        .context("could not start apt")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,18 +156,5 @@ mod tests {
         fs_err::create_dir_all(&extensions).unwrap();
         fs_err::write(extensions.join("citext.control"), "").unwrap();
         assert_eq!(missing_packages(&directories), Vec::<&str>::new());
-    }
-
-    #[test]
-    fn the_line_to_run_names_the_packages() {
-        let missing = Missing {
-            packages: vec!["age", "postgresql"],
-            reason: "some programs are missing".to_owned(),
-        };
-        assert!(
-            missing
-                .to_string()
-                .ends_with("--no-install-recommends age postgresql")
-        );
     }
 }

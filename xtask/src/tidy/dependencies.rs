@@ -1,17 +1,46 @@
 //! The libraries stand alone: they depend neither on each other, except for the leaves, nor on what belongs to a program.
+//! What is for this project only is never published.
 
 use toml::{Table, Value};
 
 use super::repository::Repository;
 use super::{Finding, LEAVES, LIBRARIES};
 
-const PROGRAMS_ONLY: [&str; 4] = ["clap", "anyhow", "hubctl", "xtask"];
+const PROGRAMS_ONLY: [&str; 6] = [
+    "clap",
+    "anyhow",
+    "hubctl",
+    "xtask",
+    "provision",
+    "testcluster",
+];
+const PROGRAM: &str = "hubctl";
 const KINDS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 
 pub(super) fn check(repository: &Repository) -> Vec<Finding> {
-    LIBRARIES
+    let libraries = LIBRARIES
         .iter()
-        .flat_map(|library| check_library(repository, library))
+        .flat_map(|library| check_library(repository, library));
+    libraries.chain(check_publication(repository)).collect()
+}
+
+/// The libraries and the program are for others, and nothing else is.
+fn check_publication(repository: &Repository) -> Vec<Finding> {
+    repository
+        .below("crates/", "toml")
+        .filter_map(|(path, text)| {
+            let name = path.strip_prefix("crates/")?.strip_suffix("/Cargo.toml")?;
+            let is_for_others = LIBRARIES.contains(&name) || name == PROGRAM;
+            let is_published = !text.lines().any(|line| line == "publish = false");
+            let message = match (is_for_others, is_published) {
+                (false, true) => {
+                    "a crate that is neither a library nor the program says `publish = false`"
+                }
+                (true, false) => "a library or the program must not say `publish = false`",
+                _ => return None,
+            };
+            Some(Finding::in_file(path, message))
+        })
         .collect()
 }
 
@@ -122,10 +151,24 @@ mod tests {
             "[dev-dependencies]\nanyhow = \"1\"",
             "[build-dependencies]\nclap = \"4\"",
             "[dependencies]\ntestkit.workspace = true",
+            "[dev-dependencies]\ntestcluster.workspace = true",
             "[dependencies]\nsealing = { package = \"backup\", version = \"1\" }",
             "[target.'cfg(unix)'.dependencies]\nhubctl.workspace = true",
         ] {
             assert_eq!(findings_for_gates(manifest).len(), 1, "{manifest}");
+        }
+    }
+
+    #[test]
+    fn a_crate_that_would_be_published_by_mistake_is_found() {
+        let found = |name: &str, manifest: &str| {
+            let path = format!("crates/{name}/Cargo.toml");
+            check_publication(&Repository::of(&[(path.as_str(), manifest)])).len()
+        };
+        let (with, without) = ("[package]\npublish = false\n", "[package]\n");
+        for (name, is_for_others) in [("gates", true), ("hubctl", true), ("testkit", false)] {
+            assert_eq!(found(name, with), usize::from(is_for_others), "{name}");
+            assert_eq!(found(name, without), usize::from(!is_for_others), "{name}");
         }
     }
 

@@ -6,13 +6,18 @@ use super::Finding;
 use super::repository::Repository;
 
 const CHANGELOG: &str = "CHANGELOG.md";
+const ARCHITECTURE: &str = "docs/architecture.md";
 const STARTS: [&str; 2] = ["README.md", "docs/README.md"];
 
 pub(super) fn check(repository: &Repository) -> Vec<Finding> {
-    [check_formats, check_links, check_reachable, check_changelog]
-        .iter()
-        .flat_map(|check| check(repository))
-        .collect()
+    let checks = [
+        check_formats,
+        check_links,
+        check_reachable,
+        check_changelog,
+        check_crates,
+    ];
+    checks.iter().flat_map(|check| check(repository)).collect()
 }
 
 /// Every page of a format names its version, and every version in the sources has a page.
@@ -125,6 +130,20 @@ fn check_changelog(repository: &Repository) -> Vec<Finding> {
     )]
 }
 
+/// Every crate has a row in the table of the architecture.
+fn check_crates(repository: &Repository) -> Vec<Finding> {
+    let page = repository.text(ARCHITECTURE).unwrap_or_default();
+    repository
+        .below("crates/", "toml")
+        .filter_map(|(path, _)| path.strip_prefix("crates/")?.strip_suffix("/Cargo.toml"))
+        .filter(|name| !page.contains(&format!("\n| `{name}` |")))
+        .map(|name| {
+            let message = format!("no row of the table of crates is about `{name}`");
+            Finding::in_file(ARCHITECTURE, message)
+        })
+        .collect()
+}
+
 /// The relative links of a page that are outside code, as line number and path from the root.
 fn links(path: &str, text: &str) -> Vec<(usize, String)> {
     let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
@@ -228,6 +247,15 @@ mod tests {
                 "{found:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_crate_that_the_architecture_does_not_know_is_found() {
+        let manifest = ("crates/gates/Cargo.toml", "");
+        let linked = ("README.md", "[a](docs/architecture.md) [g](docs/guide.md)");
+        let with = |page| findings_with(&[linked, manifest, ("docs/architecture.md", page)]);
+        assert_eq!(with("\n| `gates` | questions |"), Vec::<String>::new());
+        assert_eq!(with("It says `gates`.").len(), 1);
     }
 
     #[test]

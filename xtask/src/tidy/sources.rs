@@ -34,9 +34,11 @@ const PLAIN_OPENERS: [&str; 5] = [
     "OpenOptions::new(",
 ];
 /// The crate that may, those that open nothing for an operator, and a module of tests.
-const OPENS: [&str; 4] = [
+const OPENS: [&str; 6] = [
     "crates/regularfile/",
     "crates/testkit/",
+    "crates/testcluster/",
+    "crates/provision/",
     "crates/drill/",
     "crates/hubctl/src/settings/gates/pages.rs",
 ];

@@ -7,13 +7,12 @@ use std::process::{Command, Stdio};
 use anyhow::Context as _;
 
 use super::configuration::PAUSE;
-use crate::project;
 
 const PAUSE_SOURCE: &str = include_str!("images/pause.c");
 const BEFORE: &str = include_str!("images/before.sh");
 const AFTER: &str = include_str!("images/after.sh");
-/// The one of the images for drills: it does what that of the official image does.
-const ENTRYPOINT: &str = include_str!("../images/docker-entrypoint.sh");
+/// The entry point of images of PostgreSQL, those for drills too: it does what that of the official image does.
+pub const ENTRYPOINT: &str = include_str!("images/docker-entrypoint.sh");
 const SUITE: &str = "trixie";
 const PACKAGES: &str = "postgresql-17,curl,ca-certificates";
 /// The whole name, with the registry that is not asked: a pod may then say `postgres:17`.
@@ -63,11 +62,11 @@ fn pause(new: &Path) -> anyhow::Result<()> {
         .args(["-Os", "-s", "-static", "-o"])
         .arg(program)
         .arg(source);
-    project::run_quietly(&mut compile)?;
+    provision::run_quietly(&mut compile)?;
     let layer = work.join("layer.tar");
     let mut pack = Command::new("tar");
     pack.args(["--sort=name", "--numeric-owner", "--mtime=@0", "-cf"]);
-    project::run_quietly(
+    provision::run_quietly(
         pack.arg(&layer)
             .arg("-C")
             .arg(work.join("root"))
@@ -107,7 +106,7 @@ fn postgres(new: &Path) -> anyhow::Result<()> {
         .args(mirror())
         .env("TMPDIR", &work)
         .env("SOURCE_DATE_EPOCH", "0");
-    project::run_quietly(&mut make)?;
+    provision::run_quietly(&mut make)?;
     archive(&work, POSTGRES, POSTGRES_CONFIG, &new.join("postgres.tar"))
 }
 
@@ -150,6 +149,6 @@ fn archive(work: &Path, tag: &str, config: &str, out: &Path) -> anyhow::Result<(
     fs_err::write(work.join("manifest.json"), manifest)?;
     let mut pack = Command::new("tar");
     pack.arg("-cf").arg(out).arg("-C").arg(work);
-    project::run_quietly(pack.args(["manifest.json", "config.json", "layer.tar"]))?;
+    provision::run_quietly(pack.args(["manifest.json", "config.json", "layer.tar"]))?;
     Ok(fs_err::remove_dir_all(work)?)
 }

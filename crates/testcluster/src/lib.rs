@@ -1,8 +1,27 @@
-//! `cargo xtask cluster`: a real Kubernetes on this machine, for tests. Nothing is simulated, and `down` leaves nothing.
+//! A real Kubernetes on this machine, for tests: nothing is simulated, and `down` leaves nothing.
+//! Never published; `cargo xtask cluster` is its command, and `docs/cluster.md` its manual.
 //!
-//! A node is a tree of processes in namespaces of its own. Killing the first process of the tree ends every daemon,
-//! container, mount and interface of the node, in whatever state they are; what is outside, a link and control groups,
-//! is found by the identity of the cluster, which is written down before anything is made.
+//! **Nodes.** A node is a tree of processes in namespaces of its own. Killing the first process of
+//! the tree ends every daemon, container, mount and interface of the node, in whatever state they
+//! are. A link and control groups are outside. They are found by the identity of the cluster, which
+//! is written down before anything is made.
+//!
+//! **Parts.** Programs are compiled from Go modules and images are made from Debian's packages, once
+//! per pin (`build`, with `programs`, `images`, `store`). A boot writes keys and configurations
+//! (`pki`, `configuration`), links the images into each node (`store`) and starts the first node
+//! (`up`). That node starts its daemons and the other nodes (`node`, `daemons`, `supervisor`).
+//!
+//! **Owners.** A cluster lives as long as its [`Cluster`], or until `down` where `up` left it. A
+//! second process (`janitor`) waits for the end of the owner, so no kind of death leaves a cluster.
+//!
+//! **The program.** These processes are the calling program again, with hidden commands. So it has a
+//! subcommand named `cluster` that takes [`Args`] and calls [`run`].
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "these commands talk to a developer"
+)]
 
 mod ability;
 mod build;
@@ -35,17 +54,17 @@ use std::process::ExitCode;
 
 use anyhow::ensure;
 use clap::Subcommand;
+use provision::Unavailable;
 
-pub(crate) use self::ability::require as require_ability;
+pub use self::ability::require as require_ability;
+pub use self::images::ENTRYPOINT as POSTGRES_ENTRYPOINT;
 use self::janitor::Janitor;
 use self::layout::Layout;
 use self::load::Operator;
 use self::plan::Plan;
-use crate::unavailable::Unavailable;
-use crate::{servers, setup};
 
 /// Names the directory of an operator that a cluster is to have, or has.
-pub(crate) const OPERATOR: &str = "HUBCTL_TEST_OPERATOR";
+pub const OPERATOR: &str = "HUBCTL_TEST_OPERATOR";
 
 /// What runs in a cluster beside what is compiled for it, and what makes that.
 const PROGRAMS: [(&str, &str); 10] = [
@@ -61,13 +80,14 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("mmdebstrap", "mmdebstrap"),
 ];
 
-#[derive(clap::Args)]
-pub(crate) struct Args {
+/// A real Kubernetes on this machine, for tests
+#[derive(Debug, clap::Args)]
+pub struct Args {
     #[command(subcommand)]
     action: Action,
 }
 
-#[derive(Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Action {
     /// Make what clusters consist of, into the cache: ten minutes, once
     Build,
@@ -104,7 +124,12 @@ enum Action {
     Janitor { id: String, directory: PathBuf },
 }
 
-pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+/// Carries out `cluster …`.
+///
+/// # Errors
+///
+/// [`Unavailable`] or [`provision::Missing`] on a machine that can have no cluster.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.action {
         Action::Build => {
             require()?;
@@ -154,7 +179,7 @@ fn up(directory: &Path, nodes: u8, operator: Option<&Path>) -> anyhow::Result<()
 
 /// A cluster that ends with this value, or with this process if that comes first.
 #[derive(Debug)]
-pub(crate) struct Cluster {
+pub struct Cluster {
     layout: Layout,
     owner: Janitor,
 }
@@ -162,12 +187,8 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Boots a cluster, after making what it consists of where that is missing, and installs an operator.
     ///
-    /// Fails with [`Unavailable`] or with `setup::Missing` on a machine that can have none.
-    pub(crate) fn boot(
-        directory: &Path,
-        nodes: u8,
-        operator: Option<&Path>,
-    ) -> anyhow::Result<Self> {
+    /// Fails with [`Unavailable`] or with [`provision::Missing`] on a machine that can have none.
+    fn boot(directory: &Path, nodes: u8, operator: Option<&Path>) -> anyhow::Result<Self> {
         require()?;
         let operator = operator.map(Operator::read).transpose()?;
         let components = build::ensure()?;
@@ -183,11 +204,13 @@ impl Cluster {
 
     /// Boots a cluster of three nodes for the time of this process.
     ///
-    /// Fails as [`Cluster::boot`] does.
-    pub(crate) fn for_tests(operator: Option<&Path>) -> anyhow::Result<Self> {
+    /// # Errors
+    ///
+    /// [`Unavailable`] or [`provision::Missing`] on a machine that can have none.
+    pub fn for_tests(operator: Option<&Path>) -> anyhow::Result<Self> {
         require()?;
         // Beside the cache, to whose file system it can have links.
-        let clusters = servers::cache_directory()?.join("clusters");
+        let clusters = provision::cache_directory()?.join("clusters");
         fs_err::create_dir_all(&clusters)?;
         for entry in fs_err::read_dir(&clusters)? {
             let name = entry?.file_name();
@@ -201,14 +224,16 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// With these variables the tests find it.
-    pub(crate) fn environment(&self) -> Vec<(&'static str, PathBuf)> {
+    /// The variables with which the tests find it.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(&'static str, PathBuf)> {
         environment(&self.layout)
     }
 }
 
-/// Whether a cluster could be booted without making anything before.
-pub(crate) fn is_warm() -> bool {
+/// Says if a cluster could be booted without making anything before.
+#[must_use]
+pub fn is_warm() -> bool {
     require_root().is_ok() && build::is_warm()
 }
 
@@ -252,10 +277,14 @@ fn require() -> anyhow::Result<()> {
 }
 
 /// Installs what clusters run and are made with.
-pub(crate) fn ensure_packages() -> anyhow::Result<()> {
-    setup::ensure_programs(&PROGRAMS)?;
+///
+/// # Errors
+///
+/// [`provision::Missing`] where that is not possible.
+pub fn ensure_packages() -> anyhow::Result<()> {
+    provision::ensure_programs(&PROGRAMS)?;
     let bridge = format!("{}/bridge", configuration::CNI_PLUGINS);
-    setup::ensure_file(&bridge, "containernetworking-plugins")
+    provision::ensure_file(&bridge, "containernetworking-plugins")
 }
 
 fn require_root() -> anyhow::Result<()> {
@@ -265,7 +294,7 @@ fn require_root() -> anyhow::Result<()> {
             "run this on Linux, as root",
         ));
     }
-    if !setup::is_root() {
+    if !provision::is_root() {
         return Err(Unavailable::error(
             "a cluster needs root: it makes namespaces, mounts and control groups",
             "run this as root",

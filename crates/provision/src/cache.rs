@@ -9,15 +9,20 @@ use anyhow::Context as _;
 /// In each tree: what it was made of. It is written last, so a tree without it is not whole.
 const ORIGIN: &str = "ORIGIN";
 
-/// The cache, locked.
-pub(crate) struct Cache {
+/// A part of the cache, locked for as long as this value lives.
+#[derive(Debug)]
+pub struct Cache {
     directory: PathBuf,
     _lock: fs_err::File,
 }
 
 impl Cache {
-    /// The part of the cache that has this name.
-    pub(crate) fn open(name: &str) -> anyhow::Result<Self> {
+    /// Opens the part of the cache that has this name, after whoever fills it now.
+    ///
+    /// # Errors
+    ///
+    /// When its directory cannot be made or locked.
+    pub fn open(name: &str) -> anyhow::Result<Self> {
         let directory = directory()?;
         make(&directory)?;
         Self::at(directory.join(name))
@@ -46,14 +51,19 @@ impl Cache {
         })
     }
 
-    /// Whether the tree of this name is there and of this origin.
-    pub(crate) fn has(&self, name: &str, origin: &str) -> bool {
+    /// Says if the tree of this name is there and of this origin.
+    #[must_use]
+    pub fn has(&self, name: &str, origin: &str) -> bool {
         let found = fs_err::read_to_string(self.directory.join(name).join(ORIGIN));
         found.is_ok_and(|found| found == origin)
     }
 
     /// The tree of this name, made by `fill` in an empty directory unless it is there and of this origin.
-    pub(crate) fn ensure(
+    ///
+    /// # Errors
+    ///
+    /// When `fill` fails; the tree that was there stays.
+    pub fn ensure(
         &self,
         name: &str,
         origin: &str,
@@ -97,7 +107,11 @@ fn remove(directory: &Path) -> anyhow::Result<()> {
 
 /// Where things are cached. PostgreSQL refuses to run as root, and the user it then runs as has to get at its programs:
 /// root's home is closed to others.
-pub(crate) fn directory() -> anyhow::Result<PathBuf> {
+///
+/// # Errors
+///
+/// When the environment names no home.
+pub fn directory() -> anyhow::Result<PathBuf> {
     // /proc/self belongs to the user that runs us.
     if fs_err::metadata("/proc/self").is_ok_and(|me| me.uid() == 0) {
         return Ok(PathBuf::from("/var/cache/hubctl-dev"));

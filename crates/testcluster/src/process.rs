@@ -5,6 +5,8 @@ use std::process::Command;
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 
+/// The subcommand of the calling program that takes our arguments.
+pub(super) const COMMAND: &str = "cluster";
 /// The hidden command that a node begins with.
 pub(super) const NODE: &str = "__node";
 
@@ -17,7 +19,7 @@ pub(super) fn unshare(program: &Path, id: &str, directory: &Path, node: u8) -> C
         .args(["--mount", "--pid", "--net", "--uts", "--ipc", "--fork"])
         .args(["--propagation", "slave", "--"])
         .arg(program)
-        .args(["cluster", NODE, id])
+        .args([COMMAND, NODE, id])
         .arg(directory)
         .arg(node.to_string());
     command

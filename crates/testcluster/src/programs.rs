@@ -5,11 +5,9 @@ use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context as _, ensure};
+use provision::{Cache, Unavailable};
 
 use super::go::Go;
-use crate::project;
-use crate::servers::Cache;
-use crate::unavailable::Unavailable;
 
 // The kubelet of 1.35 refuses cgroup v1 unless it is told otherwise, and later ones were not tried with containerd 1.6.
 const KUBERNETES: &str = "1.34.4";
@@ -93,7 +91,7 @@ fn kubernetes(go: &Go, source: &Path, new: &Path) -> anyhow::Result<()> {
     let tools = packages
         .each_ref()
         .map(|package| format!("-tool={package}"));
-    project::run_quietly(go.command(source).args(["mod", "edit"]).args(tools))?;
+    provision::run_quietly(go.command(source).args(["mod", "edit"]).args(tools))?;
     let mut build = go.command(source);
     build.args([
         "build",
@@ -103,7 +101,7 @@ fn kubernetes(go: &Go, source: &Path, new: &Path) -> anyhow::Result<()> {
         &version_flags(),
         "-o",
     ]);
-    project::run_quietly(build.arg(new).args(packages))
+    provision::run_quietly(build.arg(new).args(packages))
 }
 
 /// Without them the server says that it is `v0.0.0-master`, and charts that ask for a version refuse it.
@@ -141,7 +139,7 @@ fn etcd(go: &Go, source: &Path, new: &Path) -> anyhow::Result<()> {
         .args(["build", "-mod=mod", "-trimpath", "-ldflags", "-s -w", "-o"])
         .arg(new.join("etcd"))
         .arg(PACKAGE);
-    project::run_quietly(build.env("CGO_ENABLED", "0"))
+    provision::run_quietly(build.env("CGO_ENABLED", "0"))
 }
 
 fn addons(go: &Go, source: &Path, new: &Path) -> anyhow::Result<()> {
@@ -152,7 +150,7 @@ fn addons(go: &Go, source: &Path, new: &Path) -> anyhow::Result<()> {
     fs_err::write(source.join("go.mod"), ADDONS)?;
     let mut build = go.command(source);
     build.args(["build", "-mod=mod", "-trimpath", "-ldflags", "-s -w", "-o"]);
-    project::run_quietly(build.arg(new).args(["./coredns", "./local-provisioner"]))
+    provision::run_quietly(build.arg(new).args(["./coredns", "./local-provisioner"]))
 }
 
 #[cfg(test)]

@@ -4,13 +4,14 @@ use std::fmt;
 
 /// Neither a failure nor a success: the command ends with 3.
 #[derive(Debug)]
-pub(crate) struct Unavailable {
+pub struct Unavailable {
     reason: String,
     remedy: String,
 }
 
 impl Unavailable {
-    pub(crate) fn error(reason: impl Into<String>, remedy: &str) -> anyhow::Error {
+    /// An error that says why, and what to do about it.
+    pub fn error(reason: impl Into<String>, remedy: &str) -> anyhow::Error {
         Self {
             reason: reason.into(),
             remedy: remedy.to_owned(),

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 
 use super::down;
 use super::layout::Layout;
+use super::process::COMMAND;
 
 /// The hidden command.
 pub(super) const JANITOR: &str = "__janitor";
@@ -29,7 +30,7 @@ impl Janitor {
     pub(super) fn start(layout: &Layout, id: &str) -> anyhow::Result<Self> {
         // The file may have been replaced by a newer build; this is the one that we are.
         let mut child = Command::new("/proc/self/exe")
-            .args(["cluster", JANITOR, id])
+            .args([COMMAND, JANITOR, id])
             .arg(layout.root())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

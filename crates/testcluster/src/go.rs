@@ -4,10 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
-
-use crate::servers::Cache;
-use crate::unavailable::Unavailable;
-use crate::{project, setup};
+use provision::{Cache, Unavailable};
 
 /// What etcd asks for.
 const OLDEST: (u32, u32) = (1, 26);
@@ -20,14 +17,14 @@ pub(super) struct Go {
 }
 
 impl Go {
-    /// Fails with `setup::Missing` where there is no Go at all and none can be installed, and with [`Unavailable`] where
+    /// Fails with [`provision::Missing`] where there is no Go at all and none can be installed, and with [`Unavailable`] where
     /// a newer one cannot be fetched.
     pub(super) fn find(cache: &Cache) -> anyhow::Result<Self> {
         if let Some(program) = candidates().find(|program| version(program) >= Some(OLDEST)) {
             return Ok(Self { program });
         }
         if candidates().all(|program| version(&program).is_none()) {
-            setup::ensure_programs(&[("go", "golang-go")])?;
+            provision::ensure_programs(&[("go", "golang-go")])?;
         }
         let old = candidates()
             .find(|program| version(program).is_some())
@@ -102,7 +99,7 @@ fn fetch(old: &Path, new: &Path) -> anyhow::Result<()> {
             let reason = format!("Go {FETCHED} could not be fetched: {}", said.trim());
             Unavailable::error(reason, "install Go 1.26 or later")
         })?;
-    project::run_quietly(
+    provision::run_quietly(
         Command::new("cp")
             .args(["-r", "--no-preserve=mode"])
             .arg(format!("{directory}/."))
@@ -110,7 +107,7 @@ fn fetch(old: &Path, new: &Path) -> anyhow::Result<()> {
     )?;
     // A module has no executable files.
     let programs = [new.join("bin"), new.join("pkg/tool")];
-    project::run_quietly(Command::new("chmod").args(["-R", "a+rx"]).args(programs))
+    provision::run_quietly(Command::new("chmod").args(["-R", "a+rx"]).args(programs))
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context as _;
+use provision::Cache;
 
 use super::{images, programs, store};
-use crate::servers::{self, Cache};
 
 const CACHE: &str = "kubernetes";
 const PROGRAMS: &str = "programs";
@@ -24,7 +24,7 @@ impl Components {
     /// The parts, whether they are there or not.
     pub(super) fn locate() -> anyhow::Result<Self> {
         Ok(Self {
-            root: servers::cache_directory()?.join(CACHE),
+            root: provision::cache_directory()?.join(CACHE),
         })
     }
 

@@ -3,11 +3,16 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::host;
-use crate::unavailable::Unavailable;
+use provision::Unavailable;
 
-/// Fails with [`Unavailable`] where no cluster can be made, whatever is installed and fetched.
-pub(crate) fn require() -> anyhow::Result<()> {
+use super::host;
+
+/// Says if a cluster can be made here, whatever is installed and fetched.
+///
+/// # Errors
+///
+/// [`Unavailable`] where none can.
+pub fn require() -> anyhow::Result<()> {
     super::require_root()?;
     namespaces()?;
     control_groups()
@@ -67,7 +72,7 @@ mod tests {
 
     #[test]
     fn what_is_never_possible_is_unavailable_and_no_failure() {
-        let is_root = crate::setup::is_root();
+        let is_root = provision::is_root();
         match require() {
             Ok(()) => assert!(is_root),
             Err(error) => assert!(error.is::<Unavailable>(), "{error:#}"),

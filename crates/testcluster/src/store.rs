@@ -9,7 +9,6 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use super::wait::wait_for;
-use crate::project;
 
 const CONFIGURATION: &str = r#"version = 2
 disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.aufs"]
@@ -37,7 +36,7 @@ pub(super) fn fill(new: &Path, images: &Path) -> anyhow::Result<()> {
 /// Imports an archive of images into the containerd that listens at a socket.
 pub(super) fn import(socket: &Path, archive: &Path) -> anyhow::Result<()> {
     let mut import = client(socket);
-    project::run_quietly(
+    provision::run_quietly(
         import
             .args(["--namespace", NAMESPACE, "images", "import"])
             .arg(archive),
@@ -77,12 +76,12 @@ pub(super) fn files(directory: &Path, extension: &str) -> anyhow::Result<Vec<Pat
 pub(super) fn copy(store: &Path, node: &Path) -> anyhow::Result<()> {
     let own = node.join("containerd");
     let mut link = Command::new("cp");
-    if project::run_quietly(link.arg("-al").arg(store).arg(&own)).is_err() {
+    if provision::run_quietly(link.arg("-al").arg(store).arg(&own)).is_err() {
         // Another file system has no links to this one.
         if own.exists() {
             fs_err::remove_dir_all(&own)?;
         }
-        project::run_quietly(Command::new("cp").arg("-a").arg(store).arg(&own))?;
+        provision::run_quietly(Command::new("cp").arg("-a").arg(store).arg(&own))?;
     }
     for plugin in fs_err::read_dir(&own)? {
         let plugin = plugin?;

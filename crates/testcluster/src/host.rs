@@ -10,7 +10,6 @@ use rustix::process::Pid;
 use super::layout::Layout;
 use super::plan::{self, MOST_CLUSTERS, PREFIX, Plan};
 use super::wait::wait_for;
-use crate::project;
 
 const LINKS: &str = "/sys/class/net";
 const CGROUPS: &str = "/sys/fs/cgroup";
@@ -108,7 +107,7 @@ pub(super) fn disconnect(id: &str) -> anyhow::Result<()> {
 
 /// Runs `ip`.
 pub(super) fn ip(arguments: &[&str]) -> anyhow::Result<()> {
-    project::run_quietly(Command::new("ip").args(arguments))
+    provision::run_quietly(Command::new("ip").args(arguments))
 }
 
 /// Makes the control groups under which kubelets put their pods: in every hierarchy, or they refuse to start.
