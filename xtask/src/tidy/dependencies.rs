@@ -6,11 +6,12 @@ use toml::{Table, Value};
 use super::repository::Repository;
 use super::{Finding, LEAVES, LIBRARIES};
 
-const PROGRAMS_ONLY: [&str; 6] = [
+const PROGRAMS_ONLY: [&str; 7] = [
     "clap",
     "anyhow",
     "hubctl",
     "xtask",
+    "bench",
     "provision",
     "testcluster",
 ];

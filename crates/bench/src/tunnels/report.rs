@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::tool::{TOOLS, Tool};
+use super::tool::{TOOLS, Tool};
 
 /// What hubctl is to keep: the name of a measure or its beginning, and the number that the worst run may reach; `~` where it is the
 /// median, and `>` where the median must not fall below it.

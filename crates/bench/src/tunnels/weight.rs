@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use testkit::Machine;
 
-use crate::report::Report;
-use crate::tool::{Running, Tool, configuration};
-use crate::world::World;
+use super::report::Report;
+use super::tool::{Running, Tool, configuration};
+use super::world::World;
 
 const TUNNELS: u16 = 20;
 const IDLE: Duration = Duration::from_secs(30);
@@ -24,7 +24,7 @@ pub(crate) fn measure(report: &mut Report, is_wanted: impl Fn(&str) -> bool) {
     )
     .unwrap();
     let client = world.client();
-    let mut command = world.command(Machine::Client, env!("CARGO_BIN_EXE_hubctl"));
+    let mut command = world.command(Machine::Client, crate::hubctl());
     command
         .arg("--config")
         .arg(world.path("hubctl.toml"))

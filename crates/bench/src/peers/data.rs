@@ -41,10 +41,7 @@ impl Data {
     /// The statements that make it.
     pub(crate) fn sql(self, scale: f64) -> Vec<String> {
         match self {
-            Self::Events => vec![format!(
-                "SET demo.scale = '{scale}';\n{}",
-                include_str!("../../src/demo/hub.sql")
-            )],
+            Self::Events => vec![format!("SET demo.scale = '{scale}';\n{}", testkit::HUB)],
             Self::Narrow => narrow(scale),
             Self::Many => many(scale),
         }

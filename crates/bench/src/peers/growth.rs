@@ -1,8 +1,8 @@
 //! How a backup grows with the database: one table of more and more rows, and the same rows in many tables.
 
-use crate::data::Data;
-use crate::run::Run;
-use crate::stage::{SOURCE, Stage};
+use super::data::Data;
+use super::run::Run;
+use super::stage::{SOURCE, Stage};
 
 /// Databases of this many gigabytes, roughly.
 const SIZES: [u32; 3] = [1, 3, 10];

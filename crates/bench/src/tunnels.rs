@@ -4,13 +4,6 @@
 //! Run by `cargo xtask bench --tunnel`, as root. It needs OpenSSH, `autossh`, `ip` and `iptables`. Nothing else should run on
 //! the machine.
 
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::unwrap_used,
-    missing_docs
-)]
-
 mod fault;
 mod leftovers;
 mod open;
@@ -26,13 +19,11 @@ mod world;
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use self::report::Report;
+use self::role::Role;
 
-use crate::report::Report;
-use crate::role::Role;
-
-#[derive(Parser)]
-struct Arguments {
+#[derive(clap::Args)]
+pub(crate) struct Args {
     /// Runs of each fault; of the other tools three at most
     #[arg(long, default_value_t = 10)]
     runs: usize,
@@ -51,13 +42,9 @@ struct Arguments {
     /// What this process does beside the bench itself, on one of the two machines
     #[command(subcommand)]
     role: Option<Role>,
-    /// Passed by cargo; means nothing here
-    #[arg(long, hide = true)]
-    bench: bool,
 }
 
-fn main() {
-    let arguments = Arguments::parse();
+pub(crate) fn run(arguments: Args) {
     if let Some(role) = arguments.role {
         return role.play();
     }

@@ -1,7 +1,7 @@
 //! What the parts take alone: the least that any program could need on this machine.
 
-use crate::run::Run;
-use crate::stage::{SOURCE, Stage};
+use super::run::Run;
+use super::stage::{SOURCE, Stage};
 
 /// The parts, each once, as a Markdown table; nothing where no peer left a directory to load from.
 pub(crate) fn measure(stage: &Stage) -> String {

@@ -3,13 +3,6 @@
 //! Run by `cargo xtask bench`. It needs a PostgreSQL server and its programs, `age`, `gzip`, `pigz`, `pgcopydb`, `bash`, and
 //! several gigabytes of free disk in the temporary directory. Nothing else should run on the machine.
 
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::unwrap_used,
-    missing_docs
-)]
-
 mod data;
 mod growth;
 mod limits;
@@ -20,13 +13,11 @@ mod works;
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use self::data::Data;
+use self::stage::Stage;
 
-use crate::data::Data;
-use crate::stage::Stage;
-
-#[derive(Parser)]
-struct Arguments {
+#[derive(clap::Args)]
+pub(crate) struct Args {
     /// What to measure on
     #[arg(long, value_enum, default_value = "events")]
     data: Data,
@@ -45,13 +36,9 @@ struct Arguments {
     /// Replace the table of this data set between the markers of this file
     #[arg(long)]
     write: Option<PathBuf>,
-    /// Passed by cargo; means nothing here
-    #[arg(long, hide = true)]
-    bench: bool,
 }
 
-fn main() {
-    let arguments = Arguments::parse();
+pub(crate) fn run(arguments: Args) {
     if arguments.growth {
         println!("{}", growth::measure());
         return;

@@ -7,11 +7,11 @@ use std::time::Duration;
 use serde_json::Value;
 use testkit::{Machine, Signal};
 
-use crate::probing::{Seen, now};
-use crate::report::Report;
-use crate::side_by_side::side_by_side;
-use crate::tool::{TOOLS, Tool};
-use crate::world::World;
+use super::probing::{Seen, now};
+use super::report::Report;
+use super::side_by_side::side_by_side;
+use super::tool::{TOOLS, Tool};
+use super::world::World;
 
 /// Longer than this no tool is waited for.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -200,7 +200,7 @@ fn notice(report: &mut Report) {
     let client = world.client();
     let _running = Tool::Hubctl.start(&world);
     client.steady(Duration::from_secs(3));
-    let mut watch = world.command(Machine::Client, env!("CARGO_BIN_EXE_hubctl"));
+    let mut watch = world.command(Machine::Client, crate::hubctl());
     watch.arg("--config").arg(world.path("hubctl.toml"));
     let mut watch = watch
         .args(["tunnel", "status", "--watch", "--format", "json"])

@@ -1,15 +1,9 @@
-//! Sealing and opening against the `age` crate doing the same without a vault, and a prune of many entries. Run by `cargo xtask bench --vault`.
-
-#![allow(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    missing_docs,
-    reason = "a bench talks to a developer, and stops where anything fails"
-)]
+//! Sealing and opening against the `age` crate doing the same without a vault, and a prune of many
+//! entries. Run by `cargo xtask bench --vault`.
 
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Read, Write as _};
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use backup::{Circumstances, Identities, Recipients, Retention, SidecarFacts, Timestamp, Vault};
@@ -29,26 +23,27 @@ struct Bench {
     pairs: usize,
 }
 
-fn main() {
-    // `cargo test --benches` and `cargo clippy` only want to know that it builds.
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if !arguments.iter().any(|argument| argument == "--bench") {
-        return;
-    }
-    let value = |name: &str| {
-        let at = arguments.iter().position(|argument| argument == name)?;
-        arguments.get(at + 1).cloned()
-    };
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Rounds of each work
+    #[arg(long, default_value_t = 7)]
+    pairs: usize,
+    /// Replace the table between the markers of this file
+    #[arg(long)]
+    write: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: Args) {
     let bench = Bench {
         directory: tempfile::tempdir().unwrap(),
         key: age::x25519::Identity::generate(),
         payload: (0..LENGTH).map(|n| (n >> 3) as u8 ^ n as u8).collect(),
-        pairs: value("--pairs").map_or(7, |pairs| pairs.parse().unwrap()),
+        pairs: args.pairs,
     };
     let text = bench.run();
     println!("{text}");
-    if let Some(page) = value("--write") {
-        testkit::write_between_markers(Path::new(&page), "vault", text.trim_end());
+    if let Some(page) = args.write {
+        testkit::write_between_markers(&page, "vault", text.trim_end());
     }
 }
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use testkit::Machine;
 
-use crate::probing::now;
-use crate::report::Report;
-use crate::side_by_side::side_by_side;
-use crate::tool::{TOOLS, Tool};
-use crate::world::{LOCAL, World};
+use super::probing::now;
+use super::report::Report;
+use super::side_by_side::side_by_side;
+use super::tool::{TOOLS, Tool};
+use super::world::{LOCAL, World};
 
 /// Longer than this no end is waited for.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use testkit::{Machine, Signal, signal};
 
-use crate::world::{LOCAL, SERVICE, World};
+use super::world::{LOCAL, SERVICE, World};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tool {
@@ -47,7 +47,7 @@ impl Tool {
         let mut command = match self {
             Self::Hubctl => {
                 fs_err::write(world.path("hubctl.toml"), configuration(world, 1, profile)).unwrap();
-                let mut command = world.command(Machine::Client, env!("CARGO_BIN_EXE_hubctl"));
+                let mut command = world.command(Machine::Client, crate::hubctl());
                 command
                     .arg("--config")
                     .arg(world.path("hubctl.toml"))

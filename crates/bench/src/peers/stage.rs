@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 
 use pgsnap::{ScratchOptions, ScratchServer};
 
-use crate::data::Data;
-use crate::run::Run;
+use super::data::Data;
+use super::run::Run;
 
 /// The database that is measured.
 pub(crate) const SOURCE: &str = "source";
@@ -90,7 +90,7 @@ impl Stage {
     }
 
     pub(crate) fn hubctl(&self, arguments: &[&str]) -> Run {
-        let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_hubctl")));
+        let mut command = self.command(&crate::hubctl());
         command.args(arguments).arg("--quiet");
         Run::of(command)
     }

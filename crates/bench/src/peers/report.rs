@@ -1,6 +1,6 @@
 //! The table of results, and where it goes.
 
-use crate::run::Run;
+use super::run::Run;
 
 /// One row of the table.
 pub(crate) struct Row {

@@ -8,9 +8,9 @@ use testkit::Machine;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::report::Report;
-use crate::tool::{Tool, ssh};
-use crate::world::{LOCAL, World};
+use super::report::Report;
+use super::tool::{Tool, ssh};
+use super::world::{LOCAL, World};
 
 const MEGABYTES: usize = 1000;
 const TIMES: usize = 5000;
@@ -33,7 +33,7 @@ pub(crate) fn measure(report: &mut Report, runs: usize, is_wanted: impl Fn(&str)
             let mut running = if is_ours {
                 Tool::Hubctl.start(&world)
             } else {
-                crate::tool::Running {
+                super::tool::Running {
                     world: &world,
                     child: raw.spawn().unwrap(),
                 }

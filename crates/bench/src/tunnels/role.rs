@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use crate::{pace, probing, service};
+use super::{pace, probing, service};
 
 #[derive(Subcommand)]
 pub(crate) enum Role {

@@ -1,6 +1,7 @@
 //! Two machines, a server, a service behind it, and a client.
 
 use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use testkit::{Machine, Network, Sshd};
 
-use crate::probing::Seen;
+use super::probing::Seen;
 
 /// The local end of the forward, on the client's machine.
 pub(crate) const LOCAL: u16 = 18_000;
@@ -61,12 +62,13 @@ impl World {
     /// This program in another role, on one of the machines.
     pub(crate) fn play(&self, machine: Machine, role: &[&str]) -> Child {
         let program = std::env::current_exe().unwrap();
-        let mut command = self.command(machine, &program.display().to_string());
-        command.args(role).stdout(Stdio::piped()).spawn().unwrap()
+        let mut command = self.command(machine, program);
+        command.arg("tunnels").args(role);
+        command.stdout(Stdio::piped()).spawn().unwrap()
     }
 
     /// A program on one of the machines, with an `ssh` that counts its starts.
-    pub(crate) fn command(&self, machine: Machine, program: &str) -> Command {
+    pub(crate) fn command(&self, machine: Machine, program: impl AsRef<OsStr>) -> Command {
         let words = self.network.on(machine);
         let mut command = Command::new(&words[0]);
         let path = std::env::var("PATH").unwrap();

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use testkit::{Signal, signal};
 
-use crate::report::Report;
-use crate::side_by_side::side_by_side;
-use crate::tool::{TOOLS, Tool};
-use crate::world::World;
+use super::report::Report;
+use super::side_by_side::side_by_side;
+use super::tool::{TOOLS, Tool};
+use super::world::World;
 
 /// So many supervisors live and die in one world, one after the other.
 const IN_ONE_WORLD: usize = 25;

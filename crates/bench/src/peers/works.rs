@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use pgsnap::{Archive, NoProgress, Progress, RestoreOptions};
 
-use crate::data::Data;
-use crate::report::Row;
-use crate::run::Run;
-use crate::stage::{SOURCE, Stage};
+use super::data::Data;
+use super::report::Row;
+use super::run::Run;
+use super::stage::{SOURCE, Stage};
 
 /// One who takes part in a round.
 struct Entrant<'a> {
