@@ -3,6 +3,7 @@
 mod banner;
 mod configuration;
 mod destination;
+mod forwarding;
 mod host_key;
 mod link;
 mod reason;
@@ -11,6 +12,6 @@ mod remote_session;
 pub(crate) use banner::greets;
 pub(crate) use destination::Destination;
 pub use host_key::HostKey;
-pub(crate) use link::{Ended, Link};
+pub(crate) use link::{Link, Report};
 pub(crate) use reason::{Kind, Reason};
 pub(crate) use remote_session::RemoteSession;

@@ -78,7 +78,11 @@ impl Outage {
     fn state(&self) -> State {
         match self.reason.kind {
             Kind::RemoteTaken => State::Blocked {
-                holder: format!("another session on the destination ({})", self.reason),
+                // sshd gives both the same answer (RFC 4254, 7.1).
+                holder: format!(
+                    "another session on the destination, unless its sshd_config forbids the port ({})",
+                    self.reason
+                ),
             },
             _ => State::Backoff {
                 until: self.until,

@@ -23,7 +23,8 @@ pub(super) fn text(tunnel: &Tunnel) -> String {
     set("BatchMode", "yes");
     set("ConnectTimeout", &CONNECT_TIMEOUT.to_string());
     set("ConnectionAttempts", "1");
-    set("ExitOnForwardFailure", "yes");
+    // Values of these add up instead: no first one would win.
+    set("ClearAllForwardings", "yes");
     // A child that goes to the background is no child any more.
     set("ControlPersist", "no");
     set("ForkAfterAuthentication", "no");
@@ -82,6 +83,7 @@ mod tests {
         };
         assert!(at("ServerAliveInterval 5") < at("BatchMode yes"));
         assert!(at("RemoteCommand none") < at("Include ~/.ssh/config"));
+        assert!(at("ClearAllForwardings yes") < at("Include ~/.ssh/config"));
         assert!(at("StrictHostKeyChecking yes") < at("Include ~/.ssh/config"));
         assert!(at("Include ~/.ssh/config") < at("Include /etc/ssh/ssh_config"));
 

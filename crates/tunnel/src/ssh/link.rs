@@ -1,4 +1,7 @@
 //! One `ssh` with all forwards of a tunnel, each at a unix socket that only this supervisor uses.
+//!
+//! Its configuration clears every forward, since those of the user's for the same host are not ours to open. That would clear
+//! the command line's as well (ssh_config(5)), so ours are asked for through the control socket.
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -10,16 +13,18 @@ use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::configuration;
+use super::forwarding::{Request, Unforwarded, establish};
 use super::reason::Reason;
 use crate::endpoint::Endpoint;
 use crate::spec::{Tunnel, Way};
 
 const GUARD: &str = include_str!("guard.sh");
 
-/// How often it is looked whether a starting `ssh` is ready.
-const READY_POLL: Duration = Duration::from_millis(5);
+/// How long what a dying `ssh` wrote may take to come.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// How many lines of an `ssh` are kept to tell why it ended.
 const LINES: usize = 50;
@@ -32,13 +37,17 @@ pub(crate) struct Link {
     group: Option<Pid>,
     /// Held for the guard, which ends everything when this is closed.
     _stdin: Option<ChildStdin>,
+    /// Nothing once its end was reported.
+    forwarding: Option<AbortOnDropHandle<Result<(), Unforwarded>>>,
     said: mpsc::Receiver<String>,
     lines: Vec<String>,
 }
 
 /// What came of waiting for an `ssh`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub(crate) enum Report {
+    /// It is connected, and all its forwards listen.
+    Ready,
     /// It wrote a line that says that the target of a connection was refused, or the like.
     Said(String),
     /// It is gone.
@@ -59,27 +68,11 @@ impl Link {
 
     /// Starts `ssh` in a prepared directory.
     pub(crate) fn start(directory: PathBuf, tunnel: &Tunnel) -> io::Result<Self> {
-        let mut command = Command::new("/bin/sh");
-        command
+        let mut child = Command::new("/bin/sh")
             .args(["-c", GUARD, "tunnel-guard", "ssh", "-M", "-N", "-T", "-F"])
             .arg(Self::configuration(&directory))
             .arg("-S")
-            .arg(control(&directory));
-        for (index, forward) in tunnel.forwards.iter().enumerate() {
-            let socket = Endpoint::unix(socket(&directory, index));
-            match &forward.way {
-                // Where it is is asked through the session.
-                Way::Service(_) => &mut command,
-                Way::To(target) => command.arg("-L").arg(pair(&socket, target)),
-                Way::From(remote) => command
-                    .arg("-R")
-                    .arg(pair(remote, &forward.local))
-                    // What comes back through it is what the probe sees.
-                    .arg("-L")
-                    .arg(pair(&socket, remote)),
-            };
-        }
-        let mut child = command
+            .arg(control(&directory))
             .arg("--")
             .arg(&tunnel.destination)
             .stdin(Stdio::piped())
@@ -101,11 +94,13 @@ impl Link {
                 }
             }
         });
+        let forwarding = establish(control(&directory), requests(&directory, tunnel));
         Ok(Self {
             directory,
             child,
             group,
             _stdin: stdin,
+            forwarding: Some(AbortOnDropHandle::new(tokio::spawn(forwarding))),
             said,
             lines: Vec::new(),
         })
@@ -121,30 +116,36 @@ impl Link {
         control(&self.directory)
     }
 
-    /// Waits until it is connected and listens: `ssh` makes its control socket last (ssh.c, `ssh_session2`).
-    pub(crate) async fn ready(control: PathBuf) {
-        while !control.exists() {
-            tokio::time::sleep(READY_POLL).await;
-        }
-    }
-
-    /// Waits for the next thing that it says or for its end. May be dropped and called again.
-    pub(crate) async fn next(&mut self) -> Ended {
+    /// Waits for the next thing that it says, for its forwards, or for its end. May be dropped and called again.
+    pub(crate) async fn next(&mut self) -> Report {
         tokio::select! {
             biased;
             Some(line) = self.said.recv() => {
                 self.keep(line.clone());
-                Ended::Said(line)
+                Report::Said(line)
             }
-            _ = self.child.wait() => {
-                // What is left of it must not outlive it.
-                self.kill();
-                while let Ok(Some(line)) = tokio::time::timeout(Duration::from_millis(100), self.said.recv()).await {
-                    self.keep(line);
+            _ = self.child.wait() => self.last_words(None).await,
+            Some(forwarded) = forwarded(&mut self.forwarding) => {
+                self.forwarding = None;
+                match forwarded {
+                    Ok(()) => Report::Ready,
+                    // One that lacks a forward is no tunnel.
+                    Err(error) => self.last_words(Some(error)).await,
                 }
-                Ended::Gone(Reason::of(&self.lines.join("\n")))
             }
         }
+    }
+
+    /// Ends what is left of it, and tells why from all that was said.
+    async fn last_words(&mut self, unforwarded: Option<Unforwarded>) -> Report {
+        self.kill();
+        while let Ok(Some(line)) = tokio::time::timeout(LAST_WORDS, self.said.recv()).await {
+            self.keep(line);
+        }
+        // What it wrote itself tells more, and came first.
+        let said = unforwarded.map(|error| error.to_string());
+        let said: Vec<_> = said.into_iter().chain(self.lines.drain(..)).collect();
+        Report::Gone(Reason::of(&said.join("\n")))
     }
 
     fn keep(&mut self, line: String) {
@@ -178,22 +179,54 @@ fn socket(directory: &Path, index: usize) -> PathBuf {
     directory.join(format!("forward-{index}"))
 }
 
-/// As `-L` and `-R` take it: brackets around addresses, unix sockets as they are.
-fn pair(listen: &Endpoint, connect: &Endpoint) -> String {
-    format!("{listen}:{connect}")
+/// What is to be forwarded. A forward to a service is not: where that is is asked through the session.
+fn requests(directory: &Path, tunnel: &Tunnel) -> Vec<Request> {
+    let forwards = tunnel.forwards.iter().enumerate();
+    let requests = forwards.flat_map(|(index, forward)| {
+        let socket = Endpoint::unix(socket(directory, index));
+        match &forward.way {
+            Way::Service(_) => Vec::new(),
+            Way::To(target) => vec![Request::to(socket, target.clone())],
+            Way::From(remote) => vec![
+                Request::from(remote.clone(), forward.local.clone()),
+                // What comes back through it is what the probe sees.
+                Request::to(socket, remote.clone()),
+            ],
+        }
+    });
+    requests.collect()
+}
+
+/// Never, where it was told already.
+async fn forwarded(
+    forwarding: &mut Option<AbortOnDropHandle<Result<(), Unforwarded>>>,
+) -> Option<Result<(), Unforwarded>> {
+    let done = forwarding.as_mut()?.await;
+    Some(done.unwrap_or_else(|error| Err(Unforwarded::Unasked(error.to_string()))))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Forward;
 
     #[test]
-    fn ends_are_paired_as_ssh_takes_them() {
-        let socket = Endpoint::unix("/run/s");
-        assert_eq!(pair(&socket, &Endpoint::tcp("::1", 80)), "/run/s:[::1]:80");
+    fn a_forward_from_the_destination_leads_back_to_the_probe_and_a_service_waits() {
+        let (hub, remote) = (Endpoint::tcp("::1", 80), Endpoint::tcp("127.0.0.1", 9));
+        let socket = |index| Endpoint::unix(socket(Path::new("/run/x"), index));
+        let mut service = Forward::to(Endpoint::unix("/b"), hub.clone());
+        service.way = Way::Service("ns/hub:80".parse().unwrap());
+        let tunnel = Tunnel::new("node")
+            .with_forward(Forward::to(Endpoint::unix("/a"), hub.clone()))
+            .with_forward(service)
+            .with_forward(Forward::from(remote.clone(), hub.clone()));
         assert_eq!(
-            pair(&Endpoint::tcp("127.0.0.1", 9), &socket),
-            "127.0.0.1:9:/run/s"
+            requests(Path::new("/run/x"), &tunnel),
+            [
+                Request::to(socket(0), hub.clone()),
+                Request::from(remote.clone(), hub),
+                Request::to(socket(2), remote),
+            ]
         );
     }
 }

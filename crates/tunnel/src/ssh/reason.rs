@@ -171,7 +171,11 @@ mod tests {
 
     #[test]
     fn a_taken_port_of_the_destination_is_its_own_kind() {
-        let said = "Error: remote port forwarding failed for listen port 9000\r\n";
-        assert_eq!(Reason::of(said).kind, Kind::RemoteTaken);
+        for said in [
+            "remote port forwarding failed for listen port 9000",
+            "remote port forwarding failed for listen path /run/hub.sock\r\nmux_client_read_packet: read header failed: Broken pipe\r\n",
+        ] {
+            assert_eq!(Reason::of(said).kind, Kind::RemoteTaken, "{said}");
+        }
     }
 }

@@ -54,17 +54,7 @@ impl RemoteSession {
         let ssh = Command::new("ssh")
             .arg("-F")
             .arg(configuration)
-            .args([
-                "-S",
-                "none",
-                "-o",
-                "ClearAllForwardings=yes",
-                "-o",
-                "RemoteCommand=none",
-                "-o",
-                "SessionType=default",
-                "--",
-            ])
+            .args(["-S", "none", "-o", "SessionType=default", "--"])
             .args([destination, "sh", "-c"])
             .arg(format!("'{command}'"))
             .stdin(Stdio::null())

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, SetOnce, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use crate::machine::{Event, Generation};
 use crate::probe::{self, Answer, Fault, Probe};
 use crate::service::Aim;
 use crate::spec::{Forward, Tunnel, Way};
-use crate::ssh::{Ended, Link, Reason, RemoteSession};
+use crate::ssh::{Link, Reason, RemoteSession, Report};
 
 /// How long a session may take to show that it is there.
 const CHECK: std::time::Duration = std::time::Duration::from_secs(2);
@@ -64,12 +64,18 @@ impl Runner {
             cut: CancellationToken::new(),
             tasks: JoinSet::new(),
         };
-        runner
-            .tasks
-            .spawn(listen(generation, link, runner.happened.clone()));
+        let ready = Arc::new(SetOnce::new());
+        let listening = listen(
+            generation,
+            link,
+            runner.happened.clone(),
+            Arc::clone(&ready),
+        );
+        runner.tasks.spawn(listening);
         let is_remote = |forward: &Forward| matches!(forward.way, Way::From(_));
         if tunnel.forwards.iter().any(is_remote) {
-            let learning = learn(generation, runner.control.clone(), sessions);
+            let ready = Arc::clone(&ready);
+            let learning = learn(generation, runner.control.clone(), ready, sessions);
             runner.tasks.spawn(learning);
         }
         for (index, forward) in tunnel.forwards.iter().enumerate() {
@@ -81,6 +87,7 @@ impl Runner {
                 socket: runner.sockets[index].clone(),
                 control: runner.control.clone(),
                 happened: runner.happened.clone(),
+                ready: Arc::clone(&ready),
                 wake: Arc::clone(&runner.wake),
             };
             runner.tasks.spawn(asking.ask());
@@ -135,23 +142,39 @@ impl Drop for Runner {
     }
 }
 
-/// Tells what an `ssh` says, and its end.
-async fn listen(generation: Generation, mut link: Link, happened: mpsc::Sender<Event>) {
+/// Set when an `ssh` is connected and listens.
+type Ready = Arc<SetOnce<()>>;
+
+/// Tells when an `ssh` is ready, what it says, and its end.
+async fn listen(
+    generation: Generation,
+    mut link: Link,
+    happened: mpsc::Sender<Event>,
+    ready: Ready,
+) {
     loop {
-        let event = match link.next().await {
-            Ended::Said(line) => Event::Said(generation, line),
-            Ended::Gone(reason) => Event::Gone(generation, reason),
+        let report = link.next().await;
+        let (is_ready, is_gone) = (
+            matches!(report, Report::Ready),
+            matches!(report, Report::Gone(_)),
+        );
+        let event = match report {
+            Report::Ready => Event::Ready(generation),
+            Report::Said(line) => Event::Said(generation, line),
+            Report::Gone(reason) => Event::Gone(generation, reason),
         };
-        let is_gone = matches!(event, Event::Gone(..));
         if happened.send(event).await.is_err() || is_gone {
             return;
+        }
+        if is_ready {
+            ready.set(()).expect("a link is ready once");
         }
     }
 }
 
 /// Learns who listens for it, while it can still be asked.
-async fn learn(generation: Generation, control: PathBuf, sessions: RemoteSessions) {
-    Link::ready(control.clone()).await;
+async fn learn(generation: Generation, control: PathBuf, ready: Ready, sessions: RemoteSessions) {
+    ready.wait().await;
     if let Some(session) = RemoteSession::of(&control).await {
         let mut sessions = sessions.lock().expect("nothing panics while it holds this");
         sessions.insert(generation, session);
@@ -183,15 +206,13 @@ struct Asking {
     socket: PathBuf,
     control: PathBuf,
     happened: mpsc::Sender<Event>,
+    ready: Ready,
     wake: Arc<Notify>,
 }
 
 impl Asking {
     async fn ask(mut self) {
-        Link::ready(self.control.clone()).await;
-        if self.index == 0 {
-            let _ = self.happened.send(Event::Ready(self.generation)).await;
-        }
+        self.ready.wait().await;
         let mut is_well = false;
         loop {
             let begin = Instant::now();

@@ -1,0 +1,82 @@
+//! Forwards, asked of a running `ssh` through its control socket.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use openssh::{Error, ForwardType, Session, Socket};
+use openssh_mux_client::Error as Refusal;
+
+use crate::endpoint::Endpoint;
+
+/// How often it is looked whether a starting `ssh` is connected.
+const CONNECTED_POLL: Duration = Duration::from_millis(5);
+
+/// A forward to ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Request {
+    kind: ForwardType,
+    listen: Endpoint,
+    connect: Endpoint,
+}
+
+/// Why a forward does not stand.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unforwarded {
+    /// Refused by the `ssh` or by the destination, in OpenSSH's words.
+    #[error("{0}")]
+    Refused(String),
+    /// The `ssh` did not answer.
+    #[error("ssh was not asked for its forwards: {0}")]
+    Unasked(String),
+}
+
+impl Request {
+    /// From a socket here to the destination.
+    pub(super) fn to(listen: Endpoint, connect: Endpoint) -> Self {
+        Self {
+            kind: ForwardType::Local,
+            listen,
+            connect,
+        }
+    }
+
+    /// From the destination to here.
+    pub(super) fn from(listen: Endpoint, connect: Endpoint) -> Self {
+        Self {
+            kind: ForwardType::Remote,
+            listen,
+            connect,
+        }
+    }
+
+    async fn ask(&self, session: &Session) -> Result<(), Unforwarded> {
+        let (listen, connect) = (socket(&self.listen), socket(&self.connect));
+        let asked = session.request_port_forward(self.kind, listen, connect);
+        asked.await.map_err(|error| match error {
+            Error::SshMux(Refusal::RequestFailure(said) | Refusal::PermissionDenied(said)) => {
+                Unforwarded::Refused(said.into())
+            }
+            error => Unforwarded::Unasked(error.to_string()),
+        })
+    }
+}
+
+/// Waits until the `ssh` is connected, and lets it listen for each of these. That takes one round trip for all.
+pub(super) async fn establish(control: PathBuf, requests: Vec<Request>) -> Result<(), Unforwarded> {
+    // It is made once the session stands (ssh.c, `ssh_session2`).
+    while !control.exists() {
+        tokio::time::sleep(CONNECTED_POLL).await;
+    }
+    let session = Session::resume_mux(control.into(), None);
+    try_join_all(requests.iter().map(|request| request.ask(&session))).await?;
+    Ok(())
+}
+
+/// An IPv6 address goes without brackets over this protocol.
+fn socket(end: &Endpoint) -> Socket<'_> {
+    match end {
+        Endpoint::Tcp { host, port } => Socket::new(host, *port),
+        Endpoint::Unix { path } => path.as_path().into(),
+    }
+}
