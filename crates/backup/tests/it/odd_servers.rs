@@ -250,11 +250,24 @@ fn what_the_ssh_config_does_for_people_does_not_disturb_sftp() {
         return;
     };
     let directory = tempfile::tempdir().unwrap();
-    let marker = directory.path().join("marker");
+    let (marker, master) = (
+        directory.path().join("marker"),
+        directory.path().join("master"),
+    );
     let config = directory.path().join("config");
+    // One forward would fail, and the others would be seen.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let ports = [testkit::free_port(), testkit::free_port()];
     let text = format!(
-        "Host *\nRemoteCommand echo hello\nRequestTTY force\nPermitLocalCommand yes\nLocalCommand touch {}\nInclude {}\n",
+        "Host *\nRemoteCommand echo hello\nRequestTTY force\nPermitLocalCommand yes\nLocalCommand touch {}\n\
+         LocalForward 127.0.0.1:{} 127.0.0.1:9\nRemoteForward 127.0.0.1:{} 127.0.0.1:9\nDynamicForward 127.0.0.1:{}\n\
+         Tunnel yes\nForwardAgent yes\nForwardX11 yes\nExitOnForwardFailure yes\nControlMaster auto\nControlPath {}\n\
+         ControlPersist yes\nSessionType none\nStdinNull yes\nForkAfterAuthentication yes\nBatchMode no\nInclude {}\n",
         marker.display(),
+        taken.local_addr().unwrap().port(),
+        ports[0],
+        ports[1],
+        master.display(),
         server.client_config().display()
     );
     fs_err::write(&config, text).unwrap();
@@ -269,6 +282,11 @@ fn what_the_ssh_config_does_for_people_does_not_disturb_sftp() {
     put(&target, "a", b"one", false).unwrap();
     assert_eq!(target.read("a", 0..3).unwrap(), b"one");
     assert!(!marker.exists(), "LocalCommand was run");
+    assert!(!master.exists(), "a master is left");
+    for port in ports {
+        let opened = std::net::TcpStream::connect(("127.0.0.1", port));
+        assert!(opened.is_err(), "port {port} was opened");
+    }
 }
 
 #[test]
