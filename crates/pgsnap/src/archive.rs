@@ -9,9 +9,10 @@ use flate2::read::MultiGzDecoder;
 
 use crate::census::TableCensus;
 use crate::digest::Digest;
+use crate::encoding::{Encoding, copy_option};
 use crate::error::{Error, Result};
 use crate::gzip::{MemberDecompressor, STORED_OVERHEAD, stored_member};
-use crate::manifest::{FORMAT, Manifest, Member, MemberKind};
+use crate::manifest::{FORMAT, FORMAT_WITH_ENCODINGS, Manifest, Member, MemberKind, format_of};
 use crate::name::{TableName, quote_identifier};
 
 /// A seekable stream of the archive's clear (but compressed) bytes.
@@ -53,13 +54,13 @@ pub struct Archive {
 }
 
 /// The payload of the pointer member; its length never changes.
-fn pointer_payload(offset: u64, length: u64, hash: Digest) -> String {
-    format!("-- {FORMAT} manifest offset={offset:020} length={length:020} xxh3={hash}\n")
+fn pointer_payload(format: &str, offset: u64, length: u64, hash: Digest) -> String {
+    format!("-- {format} manifest offset={offset:020} length={length:020} xxh3={hash}\n")
 }
 
 /// The last member of an archive: where the manifest is, and its hash.
-pub(crate) fn pointer_member(offset: u64, length: u64, hash: Digest) -> Vec<u8> {
-    stored_member(pointer_payload(offset, length, hash).as_bytes())
+pub(crate) fn pointer_member(format: &str, offset: u64, length: u64, hash: Digest) -> Vec<u8> {
+    stored_member(pointer_payload(format, offset, length, hash).as_bytes())
 }
 
 /// The manifest as SQL comments, so that psql passes over it.
@@ -223,6 +224,7 @@ impl MemberReader {
         let statement = copy_in_statement(
             &table.name,
             table.columns.iter().map(|column| column.name.as_str()),
+            table.encoding,
         );
         let start = statement.len() + COPY_BEGIN.len();
         let framed = raw.starts_with(statement.as_bytes())
@@ -254,10 +256,11 @@ impl MemberReader {
     }
 }
 
-/// The statement a data member begins with, up to and including `FROM stdin`.
+/// The statement a data member begins with, without its semicolon.
 pub(crate) fn copy_in_statement<'a>(
     table: &TableName,
     columns: impl Iterator<Item = &'a str>,
+    encoding: Option<Encoding>,
 ) -> String {
     let columns = columns.map(quote_identifier).collect::<Vec<_>>().join(", ");
     // A table without columns has no list: `()` would be a syntax error.
@@ -266,7 +269,8 @@ pub(crate) fn copy_in_statement<'a>(
     } else {
         format!(" ({columns})")
     };
-    format!("COPY {}{list} FROM stdin", table.quoted())
+    let option = copy_option(encoding);
+    format!("COPY {}{list} FROM stdin{option}", table.quoted())
 }
 
 pub(crate) const COPY_BEGIN: &str = ";\n";
@@ -285,7 +289,12 @@ pub(crate) fn reserve(buffer: &mut Vec<u8>, bytes: usize) -> Result<()> {
 
 fn read_manifest(reader: &mut dyn ReadSeek) -> Result<Manifest> {
     let length = reader.seek(SeekFrom::End(0)).map_err(read_error)?;
-    let (offset, end, hash) = read_pointer(reader, length)?;
+    let Pointer {
+        format,
+        offset,
+        end,
+        hash,
+    } = read_pointer(reader, length)?;
     reader.seek(SeekFrom::Start(offset)).map_err(read_error)?;
     if end - offset > MAX_MANIFEST {
         return Err(Error::damaged(
@@ -306,6 +315,11 @@ fn read_manifest(reader: &mut dyn ReadSeek) -> Result<Manifest> {
         .map_err(|error| Error::damaged(format!("the manifest cannot be decompressed: {error}")))?;
     let manifest: Manifest = serde_json::from_str(&json)
         .map_err(|error| Error::damaged(format!("the manifest cannot be parsed: {error}")))?;
+    if manifest.format != format {
+        return Err(Error::damaged(
+            "the manifest and its pointer name different formats",
+        ));
+    }
     check(&manifest, offset)?;
     Ok(manifest)
 }
@@ -335,9 +349,18 @@ fn manifest_json(compressed: &[u8]) -> io::Result<String> {
     Ok(json)
 }
 
-/// Reads the last member; returns where the manifest begins and ends, and its hash.
-fn read_pointer(reader: &mut dyn ReadSeek, length: u64) -> Result<(u64, u64, Digest)> {
-    let size = pointer_payload(0, 0, Digest::default()).len() + STORED_OVERHEAD;
+/// What the last member says.
+struct Pointer {
+    format: &'static str,
+    /// Where the manifest begins and ends.
+    offset: u64,
+    end: u64,
+    hash: Digest,
+}
+
+/// Reads the last member.
+fn read_pointer(reader: &mut dyn ReadSeek, length: u64) -> Result<Pointer> {
+    let size = pointer_payload(FORMAT, 0, 0, Digest::default()).len() + STORED_OVERHEAD;
     let not_an_archive = |reason: &str| Error::NotAnArchive {
         reason: reason.to_owned(),
     };
@@ -366,11 +389,13 @@ fn read_pointer(reader: &mut dyn ReadSeek, length: u64) -> Result<(u64, u64, Dig
     let text =
         std::str::from_utf8(payload).map_err(|_| Error::damaged("the pointer is not text"))?;
     let words: Vec<&str> = text.split_whitespace().collect();
-    if words.get(1) != Some(&FORMAT) {
+    let found = words.get(1).copied().unwrap_or_default();
+    let known = [FORMAT, FORMAT_WITH_ENCODINGS];
+    let Some(format) = known.into_iter().find(|known| *known == found) else {
         return Err(Error::UnsupportedFormat {
-            found: words.get(1).unwrap_or(&"").to_string(),
+            found: found.to_owned(),
         });
-    }
+    };
     let number = |index: usize, key: &str| -> Option<u64> {
         words.get(index)?.strip_prefix(key)?.parse().ok()
     };
@@ -383,21 +408,31 @@ fn read_pointer(reader: &mut dyn ReadSeek, length: u64) -> Result<(u64, u64, Dig
     else {
         return Err(Error::damaged("the pointer to the manifest is malformed"));
     };
-    if offset.checked_add(extent) != Some(start) || pointer_member(offset, extent, hash) != member {
+    if offset.checked_add(extent) != Some(start)
+        || pointer_member(format, offset, extent, hash) != member
+    {
         return Err(Error::damaged(
             "the pointer to the manifest is inconsistent",
         ));
     }
-    Ok((offset, start, hash))
+    Ok(Pointer {
+        format,
+        offset,
+        end: start,
+        hash,
+    })
 }
 
 /// What every reader may rely on afterwards: members lie one after the other from the first byte
 /// to the manifest, data members name a table, counts add up, and no sum of them overflows.
 fn check(manifest: &Manifest, end: u64) -> Result<()> {
-    if manifest.format != FORMAT {
-        return Err(Error::UnsupportedFormat {
-            found: manifest.format.clone(),
-        });
+    let tables = &manifest.census.tables;
+    let encodings = || tables.iter().map(|table| table.encoding);
+    let is_foreign = |encoding: Encoding| encoding.name() != manifest.source.encoding;
+    if manifest.format != format_of(encodings()) || encodings().flatten().any(is_foreign) {
+        return Err(Error::damaged(
+            "the encodings of its rows are not those that its format and database allow",
+        ));
     }
     let mut position = 0u64;
     let mut rows = vec![0u64; manifest.census.tables.len()];
@@ -477,7 +512,7 @@ mod tests {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         text(&mut encoder);
         let mut file = encoder.finish().unwrap();
-        let pointer = pointer_member(0, file.len() as u64, Digest::of(&file));
+        let pointer = pointer_member(FORMAT, 0, file.len() as u64, Digest::of(&file));
         file.extend(pointer);
         let file: Arc<[u8]> = file.into();
         Archive::open(move || Ok(Box::new(Cursor::new(Arc::clone(&file))) as Box<dyn ReadSeek>))

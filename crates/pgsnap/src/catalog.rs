@@ -13,6 +13,7 @@ use tokio_postgres::types::FromSql;
 
 use crate::census::{Column, Extension, GeneratedColumns, SequenceState};
 use crate::digest::{Digest, Tally};
+use crate::encoding::{Encoding, copy_option};
 use crate::error::{Error, Result};
 use crate::name::{TableName, quote_identifier, quote_literal};
 use crate::session::Session;
@@ -37,6 +38,8 @@ pub(crate) struct Table {
     pub(crate) with_partitions: bool,
     /// The foreign server that holds the rows.
     pub(crate) foreign_server: Option<String>,
+    /// The encoding in which rows are read, if it is not that of the session.
+    pub(crate) encoding: Option<Encoding>,
     /// The relations whose rows are read: the table itself, or its partitions.
     pub(crate) parts: Vec<Part>,
 }
@@ -278,6 +281,7 @@ fn tables_of(rows: &[Row]) -> Result<Vec<Table>> {
             calls_code: false,
             with_partitions: !is_leaf,
             foreign_server: text(row, "foreign_server", "the name of a foreign server")?,
+            encoding: None,
             parts,
         });
     }
@@ -333,26 +337,27 @@ impl Table {
             .collect::<Vec<_>>()
             .join(", ");
         let name = part.name.quoted();
-        match (pages, &self.filter) {
+        let rows = match (pages, &self.filter) {
             (Some((from, to)), _) => {
                 let upper = to
                     .map(|to| format!(" AND ctid < '({to},0)'::pg_catalog.tid"))
                     .unwrap_or_default();
                 format!(
-                    "COPY (SELECT {columns} FROM ONLY {name} WHERE ctid >= '({from},0)'::pg_catalog.tid{upper}) TO STDOUT"
+                    "COPY (SELECT {columns} FROM ONLY {name} WHERE ctid >= '({from},0)'::pg_catalog.tid{upper})"
                 )
             }
             // The condition is stored with its WHERE and is appended as it is, as pg_dump does.
             (None, Some(filter)) => {
-                format!("COPY (SELECT {columns} FROM ONLY {name} {filter}) TO STDOUT")
+                format!("COPY (SELECT {columns} FROM ONLY {name} {filter})")
             }
             // The server copies no foreign table and no generated column directly.
             (None, None) if self.foreign_server.is_some() || !self.generated.is_empty() => {
-                format!("COPY (SELECT {columns} FROM ONLY {name}) TO STDOUT")
+                format!("COPY (SELECT {columns} FROM ONLY {name})")
             }
-            (None, None) if columns.is_empty() => format!("COPY {name} TO STDOUT"),
-            (None, None) => format!("COPY {name} ({columns}) TO STDOUT"),
-        }
+            (None, None) if columns.is_empty() => format!("COPY {name}"),
+            (None, None) => format!("COPY {name} ({columns})"),
+        };
+        format!("{rows} TO STDOUT{}", copy_option(self.encoding))
     }
 
     /// Adds whole rows as [`Table::copy_out`] reads them to a tally, and returns them as an archive holds them.

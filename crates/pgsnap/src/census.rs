@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Buckets, Digest};
+use crate::encoding::Encoding;
 use crate::name::TableName;
 
 /// A column of a table, in the order of the rows' fields.
@@ -58,6 +59,9 @@ pub struct TableCensus {
     /// Stored generated columns; absent where there are none, and where they were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generated: Option<GeneratedColumns>,
+    /// The encoding of the database, where rows of this table have no exact equivalent in UTF-8: their text is in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<Encoding>,
 }
 
 /// The state of a sequence.

@@ -236,9 +236,12 @@ fn compare_table(
             a: a.rows,
             b: b.rows,
         });
-    } else if content && columns_a == columns_b && (a.digest, a.bytes) != (b.digest, b.bytes) {
+    } else if content
+        && columns_a == columns_b
+        && (a.digest, a.bytes, a.encoding) != (b.digest, b.bytes, b.encoding)
+    {
         // With the same key on both sides a row's bucket is the same on both sides.
-        let (buckets, differing) = if a.key == b.key {
+        let (buckets, differing) = if a.key == b.key && a.encoding == b.encoding {
             a.buckets.differing(&b.buckets)
         } else {
             (1, vec![0])
@@ -386,6 +389,7 @@ mod tests {
             filter: None,
             foreign_server: None,
             generated: None,
+            encoding: None,
         }
     }
 

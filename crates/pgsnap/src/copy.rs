@@ -19,6 +19,7 @@ use crate::census::Census;
 use crate::database::Database;
 use crate::definitions::{self, Scope};
 use crate::dump::{default_jobs, provenance};
+use crate::encoding;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, Source};
 use crate::progress::{Phase, Progress, Work};
@@ -229,7 +230,9 @@ async fn stream(
         Some(manifest) => Tree::all(&session, manifest).await?,
         None => Vec::new(),
     };
-    let tables = snapshot.tables(&[]).await?;
+    let mut tables = snapshot.tables(&[]).await?;
+    encoding::settle(&snapshot, &mut tables, None, progress).await?;
+    encoding::require(&session, &tables).await?;
     let code = UserCode::read(&session).await?;
     let post_data = building.selection.edits.statements(&ddl.post_data)?;
     let plain = PlainTables::of_catalog(&tables, &pre_data);

@@ -11,6 +11,7 @@ use crate::ddl::Ddl;
 use crate::definitions::EarlyDdl;
 use crate::digest::{Buckets, Digest};
 use crate::dump::default_jobs;
+use crate::encoding;
 use crate::error::{Error, Result};
 use crate::foreign_data;
 use crate::large_object::{self, NoPieces};
@@ -37,7 +38,7 @@ pub struct CensusOptions {
     /// Only these tables, or all.
     pub tables: Option<Vec<TableName>>,
     /// Read columns in the order this census has them, where a table has the same columns in another
-    /// order: a digest depends on the order of the fields.
+    /// order: a digest depends on the order of the fields. Rows that it has in the encoding of this database are read in it.
     pub columns_like: Option<Census>,
     /// How long to wait for a lock on the tables. Default: 30 s.
     pub lock_timeout: Duration,
@@ -97,6 +98,10 @@ async fn read(
         }
         if let Some(like) = &options.columns_like {
             align_columns(&mut tables, like);
+        }
+        if options.content {
+            let like = options.columns_like.as_ref();
+            encoding::settle(&snapshot, &mut tables, like, progress).await?;
         }
         progress.begin(Phase::Census, scan::expected(&tables));
         if options.content {
@@ -207,6 +212,7 @@ async fn counts(
             filter: table.filter.clone(),
             foreign_server: table.foreign_server.clone(),
             generated: None,
+            encoding: None,
         });
     }
     Ok(counted)

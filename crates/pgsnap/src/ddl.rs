@@ -112,7 +112,7 @@ impl Ddl {
             .env("PGOPTIONS", options(database))
             .env("PGAPPNAME", &name);
         let archive = tokio::select! {
-            archive = output(command, b"") => archive.map_err(lock_hint)?,
+            archive = output(command, b"") => archive.map_err(explained)?,
             error = stuck(&snapshot.leader, &name, lock_timeout) => {
                 cancel(&snapshot.leader, &name).await?;
                 return Err(error);
@@ -157,8 +157,12 @@ pub(crate) fn significant(statements: Vec<String>) -> Vec<String> {
         .collect()
 }
 
-fn lock_hint(error: Error) -> Error {
+/// Tells what a failure of `pg_dump` comes from, where its words are known.
+fn explained(error: Error) -> Error {
     match error {
+        Error::ToolFailed { stderr, .. } if stderr.contains("has no equivalent in encoding") => {
+            not_utf8()
+        }
         Error::ToolFailed {
             tool,
             status,

@@ -13,19 +13,20 @@ use tokio::sync::oneshot;
 use self::members::{Members, Packed};
 use self::packer::Packer;
 use crate::archive::{COPY_BEGIN, copy_in_statement, manifest_text, pointer_member};
-use crate::catalog;
+use crate::catalog::{self, Table};
 use crate::census::{Census, TableCensus};
 use crate::database::Database;
 use crate::ddl::Ddl;
 use crate::definitions::{self, EarlyDdl, Scope};
 use crate::digest::Digest;
+use crate::encoding::{self, Encoding};
 use crate::error::{Error, Result};
 use crate::facts::{self, Facts};
 use crate::foreign_data::{self, ForeignTable};
 use crate::globals;
 use crate::gzip::MemberCompressor;
 use crate::large_object::{self, DEFINITIONS_MOVED, PieceSink};
-use crate::manifest::{FORMAT, Manifest, MemberKind, Source};
+use crate::manifest::{Manifest, MemberKind, Source, format_of};
 use crate::progress::{Phase, Progress, Work};
 use crate::scan::{self, scan};
 use crate::script;
@@ -158,6 +159,7 @@ fn write_manifest<W: Write>(mut writer: W, manifest: Manifest) -> io::Result<(W,
     let member = MemberCompressor::new(6).compress(manifest_text(&manifest).as_bytes());
     writer.write_all(&member)?;
     writer.write_all(&pointer_member(
+        &manifest.format,
         offset,
         member.len() as u64,
         Digest::of(&member),
@@ -184,6 +186,15 @@ async fn dump_members(
     standby::note_what_is_missing(&snapshot, progress).await?;
     let facts = snapshot.facts.clone();
     let tool = PgDump::find(facts.server_major(), &options.bin_directories).await?;
+    let settled = match Encoding::of_name(&facts.encoding) {
+        None => None,
+        Some(_) => {
+            let mut tables = snapshot.tables(&options.foreign_data).await?;
+            encoding::settle(&snapshot, &mut tables, None, progress).await?;
+            Some(tables)
+        }
+    };
+    let format = format_of(settled.iter().flatten().map(|table| table.encoding));
 
     // pg_dump takes the longest where there are many tables, so nothing that it need not wait for comes before it.
     let definitions = async {
@@ -196,11 +207,11 @@ async fn dump_members(
         let (ddl, provenance) =
             tokio::try_join!(ddl, provenance(&snapshot.leader, facts.clone(), &tool))?;
         let foreign = foreign_data::tables(&snapshot.leader, &options.foreign_data).await?;
-        send_opening(opening, &facts, &ddl, &foreign).await?;
+        send_opening(opening, script::prologue(&facts, format), &ddl, &foreign).await?;
         let schema = ddl.fingerprint(&tool, facts.server_major());
         Ok((ddl.post_data, schema, provenance))
     };
-    let rows = read_rows(&snapshot, members, options, progress);
+    let rows = read_rows(&snapshot, settled, members, options, progress);
     let read = tokio::try_join!(definitions, rows)?;
     let scope = match options.foreign_data[..] {
         [] => Scope::Rows,
@@ -237,7 +248,7 @@ async fn dump_members(
         globals::add_passwords(&snapshot.leader, &mut provenance).await?;
     }
     let manifest = Manifest {
-        format: FORMAT.to_owned(),
+        format: format.to_owned(),
         writer: concat!("pgsnap ", env!("CARGO_PKG_VERSION")).to_owned(),
         taken_at: facts.now,
         source: provenance,
@@ -251,11 +262,11 @@ async fn dump_members(
 /// What stands before the rows.
 async fn send_opening(
     opening: oneshot::Sender<Vec<Packed>>,
-    facts: &Facts,
+    prologue: String,
     ddl: &Ddl,
     foreign: &[ForeignTable],
 ) -> Result<()> {
-    let prologue = Packed::text(MemberKind::Prologue, script::prologue(facts)).await?;
+    let prologue = Packed::text(MemberKind::Prologue, prologue).await?;
     let pre_data = Packed::text(MemberKind::PreData, ddl.pre_data.clone()).await?;
     let check = Packed::text(MemberKind::Check, script::foreign_check(foreign)).await?;
     opening
@@ -265,11 +276,15 @@ async fn send_opening(
 
 async fn read_rows(
     snapshot: &Snapshot,
+    settled: Option<Vec<Table>>,
     members: &Members,
     options: &DumpOptions,
     progress: &Arc<dyn Progress>,
 ) -> Result<Vec<TableCensus>> {
-    let tables = snapshot.tables(&options.foreign_data).await?;
+    let tables = match settled {
+        Some(tables) => tables,
+        None => snapshot.tables(&options.foreign_data).await?,
+    };
     progress.begin(Phase::Dump, scan::expected(&tables));
     let heads: Arc<Vec<String>> = Arc::new(
         tables
@@ -278,6 +293,7 @@ async fn read_rows(
                 copy_in_statement(
                     &table.name,
                     table.columns.iter().map(|column| column.name.as_str()),
+                    table.encoding,
                 ) + COPY_BEGIN
             })
             .collect(),

@@ -174,8 +174,8 @@ pub enum Error {
         /// What was missing.
         what: String,
     },
-    /// An SQL_ASCII database may hold names and definitions in any encoding; only UTF-8 can be handled.
-    #[error("{what} is not UTF-8")]
+    /// A name or definition has no equivalent in UTF-8, or is of an SQL_ASCII database and in another encoding.
+    #[error("{what} cannot be read in UTF-8")]
     NotUtf8 {
         /// What was read, such as the name of a table.
         what: String,
@@ -239,8 +239,9 @@ pub enum Error {
     },
     /// The archive was written by a newer format version.
     #[error(
-        "the archive has format {found}, this program reads {}",
-        crate::manifest::FORMAT
+        "the archive has format {found}, this program reads {} and {}",
+        crate::manifest::FORMAT,
+        crate::manifest::FORMAT_WITH_ENCODINGS
     )]
     UnsupportedFormat {
         /// The format the archive names.
@@ -265,6 +266,18 @@ pub enum Error {
         name: String,
         /// Where it was looked for.
         place: String,
+    },
+    /// Rows of the two sides of a comparison cannot be read in one encoding.
+    #[error(
+        "rows of {table} cannot be told apart: they are in {a} on one side and in {b} on the other"
+    )]
+    EncodingsDiffer {
+        /// The table.
+        table: String,
+        /// The encoding of the first side.
+        a: String,
+        /// The encoding of the second side.
+        b: String,
     },
     /// A schema was named that the archive does not hold.
     #[error("no schema {name} in this archive")]

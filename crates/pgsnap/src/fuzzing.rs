@@ -14,7 +14,7 @@ use crate::digest::Digest;
 use crate::error::Error;
 use crate::foreign::{Guard, Portion, send};
 use crate::gzip::{MemberCompressor, MemberDecompressor};
-use crate::manifest::MemberKind;
+use crate::manifest::{FORMAT, FORMAT_WITH_ENCODINGS, MemberKind};
 use crate::progress::{NoProgress, Progress};
 use crate::sql;
 use crate::verify::{VerifyOptions, verify};
@@ -68,7 +68,13 @@ pub fn manifest(bytes: &[u8]) {
     let mut file = members.to_vec();
     file.extend_from_slice(&packed);
     let hash = Digest::of(&packed);
+    let has_encodings = memchr::memmem::find(json, FORMAT_WITH_ENCODINGS.as_bytes()).is_some();
     file.extend(pointer_member(
+        if has_encodings {
+            FORMAT_WITH_ENCODINGS
+        } else {
+            FORMAT
+        },
         members.len() as u64,
         packed.len() as u64,
         hash,
@@ -146,7 +152,7 @@ mod tests {
         let rows = "1\tone\\n\n2\t\\N\n3\tthree\n";
         let empty = "\n\n";
         let data = |name: &crate::name::TableName, columns: &[&str], rows: &str| {
-            copy_in_statement(name, columns.iter().copied()) + COPY_BEGIN + rows + COPY_END
+            copy_in_statement(name, columns.iter().copied(), None) + COPY_BEGIN + rows + COPY_END
         };
         let nothing = crate::name::TableName::new("Odd \"schema\"", "no columns");
         let texts = [
@@ -216,7 +222,7 @@ mod tests {
             MemberCompressor::new(6).compress(crate::archive::manifest_text(&manifest).as_bytes());
         let (offset, hash) = (bytes.len() as u64, Digest::of(&packed));
         bytes.extend_from_slice(&packed);
-        bytes.extend(pointer_member(offset, packed.len() as u64, hash));
+        bytes.extend(pointer_member(FORMAT, offset, packed.len() as u64, hash));
         bytes
     }
 

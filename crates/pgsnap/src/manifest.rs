@@ -5,16 +5,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::census::{Census, Locale};
 use crate::digest::Digest;
+use crate::encoding::Encoding;
 use crate::globals::{Membership, RoleDefinition, TablespaceDefinition};
 
-/// The format this crate writes and the only one it reads.
+/// The format that this crate writes wherever it can.
 pub const FORMAT: &str = "pgsnap/1";
+
+/// The format of an archive with rows in the encoding of their database. It differs in nothing else.
+pub const FORMAT_WITH_ENCODINGS: &str = "pgsnap/2";
+
+/// The format of an archive whose tables have their rows in these encodings.
+pub(crate) fn format_of(mut encodings: impl Iterator<Item = Option<Encoding>>) -> &'static str {
+    if encodings.any(|encoding| encoding.is_some()) {
+        FORMAT_WITH_ENCODINGS
+    } else {
+        FORMAT
+    }
+}
 
 /// Everything known about an archive without reading its rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Manifest {
-    /// Always [`FORMAT`].
+    /// [`FORMAT`] or [`FORMAT_WITH_ENCODINGS`].
     pub format: String,
     /// The program and version that wrote it.
     pub writer: String,

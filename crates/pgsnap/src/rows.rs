@@ -11,6 +11,7 @@ use crate::catalog::{self, Table};
 use crate::census::TableCensus;
 use crate::database::Database;
 use crate::digest::Key;
+use crate::encoding::Encoding;
 use crate::error::{Error, Result};
 use crate::manifest::MemberKind;
 use crate::session::Session;
@@ -75,7 +76,11 @@ pub async fn differing_rows(
     let affordable = usize::try_from(BUDGET / bytes_per_bucket)
         .unwrap_or(usize::MAX)
         .max(1);
-    let (a, b) = (Side::open(a, order).await?, Side::open(b, order).await?);
+    let encoding = common_encoding(a, b)?;
+    let (a, b) = (
+        Side::open(a, order, encoding).await?,
+        Side::open(b, order, encoding).await?,
+    );
     let mut found = Vec::new();
     for group in differing.chunks(affordable) {
         let wanted: BTreeSet<usize> = group.iter().copied().collect();
@@ -89,11 +94,31 @@ pub async fn differing_rows(
     Ok(found)
 }
 
+/// The encoding in which both sides are read. A database converts its rows to any, an archive has them in one.
+fn common_encoding(
+    a: (&RowSource, &TableCensus),
+    b: (&RowSource, &TableCensus),
+) -> Result<Option<Encoding>> {
+    let encoding = a.1.encoding.or(b.1.encoding);
+    let is_readable = |(source, table): (&RowSource, &TableCensus)| {
+        table.encoding == encoding || matches!(source, RowSource::Database(_))
+    };
+    if is_readable(a) && is_readable(b) {
+        return Ok(encoding);
+    }
+    let name = |table: &TableCensus| table.encoding.map_or("UTF8", Encoding::name).to_owned();
+    Err(Error::EncodingsDiffer {
+        table: a.1.name.to_string(),
+        a: name(a.1),
+        b: name(b.1),
+    })
+}
+
 /// The buckets in which rows differ. Where the censuses cannot tell, all of them, but in as many
 /// portions as memory asks for.
 fn buckets_to_read(a: &TableCensus, b: &TableCensus) -> (usize, Vec<usize>) {
     let (modulus, differing) = a.buckets.differing(&b.buckets);
-    if a.key == b.key && modulus > 1 {
+    if a.key == b.key && a.encoding == b.encoding && modulus > 1 {
         return (modulus, differing);
     }
     let portions = (a.bytes.max(b.bytes) / BUDGET + 1).next_power_of_two();
@@ -136,10 +161,13 @@ impl<'a> Side<'a> {
     async fn open(
         (source, census): (&'a RowSource, &'a TableCensus),
         order: &TableCensus,
+        encoding: Option<Encoding>,
     ) -> Result<Self> {
         Ok(match source {
             RowSource::Database(database) => {
-                Self::Database(Box::new(OwnTable::find(database, census, order).await?))
+                let mut found = OwnTable::find(database, census, order).await?;
+                found.table.encoding = encoding;
+                Self::Database(Box::new(found))
             }
             RowSource::Archive(archive) => Self::Archive(archive, census),
         })
@@ -368,6 +396,7 @@ mod tests {
             filter: None,
             foreign_server: None,
             generated: None,
+            encoding: None,
         }
     }
 

@@ -367,6 +367,7 @@ fn table_census(table: &Table, total: Total) -> TableCensus {
         filter: table.filter.clone(),
         foreign_server: table.foreign_server.clone(),
         generated: table.generated_census(total.generated),
+        encoding: table.encoding,
     }
 }
 
@@ -402,6 +403,7 @@ mod tests {
             calls_code: false,
             with_partitions: false,
             foreign_server: None,
+            encoding: None,
             parts: vec![Part {
                 oid: 1,
                 name,

@@ -20,7 +20,7 @@ use crate::name::quote_literal;
 ///   statement.
 /// * `BEGIN`: a file that was cut commits nothing, although psql would accept a half COPY.
 /// * `transaction_timeout` exists from version 17 on, so it is set only where it exists.
-pub(crate) fn prologue(facts: &Facts) -> String {
+pub(crate) fn prologue(facts: &Facts, format: &str) -> String {
     let key = restrict_key(facts);
     let origin = format!(
         "database {}, PostgreSQL {}, snapshot of {}",
@@ -29,7 +29,7 @@ pub(crate) fn prologue(facts: &Facts) -> String {
     .replace(['\n', '\r'], " ");
     let encoding = facts.client_encoding();
     format!(
-        "-- pgsnap/1: {origin}
+        "-- {format}: {origin}
 --
 -- Restore into an empty database with nothing but stock programs:
 --   set -o pipefail

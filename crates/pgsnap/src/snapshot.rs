@@ -16,6 +16,7 @@ use futures_util::stream::{FuturesUnordered, TryStreamExt};
 
 use crate::catalog::{self, Lockable, Table};
 use crate::database::Database;
+use crate::encoding::Encoding;
 use crate::error::{Error, Result};
 use crate::facts::Facts;
 use crate::name::TableName;
@@ -64,7 +65,9 @@ impl Snapshot {
         let deadline = Instant::now() + lock_timeout;
         let leader = open_reader(database, purpose).await?;
         // Refuses a server that is too old before anything else is asked of it.
-        Facts::read(&leader).await?;
+        let facts = Facts::read(&leader).await?;
+        // One more looks into the rows first.
+        let further = usize::from(jobs > 0 && Encoding::of_name(&facts.encoding).is_some());
         let mut party = Party {
             leader,
             workers: Vec::new(),
@@ -74,7 +77,11 @@ impl Snapshot {
             attempts += 1;
             let before = catalog::lockable(&party.leader).await?;
             let eager = before.len() <= EAGER_LOCKS;
-            let wanted = if eager { jobs.min(before.len()) } else { 0 };
+            let wanted = if eager {
+                jobs.min(before.len()) + further
+            } else {
+                0
+            };
             party.resize(database, purpose, wanted).await?;
             let left = deadline.saturating_duration_since(Instant::now());
             match party.try_take(&before, left).await? {

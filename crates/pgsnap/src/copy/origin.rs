@@ -101,5 +101,6 @@ fn estimate(table: &Table) -> TableCensus {
         filter: table.filter.clone(),
         foreign_server: table.foreign_server.clone(),
         generated: None,
+        encoding: None,
     }
 }

@@ -126,7 +126,11 @@ impl Writer {
         let session = self.take_session().await?;
         let columns = self.tables[table].columns.iter();
         let columns = columns.map(|column| column.name.as_str());
-        let statement = copy_in_statement(&self.destination.places[table].into, columns);
+        let statement = copy_in_statement(
+            &self.destination.places[table].into,
+            columns,
+            self.tables[table].encoding,
+        );
         let sink = session.copy_in(&self.context(table), &statement).await?;
         self.session = Some(session);
         Ok(Copying {

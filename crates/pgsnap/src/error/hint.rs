@@ -65,6 +65,9 @@ impl Error {
             Self::SnapshotUnstable { .. } | Self::LockQueue | Self::ChangedMeanwhile { .. } => {
                 Some("run the dump when no migration is creating, dropping or rewriting tables".into())
             }
+            Self::EncodingsDiffer { .. } => Some(
+                "compare without listing rows, or restore the archive and compare the databases".into(),
+            ),
             Self::UnsupportedFormat { .. } => Some("use a newer hubctl, or restore with `age -d | gunzip | psql`".into()),
             Self::NotAnArchive { .. } => {
                 Some("a plain dump (pg_dump | gzip | age) can be restored, but not verified or read table by table".into())
@@ -116,6 +119,8 @@ fn message_hint(message: &str) -> Option<Cow<'static, str>> {
          max_standby_streaming_delay"
     } else if message.contains("no pg_hba.conf entry") && message.contains("no encryption") {
         "the server may want TLS: add sslmode=require or a stricter one; otherwise pg_hba.conf has no line for this role and address"
+    } else if message.contains("MULE_INTERNAL") && message.contains("UTF8") {
+        "dump this database with pg_dump: sessions speak UTF-8, and no server converts MULE_INTERNAL to it"
     } else if message.starts_with("invalid memory alloc request size") {
         ROW_TOO_LONG
     } else {
@@ -132,8 +137,8 @@ fn sqlstate_hint(code: &str) -> Option<Cow<'static, str>> {
             "a foreign server does not answer the database server; leave its rows out, or make it reachable"
         }
         "22P05" => {
-            "a value has bytes that are no character of the database's encoding: mend it, or dump this database with \
-             pg_dump --encoding set to that encoding"
+            "rename or redefine what has no equivalent in the other encoding (only rows may have none), or dump this database \
+             with pg_dump"
         }
         "28P01" | "28000" => {
             "check user and password (passfile, password_file or password_command)"

@@ -178,6 +178,7 @@ pub(super) async fn targets(session: &Session, expected: &Census) -> Result<Vec<
                 let mut table = Table {
                     columns: wanted.columns.clone(),
                     key: wanted.key.clone(),
+                    encoding: wanted.encoding,
                     ..table.clone()
                 };
                 table.put_generated_in_order(wanted.generated.as_ref());
@@ -380,7 +381,7 @@ pub(super) async fn load_member(
     let table = &order.archive.manifest().census.tables[index];
     let context = format!("loading {}", table.name);
     let columns = table.columns.iter().map(|column| column.name.as_str());
-    let statement = copy_in_statement(&table.name, columns);
+    let statement = copy_in_statement(&table.name, columns, table.encoding);
     let (archive, expected) = (order.archive.clone(), member.rows.unwrap_or(0));
     let reading = tokio::task::spawn_blocking(move || {
         let table = &archive.manifest().census.tables[index];

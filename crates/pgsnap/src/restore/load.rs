@@ -260,6 +260,7 @@ impl Loader {
         let statement = copy_in_statement(
             into,
             table.columns.iter().map(|column| column.name.as_str()),
+            table.encoding,
         );
         let mut sink = pin!(self.session.copy_in(&context, &statement).await?);
         let expected: u64 = run.iter().filter_map(|member| member.rows).sum();

@@ -323,6 +323,7 @@ mod tests {
             filter: None,
             foreign_server: None,
             generated: None,
+            encoding: None,
         }
     }
 

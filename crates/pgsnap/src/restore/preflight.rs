@@ -91,6 +91,7 @@ impl Preflight<'_> {
         self.check_server().await?;
         self.check_foreign_data();
         if self.plan.method == Method::IntoTables {
+            self.check_encoding().await?;
             return self.check_tables().await;
         }
         self.check_roles().await?;

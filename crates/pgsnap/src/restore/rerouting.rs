@@ -224,6 +224,7 @@ mod tests {
                 filter: None,
                 foreign_server: None,
                 generated: None,
+                encoding: None,
             }
         };
         Census {

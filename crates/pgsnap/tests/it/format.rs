@@ -75,7 +75,7 @@ async fn the_reader_of_the_specification_counts_what_the_manifest_counts() {
         ("cut", bytes[..bytes.len() - 1].to_vec()),
         (
             "newer",
-            flipped(bytes.len() - 138 + 15 + "-- pgsnap/".len(), b'1' ^ b'2'),
+            flipped(bytes.len() - 138 + 15 + "-- pgsnap/".len(), b'1' ^ b'9'),
         ),
     ];
     for (name, bytes) in damaged {
@@ -83,6 +83,29 @@ async fn the_reader_of_the_specification_counts_what_the_manifest_counts() {
         fs_err::write(&path, bytes).unwrap();
         assert!(!read(&path).status.success(), "accepted: {name}");
     }
+}
+
+/// Rows in the encoding of their database make another version of the format.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_reader_of_the_specification_reads_rows_of_other_encodings() {
+    let python = Command::new("python3").arg("--version").output();
+    if testkit::installed("python3", python).is_none() {
+        return;
+    }
+    let server = Server::start().await;
+    let create =
+        "CREATE DATABASE odd TEMPLATE template0 ENCODING 'WIN1252' LC_COLLATE 'C' LC_CTYPE 'C'";
+    let admin = server.scratch.database("postgres");
+    pgsnap::execute(&admin, create).await.unwrap();
+    let source = server.scratch.database("odd");
+    let sql =
+        "CREATE TABLE t AS SELECT convert_from('\\x9d', 'WIN1252') AS v; CREATE TABLE u (v text)";
+    pgsnap::execute(&source, sql).await.unwrap();
+    let (_, manifest) = server.dump(&source).await;
+    assert_eq!(manifest.format, pgsnap::FORMAT_WITH_ENCODINGS);
+    let output = read(&server.file("odd.sql.gz"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
 }
 
 #[test]

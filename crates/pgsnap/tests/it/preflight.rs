@@ -82,7 +82,8 @@ async fn a_collation_the_server_lacks_is_found_before_anything_is_made() {
     assert_eq!(manifest.source.locale.collate, "C");
     let changed = with_manifest(&server, "hub.sql.gz", |text| {
         text.replacen("\"collate\": \"C\"", "\"collate\": \"xx_YY.utf8\"", 1)
-    });
+    })
+    .unwrap();
     let target = server.scratch.database("copy");
     assert!(
         plan_restore(&archive, &target, &RestoreOptions::default())
@@ -99,7 +100,11 @@ async fn a_collation_the_server_lacks_is_found_before_anything_is_made() {
 }
 
 /// The same archive with another manifest.
-fn with_manifest(server: &Server, name: &str, edit: impl Fn(String) -> String) -> Archive {
+pub(crate) fn with_manifest(
+    server: &Server,
+    name: &str,
+    edit: impl Fn(String) -> String,
+) -> pgsnap::Result<Archive> {
     let bytes = fs_err::read(server.file(name)).unwrap();
     let pointer = String::from_utf8_lossy(&bytes[bytes.len() - 138 + 15..]).into_owned();
     let number = |key: &str| -> usize {
@@ -116,7 +121,8 @@ fn with_manifest(server: &Server, name: &str, edit: impl Fn(String) -> String) -
     let member = encoder.finish().unwrap();
     let hash = xxhash_rust::xxh3::xxh3_128(&member);
     let payload = format!(
-        "-- pgsnap/1 manifest offset={offset:020} length={:020} xxh3={hash:032x}\n",
+        "{} manifest offset={offset:020} length={:020} xxh3={hash:032x}\n",
+        &pointer[..11],
         member.len()
     );
     let mut crc = flate2::Crc::new();
@@ -129,7 +135,7 @@ fn with_manifest(server: &Server, name: &str, edit: impl Fn(String) -> String) -
     changed.extend((payload.len() as u32).to_le_bytes());
     let path = server.file("changed.sql.gz");
     fs_err::write(&path, changed).unwrap();
-    Archive::open(path).unwrap()
+    Archive::open(path)
 }
 
 mod without_createdb {

@@ -3,6 +3,7 @@
 use super::Preflight;
 use crate::census::Locale;
 use crate::error::{Error, Result};
+use crate::facts::Facts;
 use crate::name::quote_literal;
 use crate::session::Session;
 
@@ -20,17 +21,10 @@ impl Preflight<'_> {
 
     /// A database that is there has an encoding and a collation already.
     async fn check_present_locale(&mut self, inside: &Session) -> Result<()> {
-        let facts = crate::facts::Facts::read(inside).await?;
+        let facts = Facts::read(inside).await?;
         let source = &self.manifest.source;
-        let (from, to) = (source.encoding.as_str(), facts.encoding.as_str());
-        if from != to && (to != "UTF8" || from == "SQL_ASCII") {
-            self.plan.obstacle(
-                format!(
-                    "database {} has the encoding {to}, and the backup has {from}",
-                    self.plan.database
-                ),
-                format!("have it created with ENCODING '{from}'"),
-            );
+        if facts.encoding != "UTF8" || source.encoding == "SQL_ASCII" || self.has_own_encoding() {
+            self.require_encoding(&facts.encoding);
         }
         let describe = |locale: &Locale| {
             let name = locale.locale.as_ref().unwrap_or(&locale.collate);
@@ -53,6 +47,37 @@ impl Preflight<'_> {
             ));
         }
         Ok(())
+    }
+
+    /// A database with tables takes rows that are in their own encoding only if it has that one.
+    pub(super) async fn check_encoding(&mut self) -> Result<()> {
+        if let Some(inside) = &self.inside
+            && self.has_own_encoding()
+        {
+            let facts = Facts::read(inside).await?;
+            self.require_encoding(&facts.encoding);
+        }
+        Ok(())
+    }
+
+    /// Tells whether rows are wanted that have no exact equivalent in UTF-8.
+    fn has_own_encoding(&self) -> bool {
+        let mut tables = self.manifest.census.tables.iter();
+        self.selection.has_rows()
+            && tables.any(|table| table.encoding.is_some() && self.selection.holds_table(table))
+    }
+
+    fn require_encoding(&mut self, to: &str) {
+        let from = &self.manifest.source.encoding;
+        if from != to {
+            self.plan.obstacle(
+                format!(
+                    "database {} has the encoding {to}, and the backup has {from}",
+                    self.plan.database
+                ),
+                format!("have it created with ENCODING '{from}'"),
+            );
+        }
     }
 
     /// A new database gets those of the backup, if the server has them. Trying it out is the only way to
