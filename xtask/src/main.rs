@@ -48,8 +48,8 @@ enum Task {
     Campaign(campaign::Args),
     /// Fuzz everything that reads bytes of unknown origin
     Fuzz(fuzz::Args),
-    /// Install what the demo and the tests need: PostgreSQL, age, an SSH server, pgbouncer, iproute2, iptables; as root
-    /// also what clusters need
+    /// Install what the demo and the tests need: PostgreSQL, age, an SSH server, pgbouncer,
+    /// iproute2, iptables; as root also what clusters need
     Setup,
     /// Fetch servers of every supported version of PostgreSQL, for the tests
     Servers(servers::Args),

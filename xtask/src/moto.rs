@@ -1,4 +1,5 @@
-//! moto, whose server speaks S3, for the tests of off-site copies: fetched from the Python registry into the cache.
+//! moto, whose server speaks S3, for the tests of off-site copies: fetched from the Python registry
+//! into the cache.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

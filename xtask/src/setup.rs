@@ -1,7 +1,8 @@
 //! `cargo xtask setup`: the programs that the demo and the tests run, found or installed.
 //!
-//! Nothing is installed that is there already. On Debian and Ubuntu the rest comes from apt, as root or with a `sudo` that
-//! does not ask; elsewhere the one line to run is printed. No service is started and no database cluster is created.
+//! Nothing is installed that is there already. On Debian and Ubuntu the rest comes from apt, as
+//! root or with a `sudo` that does not ask; elsewhere the one line to run is printed. No service is
+//! started and no database cluster is created.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -89,7 +90,8 @@ fn missing_packages(directories: &[PathBuf]) -> Vec<&'static str> {
     packages
 }
 
-/// Whether the extensions that the tests use (citext, hstore, pgcrypto) are beside the server in `programs`.
+/// Whether the extensions that the tests use (citext, hstore, pgcrypto) are beside the server in
+/// `programs`.
 fn has_contrib(programs: &Path) -> bool {
     let mut candidates = vec![
         programs.join("../share/extension"),

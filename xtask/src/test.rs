@@ -1,5 +1,5 @@
-//! `cargo xtask test`: all tests, after installing what they need; and those of `pgsnap` against every supported version
-//! of PostgreSQL.
+//! `cargo xtask test`: all tests, after installing what they need; and those of `pgsnap` against
+//! every supported version of PostgreSQL.
 
 pub(crate) mod one_test;
 mod rerun;
@@ -95,7 +95,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(report.close())
 }
 
-/// Runs the tests of a command, which takes arguments of the test programs: once, or as [`rerun`] does.
+/// Runs the tests of a command, which takes arguments of the test programs: once, or as [`rerun`]
+/// does.
 fn tests<'a>(
     args: &Args,
     command: impl Fn(&[String]) -> anyhow::Result<Cmd<'a>>,
@@ -122,8 +123,8 @@ fn versions(args: &Args) -> Vec<&'static Bundle> {
         .collect()
 }
 
-/// What the test of collations needs: a server of another C library to restore from, and a locale in which this one
-/// sorts otherwise.
+/// What the test of collations needs: a server of another C library to restore from, and a locale
+/// in which this one sorts otherwise.
 struct Musl {
     server: Server,
     locales: PathBuf,
@@ -194,8 +195,8 @@ fn with_cluster<'a>(command: Cmd<'a>, cluster: Option<&Cluster>) -> Cmd<'a> {
     }
 }
 
-/// At the root, cargo takes the whole workspace unless a package is named: unit, integration and documentation tests.
-/// One failure does not hide another.
+/// At the root, cargo takes the whole workspace unless a package is named: unit, integration and
+/// documentation tests. One failure does not hide another.
 fn workspace<'a>(shell: &'a Shell, arguments: &[String], chosen: &[String]) -> Cmd<'a> {
     let cargo = project::cargo();
     let command = complete(cmd!(shell, "{cargo} test --no-fail-fast {arguments...}"));
@@ -206,7 +207,8 @@ fn workspace<'a>(shell: &'a Shell, arguments: &[String], chosen: &[String]) -> C
     }
 }
 
-/// Everything was just installed, and root may mount and make networks: no test has a reason to pass unseen.
+/// Everything was just installed, and root may mount and make networks: no test has a reason to
+/// pass unseen.
 fn complete(command: Cmd<'_>) -> Cmd<'_> {
     if provision::is_root() {
         command.env(COMPLETE, "1")

@@ -1,7 +1,9 @@
-//! `cargo xtask tidy`: the architecture invariants and house rules that the compiler and clippy cannot check.
+//! `cargo xtask tidy`: the architecture invariants and house rules that the compiler and clippy
+//! cannot check.
 //!
 //! The rules are explained in `docs/architecture.md`. The check also runs as a test of this crate.
 
+mod columns;
 mod dependencies;
 mod documents;
 mod modules;
@@ -14,21 +16,23 @@ use std::process::ExitCode;
 
 use repository::Repository;
 
-/// The crates that others may use without the rest of the project. They know nothing of each other, except [`LEAVES`].
+/// The crates that others may use without the rest of the project. They know nothing of each other,
+/// except [`LEAVES`].
 pub(crate) const LIBRARIES: [&str; 7] = [
     "pgsnap", "backup", "tunnel", "gates", LEAVES[0], LEAVES[1], LEAVES[2],
 ];
 
-/// Libraries that several of them need, and that need none of them: there is one way to check a signature, one to keep
-/// an account, and one to open a file. A leaf may use another one.
+/// Libraries that several of them need, and that need none of them: there is one way to check a
+/// signature, one to keep an account, and one to open a file. A leaf may use another one.
 pub(crate) const LEAVES: [&str; 3] = ["sshsig", "journal", "regularfile"];
 
-const CHECKS: [fn(&Repository) -> Vec<Finding>; 5] = [
+const CHECKS: [fn(&Repository) -> Vec<Finding>; 6] = [
     dependencies::check,
     sources::check,
     modules::check,
     documents::check,
     words::check,
+    columns::check,
 ];
 
 /// A rule that is broken, and where.

@@ -1,7 +1,9 @@
-//! Measures hubctl against the pipelines it replaces, in one run, in rounds: ours, then each peer, again and again.
+//! Measures hubctl against the pipelines it replaces, in one run, in rounds: ours, then each peer,
+//! again and again.
 //!
-//! Run by `cargo xtask bench`. It needs a PostgreSQL server and its programs, `age`, `gzip`, `pigz`, `pgcopydb`, `bash`, and
-//! several gigabytes of free disk in the temporary directory. Nothing else should run on the machine.
+//! Run by `cargo xtask bench`. It needs a PostgreSQL server and its programs, `age`, `gzip`,
+//! `pigz`, `pgcopydb`, `bash`, and several gigabytes of free disk in the temporary directory.
+//! Nothing else should run on the machine.
 
 mod data;
 mod growth;

@@ -1,8 +1,8 @@
-//! Measures `hubctl tunnel` against what keeps SSH forwards today, over a wire that breaks: two network namespaces, a real
-//! `sshd`, and the same faults for each.
+//! Measures `hubctl tunnel` against what keeps SSH forwards today, over a wire that breaks: two
+//! network namespaces, a real `sshd`, and the same faults for each.
 //!
-//! Run by `cargo xtask bench --tunnel`, as root. It needs OpenSSH, `autossh`, `ip` and `iptables`. Nothing else should run on
-//! the machine.
+//! Run by `cargo xtask bench --tunnel`, as root. It needs OpenSSH, `autossh`, `ip` and `iptables`.
+//! Nothing else should run on the machine.
 
 mod fault;
 mod leftovers;

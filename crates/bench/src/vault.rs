@@ -156,7 +156,8 @@ impl Bench {
         }
     }
 
-    /// Seconds of planning and of removing. The entries are copies of one, with the sidecars that theirs would be.
+    /// Seconds of planning and of removing. The entries are copies of one, with the sidecars that
+    /// theirs would be.
     fn prune(&self) -> (f64, f64) {
         let directory = tempfile::tempdir().unwrap();
         let vault = Vault::open(directory.path(), "hub").unwrap();

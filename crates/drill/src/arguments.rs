@@ -8,8 +8,8 @@ use crate::plan::Version;
 
 /// Restore backups of one version of PostgreSQL into another, in containers
 ///
-/// Without --pg, --from, --to or --all: each of the five versions once. Exits with 0 if every copy is right, 1 if one is
-/// not, 3 if a way could not be tried.
+/// Without --pg, --from, --to or --all: each of the five versions once. Exits with 0 if every copy
+/// is right, 1 if one is not, 3 if a way could not be tried.
 #[derive(Debug, clap::Parser)]
 #[command(bin_name = "cargo xtask drill")]
 pub(crate) struct Arguments {
@@ -33,8 +33,8 @@ pub(crate) struct Arguments {
     #[arg(long)]
     pub(crate) keep: bool,
 
-    /// Image of the servers, with {major} for the version [default: what `cargo xtask images` built if it is there,
-    /// else postgres:{major}-alpine]
+    /// Image of the servers, with {major} for the version [default: what `cargo xtask images` built
+    /// if it is there, else postgres:{major}-alpine]
     #[arg(long, value_name = "NAME:TAG")]
     pub(crate) image: Option<String>,
 
@@ -42,7 +42,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 
-    /// Search path with directories of PostgreSQL's client programs, besides those of installed packages
+    /// Search path with directories of PostgreSQL's client programs, besides those of installed
+    /// packages
     #[arg(long, value_name = "PATH", default_value = "", value_parser = search_path, hide = true)]
     pub(crate) clients: SearchPath,
 

@@ -1,8 +1,8 @@
 //! The containers of a run: labelled with who owns them, and removed when the owner is gone.
 //!
-//! testcontainers removes a container when its handle is dropped. That is not enough: a start that times out leaves no
-//! handle, and a process that is killed drops nothing. So every run removes what carries its label, and what carries
-//! the label of a run that is dead.
+//! testcontainers removes a container when its handle is dropped. That is not enough: a start that
+//! times out leaves no handle, and a process that is killed drops nothing. So every run removes
+//! what carries its label, and what carries the label of a run that is dead.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -82,8 +82,8 @@ impl Run {
         self.remove_all(&label).await
     }
 
-    /// Removes until nothing is left: an interrupted start may still be under way in the engine, and so may the removal
-    /// by a handle that was dropped.
+    /// Removes until nothing is left: an interrupted start may still be under way in the engine,
+    /// and so may the removal by a handle that was dropped.
     async fn remove_all(&self, label: &str) -> anyhow::Result<()> {
         let begin = Instant::now();
         let mut empty = 0;
@@ -151,7 +151,8 @@ fn name(container: &ContainerSummary) -> Option<String> {
     Some(name.trim_start_matches('/').to_owned())
 }
 
-/// `docker` as it is to be typed for the engine that this process uses: it need not be the one that a shell finds.
+/// `docker` as it is to be typed for the engine that this process uses: it need not be the one that
+/// a shell finds.
 fn docker_command() -> String {
     std::env::var("DOCKER_HOST")
         .map_or_else(|_| "docker".into(), |host| format!("docker --host {host}"))
@@ -202,7 +203,8 @@ impl Owner {
         })
     }
 
-    /// Whether this process is gone for certain, as seen from another. Of other machines nothing is certain.
+    /// Whether this process is gone for certain, as seen from another. Of other machines nothing is
+    /// certain.
     fn is_dead(&self, me: &Self) -> bool {
         self.host == me.host && (self.boot != me.boot || started(self.pid) != Some(self.started))
     }
@@ -220,7 +222,8 @@ impl fmt::Display for Owner {
     }
 }
 
-/// When a process started, in ticks since boot: field 22, counted after the name, which may hold anything.
+/// When a process started, in ticks since boot: field 22, counted after the name, which may hold
+/// anything.
 fn started(pid: u32) -> Option<u64> {
     let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(") ")?;

@@ -1,6 +1,7 @@
 //! A directory with a configuration of `hubctl`, a fresh key and a vault, for one database.
 //!
-//! It holds secrets, so it must not outlive its run: whoever can take the lock in it knows that its run is gone.
+//! It holds secrets, so it must not outlive its run: whoever can take the lock in it knows that its
+//! run is gone.
 
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -77,7 +78,8 @@ impl Home {
         Ok(())
     }
 
-    /// Runs `hubctl` with the client programs for a server of this version; returns what it printed.
+    /// Runs `hubctl` with the client programs for a server of this version; returns what it
+    /// printed.
     pub(crate) async fn hubctl(
         &self,
         programs: &Programs,

@@ -18,7 +18,8 @@ pub(crate) struct Images {
 }
 
 impl Images {
-    /// The template that was given; else the local images where all are there; else the official ones.
+    /// The template that was given; else the local images where all are there; else the official
+    /// ones.
     pub(crate) async fn choose(
         run: &Run,
         given: Option<&str>,

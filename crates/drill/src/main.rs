@@ -1,8 +1,10 @@
-//! Restore drills between versions of PostgreSQL, in containers; `cargo xtask drill` starts this program.
+//! Restore drills between versions of PostgreSQL, in containers; `cargo xtask drill` starts this
+//! program.
 //!
-//! Every way from one version to the same or a newer one is gone as a user would go it: the real `hubctl` takes a
-//! backup of one server and restores it into another, and so do the stock tools. Then contents, schema and every index
-//! of the copies are compared and checked. Servers run with their default settings, `fsync` included.
+//! Every way from one version to the same or a newer one is gone as a user would go it: the real
+//! `hubctl` takes a backup of one server and restores it into another, and so do the stock tools.
+//! Then contents, schema and every index of the copies are compared and checked. Servers run with
+//! their default settings, `fsync` included.
 
 #![allow(
     clippy::print_stdout,

@@ -94,8 +94,8 @@ fn candidates(arguments: &Arguments) -> Vec<Way> {
     pairs.filter(|way| way.from.major <= way.to.major).collect()
 }
 
-/// The short plan with a way from one C library to another, where the images are ours. One that is missing then is a way
-/// that was not tried, as any other is.
+/// The short plan with a way from one C library to another, where the images are ours. One that is
+/// missing then is a way that was not tried, as any other is.
 pub(crate) fn with_another_library(
     mut ways: Vec<Way>,
     arguments: &Arguments,

@@ -58,7 +58,8 @@ impl Programs {
         })
     }
 
-    /// The lowest version that knows a server of this one: a newer one writes what an older server may not understand.
+    /// The lowest version that knows a server of this one: a newer one writes what an older server
+    /// may not understand.
     pub(crate) fn clients(&self, major: u32) -> anyhow::Result<&Path> {
         let fitting = self.clients.range(major..).next();
         fitting
@@ -101,7 +102,8 @@ pub(crate) async fn run(command: &mut Command) -> anyhow::Result<String> {
     run_for_answer(command, &[0]).await
 }
 
-/// As [`run`], for a program that answers with its exit code: these are answers, others are failures.
+/// As [`run`], for a program that answers with its exit code: these are answers, others are
+/// failures.
 pub(crate) async fn run_for_answer(
     command: &mut Command,
     answers: &[i32],

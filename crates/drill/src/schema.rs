@@ -70,8 +70,8 @@ fn across(text: &str, [from, to]: [u32; 2]) -> String {
     lines.join("\n")
 }
 
-/// Takes the names of tables and schemas from before those of columns, in views and rules: a query of one table is
-/// printed without since 16.
+/// Takes the names of tables and schemas from before those of columns, in views and rules: a query
+/// of one table is printed without since 16.
 fn unqualify_queries(lines: &mut [String]) {
     const QUERIES: [&str; 3] = ["CREATE VIEW ", "CREATE MATERIALIZED VIEW ", "CREATE RULE "];
     let mut inside = false;
@@ -123,7 +123,8 @@ fn without_name(line: &str) -> String {
     }
 }
 
-/// `-` before lines of the source, `+` before those of the copy. The order of lines is left out: it is that of names.
+/// `-` before lines of the source, `+` before those of the copy. The order of lines is left out: it
+/// is that of names.
 fn differences(source: &str, copy: &str) -> Vec<String> {
     let mut counts: BTreeMap<String, i64> = BTreeMap::new();
     for line in lines(source) {

@@ -1,4 +1,5 @@
-//! The directory that keeps what was fetched. A run that is killed leaves it as it was; two runs take turns.
+//! The directory that keeps what was fetched. A run that is killed leaves it as it was; two runs
+//! take turns.
 
 use std::fs::TryLockError;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -58,7 +59,8 @@ impl Cache {
         found.is_ok_and(|found| found == origin)
     }
 
-    /// The tree of this name, made by `fill` in an empty directory unless it is there and of this origin.
+    /// The tree of this name, made by `fill` in an empty directory unless it is there and of this
+    /// origin.
     ///
     /// # Errors
     ///
@@ -105,8 +107,8 @@ fn remove(directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where things are cached. PostgreSQL refuses to run as root, and the user it then runs as has to get at its programs:
-/// root's home is closed to others.
+/// Where things are cached. PostgreSQL refuses to run as root, and the user it then runs as has to
+/// get at its programs: root's home is closed to others.
 ///
 /// # Errors
 ///

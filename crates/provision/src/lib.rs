@@ -2,8 +2,8 @@
 //!
 //! - **Packages.** [`ensure_programs`] and its siblings install Debian packages, and only those of
 //!   which something is missing. Where nobody may install, [`Missing`] names the line to run.
-//! - **The cache.** [`Cache`] keeps what was fetched or compiled. Each tree carries its origin, so a
-//!   pin that moved makes a new one, and a run that was killed leaves the tree that was there.
+//! - **The cache.** [`Cache`] keeps what was fetched or compiled. Each tree carries its origin, so
+//!   a pin that moved makes a new one, and a run that was killed leaves the tree that was there.
 //! - **What a machine cannot have.** [`Unavailable`] is neither a failure nor a success: a command
 //!   that ends with it, or with [`Missing`], exits with 3.
 //!

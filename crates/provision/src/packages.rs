@@ -1,7 +1,7 @@
 //! Debian packages, installed where something of them is missing.
 //!
-//! Nothing is installed that is there already. On Debian and Ubuntu the rest comes from apt, as root
-//! or with a `sudo` that does not ask; elsewhere the one line to run is printed. No service is
+//! Nothing is installed that is there already. On Debian and Ubuntu the rest comes from apt, as
+//! root or with a `sudo` that does not ask; elsewhere the one line to run is printed. No service is
 //! started and no database cluster is created.
 
 use std::fmt;

@@ -1,8 +1,9 @@
 //! Regular files, and nothing else that a path may lead to.
 //!
-//! `open` waits for ever on a named pipe without a writer, reads a terminal or a device as if it were a file, and follows
-//! a symbolic link wherever it leads. A program that reads its configuration, locks a shared directory or writes into one
-//! wants none of that. This library opens with `O_NONBLOCK`, looks at what was opened, and refuses everything else.
+//! `open` waits for ever on a named pipe without a writer, reads a terminal or a device as if it
+//! were a file, and follows a symbolic link wherever it leads. A program that reads its
+//! configuration, locks a shared directory or writes into one wants none of that. This library
+//! opens with `O_NONBLOCK`, looks at what was opened, and refuses everything else.
 //!
 //! ```
 //! use regularfile::{Error, Options};
@@ -21,26 +22,31 @@
 //!
 //! # Links
 //!
-//! [`Options::read`] follows symbolic links: configurations are links into a directory of dotfiles, and Kubernetes mounts
-//! every secret as one. [`Options::in_place`] follows none in the last component of the path, for directories that others
-//! may write to. Everything that writes ([`Options::update`], [`Options::append`], [`Options::new_file`], [`replace`]) follows
-//! none.
+//! [`Options::read`] follows symbolic links: configurations are links into a directory of dotfiles,
+//! and Kubernetes mounts every secret as one. [`Options::in_place`] follows none in the last
+//! component of the path, for directories that others may write to. Everything that writes
+//! ([`Options::update`], [`Options::append`], [`Options::new_file`], [`replace`]) follows none.
 //!
 //! # Trust
 //!
-//! [`Options::trusted`] requires what OpenSSH requires of its own files. The file, every directory above it and every link
-//! on the way belong to this user or to root, and nobody else may write to them. Three things are allowed besides:
+//! [`Options::trusted`] requires what OpenSSH requires of its own files. The file, every directory
+//! above it and every link on the way belong to this user or to root, and nobody else may write to
+//! them. Three things are allowed besides:
 //!
-//! - a directory where only owners may rename (the sticky bit, as `/tmp` and the mounts of Kubernetes have it);
-//! - a directory that is writable by a group with the number of this user, which is the user's own by convention;
-//! - with [`Options::trusted_for_root`], root may also use what belongs, as a whole, to one other user.
+//! - a directory where only owners may rename (the sticky bit, as `/tmp` and the mounts of
+//!   Kubernetes have it);
+//! - a directory that is writable by a group with the number of this user, which is the user's own
+//!   by convention;
+//! - with [`Options::trusted_for_root`], root may also use what belongs, as a whole, to one other
+//!   user.
 //!
-//! [`Options::private`] also requires that nobody else may read the file. As in libpq, a file of root may be readable by
-//! its group.
+//! [`Options::private`] also requires that nobody else may read the file. As in libpq, a file of
+//! root may be readable by its group.
 //!
 //! # Errors
 //!
-//! Every operation returns [`std::io::Error`], whose message names the path. [`Error::of`] returns the refusal in it.
+//! Every operation returns [`std::io::Error`], whose message names the path. [`Error::of`] returns
+//! the refusal in it.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

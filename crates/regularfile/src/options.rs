@@ -13,8 +13,8 @@ use crate::trust::{self, Trust};
 /// Nobody else may read what is created.
 const NEW: u32 = 0o600;
 
-/// How a file is opened. Start with [`read`](Self::read), [`update`](Self::update), [`append`](Self::append) or
-/// [`new_file`](Self::new_file).
+/// How a file is opened. Start with [`read`](Self::read), [`update`](Self::update),
+/// [`append`](Self::append) or [`new_file`](Self::new_file).
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Options {
@@ -49,7 +49,8 @@ impl Options {
         Self::new(Access::Read, true)
     }
 
-    /// For reading and writing an existing file, which keeps its content. A symbolic link is refused.
+    /// For reading and writing an existing file, which keeps its content. A symbolic link is
+    /// refused.
     pub const fn update() -> Self {
         Self::new(Access::Update { creates: false }, false)
     }
@@ -86,7 +87,8 @@ impl Options {
         self
     }
 
-    /// Follows a symbolic link at the end of the path, also for writing: for files that other programs follow as well.
+    /// Follows a symbolic link at the end of the path, also for writing: for files that other
+    /// programs follow as well.
     pub const fn through_links(mut self) -> Self {
         self.follows = true;
         self
@@ -104,7 +106,8 @@ impl Options {
         self
     }
 
-    /// Requires, besides [`trusted_for_root`](Self::trusted_for_root), that nobody else may read the file.
+    /// Requires, besides [`trusted_for_root`](Self::trusted_for_root), that nobody else may read
+    /// the file.
     pub const fn private(mut self) -> Self {
         self.is_private = true;
         self.trusted_for_root()

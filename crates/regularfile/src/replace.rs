@@ -12,12 +12,15 @@ use crate::error::{Error, Kind};
 /// What the umask leaves of it is the mode of a new file.
 const NEW: u32 = 0o666;
 
-/// Writes a file as a whole: readers see the old content or the new one, and a symbolic link is never followed.
+/// Writes a file as a whole: readers see the old content or the new one, and a symbolic link is
+/// never followed.
 ///
 /// The new file has the mode of the one that it replaces, and is on the disk when this returns.
 ///
 /// # Errors
-/// [`Error::NotRegular`] where the name belongs to something else, which stays as it is, and what the operating system says.
+///
+/// [`Error::NotRegular`] where the name belongs to something else, which stays as it is, and what
+/// the operating system says.
 pub fn replace(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> io::Result<()> {
     let path = path.as_ref();
     let old = match fs_err::symlink_metadata(path) {

@@ -92,7 +92,8 @@ impl Judge {
         })
     }
 
-    /// Follows an absolute path by hand, and judges everything on the way. Returns what it leads to.
+    /// Follows an absolute path by hand, and judges everything on the way. Returns what it leads
+    /// to.
     fn walk(&self, path: &Path) -> io::Result<Metadata> {
         let mut here = PathBuf::from("/");
         let mut found = fs_err::symlink_metadata(&here)?;

@@ -10,7 +10,8 @@ const WIDTH: usize = 70;
 /// The longest key that OpenSSH makes, RSA with 16384 bits, stays well below.
 const LONGEST: usize = 16 * 1024;
 
-/// The bytes, if the text is what `ssh-keygen` would write for them: each of them can stand there in one way only.
+/// The bytes, if the text is what `ssh-keygen` would write for them: each of them can stand there
+/// in one way only.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let body = text.strip_prefix(BEGIN)?.strip_suffix(END)?;
     if body.len() > LONGEST {

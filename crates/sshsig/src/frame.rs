@@ -1,7 +1,8 @@
 //! The lengths inside a signature, which are not among the signed bytes.
 //!
-//! `ssh-key` does not mind a length that is larger than what stands there, so a signature could be changed and still count. Here every
-//! length is exact, and what was understood is what stands there.
+//! `ssh-key` does not mind a length that is larger than what stands there, so a signature could be
+//! changed and still count. Here every length is exact, and what was understood is what stands
+//! there.
 
 use ssh_key::SshSig;
 

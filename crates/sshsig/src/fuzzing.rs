@@ -1,7 +1,7 @@
 //! Entry point for fuzzers: what is read from files that somebody else may write to.
 //!
-//! Not part of the public interface: this module exists with the feature `fuzzing` and in this crate's own tests
-//! only.
+//! Not part of the public interface: this module exists with the feature `fuzzing` and in this
+//! crate's own tests only.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -74,7 +74,8 @@ OQAAAEBgq7GnFhMEPl0dbP3SY6VcTRXILeQhkQGCcTkyBp51G/s5cmvLbsmoL3AWuoeMr8
         assert_eq!(other, SEED);
     }
 
-    /// The campaign of `cargo xtask fuzz` in small, on every machine and with the same inputs each time.
+    /// The campaign of `cargo xtask fuzz` in small, on every machine and with the same inputs each
+    /// time.
     #[test]
     fn no_mutated_signer_makes_it_fall_over() {
         signers(SEED.as_bytes());

@@ -16,7 +16,8 @@ pub(crate) const LARGEST: u64 = 1024 * 1024;
 pub struct PublicKey(ssh_key::public::KeyData);
 
 impl PublicKey {
-    /// The public half of the key in a file, which may be the private or the public one. No passphrase is needed.
+    /// The public half of the key in a file, which may be the private or the public one. No
+    /// passphrase is needed.
     ///
     /// # Errors
     /// [`Error::NoPublicKey`], and [`Error::Io`] where the file cannot be read.

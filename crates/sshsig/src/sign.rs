@@ -23,8 +23,8 @@ pub enum Prompt {
     Never,
 }
 
-/// Signs the bytes for a namespace with the key in a file, private or, where an agent has the other half, public; returns
-/// the armored signature.
+/// Signs the bytes for a namespace with the key in a file, private or, where an agent has the other
+/// half, public; returns the armored signature.
 ///
 /// # Errors
 /// [`Error::NoKeygen`], [`Error::NotSigned`], [`Error::NoAnswer`], and [`Error::Io`].
@@ -68,7 +68,8 @@ pub fn sign(
     Ok(armored)
 }
 
-/// Runs it to its end; nothing where it took too long. What it says is kept where nobody is there to read it.
+/// Runs it to its end; nothing where it took too long. What it says is kept where nobody is there
+/// to read it.
 fn run(mut command: Command, prompt: Prompt) -> Result<Option<(ExitStatus, String)>> {
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let may_ask = prompt == Prompt::Allowed;

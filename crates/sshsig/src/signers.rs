@@ -120,7 +120,8 @@ impl AllowedSigners {
         self.judge(Some(principal), namespace, message, armored, at)
     }
 
-    /// Who may sign with this key for the namespace at the time `at`: the first line that allows it, for this principal if one is named.
+    /// Who may sign with this key for the namespace at the time `at`: the first line that allows
+    /// it, for this principal if one is named.
     ///
     /// # Errors
     /// [`Error::UnknownKey`] and [`Error::NotAllowed`].

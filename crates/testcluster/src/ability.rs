@@ -1,4 +1,5 @@
-//! Whether this machine can have a cluster at all: what it can never have is told from what went wrong.
+//! Whether this machine can have a cluster at all: what it can never have is told from what went
+//! wrong.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

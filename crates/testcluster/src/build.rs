@@ -1,5 +1,5 @@
-//! What clusters are made of, kept in the cache: programs from Go modules, images from Debian's packages, and the images
-//! unpacked.
+//! What clusters are made of, kept in the cache: programs from Go modules, images from Debian's
+//! packages, and the images unpacked.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

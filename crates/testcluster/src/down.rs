@@ -15,7 +15,8 @@ use super::wait::wait_for;
 
 /// Ends what belongs to a directory, and removes the directory.
 ///
-/// Nothing has to be there: not the directory, not its plan, not a process. What is asked for is that none is left.
+/// Nothing has to be there: not the directory, not its plan, not a process. What is asked for is
+/// that none is left.
 pub(super) fn end(layout: &Layout) -> anyhow::Result<()> {
     let _lock = Lock::take(layout)?;
     let processes = process::all().into_iter();
@@ -69,7 +70,8 @@ fn remove(layout: &Layout, keep_logs: bool) -> anyhow::Result<()> {
     .or(result)
 }
 
-/// Kills the first process of each namespace, and waits for the `unshare` beside it: that ends when all others have.
+/// Kills the first process of each namespace, and waits for the `unshare` beside it: that ends when
+/// all others have.
 fn end_processes(id: &str) -> anyhow::Result<()> {
     let begin = Instant::now();
     loop {

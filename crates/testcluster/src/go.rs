@@ -1,4 +1,5 @@
-//! A Go that is new enough: the machine's own, or one that an older Go fetches as the module that its successors are.
+//! A Go that is new enough: the machine's own, or one that an older Go fetches as the module that
+//! its successors are.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,8 +18,8 @@ pub(super) struct Go {
 }
 
 impl Go {
-    /// Fails with [`provision::Missing`] where there is no Go at all and none can be installed, and with [`Unavailable`] where
-    /// a newer one cannot be fetched.
+    /// Fails with [`provision::Missing`] where there is no Go at all and none can be installed, and
+    /// with [`Unavailable`] where a newer one cannot be fetched.
     pub(super) fn find(cache: &Cache) -> anyhow::Result<Self> {
         if let Some(program) = candidates().find(|program| version(program) >= Some(OLDEST)) {
             return Ok(Self { program });
@@ -75,7 +76,8 @@ fn parse(version: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// Every release of Go is also a module, for Go itself: it comes from the same place as all others, with a checksum.
+/// Every release of Go is also a module, for Go itself: it comes from the same place as all others,
+/// with a checksum.
 fn fetch(old: &Path, new: &Path) -> anyhow::Result<()> {
     eprintln!("Fetching Go {FETCHED} …");
     let architecture = match std::env::consts::ARCH {

@@ -14,7 +14,8 @@ use super::wait::wait_for;
 const LINKS: &str = "/sys/class/net";
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// Takes the first free number, by making its link. Each attempt is written down before: a link that exists is known.
+/// Takes the first free number, by making its link. Each attempt is written down before: a link
+/// that exists is known.
 pub(super) fn claim(plan: &mut Plan, layout: &Layout) -> anyhow::Result<()> {
     for number in 0..MOST_CLUSTERS {
         plan.number = number;
@@ -49,7 +50,8 @@ pub(super) fn claim(plan: &mut Plan, layout: &Layout) -> anyhow::Result<()> {
     )
 }
 
-/// Gives the first node its end of the link, and this machine an address and the ways to pods and services.
+/// Gives the first node its end of the link, and this machine an address and the ways to pods and
+/// services.
 pub(super) fn connect(plan: &Plan, first: Pid) -> anyhow::Result<()> {
     let link = plan.link();
     let pid = first.as_raw_nonzero().to_string();
@@ -84,7 +86,8 @@ pub(super) fn connect(plan: &Plan, first: Pid) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Removes the link of a cluster, and its routes with it. Normally both went when the namespace at the other end did.
+/// Removes the link of a cluster, and its routes with it. Normally both went when the namespace at
+/// the other end did.
 pub(super) fn disconnect(id: &str) -> anyhow::Result<()> {
     let ours = plan::hardware_address(id);
     for entry in fs_err::read_dir(LINKS)? {
@@ -110,7 +113,8 @@ pub(super) fn ip(arguments: &[&str]) -> anyhow::Result<()> {
     provision::run_quietly(Command::new("ip").args(arguments))
 }
 
-/// Makes the control groups under which kubelets put their pods: in every hierarchy, or they refuse to start.
+/// Makes the control groups under which kubelets put their pods: in every hierarchy, or they refuse
+/// to start.
 pub(super) fn make_cgroups(plan: &Plan) -> anyhow::Result<()> {
     for node in plan.each_node() {
         let name = plan.cgroup(node);

@@ -1,5 +1,5 @@
-//! The images that every node has, made without a registry: in the format of `docker save`, which both Docker and
-//! containerd read.
+//! The images that every node has, made without a registry: in the format of `docker save`, which
+//! both Docker and containerd read.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,7 +11,8 @@ use super::configuration::PAUSE;
 const PAUSE_SOURCE: &str = include_str!("images/pause.c");
 const BEFORE: &str = include_str!("images/before.sh");
 const AFTER: &str = include_str!("images/after.sh");
-/// The entry point of images of PostgreSQL, those for drills too: it does what that of the official image does.
+/// The entry point of images of PostgreSQL, those for drills too: it does what that of the official
+/// image does.
 pub const ENTRYPOINT: &str = include_str!("images/docker-entrypoint.sh");
 const SUITE: &str = "trixie";
 const PACKAGES: &str = "postgresql-17,curl,ca-certificates";
@@ -127,7 +128,8 @@ fn mirror() -> Option<String> {
     said.lines().next().map(ToOwned::to_owned)
 }
 
-/// Packs `layer.tar` of a directory, with its digest, a configuration and a manifest; then the directory is removed.
+/// Packs `layer.tar` of a directory, with its digest, a configuration and a manifest; then the
+/// directory is removed.
 fn archive(work: &Path, tag: &str, config: &str, out: &Path) -> anyhow::Result<()> {
     let output = Command::new("sha256sum")
         .arg(work.join("layer.tar"))

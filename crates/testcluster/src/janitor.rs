@@ -1,4 +1,5 @@
-//! A process that ends a cluster when its owner is gone, in whatever way that went: a failed `up`, Ctrl-C, `kill -9`.
+//! A process that ends a cluster when its owner is gone, in whatever way that went: a failed `up`,
+//! Ctrl-C, `kill -9`.
 //!
 //! The owner holds one end of a pipe, which the kernel closes with it.
 

@@ -36,7 +36,8 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// The directory as processes and links know it: absolute and without symbolic links, whether it exists or not.
+    /// The directory as processes and links know it: absolute and without symbolic links, whether
+    /// it exists or not.
     pub(super) fn at(directory: &Path) -> anyhow::Result<Self> {
         let absolute = std::path::absolute(directory)?;
         let root = match (absolute.canonicalize(), absolute.parent()) {
@@ -152,7 +153,8 @@ impl Layout {
         Ok(true)
     }
 
-    /// Removes the directory, or all but the logs. The plan goes last: with it, a removal that is interrupted goes on.
+    /// Removes the directory, or all but the logs. The plan goes last: with it, a removal that is
+    /// interrupted goes on.
     pub(super) fn remove(&self, keep_logs: bool) -> anyhow::Result<()> {
         let mounts = fs_err::read_to_string("/proc/self/mountinfo")?;
         let below = format!("{}/", self.root.display());

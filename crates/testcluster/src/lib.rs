@@ -6,16 +6,17 @@
 //! are. A link and control groups are outside. They are found by the identity of the cluster, which
 //! is written down before anything is made.
 //!
-//! **Parts.** Programs are compiled from Go modules and images are made from Debian's packages, once
-//! per pin (`build`, with `programs`, `images`, `store`). A boot writes keys and configurations
-//! (`pki`, `configuration`), links the images into each node (`store`) and starts the first node
-//! (`up`). That node starts its daemons and the other nodes (`node`, `daemons`, `supervisor`).
+//! **Parts.** Programs are compiled from Go modules and images are made from Debian's packages,
+//! once per pin (`build`, with `programs`, `images`, `store`). A boot writes keys and
+//! configurations (`pki`, `configuration`), links the images into each node (`store`) and starts
+//! the first node (`up`). That node starts its daemons and the other nodes (`node`, `daemons`,
+//! `supervisor`).
 //!
 //! **Owners.** A cluster lives as long as its [`Cluster`], or until `down` where `up` left it. A
 //! second process (`janitor`) waits for the end of the owner, so no kind of death leaves a cluster.
 //!
-//! **The program.** These processes are the calling program again, with hidden commands. So it has a
-//! subcommand named `cluster` that takes [`Args`] and calls [`run`].
+//! **The program.** These processes are the calling program again, with hidden commands. So it has
+//! a subcommand named `cluster` that takes [`Args`] and calls [`run`].
 
 #![allow(
     clippy::print_stdout,
@@ -97,8 +98,8 @@ enum Action {
         /// How many nodes
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3))]
         nodes: u8,
-        /// Then load every image archive (*.tar) of a directory, apply every manifest (*.yaml), by name, and wait for
-        /// what they deploy
+        /// Then load every image archive (*.tar) of a directory, apply every manifest (*.yaml), by
+        /// name, and wait for what they deploy
         #[arg(long, value_name = "DIRECTORY")]
         operator: Option<PathBuf>,
     },
@@ -185,7 +186,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Boots a cluster, after making what it consists of where that is missing, and installs an operator.
+    /// Boots a cluster, after making what it consists of where that is missing, and installs an
+    /// operator.
     ///
     /// Fails with [`Unavailable`] or with [`provision::Missing`] on a machine that can have none.
     fn boot(directory: &Path, nodes: u8, operator: Option<&Path>) -> anyhow::Result<Self> {

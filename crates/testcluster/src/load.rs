@@ -1,4 +1,5 @@
-//! `cluster load`, and what `up --operator` does: images and manifests from files, since there is no registry.
+//! `cluster load`, and what `up --operator` does: images and manifests from files, since there is
+//! no registry.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -58,7 +59,8 @@ pub(super) struct Operator {
 }
 
 impl Operator {
-    /// Fails where there is nothing to apply: whoever names a directory means that something is in it.
+    /// Fails where there is nothing to apply: whoever names a directory means that something is in
+    /// it.
     pub(super) fn read(directory: &Path) -> anyhow::Result<Self> {
         let directory = fs_err::canonicalize(directory)?;
         let operator = Self {
@@ -74,8 +76,8 @@ impl Operator {
         Ok(operator)
     }
 
-    /// Loads every archive, and applies every manifest, by name: the next only when what the one before deploys is
-    /// available.
+    /// Loads every archive, and applies every manifest, by name: the next only when what the one
+    /// before deploys is available.
     pub(super) fn install(
         &self,
         layout: &Layout,
@@ -101,7 +103,8 @@ impl Operator {
     }
 }
 
-/// A definition takes a moment until its kind is known to the next manifest, and a webhook until it is reached.
+/// A definition takes a moment until its kind is known to the next manifest, and a webhook until it
+/// is reached.
 fn apply(kubectl: &Kubectl, layout: &Layout, manifest: &Path) -> anyhow::Result<()> {
     let log = layout.log("kube-apiserver");
     let mut result = Ok(());

@@ -44,8 +44,9 @@ impl Lock {
         Ok(None)
     }
 
-    /// Whether the programs that we start from now on hold the lock as well. Those that work for us have to: when we are
-    /// killed they are still at it, and what they make must not come after `down` looked.
+    /// Whether the programs that we start from now on hold the lock as well. Those that work for us
+    /// have to: when we are killed they are still at it, and what they make must not come after
+    /// `down` looked.
     pub(super) fn share(&self, with_children: bool) -> anyhow::Result<()> {
         let flags = if with_children {
             FdFlags::empty()

@@ -1,4 +1,5 @@
-//! The first process of a node: it arranges the namespaces it begins in, then supervises what runs there.
+//! The first process of a node: it arranges the namespaces it begins in, then supervises what runs
+//! there.
 //!
 //! When it ends, in whatever way, the kernel ends every process, mount and interface of the node.
 
@@ -20,8 +21,8 @@ use super::plan::{PREFIX, Plan};
 use super::wait::wait_for;
 use super::{daemons, supervisor};
 
-/// kubelet sets these for the whole machine, and nobody would set them back. It reads before it writes: so it is shown
-/// what it wants to see.
+/// kubelet sets these for the whole machine, and nobody would set them back. It reads before it
+/// writes: so it is shown what it wants to see.
 const SYSCTLS: [(&str, &str); 6] = [
     ("vm/overcommit_memory", "1"),
     ("vm/panic_on_oom", "0"),
@@ -30,11 +31,12 @@ const SYSCTLS: [(&str, &str); 6] = [
     ("kernel/keys/root_maxkeys", "1000000"),
     ("kernel/keys/root_maxbytes", "25000000"),
 ];
-/// kubelet, containerd, runc and the CNI plugins have paths below these compiled in. Mount points made for them on the
-/// host would have to be removed by someone, which unmounts them for every other cluster.
+/// kubelet, containerd, runc and the CNI plugins have paths below these compiled in. Mount points
+/// made for them on the host would have to be removed by someone, which unmounts them for every
+/// other cluster.
 const PRIVATE: [&str; 3] = ["/run", "/var/log", "/var/lib"];
-/// A bridge left to itself takes the lowest address of its ports; each new one leaves the others asking for the old one
-/// for half a minute.
+/// A bridge left to itself takes the lowest address of its ports; each new one leaves the others
+/// asking for the old one for half a minute.
 const SWITCH_ADDRESS: &str = "02:00:00:00:00:01";
 const SWITCH: &str = "nodes";
 const WIRE: &str = "eth0";

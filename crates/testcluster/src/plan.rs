@@ -1,6 +1,8 @@
-//! What a cluster is called and which addresses it has: everything else follows from these three values.
+//! What a cluster is called and which addresses it has: everything else follows from these three
+//! values.
 //!
-//! 198.18.0.0/15 is reserved for benchmarks (RFC 2544) and is on no real network. Each of 32 clusters has a /20 of it.
+//! 198.18.0.0/15 is reserved for benchmarks (RFC 2544) and is on no real network. Each of 32
+//! clusters has a /20 of it.
 
 use std::io::{Read as _, Write as _};
 use std::net::Ipv4Addr;
@@ -20,7 +22,8 @@ pub(super) struct Plan {
     /// Eight hexadecimal digits, never used again: what outlives a crash is found by them.
     pub(super) id: String,
     pub(super) nodes: u8,
-    /// Which of the 32 address ranges. A number is free again as soon as its cluster ends, so it identifies nothing.
+    /// Which of the 32 address ranges. A number is free again as soon as its cluster ends, so it
+    /// identifies nothing.
     pub(super) number: u8,
 }
 
@@ -41,12 +44,14 @@ impl Plan {
         1..=self.nodes
     }
 
-    /// The host's end of the wire. The kernel lets one cluster have it: that is the lock for the number.
+    /// The host's end of the wire. The kernel lets one cluster have it: that is the lock for the
+    /// number.
     pub(super) fn link(&self) -> String {
         format!("hubk{}", self.number)
     }
 
-    /// The hardware address of the host's end: it tells our link from that of a later cluster of the same number.
+    /// The hardware address of the host's end: it tells our link from that of a later cluster of
+    /// the same number.
     pub(super) fn hardware_address(&self) -> String {
         hardware_address(&self.id)
     }

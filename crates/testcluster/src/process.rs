@@ -1,4 +1,5 @@
-//! The processes of a cluster, found by their command line: no file has to say which they are, so none can be wrong.
+//! The processes of a cluster, found by their command line: no file has to say which they are, so
+//! none can be wrong.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +13,8 @@ pub(super) const NODE: &str = "__node";
 
 /// Makes the namespaces of a node and begins it in them, as process 1.
 ///
-/// `slave`, since a private copy of the mounts would hold what others unmount until the cluster ends.
+/// `slave`, since a private copy of the mounts would hold what others unmount until the cluster
+/// ends.
 pub(super) fn unshare(program: &Path, id: &str, directory: &Path, node: u8) -> Command {
     let mut command = Command::new("unshare");
     command

@@ -42,8 +42,9 @@ pub(super) fn build(cache: &Cache, new: &Path) -> anyhow::Result<()> {
     Ok(fs_err::remove_dir_all(sources)?)
 }
 
-/// A module that depends on Kubernetes, whose programs cannot be installed from outside: its `go.mod` takes parts of it
-/// from directories that the published module does not have. Their releases are modules as well.
+/// A module that depends on Kubernetes, whose programs cannot be installed from outside: its
+/// `go.mod` takes parts of it from directories that the published module does not have. Their
+/// releases are modules as well.
 fn kubernetes(go: &Go, source: &Path, new: &Path) -> anyhow::Result<()> {
     let staged = KUBERNETES.replacen("1.", "0.", 1);
     fs_err::create_dir_all(source)?;
@@ -104,7 +105,8 @@ fn kubernetes(go: &Go, source: &Path, new: &Path) -> anyhow::Result<()> {
     provision::run_quietly(build.arg(new).args(packages))
 }
 
-/// Without them the server says that it is `v0.0.0-master`, and charts that ask for a version refuse it.
+/// Without them the server says that it is `v0.0.0-master`, and charts that ask for a version
+/// refuse it.
 fn version_flags() -> String {
     let minor = KUBERNETES.split('.').nth(1).unwrap_or_default();
     let version = "k8s.io/component-base/version";

@@ -1,6 +1,8 @@
-//! The images, unpacked once for all nodes: unpacking takes a node several seconds, and a tree of hard links none.
+//! The images, unpacked once for all nodes: unpacking takes a node several seconds, and a tree of
+//! hard links none.
 //!
-//! What containerd unpacked is never written to again; only its databases are, and of these each node has copies.
+//! What containerd unpacked is never written to again; only its databases are, and of these each
+//! node has copies.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

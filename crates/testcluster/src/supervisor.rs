@@ -1,7 +1,8 @@
-//! Keeps the daemons of a node running, as process 1 of its namespace: it also reaps what is orphaned there.
+//! Keeps the daemons of a node running, as process 1 of its namespace: it also reaps what is
+//! orphaned there.
 //!
-//! A file `hold/NAME` in the directory of the cluster ends a daemon and keeps it down for as long as it is there. How
-//! each daemon is stands in `daemons/NAME`.
+//! A file `hold/NAME` in the directory of the cluster ends a daemon and keeps it down for as long
+//! as it is there. How each daemon is stands in `daemons/NAME`.
 
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt as _;

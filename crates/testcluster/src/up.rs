@@ -19,7 +19,8 @@ use super::{configuration, host, pki, store};
 
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// Boots a cluster. The owner that is returned decides how long it lives; on failure nothing is left of it but its logs.
+/// Boots a cluster. The owner that is returned decides how long it lives; on failure nothing is
+/// left of it but its logs.
 pub(super) fn boot(layout: &Layout, components: &Components, nodes: u8) -> anyhow::Result<Janitor> {
     fs_err::create_dir_all(layout.root())?;
     let lock = Lock::take(layout)?.context("the directory was removed by somebody else")?;

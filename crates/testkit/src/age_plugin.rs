@@ -1,7 +1,8 @@
-//! An age plugin for tests, made with the `age-plugin` crate: it speaks the real protocol and keeps no secret at all.
+//! An age plugin for tests, made with the `age-plugin` crate: it speaks the real protocol and keeps
+//! no secret at all.
 //!
-//! A test binary is its own plugin: [`AgePlugin::install`] writes a script `age-plugin-testkit` that runs one ignored test of the calling
-//! binary, and that test calls [`AgePlugin::serve`].
+//! A test binary is its own plugin: [`AgePlugin::install`] writes a script `age-plugin-testkit`
+//! that runs one ignored test of the calling binary, and that test calls [`AgePlugin::serve`].
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -28,7 +29,8 @@ const PIN: &str = "123456";
 pub enum AgePlugin {
     /// It opens it.
     Works,
-    /// It writes its process id to `hanging` in the directory that it was installed in, and does nothing for a long time.
+    /// It writes its process id to `hanging` in the directory that it was installed in, and does
+    /// nothing for a long time.
     Hangs,
     /// It ends in the middle.
     Dies,
@@ -59,8 +61,8 @@ impl AgePlugin {
         bech32_encode(Hrp::parse_unchecked("age-plugin-testkit-"), &[self as u8]).to_uppercase()
     }
 
-    /// Writes `age-plugin-testkit` into a directory for the `PATH`. `test` is the full name of the ignored test that calls
-    /// [`serve`](Self::serve).
+    /// Writes `age-plugin-testkit` into a directory for the `PATH`. `test` is the full name of the
+    /// ignored test that calls [`serve`](Self::serve).
     ///
     /// # Errors
     /// If the script cannot be written.

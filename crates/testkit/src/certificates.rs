@@ -11,7 +11,8 @@ use rcgen::{
 /// Why nothing here can fail but writing.
 const VALID: &str = "the names are written in the tests, and are valid";
 
-/// A directory with certificates and keys in PEM: `ca.crt`, and `other-ca.crt` of an authority that signed nothing.
+/// A directory with certificates and keys in PEM: `ca.crt`, and `other-ca.crt` of an authority that
+/// signed nothing.
 #[derive(Debug)]
 pub struct Certificates {
     directory: tempfile::TempDir,
@@ -34,7 +35,8 @@ impl Certificates {
         Ok(certificates)
     }
 
-    /// Signs a certificate for these host names, with the common name, as `NAME.crt` and `NAME.key`.
+    /// Signs a certificate for these host names, with the common name, as `NAME.crt` and
+    /// `NAME.key`.
     ///
     /// # Errors
     /// Where no file can be written.

@@ -1,5 +1,6 @@
-//! An emulated Nextcloud: no real one can be had on a test machine. WebDAV, chunked uploads and a file drop after the developer manual
-//! ("WebDAV", "Chunked file upload") and the server's `FilesDropPlugin`, kept in memory, with faults on demand.
+//! An emulated Nextcloud: no real one can be had on a test machine. WebDAV, chunked uploads and a
+//! file drop after the developer manual ("WebDAV", "Chunked file upload") and the server's
+//! `FilesDropPlugin`, kept in memory, with faults on demand.
 
 mod exchange;
 

@@ -1,8 +1,9 @@
-//! A real Kubernetes for tests: any that `HUBCTL_TEST_KUBECONFIG` leads to, with faults where it is one of ours.
+//! A real Kubernetes for tests: any that `HUBCTL_TEST_KUBECONFIG` leads to, with faults where it is
+//! one of ours.
 //!
-//! `cargo xtask test` brings one up and sets the variables; `cargo xtask cluster env DIRECTORY` prints them for one that
-//! a developer keeps. A test that finds none says so and ends. Clients are the caller's choice: all there is here is a
-//! path.
+//! `cargo xtask test` brings one up and sets the variables; `cargo xtask cluster env DIRECTORY`
+//! prints them for one that a developer keeps. A test that finds none says so and ends. Clients are
+//! the caller's choice: all there is here is a path.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,8 @@ const DEFINITIONS: &str = "HUBCTL_TEST_CRDS";
 const OPERATOR: &str = "HUBCTL_TEST_OPERATOR";
 /// So that nothing hangs; what is waited for takes a second.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Set by `cargo xtask test` where it said itself that there is no cluster, or none of ours, and why.
+/// Set by `cargo xtask test` where it said itself that there is no cluster, or none of ours, and
+/// why.
 const WITHOUT: &str = "HUBCTL_TEST_NO_CLUSTER";
 
 /// A cluster that this test shares with others.
@@ -44,8 +46,8 @@ impl Handle {
         })
     }
 
-    /// The cluster of this run, where it has a real operator of CloudNativePG. Without one, says that the test was
-    /// skipped.
+    /// The cluster of this run, where it has a real operator of CloudNativePG. Without one, says
+    /// that the test was skipped.
     #[must_use]
     pub fn find_with_operator() -> Option<Self> {
         named(OPERATOR)?;
@@ -65,7 +67,8 @@ impl Handle {
     }
 }
 
-/// A cluster of ours that this test has to itself, to break it. Dropped, what was stopped is started.
+/// A cluster of ours that this test has to itself, to break it. Dropped, what was stopped is
+/// started.
 ///
 /// A test takes this or a [`Handle`]: with both it would wait for itself.
 #[derive(Debug)]
@@ -76,8 +79,8 @@ pub struct Alone {
 }
 
 impl Alone {
-    /// Waits until nobody else uses the cluster of this run. Without one, or with one that others made, says that the
-    /// test was skipped.
+    /// Waits until nobody else uses the cluster of this run. Without one, or with one that others
+    /// made, says that the test was skipped.
     #[must_use]
     pub fn find() -> Option<Self> {
         let kubeconfig = required(KUBECONFIG)?;
@@ -120,7 +123,8 @@ impl Alone {
         nodes
     }
 
-    /// Takes the power from a node: all its processes end at once. The API notices ten seconds later.
+    /// Takes the power from a node: all its processes end at once. The API notices ten seconds
+    /// later.
     ///
     /// # Errors
     ///
@@ -220,13 +224,15 @@ impl Drop for Alone {
     }
 }
 
-/// The directory with the definitions of other people's resources. Without one, says that there is none.
+/// The directory with the definitions of other people's resources. Without one, says that there is
+/// none.
 #[must_use]
 pub fn definitions() -> Option<PathBuf> {
     named(DEFINITIONS)
 }
 
-/// Whether an operator of CloudNativePG runs in the cluster of this run, and corrects what tests write.
+/// Whether an operator of CloudNativePG runs in the cluster of this run, and corrects what tests
+/// write.
 #[must_use]
 pub fn has_operator() -> bool {
     std::env::var_os(OPERATOR).is_some_and(|value| !value.is_empty())
@@ -258,7 +264,8 @@ fn value(variable: &str) -> Option<PathBuf> {
     value.map(PathBuf::from)
 }
 
-/// The directory of the cluster of this run, if that is one of ours. Without one, says that the test was skipped.
+/// The directory of the cluster of this run, if that is one of ours. Without one, says that the
+/// test was skipped.
 #[must_use]
 pub fn of_ours() -> Option<PathBuf> {
     required(DIRECTORY)

@@ -1,20 +1,26 @@
 //! Test support for the workspace: sample databases and fault injectors. Never published.
 //!
-//! - **Samples.** [`load_zoo`] fills a database with one of every kind of object and every data type, each with its
-//!   edges: what survives the zoo survives a real schema. [`load_hub`] fills one with the data of a service at any
-//!   size, with [`HUB_WRITER`] to keep writing and [`HUB_CHECK`] to find copies torn by it.
-//! - **Network faults.** [`FaultProxy`] stands between a client and a server and cuts, freezes or refuses
-//!   connections at the exact byte.
-//! - **SSH servers.** [`Sshd`] is a real one that can be killed, frozen, given another key, and brought back.
-//! - **Servers of files.** [`WebServer`] is a real Apache, nginx, rclone or moto; [`Cloud`] an emulated Nextcloud, which fails on demand.
-//! - **Networks.** [`Network`] is two machines with a wire that can be pulled, or swallow what goes one way.
+//! - **Samples.** [`load_zoo`] fills a database with one of every kind of object and every data
+//!   type, each with its edges: what survives the zoo survives a real schema. [`load_hub`] fills
+//!   one with the data of a service at any size, with [`HUB_WRITER`] to keep writing and
+//!   [`HUB_CHECK`] to find copies torn by it.
+//! - **Network faults.** [`FaultProxy`] stands between a client and a server and cuts, freezes or
+//!   refuses connections at the exact byte.
+//! - **SSH servers.** [`Sshd`] is a real one that can be killed, frozen, given another key, and
+//!   brought back.
+//! - **Servers of files.** [`WebServer`] is a real Apache, nginx, rclone or moto; [`Cloud`] an
+//!   emulated Nextcloud, which fails on demand.
+//! - **Networks.** [`Network`] is two machines with a wire that can be pulled, or swallow what goes
+//!   one way.
 //! - **Clusters.** [`cluster`] finds a real Kubernetes, whose nodes can lose their power.
 //! - **Full disks.** [`Tmpfs`] is a file system that is as small as the test wants.
 //! - **Keys in a token.** [`AgePlugin`] is a real age plugin, which works, hangs, dies or asks.
 //! - **Certificates.** [`Certificates`] is an authority and what it signs, expired ones too.
-//! - **Damaged input.** [`Mutator`] makes broken versions of sound bytes, [`Dice`] make reproducible choices.
+//! - **Damaged input.** [`Mutator`] makes broken versions of sound bytes, [`Dice`] make
+//!   reproducible choices.
 //!
-//! Every fault is exact and counted, so a test can assert that it hit, not only that something failed:
+//! Every fault is exact and counted, so a test can assert that it hit, not only that something
+//! failed:
 //!
 //! ```
 //! use testkit::{Fault, FaultProxy, Side, Upstream};

@@ -1,4 +1,5 @@
-//! Two machines with a cable between them: network namespaces, a pair of virtual interfaces, and a firewall that swallows.
+//! Two machines with a cable between them: network namespaces, a pair of virtual interfaces, and a
+//! firewall that swallows.
 
 use std::fmt;
 use std::io;
@@ -36,7 +37,8 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// Where this is not root, or `ip` and `iptables` are missing: whoever tests says then that nothing was tested.
+    /// Where this is not root, or `ip` and `iptables` are missing: whoever tests says then that
+    /// nothing was tested.
     pub fn new() -> io::Result<Self> {
         static NETWORKS: AtomicU32 = AtomicU32::new(0);
         let number = NETWORKS.fetch_add(1, Ordering::Relaxed);
@@ -86,7 +88,8 @@ impl Network {
         words.map(ToOwned::to_owned).to_vec()
     }
 
-    /// Lets a machine swallow every packet that comes in over the wire: its side hears nothing any more.
+    /// Lets a machine swallow every packet that comes in over the wire: its side hears nothing any
+    /// more.
     ///
     /// # Errors
     ///

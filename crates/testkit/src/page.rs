@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-/// Replaces what stands between the markers `<!-- bench NAME: begin -->` and `<!-- bench NAME: end -->` of a page.
+/// Replaces what stands between the markers `<!-- bench NAME: begin -->` and
+/// `<!-- bench NAME: end -->` of a page.
 ///
 /// # Panics
 ///

@@ -1,10 +1,11 @@
-//! Ports for servers whose port must be known before they listen, and stay theirs while they are away.
+//! Ports for servers whose port must be known before they listen, and stay theirs while they are
+//! away.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Below the ports that the system gives to whoever asks for any (`ip_local_port_range`, 32768 and above), which another
-/// test may be given in between.
+/// Below the ports that the system gives to whoever asks for any (`ip_local_port_range`, 32768 and
+/// above), which another test may be given in between.
 const FIRST: u16 = 10_000;
 const MANY: u16 = 20_000;
 

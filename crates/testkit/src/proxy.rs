@@ -48,8 +48,8 @@ enum Effect {
 impl Fault {
     /// Closes a connection, both ways, after exactly `bytes` bytes of `side` were forwarded.
     ///
-    /// It hits whichever connection gets there first, one that is already past the point at once; [`Fault::on`]
-    /// chooses.
+    /// It hits whichever connection gets there first, one that is already past the point at once;
+    /// [`Fault::on`] chooses.
     #[must_use]
     pub const fn cut(side: Side, bytes: u64) -> Self {
         Self {
@@ -60,8 +60,8 @@ impl Fault {
         }
     }
 
-    /// Forwards nothing more, either way, after `bytes` bytes of `side`, and keeps the connection open until the
-    /// proxy is dropped: a network that swallows packets.
+    /// Forwards nothing more, either way, after `bytes` bytes of `side`, and keeps the connection
+    /// open until the proxy is dropped: a network that swallows packets.
     #[must_use]
     pub const fn freeze(side: Side, bytes: u64) -> Self {
         Self {
@@ -84,7 +84,8 @@ impl Fault {
     }
 }
 
-/// A proxy on a free port of 127.0.0.1 that forwards every connection to one server, until told otherwise.
+/// A proxy on a free port of 127.0.0.1 that forwards every connection to one server, until told
+/// otherwise.
 ///
 /// Dropping it closes everything. It must be started within a Tokio runtime.
 #[derive(Debug)]

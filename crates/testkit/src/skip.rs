@@ -3,9 +3,11 @@
 use std::io::{self, Write as _};
 use std::thread;
 
-/// Set where everything that tests need is there, as `cargo xtask test` sees to it when root runs it.
+/// Set where everything that tests need is there, as `cargo xtask test` sees to it when root runs
+/// it.
 const COMPLETE: &str = "HUBCTL_TEST_COMPLETE";
-/// A file that gets a line of every test that is passed over; `cargo xtask test` prints them in the end.
+/// A file that gets a line of every test that is passed over; `cargo xtask test` prints them in the
+/// end.
 const SKIPS: &str = "HUBCTL_TEST_SKIPS";
 
 /// Says that a test is not run, and why.
@@ -20,8 +22,8 @@ pub fn skip(reason: &str) {
     say("SKIPPED", reason);
 }
 
-/// Says that a test, or a part of it, has no meaning here, and why: the server is too old for it, or lacks what it was
-/// built without. Nothing that could be installed or allowed here is a reason.
+/// Says that a test, or a part of it, has no meaning here, and why: the server is too old for it,
+/// or lacks what it was built without. Nothing that could be installed or allowed here is a reason.
 pub fn not_applicable(reason: &str) {
     say("NOT APPLICABLE", reason);
 }
@@ -47,7 +49,8 @@ pub fn installed<T>(program: &str, started: io::Result<T>) -> Option<T> {
     }
 }
 
-/// Past the test harness, which captures what tests that pass print with the macros of the standard library.
+/// Past the test harness, which captures what tests that pass print with the macros of the standard
+/// library.
 fn say(what: &str, reason: &str) {
     let package = std::env::var("CARGO_PKG_NAME").unwrap_or_default();
     let thread = thread::current();

@@ -1,4 +1,5 @@
-//! A real `sshd` on the loopback interface, with keys of its own, that can be killed, frozen and brought back.
+//! A real `sshd` on the loopback interface, with keys of its own, that can be killed, frozen and
+//! brought back.
 
 use std::fmt::Write as _;
 use std::io;
@@ -88,7 +89,8 @@ impl Sshd {
         self.path("known_hosts")
     }
 
-    /// Ends the server and all its sessions, as a machine that loses its power does, but that TCP says goodbye.
+    /// Ends the server and all its sessions, as a machine that loses its power does, but that TCP
+    /// says goodbye.
     pub fn stop(&mut self) {
         // Their parent is how they are found, and it must not start another one.
         if let Some(listener) = &self.listener {
@@ -291,7 +293,8 @@ pub fn signal(pid: u32, sent: Signal) {
     }
 }
 
-/// Every process with its parent (proc(5): the fields of `stat` after the name, which is in parentheses).
+/// Every process with its parent (proc(5): the fields of `stat` after the name, which is in
+/// parentheses).
 fn parents() -> Vec<(u32, u32)> {
     let directories = fs_err::read_dir("/proc").into_iter().flatten().flatten();
     let pids = directories.filter_map(|entry| entry.file_name().to_str()?.parse().ok());

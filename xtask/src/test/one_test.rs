@@ -1,5 +1,5 @@
-//! Tests that other commands run by their names: one that was renamed is found out, since the test programs run none and
-//! are content.
+//! Tests that other commands run by their names: one that was renamed is found out, since the test
+//! programs run none and are content.
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -1,7 +1,9 @@
-//! A failed test is run once more, alone: so a test that is late on a busy machine is told from one that fails.
+//! A failed test is run once more, alone: so a test that is late on a busy machine is told from one
+//! that fails.
 //!
-//! What passes then is called flaky, by name, in the report; that is not hidden, since it may be a fault of the product
-//! that shows itself seldom. More than a few failures are no coincidence, and neither is a test program that dies.
+//! What passes then is called flaky, by name, in the report; that is not hidden, since it may be a
+//! fault of the product that shows itself seldom. More than a few failures are no coincidence, and
+//! neither is a test program that dies.
 
 use std::io::{BufRead as _, BufReader, Write};
 use std::process::{Command, ExitCode, Stdio};
@@ -33,8 +35,8 @@ impl From<ExitCode> for Outcome {
     }
 }
 
-/// Runs all tests of a command, and those that failed once more. The function adds arguments of the test programs to
-/// the command.
+/// Runs all tests of a command, and those that failed once more. The function adds arguments of the
+/// test programs to the command.
 pub(super) fn run<'a>(
     command: impl Fn(&[String]) -> anyhow::Result<Cmd<'a>>,
     out: &mut impl Write,
@@ -70,7 +72,8 @@ pub(super) struct Said {
 }
 
 impl Said {
-    /// Reads a line of libtest's report: `running 3 tests`, `test NAME ... ok` and `test result: FAILED. …`.
+    /// Reads a line of libtest's report: `running 3 tests`, `test NAME ... ok` and
+    /// `test result: FAILED. …`.
     fn read(&mut self, line: &str) {
         if line.starts_with("test result: ") {
             self.ended += 1;

@@ -1,5 +1,5 @@
-//! The libraries stand alone: they depend neither on each other, except for the leaves, nor on what belongs to a program.
-//! What is for this project only is never published.
+//! The libraries stand alone: they depend neither on each other, except for the leaves, nor on what
+//! belongs to a program. What is for this project only is never published.
 
 use toml::{Table, Value};
 

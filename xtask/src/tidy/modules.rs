@@ -1,4 +1,5 @@
-//! No forgotten files: the compiler does not look at a file that no `mod` declares, and its tests never run.
+//! No forgotten files: the compiler does not look at a file that no `mod` declares, and its tests
+//! never run.
 
 use super::Finding;
 use super::repository::Repository;
@@ -30,7 +31,8 @@ fn check_file(repository: &Repository, path: &str) -> Option<Finding> {
     (!declared).then(|| Finding::in_file(path, format!("forgotten: no `mod {name};` declares it")))
 }
 
-/// Splits `crates/NAME/src/x.rs` or `xtask/src/x.rs` into the directory of the package and the rest.
+/// Splits `crates/NAME/src/x.rs` or `xtask/src/x.rs` into the directory of the package and the
+/// rest.
 fn inside_package(path: &str) -> Option<(&str, &str)> {
     let start = if path.starts_with("crates/") {
         "crates/".len()

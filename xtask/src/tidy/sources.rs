@@ -14,7 +14,8 @@ const NOT_IN_LIBRARIES: [(&str, &str); 7] = [
     ("dbg!(", "a library must not print"),
 ];
 
-/// Ways to open a file that follow links, wait for pipes and read devices: `regularfile` has the others.
+/// Ways to open a file that follow links, wait for pipes and read devices: `regularfile` has the
+/// others.
 const PLAIN_FILES: [&str; 8] = [
     "fs::read(",
     "fs_err::read(",
@@ -48,7 +49,8 @@ const PROGRAM: &str = "crates/hubctl/src/main.rs";
 const PROGRAM_LINES: usize = 30;
 // In two pieces, or this file would break the rule.
 const BARE_IGNORE: &str = concat!("#[", "ignore]");
-/// What a test says that is passed over, where nobody hears it: the harness keeps what tests that pass print.
+/// What a test says that is passed over, where nobody hears it: the harness keeps what tests that
+/// pass print.
 const UNHEARD: [&str; 4] = [
     "\"SKIPPED",
     "\"NOT TESTED",

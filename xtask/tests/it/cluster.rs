@@ -1,4 +1,5 @@
-//! Clusters that were there are gone without a trace. These run where `cargo xtask test` has a cluster, and so can others.
+//! Clusters that were there are gone without a trace. These run where `cargo xtask test` has a
+//! cluster, and so can others.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
@@ -52,7 +53,8 @@ fn assert_success(output: &Output) {
     assert!(output.status.success(), "{}: {said}", output.status);
 }
 
-/// What a cluster could leave on a machine, a line each. The other cluster of this run is no trace of ours.
+/// What a cluster could leave on a machine, a line each. The other cluster of this run is no trace
+/// of ours.
 fn traces() -> BTreeSet<String> {
     let other = fs_err::read_to_string(
         Path::new(&std::env::var_os("HUBCTL_TEST_CLUSTER").unwrap()).join("plan.toml"),
@@ -118,7 +120,8 @@ fn processes(directory: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Other tests and other programs make and remove things meanwhile: what is new has to go, some time.
+/// Other tests and other programs make and remove things meanwhile: what is new has to go, some
+/// time.
 fn assert_no_trace(before: &BTreeSet<String>, cluster: &Path) {
     let deadline = Instant::now() + LIMIT;
     loop {
@@ -239,7 +242,8 @@ fn a_directory_of_somebody_else_is_left_alone() {
     assert!(precious.is_file());
 }
 
-/// The image of pods' first processes by another name, which no node has: the only program in it waits.
+/// The image of pods' first processes by another name, which no node has: the only program in it
+/// waits.
 fn image(environment: &str, name: &str, archive: &Path) {
     let programs = environment
         .lines()

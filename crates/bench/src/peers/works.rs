@@ -24,7 +24,8 @@ fn entrant<'a>(name: &'static str, run: impl Fn() -> Run + 'a) -> Entrant<'a> {
     }
 }
 
-/// A row of the table: one of ours against a peer, by the names of the entrants whose times add up to it.
+/// A row of the table: one of ours against a peer, by the names of the entrants whose times add up
+/// to it.
 struct Comparison {
     work: &'static str,
     ours: &'static str,
@@ -58,7 +59,8 @@ pub(crate) fn measure(stage: &Stage, pairs: usize, only: Option<&str>) -> Vec<Ro
     works.rows
 }
 
-/// The targets of one work: events, narrow rows, many tables. Zero: there is none, and the row is left out.
+/// The targets of one work: events, narrow rows, many tables. Zero: there is none, and the row is
+/// left out.
 fn target(data: Data, targets: [f64; 3]) -> f64 {
     targets[data as usize]
 }

@@ -79,8 +79,9 @@ impl Seen {
         Self { answers, client }
     }
 
-    /// The first answer after a moment, in milliseconds after it; nothing within the limit. An answer that was on its way when
-    /// a fault struck is not one: they take less than a millisecond, and the next client comes after [`EVERY`].
+    /// The first answer after a moment, in milliseconds after it; nothing within the limit. An
+    /// answer that was on its way when a fault struck is not one: they take less than a
+    /// millisecond, and the next client comes after [`EVERY`].
     pub(crate) fn first_after(&self, moment: f64, limit: Duration) -> Option<f64> {
         let limit = limit.as_secs_f64() * 1e3;
         loop {

@@ -58,7 +58,8 @@ pub(crate) fn measure(report: &mut Report, is_wanted: impl Fn(&str) -> bool) {
     );
 }
 
-/// proc(5): user and system time are the 12th and 13th fields after the name, in hundredths of a second.
+/// proc(5): user and system time are the 12th and 13th fields after the name, in hundredths of a
+/// second.
 fn processor_seconds(pid: u32) -> f64 {
     let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let (_, rest) = stat.rsplit_once(')').unwrap();

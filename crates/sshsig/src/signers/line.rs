@@ -177,7 +177,8 @@ fn split_options(text: &str) -> Option<(&str, &str)> {
     (!is_quoted).then_some((text, ""))
 }
 
-/// A value in quotation marks, and what follows it. None of the values may hold a quotation mark, so none is escaped.
+/// A value in quotation marks, and what follows it. None of the values may hold a quotation mark,
+/// so none is escaped.
 fn quoted(text: &str) -> Option<(&str, &str)> {
     let (value, rest) = text.strip_prefix('"')?.split_once('"')?;
     (!value.contains('\\')).then_some((value, rest))

@@ -18,7 +18,8 @@ pub(super) fn is_literal(list: &str) -> bool {
     !list.is_empty() && !list.contains([',', '*', '?', '!'])
 }
 
-/// Goes back to the last `*` where it does not go on, so that it takes no more than the product of both lengths.
+/// Goes back to the last `*` where it does not go on, so that it takes no more than the product of
+/// both lengths.
 fn is_match(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;

@@ -83,7 +83,8 @@ fn a_signature_is_of_one_message_for_one_namespace() {
     }
 }
 
-/// A wrong line behind the one that allows hides nothing from OpenSSH, and makes us refuse the file.
+/// A wrong line behind the one that allows hides nothing from OpenSSH, and makes us refuse the
+/// file.
 #[test]
 fn a_line_that_cannot_be_understood_refuses_the_file() {
     let bench = Bench::new();

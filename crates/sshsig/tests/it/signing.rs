@@ -1,4 +1,5 @@
-//! How `ssh-keygen` is asked: never for longer than somebody waits, and never with a secret in sight.
+//! How `ssh-keygen` is asked: never for longer than somebody waits, and never with a secret in
+//! sight.
 
 use std::process::{Command, Stdio};
 

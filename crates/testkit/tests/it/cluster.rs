@@ -1,4 +1,5 @@
-//! A cluster for tests can be broken, and is whole again afterwards. These run where `cargo xtask test` has one.
+//! A cluster for tests can be broken, and is whole again afterwards. These run where
+//! `cargo xtask test` has one.
 
 use testkit::cluster::{Alone, Handle};
 
