@@ -37,11 +37,9 @@ pub(crate) fn describe(plan: &RestorePlan) -> Vec<String> {
 
 /// Names what is in the way, each with its remedy. Whether nothing is.
 pub(crate) fn is_clear(plan: &RestorePlan, printer: &Printer) -> bool {
-    for (index, problem) in plan.problems.iter().enumerate() {
-        printer.warn(format_args!("obstacle: {problem}"));
-        if let Some(remedy) = plan.remedies.get(index) {
-            printer.hint(remedy);
-        }
+    for obstacle in &plan.obstacles {
+        printer.warn(format_args!("obstacle: {}", obstacle.problem));
+        printer.hint(&obstacle.remedy);
     }
     for warning in &plan.warnings {
         printer.warn(warning);
@@ -49,7 +47,7 @@ pub(crate) fn is_clear(plan: &RestorePlan, printer: &Printer) -> bool {
     for what in &plan.unchecked {
         printer.say(format_args!("not checked: {what}"));
     }
-    plan.problems.is_empty()
+    plan.obstacles.is_empty()
 }
 
 /// Tells what qualifies the proof, and which databases came and went.

@@ -128,7 +128,7 @@ pub struct Copied {
 /// # Errors
 /// Connection errors; [`Error::RowSecurity`](crate::Error::RowSecurity) and
 /// [`Error::NotReadable`](crate::Error::NotReadable) if the source would not show everything.
-/// Obstacles at the target are no errors here: see [`RestorePlan::problems`].
+/// Obstacles at the target are no errors here: see [`RestorePlan::obstacles`].
 pub async fn plan_copy(
     source: &Database,
     target: &Database,

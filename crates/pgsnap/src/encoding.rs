@@ -14,9 +14,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::catalog::{Part, Table};
 use crate::census::Census;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::name::quote_identifier;
 use crate::progress::Progress;
+use crate::restore::refusal;
 use crate::session::Session;
 use crate::snapshot::{Snapshot, lock_statement};
 
@@ -259,7 +260,7 @@ fn is_refusal(code: &str) -> bool {
 /// Makes sure that a database can take rows that are in an encoding of their own.
 ///
 /// # Errors
-/// [`Error::Preflight`] where its encoding is another one.
+/// [`Error::Preflight`](crate::Error::Preflight) where its encoding is another one.
 pub(crate) async fn require(session: &Session, tables: &[Table]) -> Result<()> {
     const QUERY: &str =
         "SELECT pg_catalog.current_setting('server_encoding'), pg_catalog.current_database()::text";
@@ -272,12 +273,12 @@ pub(crate) async fn require(session: &Session, tables: &[Table]) -> Result<()> {
         return Ok(());
     }
     let own = own.name();
-    Err(Error::Preflight {
-        problems: vec![format!(
+    Err(refusal(
+        format!(
             "database {database} has the encoding {encoding}, and rows of the source have no equivalent in it"
-        )],
-        remedies: vec![format!("have it created with ENCODING '{own}'")],
-    })
+        ),
+        format!("have it created with ENCODING '{own}'"),
+    ))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use tokio_postgres::error::SqlState;
 
 use crate::compare::Difference;
 use crate::name::TableName;
+use crate::restore::Obstacle;
 use crate::tls::TlsFailure;
 
 /// A result of this crate.
@@ -311,12 +312,10 @@ pub enum Error {
         obstacle: Option<String>,
     },
     /// The target cannot take the restore. All reasons are given at once.
-    #[error("the target is not ready: {}", problems.join("; "))]
+    #[error("the target is not ready: {}", joined(obstacles, |obstacle| &obstacle.problem))]
     Preflight {
-        /// One sentence per obstacle.
-        problems: Vec<String>,
-        /// One remedy per obstacle, where there is one.
-        remedies: Vec<String>,
+        /// Each with its remedy.
+        obstacles: Vec<Obstacle>,
     },
     /// The restored database is not what the manifest promises. It was not swapped in.
     #[error("the restored database differs from the backup: {}", summary(.differences))]
@@ -383,6 +382,15 @@ pub enum Error {
     },
 }
 
+/// One side of all obstacles, in one line.
+fn joined(obstacles: &[Obstacle], side: impl Fn(&Obstacle) -> &String) -> String {
+    let sides: Vec<&str> = obstacles
+        .iter()
+        .map(|obstacle| side(obstacle).as_str())
+        .collect();
+    sides.join("; ")
+}
+
 fn role_name(is_standby: bool) -> &'static str {
     if is_standby { "standby" } else { "primary" }
 }
@@ -442,6 +450,7 @@ impl Error {
             | Self::RestoreRunning { .. }
             | Self::Scratch { .. }
             | Self::File { .. }
+            | Self::EncodingsDiffer { .. }
             | Self::WorkerDied { .. } => ErrorClass::CouldNotAsk,
         }
     }

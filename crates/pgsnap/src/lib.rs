@@ -157,8 +157,8 @@ pub use crate::name::TableName;
 pub use crate::parameters::ConnectionParameters;
 pub use crate::progress::{NoProgress, Phase, Progress, Work};
 pub use crate::restore::{
-    Extent, KeptDatabase, Method, RestoreOptions, RestorePlan, Restored, TargetState, drop_kept,
-    drop_leftovers, kept_databases, plan_restore, restore,
+    Extent, KeptDatabase, Method, Obstacle, RestoreOptions, RestorePlan, Restored, TargetState,
+    drop_kept, drop_leftovers, kept_databases, plan_restore, restore,
 };
 pub use crate::rows::{RowChange, RowDifference, RowSource, differing_rows};
 pub use crate::same::is_same_database;

@@ -45,7 +45,8 @@ use crate::user_code::UserCode;
 pub(crate) use building::{Building, Loaded, analyze, run_statements};
 pub use kept::{KeptDatabase, drop_kept, kept_databases};
 pub(crate) use load::{SETTINGS as LOAD_SETTINGS, note_loaded, run_build};
-pub use plan::{Method, RestorePlan, TargetState};
+pub(crate) use plan::refusal;
+pub use plan::{Method, Obstacle, RestorePlan, TargetState};
 pub(crate) use post_data::{INDEX_SETTINGS, PlainTables};
 pub(crate) use rerouting::Tree;
 pub(crate) use roles::create_role;
@@ -168,7 +169,7 @@ pub struct Restored {
 /// Looks at the target and says what a restore would do and what stands in its way.
 ///
 /// # Errors
-/// Connection errors. Obstacles are not errors here: see [`RestorePlan::problems`].
+/// Connection errors. Obstacles are not errors here: see [`RestorePlan::obstacles`].
 pub async fn plan_restore(
     archive: &Archive,
     target: &Database,

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::facts::Facts;
 use crate::foreign_data;
 use crate::manifest::{FORMAT, Manifest};
-use crate::restore::{RestoreOptions, Selection, Target};
+use crate::restore::{Obstacle, RestoreOptions, Selection, Target};
 use crate::same::is_seen_at;
 use crate::session::Session;
 use crate::tools::PgDump;
@@ -65,8 +65,10 @@ impl Origin {
         let mut target = server.plan(&self.manifest, &selection, options).await?;
         if is_seen_at(&self.session, &server.session, &server.name).await? {
             // Whatever else is in the way, such as our own session, follows from this.
-            target.problems = vec!["the source and the target are the same database".into()];
-            target.remedies = vec!["copy to another name with --database".into()];
+            target.obstacles = vec![Obstacle::new(
+                "the source and the target are the same database",
+                "copy to another name with --database",
+            )];
         }
         let census = &self.manifest.census;
         Ok(CopyPlan {

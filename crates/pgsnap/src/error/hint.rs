@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Error, is_damage, is_of_the_login};
+use super::{Error, is_damage, is_of_the_login, joined};
 use crate::compare::Difference;
 
 impl Error {
@@ -76,7 +76,7 @@ impl Error {
             Self::Read { source } if is_damage(source) => {
                 Some("the file was cut or changed after it was written; use another backup".into())
             }
-            Self::Preflight { remedies, .. } if !remedies.is_empty() => Some(remedies.join("; ").into()),
+            Self::Preflight { obstacles } => Some(joined(obstacles, |obstacle| &obstacle.remedy).into()),
             Self::NotSwapped { kept, .. } => Some(format!(
                 "it is whole and proven; rename it into place with ALTER DATABASE \"{kept}\" RENAME TO …, or drop it"
             ).into()),

@@ -19,8 +19,9 @@ use crate::large_object::{self, NoPieces};
 use crate::manifest::Member;
 use crate::progress::{Phase, Progress, Work};
 use crate::restore::building::{Stopwatch, analyze, run_statements};
+use crate::restore::plan::{Obstacle, refusal};
 use crate::restore::post_data::Refreshes;
-use crate::restore::selection::{Selection, refusal};
+use crate::restore::selection::Selection;
 use crate::restore::{RestoreOptions, Restored, foreign_rows, load, proof, run_large_objects};
 use crate::session::Session;
 use crate::user_code::UserCode;
@@ -156,7 +157,11 @@ pub(super) async fn targets(session: &Session, expected: &Census) -> Result<Vec<
     let servers: Vec<String> = servers.into_iter().cloned().collect();
     let present = catalog::tables(session, &servers).await?;
     let mut found = Vec::new();
-    let mut problems = Vec::new();
+    let mut obstacles = Vec::new();
+    let mut missing = |problem: String| {
+        let remedy = "bring the target to the schema of the backup, or restore everything";
+        obstacles.push(Obstacle::new(problem, remedy));
+    };
     for wanted in &expected.tables {
         let shape = |columns: &[Column]| {
             let mut columns: Vec<String> = columns
@@ -167,9 +172,9 @@ pub(super) async fn targets(session: &Session, expected: &Census) -> Result<Vec<
             columns
         };
         match present.iter().find(|table| table.name == wanted.name) {
-            None => problems.push(format!("the target has no table {}", wanted.name)),
+            None => missing(format!("the target has no table {}", wanted.name)),
             Some(table) if shape(&table.columns) != shape(&wanted.columns) => {
-                problems.push(format!(
+                missing(format!(
                     "table {} has other columns in the target",
                     wanted.name
                 ));
@@ -186,15 +191,10 @@ pub(super) async fn targets(session: &Session, expected: &Census) -> Result<Vec<
             }
         }
     }
-    if problems.is_empty() {
+    if obstacles.is_empty() {
         return Ok(found);
     }
-    let remedies = vec![
-        "bring the target to the schema of the backup, or restore everything"
-            .to_owned();
-        problems.len()
-    ];
-    Err(Error::Preflight { problems, remedies })
+    Err(Error::Preflight { obstacles })
 }
 
 /// Tables that hold rows already.

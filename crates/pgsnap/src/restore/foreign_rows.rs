@@ -8,7 +8,8 @@ use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, Member};
 use crate::restore::data_only::{Order, load_member};
-use crate::restore::selection::{Selection, refusal};
+use crate::restore::plan::refusal;
+use crate::restore::selection::Selection;
 use crate::session::Session;
 
 /// Makes sure that the archive holds rows of foreign tables of these servers.

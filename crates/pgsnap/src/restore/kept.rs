@@ -1,9 +1,9 @@
 //! Databases that restores and copies kept: listed, and dropped when somebody says so.
 
 use crate::database::Database;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::name::quote_identifier;
-use crate::restore::plan::TargetState;
+use crate::restore::plan::{TargetState, refusal};
 use crate::restore::swap::{BEFORE, RESTORED, own_pattern};
 use crate::restore::target::Target;
 
@@ -61,23 +61,20 @@ pub async fn kept_databases(target: &Database) -> Result<Vec<KeptDatabase>> {
 /// Drops kept databases of `target.name()`. Other names are left alone; a database in use is refused by the server.
 ///
 /// # Errors
-/// [`Error::Preflight`] where the database itself is absent, since a kept one may be the only one left then,
-/// [`Error::RestoreRunning`], and errors of the server.
+/// [`Error::Preflight`](crate::Error::Preflight) where the database itself is absent, since a kept one may be the only one left then,
+/// [`Error::RestoreRunning`](crate::Error::RestoreRunning), and errors of the server.
 pub async fn drop_kept(target: &Database, names: &[String]) -> Result<()> {
     let server = Target::connect(target).await?;
     let dropped = async {
         server.lock().await?;
         if server.state().await? == TargetState::Absent {
-            return Err(Error::Preflight {
-                problems: vec![format!(
+            return Err(refusal(
+                format!(
                     "database {} does not exist, so a kept one may be the only copy",
                     target.name()
-                )],
-                remedies: vec![
-                    "rename the right one (ALTER DATABASE … RENAME TO …), or drop it by hand"
-                        .into(),
-                ],
-            });
+                ),
+                "rename the right one (ALTER DATABASE … RENAME TO …), or drop it by hand",
+            ));
         }
         for kept in server.kept().await? {
             if names.contains(&kept.name) {

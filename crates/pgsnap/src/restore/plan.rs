@@ -34,6 +34,25 @@ pub enum Method {
     IntoTables,
 }
 
+/// One reason why a target cannot take a restore, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Obstacle {
+    /// The reason, as a sentence.
+    pub problem: String,
+    /// The remedy, in the imperative.
+    pub remedy: String,
+}
+
+impl Obstacle {
+    pub(crate) fn new(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            problem: problem.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
 /// What a restore would do, and what stands in its way.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
@@ -54,10 +73,8 @@ pub struct RestorePlan {
     pub leftovers: Vec<String>,
     /// Roles that would be created, without login.
     pub creates_roles: Vec<String>,
-    /// Obstacles. A restore refuses while there is one.
-    pub problems: Vec<String>,
-    /// What to do about them, one remedy per obstacle.
-    pub remedies: Vec<String>,
+    /// A restore refuses while there is one.
+    pub obstacles: Vec<Obstacle>,
     /// What does not prevent the restore, but should be known before it.
     pub warnings: Vec<String>,
     /// What could not be looked at, and why.
@@ -66,18 +83,16 @@ pub struct RestorePlan {
 
 impl RestorePlan {
     pub(crate) fn require_clear(&self) -> Result<()> {
-        if self.problems.is_empty() {
+        if self.obstacles.is_empty() {
             return Ok(());
         }
         Err(Error::Preflight {
-            problems: self.problems.clone(),
-            remedies: self.remedies.clone(),
+            obstacles: self.obstacles.clone(),
         })
     }
 
     pub(crate) fn obstacle(&mut self, problem: impl Into<String>, remedy: impl Into<String>) {
-        self.problems.push(problem.into());
-        self.remedies.push(remedy.into());
+        self.obstacles.push(Obstacle::new(problem, remedy));
     }
 
     pub(crate) fn warning(&mut self, warning: impl Into<String>) {
@@ -86,5 +101,12 @@ impl RestorePlan {
 
     pub(crate) fn not_checked(&mut self, what: impl Into<String>) {
         self.unchecked.push(what.into());
+    }
+}
+
+/// A refusal before anything is made.
+pub(crate) fn refusal(problem: impl Into<String>, remedy: impl Into<String>) -> Error {
+    Error::Preflight {
+        obstacles: vec![Obstacle::new(problem, remedy)],
     }
 }

@@ -57,8 +57,7 @@ impl Target {
             state,
             leftovers: self.leftovers().await?,
             creates_roles: Vec::new(),
-            problems: Vec::new(),
-            remedies: Vec::new(),
+            obstacles: Vec::new(),
             warnings: Vec::new(),
             unchecked: Vec::new(),
         };
@@ -247,10 +246,8 @@ impl Preflight<'_> {
             .retain(|table| self.selection.holds_table(table));
         let filled = match data_only::targets(inside, &expected).await {
             Ok(tables) => data_only::filled(inside, &tables).await?,
-            Err(Error::Preflight { problems, remedies }) => {
-                for (problem, remedy) in problems.into_iter().zip(remedies) {
-                    self.plan.obstacle(problem, remedy);
-                }
+            Err(Error::Preflight { obstacles }) => {
+                self.plan.obstacles.extend(obstacles);
                 Vec::new()
             }
             Err(error) => return Err(error),

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use crate::error::{Error, Result};
 use crate::name::TableName;
-use crate::restore::selection::refusal;
+use crate::restore::plan::refusal;
 use crate::sql::{self, Entry, TokenKind};
 
 /// The schemas that are restored.

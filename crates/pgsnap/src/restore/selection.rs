@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::archive::Archive;
 use crate::census::{SequenceState, TableCensus};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::manifest::{Manifest, MemberKind};
 use crate::name::TableName;
 use crate::restore::schemas::Schemas;
@@ -123,8 +123,8 @@ impl Selection {
     /// Reads the DDL of an archive and takes what the options ask for.
     ///
     /// # Errors
-    /// Errors of reading; [`Error::NoSuchTable`]; [`Error::Preflight`] where a schema cannot be restored without another
-    /// one; [`Error::UnexpectedDdl`] for a statement that would have to be changed and is not understood.
+    /// Errors of reading; [`Error::NoSuchTable`](crate::Error::NoSuchTable); [`Error::Preflight`](crate::Error::Preflight) where a schema cannot be restored without another
+    /// one; [`Error::UnexpectedDdl`](crate::Error::UnexpectedDdl) for a statement that would have to be changed and is not understood.
     pub(crate) fn read(archive: &Archive, options: &RestoreOptions) -> Result<Self> {
         for table in options.tables.iter().flatten() {
             archive.table_index(table)?;
@@ -338,12 +338,4 @@ fn edited(edits: &Edits, statements: Vec<(Option<Entry>, String)>) -> Result<Vec
         kept.extend(edits.statement(statement)?);
     }
     Ok(kept)
-}
-
-/// A refusal before anything is made.
-pub(super) fn refusal(problem: impl Into<String>, remedy: impl Into<String>) -> Error {
-    Error::Preflight {
-        problems: vec![problem.into()],
-        remedies: vec![remedy.into()],
-    }
 }

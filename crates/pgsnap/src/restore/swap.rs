@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::name::{quote_identifier, quote_literal};
-use crate::restore::plan::TargetState;
+use crate::restore::plan::{TargetState, refusal};
 use crate::restore::target::Target;
 
 /// PostgreSQL cuts longer names off (`NAMEDATALEN - 1`).
@@ -125,16 +125,16 @@ impl Target {
             Err(error) => return error,
         };
         let (to, name) = (quote_identifier(&finished), quote_identifier(&self.name));
-        Error::Preflight {
-            problems: vec![format!(
+        refusal(
+            format!(
                 "sessions stayed connected to database {}, so it could not be replaced and is unchanged; the restored and compared copy is kept as {finished}",
                 self.name
-            )],
-            remedies: vec![format!(
+            ),
+            format!(
                 "stop the service that uses it, then rename both: ALTER DATABASE {name} RENAME TO {}; ALTER DATABASE {to} RENAME TO {name};",
                 quote_identifier(&kept_name(&self.name, self.id()))
-            )],
-        }
+            ),
+        )
     }
 
     async fn try_swap(&self, restoring: &str) -> Result<Option<String>> {

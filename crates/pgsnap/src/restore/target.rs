@@ -8,7 +8,7 @@ use crate::facts::Facts;
 use crate::manifest::Manifest;
 use crate::name::{quote_identifier, quote_literal};
 use crate::restore::in_place::Mark;
-use crate::restore::plan::TargetState;
+use crate::restore::plan::{TargetState, refusal};
 use crate::restore::swap::{left_over_stem, leftover_pattern};
 use crate::session::Session;
 
@@ -176,16 +176,13 @@ impl Target {
 
     /// The refusal to replace a database that is in use.
     pub(crate) fn in_use(&self) -> Error {
-        Error::Preflight {
-            problems: vec![format!(
+        refusal(
+            format!(
                 "sessions are connected to database {}, which the restore would replace",
                 self.name
-            )],
-            remedies: vec![
-                "stop the service that uses it, or restore under another name with --database"
-                    .into(),
-            ],
-        }
+            ),
+            "stop the service that uses it, or restore under another name with --database",
+        )
     }
 
     /// Creates an empty UTF-8 database in the server's own collation.

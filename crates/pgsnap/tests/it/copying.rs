@@ -138,7 +138,7 @@ async fn a_copy_on_the_same_server_takes_the_name_of_another_database() {
     let plan = plan_copy(&source, &target, &CopyOptions::default())
         .await
         .unwrap();
-    assert!(plan.target.problems.is_empty(), "{plan:?}");
+    assert!(plan.target.obstacles.is_empty(), "{plan:?}");
     assert!(plan.tables == 1 && plan.bytes > 1 << 20, "{plan:?}");
     let mut options = CopyOptions::default();
     options.jobs = 1;
@@ -181,10 +181,10 @@ async fn everything_in_the_way_is_said_before_anything_is_done() {
     let error = copy(&source, &target, &CopyOptions::default(), &quiet())
         .await
         .unwrap_err();
-    let Error::Preflight { problems, .. } = &error else {
+    let Error::Preflight { obstacles } = &error else {
         panic!("{error:?}")
     };
-    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert_eq!(obstacles.len(), 2, "{obstacles:?}");
     assert_eq!(names(&there, "hub").await, ["hub"]);
 
     let fresh = there.scratch.database("fresh");

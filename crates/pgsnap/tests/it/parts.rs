@@ -142,7 +142,7 @@ async fn schema_and_rows_can_be_restored_one_after_the_other() {
     let rows = of_extent(Extent::DataOnly);
     let plan = plan_restore(&archive, &target, &rows).await.unwrap();
     assert_eq!(
-        (plan.method, plan.problems.len()),
+        (plan.method, plan.obstacles.len()),
         (Method::IntoTables, 0),
         "{plan:?}"
     );
@@ -187,7 +187,7 @@ async fn rows_that_do_not_fit_leave_nothing_behind() {
     .await
     .unwrap();
     let plan = plan_restore(&archive, &target, &rows).await.unwrap();
-    assert_eq!(plan.problems.len(), 2, "{plan:?}");
+    assert_eq!(plan.obstacles.len(), 2, "{plan:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

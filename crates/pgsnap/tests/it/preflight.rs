@@ -26,7 +26,12 @@ async fn every_obstacle_is_named_at_once_with_its_remedy() {
     let plan = plan_restore(&archive, &target, &RestoreOptions::default())
         .await
         .unwrap();
-    let problems = plan.problems.join("\n");
+    let problems: Vec<&str> = plan
+        .obstacles
+        .iter()
+        .map(|each| each.problem.as_str())
+        .collect();
+    let problems = problems.join("\n");
     for expected in [
         "lacks the role(s) app",
         "only a superuser may create the extension(s) file_fdw",
@@ -34,8 +39,11 @@ async fn every_obstacle_is_named_at_once_with_its_remedy() {
     ] {
         assert!(problems.contains(expected), "{expected}: {problems}");
     }
-    assert_eq!(plan.problems.len(), plan.remedies.len());
-    assert!(plan.remedies.join("\n").contains("--create-roles"));
+    assert!(
+        plan.obstacles
+            .iter()
+            .any(|each| each.remedy.contains("--create-roles"))
+    );
     assert!(
         plan.warnings.iter().any(|warning| warning
             .contains("extension hstore will be 1.8 and was 1.4, which this server also has")),
@@ -51,7 +59,7 @@ async fn every_obstacle_is_named_at_once_with_its_remedy() {
         .await
         .unwrap_err();
     assert!(
-        matches!(error, Error::Preflight { problems, .. } if problems.len() == plan.problems.len())
+        matches!(error, Error::Preflight { obstacles } if obstacles.len() == plan.obstacles.len())
     );
 }
 
@@ -65,7 +73,7 @@ async fn disk_space_is_checked_where_the_data_directory_is_ours() {
     let plan = plan_restore(&archive, &target, &RestoreOptions::default())
         .await
         .unwrap();
-    assert!(plan.problems.is_empty(), "{plan:?}");
+    assert!(plan.obstacles.is_empty(), "{plan:?}");
     assert!(plan.unchecked.is_empty(), "{plan:?}");
 }
 
@@ -89,14 +97,17 @@ async fn a_collation_the_server_lacks_is_found_before_anything_is_made() {
         plan_restore(&archive, &target, &RestoreOptions::default())
             .await
             .unwrap()
-            .problems
+            .obstacles
             .is_empty()
     );
     let plan = plan_restore(&changed, &target, &RestoreOptions::default())
         .await
         .unwrap();
-    assert_eq!(plan.problems.len(), 1, "{plan:?}");
-    assert!(plan.problems[0].contains("lacks the collation"), "{plan:?}");
+    assert_eq!(plan.obstacles.len(), 1, "{plan:?}");
+    assert!(
+        plan.obstacles[0].problem.contains("lacks the collation"),
+        "{plan:?}"
+    );
 }
 
 /// The same archive with another manifest.
@@ -210,7 +221,7 @@ mod without_createdb {
             .await
             .unwrap();
         assert_eq!((plan.method, &plan.keeps), (Method::InPlace, &None));
-        assert!(plan.problems.is_empty(), "{plan:?}");
+        assert!(plan.obstacles.is_empty(), "{plan:?}");
         let restored = restore(&archive, &target, &RestoreOptions::default(), &quiet())
             .await
             .unwrap();

@@ -48,9 +48,11 @@ async fn without_owners_and_privileges_everything_belongs_to_whoever_restores() 
     (options.owners, options.privileges) = (false, false);
     // The policy and a setting still name roles: parts of objects are not left out.
     let plan = plan_restore(&archive, &target, &options).await.unwrap();
-    assert_eq!(plan.problems.len(), 1, "{plan:?}");
+    assert_eq!(plan.obstacles.len(), 1, "{plan:?}");
     assert!(
-        plan.problems[0].contains("Shop Reader, auditor that"),
+        plan.obstacles[0]
+            .problem
+            .contains("Shop Reader, auditor that"),
         "{plan:?}"
     );
     pgsnap::execute(

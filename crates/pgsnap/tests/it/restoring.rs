@@ -76,7 +76,7 @@ async fn a_database_in_use_is_refused_and_untouched() {
     let plan = plan_restore(&archive, &source, &RestoreOptions::default())
         .await
         .unwrap();
-    assert_eq!(plan.problems.len(), 1, "{plan:?}");
+    assert_eq!(plan.obstacles.len(), 1, "{plan:?}");
     let error = restore(&archive, &source, &RestoreOptions::default(), &quiet())
         .await
         .unwrap_err();
@@ -334,9 +334,9 @@ async fn an_ordinary_role_sees_that_the_database_is_in_use() {
         .await
         .unwrap();
     assert!(
-        plan.problems
+        plan.obstacles
             .iter()
-            .any(|problem| problem.contains("1 session")),
+            .any(|obstacle| obstacle.problem.contains("1 session")),
         "{plan:?}"
     );
 }

@@ -253,7 +253,7 @@ async fn a_setting_that_the_server_refuses_is_planned_and_left_out() {
     let plan = plan_restore(&archive, &target, &RestoreOptions::default())
         .await
         .unwrap();
-    assert!(plan.problems.is_empty());
+    assert!(plan.obstacles.is_empty());
     for refused in [
         "lc_monetary=xx_YY.UTF-8, which",
         "TimeZone=Mars/Phobos of role r, which",

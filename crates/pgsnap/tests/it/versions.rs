@@ -60,7 +60,7 @@ async fn a_dump_of_an_older_server_is_restored_on_a_newer_and_not_the_other_way(
             .await
             .unwrap();
         assert!(
-            plan.problems[0].contains("older than the backup"),
+            plan.obstacles[0].problem.contains("older than the backup"),
             "{plan:?}"
         );
     }

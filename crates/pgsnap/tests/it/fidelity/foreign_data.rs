@@ -166,7 +166,7 @@ async fn foreign_rows_go_back_only_on_request_and_only_into_empty_tables() {
     let plan = pgsnap::plan_restore(&archive, &target, &restoring(&["far"]))
         .await
         .unwrap();
-    assert!(plan.problems.is_empty(), "{:?}", plan.problems);
+    assert!(plan.obstacles.is_empty(), "{:?}", plan.obstacles);
     assert!(
         plan.warnings
             .iter()
