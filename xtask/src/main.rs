@@ -9,6 +9,7 @@
 mod bench;
 mod campaign;
 mod ci;
+mod codegen;
 mod demo;
 mod drill;
 mod engine;
@@ -59,6 +60,8 @@ enum Task {
     Drill(drill::Args),
     /// A real Kubernetes on this machine, for tests
     Cluster(testcluster::Args),
+    /// Write the files anew that are made of the program
+    Codegen,
     /// Check the rules that the compiler and clippy cannot
     Tidy,
     /// Run everything that a change has to pass
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Task::Images(args) => images::run(args),
         Task::Drill(args) => drill::run(args),
         Task::Cluster(args) => testcluster::run(args),
+        Task::Codegen => codegen::run(),
         Task::Tidy => tidy::run(),
         Task::Ci(args) => ci::run(args),
     };

@@ -22,6 +22,7 @@ mod makefile;
 mod offsite;
 mod partitions;
 mod passphrase;
+mod reference;
 mod secrets;
 mod signed;
 mod support;
