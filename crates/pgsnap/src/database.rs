@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode, SslNegotiation, TargetSessionAttrs};
+use tokio_postgres::config::{Host, SslMode, SslNegotiation};
 
 pub(crate) use environment::FOREIGN_LIBPQ_VARIABLES;
 
@@ -89,6 +89,10 @@ impl EventTriggers {
 pub(crate) enum ServerRole {
     Primary,
     Standby,
+    /// One whose transactions may write unless they say otherwise.
+    ReadWrite,
+    /// One whose transactions may not: a standby, or a server or database that is set to be so.
+    ReadOnly,
 }
 
 /// Sockets of Debian's packages, used when no host is named.
@@ -109,7 +113,6 @@ const DRIVER_KEYWORDS: &[&str] = &[
     "keepalives_idle",
     "keepalives_interval",
     "keepalives_retries",
-    "target_session_attrs",
     "channel_binding",
 ];
 
@@ -123,6 +126,7 @@ const OWN_KEYWORDS: &[&str] = &[
     "sslkey",
     "sslnegotiation",
     "require_auth",
+    "target_session_attrs",
 ];
 
 /// Keywords of libpq that make no difference here: sessions have their own names and settings, one host needs
@@ -157,7 +161,7 @@ impl Database {
         let mut parameters = parameters.clone();
         complete(&mut parameters)?;
         check_keywords(&parameters)?;
-        let role = server_role(&mut parameters)?;
+        let role = server_role(&parameters)?;
         let authentication = Authentication::of(&parameters)?;
         let mut config = driver_config(&parameters)?;
         let tls = Tls::of(&parameters, reach(&config))?;
@@ -311,7 +315,7 @@ impl Database {
         &self.authentication
     }
 
-    /// Whether the server must be a primary or a standby.
+    /// The server that must answer, where `target_session_attrs` asks for one.
     pub(crate) fn server_role(&self) -> Option<ServerRole> {
         self.role
     }
@@ -341,10 +345,8 @@ impl Database {
 
     /// The server's socket in the file system, if that is the way to it.
     pub(crate) fn socket_file(&self) -> Option<PathBuf> {
-        // The driver asks such a server more than to be there.
-        let is_chosen = self.config.get_target_session_attrs() != TargetSessionAttrs::Any;
         match self.config.get_hosts().first() {
-            Some(Host::Unix(directory)) if self.config.get_hostaddrs().is_empty() && !is_chosen => {
+            Some(Host::Unix(directory)) if self.config.get_hostaddrs().is_empty() => {
                 Some(directory.join(format!(".s.PGSQL.{}", self.port())))
             }
             _ => None,
@@ -399,23 +401,21 @@ fn complete(parameters: &mut ConnectionParameters) -> Result<()> {
     Ok(())
 }
 
-/// Takes the values of `target_session_attrs` that the driver does not know. With one host, `prefer-standby` asks for
-/// nothing.
-fn server_role(parameters: &mut ConnectionParameters) -> Result<Option<ServerRole>> {
-    const KEYWORD: &str = "target_session_attrs";
-    let role = match parameters.get(KEYWORD) {
+/// What `target_session_attrs` asks for. The driver knows half of the values, and asks no server behind a socket file.
+/// With one host, `prefer-standby` asks for nothing.
+fn server_role(parameters: &ConnectionParameters) -> Result<Option<ServerRole>> {
+    Ok(match parameters.get("target_session_attrs") {
+        None | Some("any" | "prefer-standby") => None,
         Some("primary") => Some(ServerRole::Primary),
         Some("standby") => Some(ServerRole::Standby),
-        Some("prefer-standby") => None,
-        None | Some("any" | "read-write" | "read-only") => return Ok(None),
+        Some("read-write") => Some(ServerRole::ReadWrite),
+        Some("read-only") => Some(ServerRole::ReadOnly),
         Some(_) => {
             return Err(invalid(
                 "target_session_attrs is none of any, read-write, read-only, primary, standby and prefer-standby",
             ));
         }
-    };
-    parameters.remove(KEYWORD);
-    Ok(role)
+    })
 }
 
 /// A parameter that is not understood is refused: it may be one that protects.
@@ -590,7 +590,9 @@ mod tests {
         };
         assert_eq!(role("primary").unwrap(), Some(ServerRole::Primary));
         assert_eq!(role("standby").unwrap(), Some(ServerRole::Standby));
-        for word in ["any", "read-write", "read-only", "prefer-standby"] {
+        assert_eq!(role("read-write").unwrap(), Some(ServerRole::ReadWrite));
+        assert_eq!(role("read-only").unwrap(), Some(ServerRole::ReadOnly));
+        for word in ["any", "prefer-standby"] {
             assert_eq!(role(word).unwrap(), None, "{word}");
         }
         let error = role("master").unwrap_err();

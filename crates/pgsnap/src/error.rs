@@ -83,6 +83,14 @@ pub enum Error {
         /// Whether the server is a standby.
         is_standby: bool,
     },
+    /// `target_session_attrs` asks for sessions that can write, and those of the server cannot, or the other way.
+    #[error("{target} is {}, and target_session_attrs asks for {}", access_mode(*.is_read_only), access_mode(!*.is_read_only))]
+    AccessMode {
+        /// Role, host, port and database; never a password.
+        target: String,
+        /// Whether its sessions can only read.
+        is_read_only: bool,
+    },
     /// A connection pooler is in between: sessions are not what they seem to be.
     #[error("{target} is a connection pooler and not the PostgreSQL server itself")]
     Pooler {
@@ -393,6 +401,14 @@ fn joined(obstacles: &[Obstacle], side: impl Fn(&Obstacle) -> &String) -> String
 
 fn role_name(is_standby: bool) -> &'static str {
     if is_standby { "standby" } else { "primary" }
+}
+
+fn access_mode(is_read_only: bool) -> &'static str {
+    if is_read_only {
+        "read-only"
+    } else {
+        "read-write"
+    }
 }
 
 impl Error {

@@ -127,18 +127,25 @@ impl Session {
         let Some(wanted) = database.server_role() else {
             return Ok(());
         };
-        let query = "SELECT pg_catalog.pg_is_in_recovery()";
-        let is_standby: bool = self
-            .row("asking for the server's role", query, &[])
-            .await?
-            .get(0);
-        if is_standby == (wanted == ServerRole::Standby) {
-            return Ok(());
+        // Nothing of ours has changed the default of the session's transactions yet.
+        let query = "SELECT pg_catalog.pg_is_in_recovery(),
+            pg_catalog.current_setting('transaction_read_only')::pg_catalog.bool";
+        let row = self.row("asking for the server's role", query, &[]).await?;
+        let (is_standby, is_read_only) = (row.get(0), row.get(1));
+        let target = database.to_string();
+        match wanted {
+            ServerRole::Primary if is_standby => Err(Error::ServerRole { target, is_standby }),
+            ServerRole::Standby if !is_standby => Err(Error::ServerRole { target, is_standby }),
+            ServerRole::ReadWrite if is_read_only => Err(Error::AccessMode {
+                target,
+                is_read_only,
+            }),
+            ServerRole::ReadOnly if !is_read_only => Err(Error::AccessMode {
+                target,
+                is_read_only,
+            }),
+            _ => Ok(()),
         }
-        Err(Error::ServerRole {
-            target: database.to_string(),
-            is_standby,
-        })
     }
 
     /// A session that the server ended by itself only says that it is closed; why was said before.

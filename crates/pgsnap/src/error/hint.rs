@@ -20,7 +20,9 @@ impl Error {
             Self::Authentication { .. } => Some(
                 "set scram-sha-256 in the server's pg_hba.conf, encrypt the connection with sslmode, or name the method in require_auth".into(),
             ),
-            Self::ServerRole { .. } => Some("connect to the other server, or change target_session_attrs".into()),
+            Self::ServerRole { .. } | Self::AccessMode { .. } => {
+                Some("connect to the other server, or change target_session_attrs".into())
+            }
             Self::Connect { .. } => Some("is the server running, and does it listen on this address?".into()),
             Self::ConnectTimeout { .. } => Some(
                 "is the server healthy, and does the tunnel or proxy in between lead to it? connect_timeout=SECONDS in the URL allows more".into(),

@@ -143,6 +143,35 @@ async fn a_primary_is_no_standby() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_access_mode_that_is_asked_for_holds_on_every_way() {
+    let server = Server::with_tcp().await;
+    let socket = server.scratch.directory().display().to_string();
+    let port = server.scratch.port();
+    let sql = "CREATE ROLE app LOGIN PASSWORD 'app'";
+    pgsnap::execute(&server.scratch.database("postgres"), sql)
+        .await
+        .unwrap();
+    for host in [socket.as_str(), "127.0.0.1"] {
+        for (default, asked, refused) in [
+            ("off", "read-write", "read-only"),
+            ("on", "read-only", "read-write"),
+        ] {
+            let ask = async |wanted: &str| {
+                let text = format!(
+                    "host={host} port={port} user=app password=app dbname=postgres target_session_attrs={wanted} \
+                     options='-c default_transaction_read_only={default}'"
+                );
+                pgsnap::query_scalar(&Database::from_url(&text).unwrap(), "SELECT 1").await
+            };
+            ask(asked).await.unwrap();
+            let error = ask(refused).await.unwrap_err();
+            let said = format!("is {asked}, and target_session_attrs asks for {refused}");
+            assert!(error.to_string().ends_with(&said), "{host}: {error}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_does_not_resolve_is_told_from_a_server_that_does_not_run() {
     let database = Database::from_url("postgresql://hub@no-such-host.invalid/hub").unwrap();
     let error = pgsnap::dump(&database, Vec::new(), &small_blocks(), &quiet())
