@@ -77,6 +77,10 @@ fn missing_packages(directories: &[PathBuf]) -> Vec<&'static str> {
     if !has("sshd") {
         packages.push("openssh-server");
     }
+    // Certificates of kinds that no crate of ours makes.
+    if !has("openssl") {
+        packages.push("openssl");
+    }
     if !has("pgbouncer") {
         packages.push("pgbouncer");
     }
@@ -114,7 +118,7 @@ fn has_contrib(programs: &Path) -> bool {
 mod tests {
     use super::*;
 
-    const COMMON: [&str; 5] = ["age", "sshd", "pgbouncer", "ip", "iptables"];
+    const COMMON: [&str; 6] = ["age", "sshd", "openssl", "pgbouncer", "ip", "iptables"];
 
     fn installation(programs: &[&str]) -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
@@ -133,6 +137,7 @@ mod tests {
                 "postgresql",
                 "age",
                 "openssh-server",
+                "openssl",
                 "pgbouncer",
                 "iproute2",
                 "iptables"

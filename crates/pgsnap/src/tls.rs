@@ -1,5 +1,6 @@
 //! TLS: what is asked of a connection, decided from libpq's parameters.
 
+mod algorithms;
 mod certificates;
 mod connector;
 mod failure;

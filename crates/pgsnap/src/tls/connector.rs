@@ -6,12 +6,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
-use rustls::crypto::ring;
 use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use tokio_postgres::Socket;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_rustls::TlsConnector;
 
+use super::algorithms::provider;
 use super::certificates::unusable;
 use super::stream::Encrypted;
 use super::verifier::Verifier;
@@ -41,7 +41,7 @@ impl Tls {
     }
 
     fn client_config(&self) -> Result<ClientConfig> {
-        let provider = Arc::new(ring::default_provider());
+        let provider = Arc::new(provider());
         let verifier = match &self.authorities {
             Some(authorities) => Verifier::of_authorities(
                 authorities.read()?,

@@ -18,6 +18,8 @@ pub enum TlsFailure {
     WrongName,
     /// The server's certificate is not valid any more, or not yet.
     OutOfDate,
+    /// The server's certificate is of X.509 version 1, which cannot be verified.
+    OldVersion,
     /// The server asks for a client certificate, and there was none.
     ClientCertificateRequired,
     /// The server does not accept the client certificate.
@@ -33,6 +35,9 @@ impl fmt::Display for TlsFailure {
             Self::Untrusted => "the server's certificate is not signed by a trusted authority",
             Self::WrongName => "the server's certificate is for another host",
             Self::OutOfDate => "the server's certificate has expired, or is not valid yet",
+            Self::OldVersion => {
+                "the server's certificate is of X.509 version 1, and only version 3 can be verified"
+            }
             Self::ClientCertificateRequired => "the server asks for a client certificate",
             Self::ClientCertificateRefused => "the server does not accept the client certificate",
             Self::Other(words) => words,
@@ -53,6 +58,9 @@ impl TlsFailure {
                  or be content with sslmode=verify-ca; hostaddr=ADDRESS goes another way to the same name"
             }
             Self::OutOfDate => "renew the server's certificate; is the clock of this machine right?",
+            Self::OldVersion => {
+                "issue it again with extensions, such as the subject alternative name, or be content with sslmode=require over TLS 1.3"
+            }
             Self::ClientCertificateRequired => "give one with sslcert=FILE and sslkey=FILE",
             Self::ClientCertificateRefused => {
                 "it must be signed by the authority in the server's ssl_ca_file, be valid today, and not be revoked"
@@ -92,10 +100,13 @@ impl TlsFailure {
                 | C::ExpiredContext { .. }
                 | C::NotValidYet
                 | C::NotValidYetContext { .. } => Self::OutOfDate,
-                other if format!("{other:?}").contains("UnsupportedCertVersion") => Self::Other(
-                    "the server's certificate is of X.509 version 1, and only version 3 is supported"
+                C::UnsupportedSignatureAlgorithmContext { .. }
+                | C::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => Self::Other(
+                    "the server's certificate is signed with an algorithm that is not supported, or by another authority of \
+                     the same name"
                         .to_owned(),
                 ),
+                other if is_of_old_version(other) => Self::OldVersion,
                 other => Self::Other(format!("the server's certificate cannot be used: {other}")),
             },
             rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
@@ -113,12 +124,17 @@ impl TlsFailure {
             ) => Self::ClientCertificateRefused,
             rustls::Error::AlertReceived(AlertDescription::HandshakeFailure) => Self::Other(
                 "the server finds no signature or cipher in common: certificates with RSA, P-256, P-384 and Ed25519 keys \
-                 are supported, those with P-521 and RSA-PSS keys are not"
+                 are supported, those with P-521 over TLS 1.3 only, and those with RSA-PSS and Ed448 keys are not"
                     .to_owned(),
             ),
             other => Self::Other(other.to_string()),
         }
     }
+}
+
+/// Whether webpki, which reads version 3 only, found an older one. It has no type for that outside of itself.
+pub(super) fn is_of_old_version(reason: &CertificateError) -> bool {
+    format!("{reason:?}").contains("UnsupportedCertVersion")
 }
 
 /// The TLS library's error, which travels inside of one of the operating system.
@@ -135,7 +151,14 @@ mod tests {
     fn certificates_that_cannot_be_used_say_why() {
         let said = |error: rustls::Error| TlsFailure::of_rustls(&error).to_string();
         let alert = rustls::Error::AlertReceived(AlertDescription::HandshakeFailure);
-        assert!(said(alert).contains("P-521"));
+        assert!(said(alert.clone()).contains("P-521"));
+        assert!(said(alert).contains("RSA-PSS"));
+        let algorithm = CertificateError::UnsupportedSignatureAlgorithmContext {
+            signature_algorithm_id: b"an identifier".to_vec(),
+            supported_algorithms: Vec::new(),
+        };
+        let algorithm = said(rustls::Error::InvalidCertificate(algorithm));
+        assert!(algorithm.contains("not supported"), "{algorithm}");
         #[derive(Debug)]
         struct UnsupportedCertVersion;
         impl fmt::Display for UnsupportedCertVersion {

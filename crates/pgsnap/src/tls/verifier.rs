@@ -4,12 +4,19 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::crypto::{
+    CryptoProvider, verify_tls12_signature, verify_tls13_signature,
+    verify_tls13_signature_with_raw_key,
+};
+use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
+use x509_cert::Certificate;
+use x509_cert::der::{Decode, Encode};
+
 use super::certificates::Roots;
+use super::failure::is_of_old_version;
 
 /// Verifies what the mode asks for. That the server holds the key of its certificate is verified in every
 /// mode: otherwise channel binding, which ties a password to the certificate, would prove nothing.
@@ -90,6 +97,10 @@ impl Authority {
                 }
                 Ok(())
             }
+            // A known authority's name and another's key: the signature of the handshake is looked at later.
+            Err(Error::InvalidCertificate(CertificateError::BadSignature)) => {
+                Err(CertificateError::UnknownIssuer.into())
+            }
             Err(error) => Err(error),
         }
     }
@@ -127,7 +138,16 @@ impl ServerCertVerifier for Verifier {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
+        match verify_tls13_signature(message, certificate, signature, algorithms) {
+            // Where nothing of a certificate counts but its key, its version does not either.
+            Err(Error::InvalidCertificate(reason))
+                if self.authority.is_none() && is_of_old_version(&reason) =>
+            {
+                let key = public_key(certificate).ok_or(reason)?;
+                verify_tls13_signature_with_raw_key(message, &key, signature, algorithms)
+            }
+            verdict => verdict,
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -135,4 +155,10 @@ impl ServerCertVerifier for Verifier {
             .signature_verification_algorithms
             .supported_schemes()
     }
+}
+
+fn public_key(certificate: &CertificateDer<'_>) -> Option<SubjectPublicKeyInfoDer<'static>> {
+    let certificate = Certificate::from_der(certificate).ok()?;
+    let key = certificate.tbs_certificate.subject_public_key_info;
+    key.to_der().ok().map(Into::into)
 }

@@ -304,6 +304,125 @@ async fn a_certificate_that_signed_itself_is_its_own_authority() {
     assert!(server.ask("hub", "db.example", unknown).await.is_err());
 }
 
+/// Runs the command line tool in the directory of certificates, and tells whether it is installed.
+fn openssl(server: &TlsServer, line: &str) -> bool {
+    let run = std::process::Command::new("openssl")
+        .args(line.split_whitespace())
+        .current_dir(server.certificates.path(""))
+        .output();
+    let Some(output) = testkit::installed("openssl", run) else {
+        return false;
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "openssl {line}: {said}");
+    true
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_on_p_521_are_verified_as_others_are() {
+    const NEW_KEY: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-521 -nodes";
+    let server = TlsServer::start().await;
+    let authority =
+        format!("req -x509 {NEW_KEY} -keyout p521-ca.key -out p521-ca.crt -days 2 -subj /CN=p521");
+    if !openssl(&server, &authority) {
+        return;
+    }
+    let names = server.certificates.path("names");
+    fs_err::write(names, "subjectAltName=DNS:db.example").unwrap();
+    for digest in ["sha256", "sha384", "sha512"] {
+        openssl(
+            &server,
+            &format!("req {NEW_KEY} -keyout {digest}.key -out csr -subj /CN=db.example"),
+        );
+        openssl(
+            &server,
+            &format!(
+                "x509 -req -in csr -CA p521-ca.crt -CAkey p521-ca.key -CAcreateserial -{digest} -days 2 \
+                 -extfile names -out {digest}.crt"
+            ),
+        );
+        server.show(digest).await;
+        for parameters in [
+            "sslmode=require channel_binding=require",
+            "sslmode=verify-full sslrootcert=FILE/p521-ca.crt channel_binding=require",
+        ] {
+            assert!(
+                server.ask("hub", "db.example", parameters).await.unwrap(),
+                "{digest} {parameters}"
+            );
+        }
+        let known = "sslmode=verify-full sslrootcert=FILE/p521-ca.crt";
+        let failure = server.failure("hub", "other.example", known).await;
+        assert_eq!(failure, TlsFailure::WrongName);
+        let unknown = "sslmode=verify-ca sslrootcert=FILE/ca.crt";
+        let failure = server.failure("hub", "db.example", unknown).await;
+        assert_eq!(failure, TlsFailure::Untrusted);
+    }
+
+    server
+        .sql("ALTER SYSTEM SET ssl_max_protocol_version = 'TLSv1.2'")
+        .await;
+    server.show("sha256").await;
+    let failure = server.failure("hub", "db.example", "sslmode=require").await;
+    assert!(
+        failure.to_string().contains("P-521 over TLS 1.3 only"),
+        "{failure}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_version_1_encrypts_and_proves_nothing() {
+    let server = TlsServer::start().await;
+    let request = "req -newkey rsa:2048 -nodes -keyout old.key -out csr -subj /CN=db.example";
+    if !openssl(&server, request) {
+        return;
+    }
+    openssl(
+        &server,
+        "x509 -req -in csr -signkey old.key -days 2 -out old.crt",
+    );
+    server.show("old").await;
+    for parameters in ["sslmode=prefer", "sslmode=require channel_binding=require"] {
+        assert!(
+            server.ask("hub", "db.example", parameters).await.unwrap(),
+            "{parameters}"
+        );
+    }
+    for mode in ["verify-ca", "verify-full"] {
+        for file in ["old.crt", "ca.crt"] {
+            let parameters = format!("sslmode={mode} sslrootcert=FILE/{file}");
+            let failure = server.failure("hub", "db.example", &parameters).await;
+            assert_eq!(failure, TlsFailure::OldVersion, "{parameters}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_for_rsa_pss_only_is_named() {
+    let server = TlsServer::start().await;
+    let key = "genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048 -out pss.key";
+    if !openssl(&server, key) {
+        return;
+    }
+    openssl(
+        &server,
+        "req -x509 -key pss.key -out pss.crt -days 2 -subj /CN=db.example",
+    );
+    server.show("pss").await;
+    let failure = server.failure("hub", "db.example", "sslmode=require").await;
+    assert!(failure.to_string().contains("RSA-PSS"), "{failure}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_that_only_has_the_name_of_another_is_not_trusted() {
+    let server = TlsServer::start().await;
+    let others = Certificates::new().unwrap();
+    let file = others.path("ca.crt").display().to_string();
+    let parameters = format!("sslmode=verify-ca sslrootcert={file}");
+    let failure = server.failure("hub", "db.example", &parameters).await;
+    assert_eq!(failure, TlsFailure::Untrusted);
+}
+
 /// Rows and DDL: ours and those of `pg_dump` cross the same kind of connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dump_and_its_restore_are_encrypted_throughout() {
