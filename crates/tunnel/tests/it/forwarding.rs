@@ -109,6 +109,33 @@ async fn a_forward_from_the_destination_is_proven_through_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn forwards_of_every_kind_stand_in_one_tunnel() {
+    let (sshd, hub, rig) = ground().await;
+    let directory = tempfile::tempdir().unwrap();
+    // Neither a colon nor a percent sign means anything in a path.
+    let path = |name: &str| Endpoint::unix(directory.path().join(name));
+    let ends = [free_end(), free_end(), path("a:b%h"), path("c")];
+    let mut tunnel = tunnel(&sshd, forward(&hub));
+    for (index, end) in ends.iter().enumerate() {
+        let forward = match index {
+            0 | 2 => Forward::from(end.clone(), hub.end()),
+            _ => Forward::to(end.clone(), hub.end()),
+        };
+        tunnel = tunnel.with_forward(forward.with_probe(self::forward(&hub).probe));
+    }
+    let status = rig.start(tunnel).await;
+    assert!(status.is_up(), "{status:?}\n{}", sshd.log());
+    for end in &ends[..2] {
+        echo(end).await.unwrap();
+    }
+    for end in &ends[2..] {
+        let mut client = UnixStream::connect(end.to_string()).await.unwrap();
+        client.write_all(b"!x").await.unwrap();
+        assert_eq!(client.read_u8().await.unwrap(), b'x');
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ipv6_is_an_address_like_any_other() {
     if !std::path::Path::new("/proc/net/if_inet6").exists() {
         return testkit::not_applicable("this machine has no IPv6");
