@@ -27,7 +27,7 @@ pub(super) enum Unforwarded {
     #[error("{0}")]
     Refused(String),
     /// The `ssh` did not answer.
-    #[error("ssh was not asked for its forwards: {0}")]
+    #[error("ssh does not take its forwards: {0}")]
     Unasked(String),
 }
 
@@ -63,14 +63,26 @@ impl Request {
 }
 
 /// Waits until the `ssh` is connected, and lets it listen for each of these. That takes one round trip for all.
-pub(super) async fn establish(control: PathBuf, requests: Vec<Request>) -> Result<(), Unforwarded> {
+///
+/// One that says nothing for so long is frozen: a silent destination it would have cut itself.
+pub(super) async fn establish(
+    control: PathBuf,
+    requests: Vec<Request>,
+    patience: Duration,
+) -> Result<(), Unforwarded> {
     // It is made once the session stands (ssh.c, `ssh_session2`).
     while !control.exists() {
         tokio::time::sleep(CONNECTED_POLL).await;
     }
     let session = Session::resume_mux(control.into(), None);
-    try_join_all(requests.iter().map(|request| request.ask(&session))).await?;
-    Ok(())
+    let asked = try_join_all(requests.iter().map(|request| request.ask(&session)));
+    match tokio::time::timeout(patience, asked).await {
+        Ok(answers) => answers.map(drop),
+        Err(_) => {
+            let silence = format!("no answer within {} s", patience.as_secs_f64());
+            Err(Unforwarded::Unasked(silence))
+        }
+    }
 }
 
 /// An IPv6 address goes without brackets over this protocol.
@@ -78,5 +90,25 @@ fn socket(end: &Endpoint) -> Socket<'_> {
     match end {
         Endpoint::Tcp { host, port } => Socket::new(host, *port),
         Endpoint::Unix { path } => path.as_path().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_frozen_ssh_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let control = directory.path().join("control");
+        // It takes connections and says nothing.
+        let _frozen = std::os::unix::net::UnixListener::bind(&control).unwrap();
+        let request = Request::to(Endpoint::unix("/a"), Endpoint::tcp("::1", 80));
+        let patience = Duration::from_millis(50);
+        let error = establish(control, vec![request], patience).await;
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "ssh does not take its forwards: no answer within 0.05 s"
+        );
     }
 }

@@ -94,7 +94,8 @@ impl Link {
                 }
             }
         });
-        let forwarding = establish(control(&directory), requests(&directory, tunnel));
+        let patience = 2 * tunnel.profile.silence();
+        let forwarding = establish(control(&directory), requests(&directory, tunnel), patience);
         Ok(Self {
             directory,
             child,
