@@ -6,6 +6,8 @@
 //! rows, where an owner who revoked his own INSERT could not load them any more. Everything
 //! stays in memory: user mappings hold passwords.
 
+mod unreadable;
+
 use std::io::Write;
 use std::time::Duration;
 
@@ -84,6 +86,24 @@ fn options(database: &Database) -> String {
     )
 }
 
+/// `pg_dump` of the definitions as of a snapshot, in an encoding.
+fn command(
+    database: &Database,
+    tool: &PgDump,
+    snapshot: &Snapshot,
+    lock_timeout: Duration,
+    encoding: &str,
+) -> Result<Command> {
+    let mut command = libpq_command(&tool.program("pg_dump"), database)?;
+    command
+        .args(["--section=pre-data", "--section=post-data", "--no-password"])
+        .arg(format!("--lock-wait-timeout={}", lock_timeout.as_millis()))
+        .arg(format!("--encoding={encoding}"))
+        .arg(format!("--snapshot={}", snapshot.id))
+        .env("PGOPTIONS", options(database));
+    Ok(command)
+}
+
 /// The last statement of the preamble that every supported `pg_restore` prints.
 const PREAMBLE_END: &str = "SET row_security = off;\n";
 const TRAILER: &str = "-- PostgreSQL database dump complete";
@@ -97,26 +117,23 @@ impl Ddl {
         lock_timeout: Duration,
     ) -> Result<Self> {
         let name = format!("pgsnap ddl {}", snapshot.id);
-        let mut command = libpq_command(&tool.program("pg_dump"), database)?;
-        command.args([
-            "--format=custom",
-            "--compress=0",
-            "--section=pre-data",
-            "--section=post-data",
-            "--no-password",
-        ]);
-        command.arg(format!("--lock-wait-timeout={}", lock_timeout.as_millis()));
-        command.arg(format!("--encoding={}", snapshot.facts.client_encoding()));
-        command.arg(format!("--snapshot={}", snapshot.id));
-        command
-            .env("PGOPTIONS", options(database))
-            .env("PGAPPNAME", &name);
+        let encoding = snapshot.facts.client_encoding();
+        let mut command = command(database, tool, snapshot, lock_timeout, encoding)?;
+        command.args(["--format=custom", "--compress=0"]);
+        command.env("PGAPPNAME", &name);
         let archive = tokio::select! {
-            archive = output(command, b"") => archive.map_err(explained)?,
+            archive = output(command, b"") => archive,
             error = stuck(&snapshot.leader, &name, lock_timeout) => {
                 cancel(&snapshot.leader, &name).await?;
                 return Err(error);
             }
+        };
+        let archive = match archive {
+            Err(error) if unreadable::is_meant(&error) => {
+                let label = unreadable::first_of(database, tool, snapshot, lock_timeout).await;
+                return Err(unreadable::error(label));
+            }
+            archive => archive.map_err(lock_hint)?,
         };
         let (pre_data, post_data) = tokio::try_join!(
             list(tool, &archive, "pre-data"),
@@ -157,12 +174,8 @@ pub(crate) fn significant(statements: Vec<String>) -> Vec<String> {
         .collect()
 }
 
-/// Tells what a failure of `pg_dump` comes from, where its words are known.
-fn explained(error: Error) -> Error {
+fn lock_hint(error: Error) -> Error {
     match error {
-        Error::ToolFailed { stderr, .. } if stderr.contains("has no equivalent in encoding") => {
-            not_utf8()
-        }
         Error::ToolFailed {
             tool,
             status,
@@ -182,7 +195,7 @@ async fn list(tool: &PgDump, archive: &[u8], section: &str) -> Result<String> {
     let mut command = Command::new(tool.program("pg_restore"));
     command.args(["--list", "--section", section]);
     let text = output(command, archive).await?;
-    let text = String::from_utf8(text).map_err(|_| not_utf8())?;
+    let text = String::from_utf8(text).map_err(|_| unreadable::error(None))?;
     Ok(text
         .lines()
         .filter(|line| entry_kind(line).is_some())
@@ -236,14 +249,9 @@ async fn print(tool: &PgDump, archive: &[u8], entries: &str) -> Result<String> {
         .arg(&list.path)
         .args(["--file", "-"]);
     let text = output(command, archive).await?;
-    let text = String::from_utf8(text).map_err(|_| not_utf8())?;
+    let text = String::from_utf8(text)
+        .map_err(|error| unreadable::error(unreadable::first_in(error.as_bytes())))?;
     strip(&text)
-}
-
-fn not_utf8() -> Error {
-    Error::NotUtf8 {
-        what: "a definition in the schema".into(),
-    }
 }
 
 fn strip(text: &str) -> Result<String> {

@@ -110,7 +110,7 @@ async fn a_newer_format_is_refused_with_a_hint() {
         .windows(12)
         .rposition(|window| window == b"-- pgsnap/1 ")
         .unwrap();
-    bytes[at + 10] = b'2';
+    bytes[at + 10] = b'3';
     // Whoever writes another format writes its checksum: the last eight bytes are those of the member.
     let end = bytes.len() - 8;
     let mut crc = flate2::Crc::new();
@@ -121,7 +121,7 @@ async fn a_newer_format_is_refused_with_a_hint() {
     let error = Archive::open(path).err().unwrap();
     assert_eq!(
         error.to_string(),
-        "the archive has format pgsnap/2, this program reads pgsnap/1"
+        "the archive has format pgsnap/3, this program reads pgsnap/1 and pgsnap/2"
     );
     assert!(error.hint().unwrap().contains("newer hubctl"));
 }

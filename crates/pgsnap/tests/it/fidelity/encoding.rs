@@ -82,6 +82,10 @@ async fn definitions_of_an_sql_ascii_database_that_are_not_utf8_are_refused() {
             .expect_err(name);
         assert!(matches!(error, Error::NotUtf8 { .. }), "{name}: {error}");
         assert!(error.hint().is_some(), "{name}: {error}");
+        if name == "in_a_comment" {
+            let said = error.to_string();
+            assert!(said.contains("(COMMENT ON TABLE public.t IS)"), "{said}");
+        }
     }
 }
 
@@ -495,6 +499,10 @@ async fn definitions_without_an_equivalent_in_utf8_are_refused() {
             hint.contains("rename or redefine"),
             "{name}: {error}: {hint}"
         );
+        if name == "in_a_default" {
+            let said = "a definition in the schema (CREATE TABLE public.t) cannot be read in UTF-8";
+            assert_eq!(error.to_string(), said);
+        }
     }
 }
 
