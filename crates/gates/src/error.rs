@@ -26,8 +26,8 @@ pub enum Error {
     #[error(transparent)]
     Io(#[from] io::Error),
 
-    /// What a gate asks makes no sense.
-    #[error("the gate `{gate}` makes no sense: {reason}")]
+    /// A gate that cannot be asked.
+    #[error("the gate `{gate}` is invalid: {reason}")]
     #[non_exhaustive]
     InvalidRule {
         /// Its name.

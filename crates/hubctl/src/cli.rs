@@ -1,6 +1,7 @@
 //! The arguments of the program. What they mean is decided by `settings` and the commands.
 
 pub(crate) mod options;
+pub(crate) mod values;
 
 use std::path::PathBuf;
 
@@ -107,10 +108,80 @@ pub(crate) enum Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
+    use clap::{Arg, Command as Clap, CommandFactory as _};
 
     #[test]
     fn the_arguments_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// Each option that takes a value, after the words of its command.
+    fn options(command: &Clap, words: &[String], found: &mut Vec<(Vec<String>, Arg)>) {
+        for arg in command.get_arguments() {
+            if arg.get_long().is_some() && arg.get_action().takes_values() {
+                found.push((words.to_vec(), arg.clone()));
+            }
+        }
+        for below in command.get_subcommands() {
+            options(
+                below,
+                &[words, &[below.get_name().to_owned()]].concat(),
+                found,
+            );
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_of_an_option_is_explained_without_the_language_of_the_program() {
+        const JARGON: [&str; 9] = [
+            "digit found",
+            "invalid type",
+            "u16",
+            "u32",
+            "u64",
+            "usize",
+            "number at",
+            "parse",
+            "i64",
+        ];
+        let mut command = Cli::command();
+        command.build();
+        let mut found = Vec::new();
+        options(&command, &["hubctl".to_owned()], &mut found);
+        assert!(found.len() > 80);
+        let mut refused = std::collections::BTreeSet::new();
+        for (words, arg) in &found {
+            let option = format!("--{}", arg.get_long().unwrap());
+            for value in [
+                "x",
+                "-1",
+                "0",
+                "1.5",
+                "",
+                "99999999999999999999",
+                "5 lightyears",
+            ] {
+                let typed = words
+                    .iter()
+                    .cloned()
+                    .chain([option.clone(), value.to_owned()]);
+                let Err(error) = Cli::try_parse_from(typed) else {
+                    continue;
+                };
+                let said = error.to_string();
+                assert!(!JARGON.iter().any(|word| said.contains(word)), "{said}");
+                if said.contains("invalid value") {
+                    assert!(
+                        said.contains("such as")
+                            || said.contains("possible values")
+                            || said.contains("OLD=NEW"),
+                        "{said}"
+                    );
+                    refused.insert(option.clone());
+                }
+            }
+        }
+        let refused: Vec<String> = refused.into_iter().collect();
+        insta::assert_snapshot!(refused.join(" "), @"--color --every --format --jobs --limit --max-age --older-than --role-map --rows --scale --wait");
     }
 }

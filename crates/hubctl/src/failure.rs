@@ -82,7 +82,7 @@ impl Failure {
     pub(crate) fn of(error: &anyhow::Error) -> Self {
         let mut lines: Vec<String> = Vec::new();
         for cause in error.chain() {
-            let text = cause.to_string();
+            let text = plain(cause.to_string());
             let said = lines.last().is_some_and(|above| above.ends_with(&text));
             if !said && !text.is_empty() {
                 lines.push(text);
@@ -96,6 +96,18 @@ impl Failure {
             exit: error.chain().find_map(exit_of).unwrap_or(Exit::CouldNotAsk),
         }
     }
+}
+
+/// A message without the names of calls that nobody knows: `fs_err` says so of a file that is not there.
+fn plain(text: String) -> String {
+    const CALLS: [&str; 3] = [
+        "failed to query resolved metadata ",
+        "failed to query raw metadata ",
+        "failed to canonicalize path ",
+    ];
+    CALLS
+        .iter()
+        .fold(text, |text, call| text.replace(call, "could not find "))
 }
 
 impl fmt::Display for Failure {
@@ -126,6 +138,25 @@ mod tests {
         error: no answer
           caused by: cannot ask: connection refused
         ");
+    }
+
+    #[test]
+    fn no_call_of_the_system_is_named() {
+        for error in [
+            fs_err::metadata("/nowhere/at-all").unwrap_err(),
+            fs_err::symlink_metadata("/nowhere/at-all").unwrap_err(),
+            fs_err::canonicalize("/nowhere/at-all").unwrap_err(),
+        ] {
+            let failure = Failure::of(&anyhow::Error::from(error)).to_string();
+            assert!(
+                !failure.contains("metadata") && !failure.contains("canonical"),
+                "{failure}"
+            );
+            assert!(
+                failure.contains("could not find `/nowhere/at-all`"),
+                "{failure}"
+            );
+        }
     }
 
     #[test]

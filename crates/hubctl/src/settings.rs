@@ -5,6 +5,7 @@ mod gates;
 mod origin;
 mod reference;
 mod target;
+mod wording;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -408,7 +409,6 @@ fn site_settings(name: &str, site: file::SiteTable, base: &Place) -> anyhow::Res
     if crate::site::is_url(name) || name == "latest" {
         return Err(Refusal::usage(format!("`{name}` cannot name a site")).into());
     }
-    crate::site::refuse_password(&site.database, &format!("in [sites.{name}]"))?;
     let path = |path: Option<String>| path.map(|path| base.sourced(base.path(&path)));
     Ok(SiteSettings {
         database: base.sourced(site.database),

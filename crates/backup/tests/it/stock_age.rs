@@ -69,7 +69,7 @@ fn ours_opens_what_stock_age_made() {
     assert!(made.unwrap().success());
     assert!(read_all(open_file(&sealed, &fixture.identities()).unwrap()) == clear);
     let listed = fixture.vault.find("latest").unwrap_err();
-    assert!(listed.to_string().contains("of 1 in the vault"));
+    assert!(listed.to_string().contains("(1 in the vault)"));
     let entry = fixture.vault.find("20260101").unwrap();
     assert_eq!(entry.state(), State::Foreign);
     assert!(

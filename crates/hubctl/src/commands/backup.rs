@@ -18,6 +18,7 @@ use crate::alerts::Ping;
 use crate::cli::options::{
     IdentityOptions, JournalOptions, PasswordOptions, RecipientOptions, VaultOptions,
 };
+use crate::cli::values;
 use crate::context::{Context, blocking};
 use crate::damage::Damaged;
 use crate::exit::Exit;
@@ -45,7 +46,7 @@ pub(crate) struct BackupArgs {
     #[arg(value_name = "SITE|URL")]
     source: Option<String>,
     /// Sessions that read rows [default: number of processors]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::jobs)]
     jobs: Option<u16>,
     /// Keep what the passwords of roles are checked against in the backup, which takes a superuser
     #[arg(long)]

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::act::Act;
 use crate::cli::options::{JournalOptions, PasswordOptions};
+use crate::cli::values;
 use crate::commands::backups::age;
 use crate::context::{Context, blocking};
 use crate::exit::Exit;
@@ -38,7 +39,7 @@ pub(crate) struct CleanArgs {
     #[arg(value_name = "SITE|URL")]
     site: String,
     /// Only those that were kept at least this long ago, such as 7days
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
     older_than: Option<Duration>,
     /// Drop them
     #[arg(long)]

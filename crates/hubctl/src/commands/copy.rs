@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::act::Act;
 use crate::cli::options::{JournalOptions, PasswordOptions};
+use crate::cli::values;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::human;
@@ -44,7 +45,7 @@ pub(crate) struct CopyArgs {
     #[arg(long)]
     accept_recomputed: bool,
     /// Sessions on either side that carry rows and build indexes [default: number of processors]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::jobs)]
     jobs: Option<u16>,
     /// Copy; without this only the plan is shown
     #[arg(long)]

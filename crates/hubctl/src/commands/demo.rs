@@ -10,6 +10,7 @@ use clap::{Args, Parser as _};
 use serde::Serialize;
 
 use crate::cli::Cli;
+use crate::cli::values;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Refusal;
@@ -38,17 +39,8 @@ pub(crate) struct DemoArgs {
     #[arg(long, conflicts_with_all = ["dir", "keep", "scale"])]
     tunnel: bool,
     /// Size of the sample database; 1 is about 100 MB
-    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = scale)]
+    #[arg(long, value_name = "N", default_value_t = 1.0, allow_negative_numbers = true, value_parser = values::scale)]
     scale: f64,
-}
-
-fn scale(text: &str) -> Result<f64, String> {
-    let scale: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.001..=100.0).contains(&scale) {
-        Ok(scale)
-    } else {
-        Err("not between 0.001 and 100".to_owned())
-    }
 }
 
 #[derive(Debug, Serialize)]

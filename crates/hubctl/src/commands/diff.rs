@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::options::{IdentityOptions, PasswordOptions, VaultOptions};
+use crate::cli::values;
 use crate::context::{Context, blocking};
 use crate::exit::Exit;
 use crate::failure::Refusal;
@@ -48,10 +49,10 @@ pub(crate) struct DiffArgs {
     #[arg(long)]
     content: bool,
     /// Also list up to N differing rows of each table, by their key
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::rows)]
     rows: Option<u32>,
     /// Sessions that read rows [default: number of processors]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::jobs)]
     jobs: Option<u16>,
     #[command(flatten)]
     vault: VaultOptions,

@@ -14,6 +14,7 @@ use pgsnap::RestoreOptions;
 
 use crate::act::Act;
 use crate::cli::options::{IdentityOptions, JournalOptions, PasswordOptions, VaultOptions};
+use crate::cli::values;
 use crate::commands::restore::open;
 use crate::context::Context;
 use crate::damage::Damaged;
@@ -52,7 +53,7 @@ pub(crate) struct DrillArgs {
     #[arg(long)]
     accept_recomputed: bool,
     /// Sessions that load rows and build indexes [default: number of processors]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::jobs)]
     jobs: Option<u16>,
     #[command(flatten)]
     vault: VaultOptions,

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::options::{JournalOptions, VaultOptions};
+use crate::cli::values;
 use crate::commands::backups::age;
 use crate::context::Context;
 use crate::damage::Damaged;
@@ -36,7 +37,7 @@ Examples:
   hubctl fresh --metrics /var/lib/node_exporter/hubctl.prom")]
 pub(crate) struct FreshArgs {
     /// How old the newest backup may be, verified, such as 26h
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
     max_age: Option<Duration>,
     /// Write the answer for the textfile collector of Prometheus, too [default: metrics of [freshness]]
     #[arg(long, value_name = "FILE")]

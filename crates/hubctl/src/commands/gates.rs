@@ -18,6 +18,7 @@ use gates::{Answer, Evidence, Gates, Held, Verdicts};
 use jiff::Timestamp;
 
 use crate::cli::options::JournalOptions;
+use crate::cli::values;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Refusal;
@@ -55,13 +56,13 @@ pub(crate) struct GatesArgs {
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// Ask again until the gates pass, waiting cannot help, or this time is over
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, conflicts_with = "watch")]
+    #[arg(long, value_name = "TIME", value_parser = values::duration, conflicts_with = "watch")]
     wait: Option<Duration>,
     /// Ask again and again, and print each change
     #[arg(short, long)]
     watch: bool,
     /// How often to ask with --wait and --watch
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::duration)]
     every: Duration,
     /// Keep what was read in this file, without secrets
     #[arg(long, value_name = "FILE.tar.gz")]

@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::environment as env;
 use crate::exit::Exit;
 use crate::failure::Refusal;
-use crate::site::{check, refuse_password};
+use crate::site::check;
 
 /// Write a commented hubctl.toml, and a key on request
 ///
@@ -56,7 +56,6 @@ struct Written {
 }
 
 pub(crate) fn run(context: &Context, args: InitArgs) -> anyhow::Result<Exit> {
-    refuse_password(&args.database, "on the command line")?;
     check(&args.database)?;
     let mut checked = backup::Recipients::new();
     for recipient in &args.recipients {

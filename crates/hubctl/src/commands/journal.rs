@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::options::{JournalOptions, VaultOptions};
+use crate::cli::values;
 use crate::context::{Context, blocking};
 use crate::exit::Exit;
 use crate::failure::Refusal;
@@ -36,7 +37,7 @@ enum JournalCommand {
     /// List the records, oldest first
     List {
         /// Only the newest records
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::count)]
         limit: Option<usize>,
     },
     /// Verify every record and print the head of the chain

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::act::Act;
 use crate::cli::options::{IdentityOptions, JournalOptions, PasswordOptions, VaultOptions};
+use crate::cli::values;
 use crate::context::{Context, blocking};
 use crate::exit::Exit;
 use crate::failure::Refusal;
@@ -80,7 +81,7 @@ pub(crate) struct RestoreArgs {
     #[arg(long)]
     no_acl: bool,
     /// Give a role of the backup another name (can be repeated)
-    #[arg(long, value_name = "OLD=NEW", value_parser = role_pair)]
+    #[arg(long, value_name = "OLD=NEW", value_parser = values::role_pair)]
     role_map: Vec<(String, String)>,
     /// Create roles that are missing, without login and password, with the memberships they had
     #[arg(long)]
@@ -92,7 +93,7 @@ pub(crate) struct RestoreArgs {
     #[arg(long)]
     accept_recomputed: bool,
     /// Sessions that load rows and build indexes [default: number of processors]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::jobs)]
     jobs: Option<u16>,
     /// Restore; without this only the plan is shown
     #[arg(long)]
@@ -205,15 +206,6 @@ fn options(args: &RestoreArgs) -> anyhow::Result<RestoreOptions> {
 }
 
 /// `OLD=NEW` of a role.
-fn role_pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((old, new)) if !old.is_empty() && !new.is_empty() => {
-            Ok((old.to_owned(), new.to_owned()))
-        }
-        _ => Err("give the role's name in the backup and its new one: OLD=NEW".to_owned()),
-    }
-}
-
 /// A part of a backup does not take the place of the whole.
 fn target_name(args: &RestoreArgs, database: &Database, id: &str) -> String {
     let part = match args {

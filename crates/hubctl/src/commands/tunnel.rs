@@ -13,6 +13,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use tunnel::Client;
 
+use crate::cli::values;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Refusal;
@@ -47,7 +48,7 @@ enum TunnelCommand {
         #[command(flatten)]
         names: Names,
         /// How long to wait, such as 10s
-        #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::duration)]
         wait: Duration,
     },
     /// Keep tunnels in the foreground, and print each change

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::act::Act;
 use crate::cli::options::{IdentityOptions, JournalOptions, VaultOptions};
+use crate::cli::values;
 use crate::context::{Context, blocking};
 use crate::damage::Damaged;
 use crate::exit::Exit;
@@ -36,7 +37,7 @@ pub(crate) struct VerifyArgs {
     #[arg(long)]
     full: bool,
     /// Threads of a full verification [default: number of processors]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64), requires = "full")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::jobs, requires = "full")]
     jobs: Option<u16>,
     #[command(flatten)]
     vault: VaultOptions,

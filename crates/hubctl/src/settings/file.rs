@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::target::TargetTable;
+use super::{reference, wording};
 use crate::environment as env;
 use crate::failure::Refusal;
 
@@ -192,31 +193,22 @@ impl ConfigFile {
             Refusal::usage(format!("{} is not a valid configuration{at}: {reason}", path.display()))
                 .hint("`hubctl init` writes a commented example; `hubctl config show` prints what is understood")
         };
-        let parsed =
-            toml::Deserializer::parse(text).map_err(|error| refused("", &summary(text, &error)))?;
+        let parsed = toml::Deserializer::parse(text)
+            .map_err(|error| refused("", &summary(text, &error, None)))?;
         serde_path_to_error::deserialize(parsed).map_err(|error| {
             let key = error.path().to_string();
-            refused(&key, &summary(text, error.inner())).into()
+            let form = reference::form(error.path());
+            refused(&key, &summary(text, error.inner(), form)).into()
         })
     }
 }
 
-/// What is wrong and in which line, without any text of the file but its keys: a value may hold a password.
-fn summary(text: &str, error: &toml::de::Error) -> String {
+/// The mistake and its line, without any text of the file but its keys: a value may hold a password.
+fn summary(text: &str, error: &toml::de::Error, form: Option<&str>) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
     let line = before.map(|before| before.matches('\n').count() + 1);
-    let message = redacted(&error.message().trim().replace('\n', ", "));
+    let message = wording::plain(&error.message().trim().replace('\n', ", "), form);
     line.map_or(message.clone(), |line| format!("{message} (line {line})"))
-}
-
-/// serde repeats a string that it did not expect, in double quotes.
-pub(super) fn redacted(message: &str) -> String {
-    match (message.find('"'), message.rfind('"')) {
-        (Some(start), Some(end)) if start < end => {
-            format!("{}…{}", &message[..=start], &message[end..])
-        }
-        _ => message.to_owned(),
-    }
 }
 
 fn candidates() -> Vec<PathBuf> {
@@ -238,22 +230,27 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_named_with_its_path() {
-        insta::assert_snapshot!(refusal("[vault]\npath = \"/x\"\nrecipient = [\"age1\"]"), @"hubctl.toml is not a valid configuration at `vault.recipient`: unknown field `recipient`, expected one of `path`, `recipients`, `recipients_file`, `identities`, `passphrase_file` (line 3)");
-        insta::assert_snapshot!(refusal("[sites.a]\ndatabase = \"postgresql://hub@h/d\"\npassword = \"secret\""), @"hubctl.toml is not a valid configuration at `sites.a.password`: unknown field `password`, expected one of `database`, `password_file`, `password_command`, `passfile` (line 3)");
+        insta::assert_snapshot!(refusal("[vault]\npath = \"/x\"\nrecipient = [\"age1\"]"), @"hubctl.toml is not a valid configuration at `vault.recipient`: unknown key `recipient`, expected one of `path`, `recipients`, `recipients_file`, `identities`, `passphrase_file` (line 3)");
+        insta::assert_snapshot!(refusal("[sites.a]\ndatabase = \"postgresql://hub@h/d\"\npassword = \"secret\""), @"hubctl.toml is not a valid configuration at `sites.a.password`: unknown key `password`, expected one of `database`, `password_file`, `password_command`, `passfile` (line 3)");
     }
 
     #[test]
     fn a_value_is_never_repeated() {
-        let text = refusal("[sites]\na = \"postgresql://hub:secret@h/d\"");
+        let text = refusal("[sites]\na = \"a secret of yours\"");
         assert!(
             !text.contains("secret") && text.contains("sites.a"),
+            "{text}"
+        );
+        let text = refusal("[sites]\na = \"postgresql://hub:secret@h/d\"");
+        assert!(
+            !text.contains("secret") && text.contains("[sites]"),
             "{text}"
         );
     }
 
     #[test]
     fn a_wrong_type_and_a_syntax_error_name_the_place() {
-        insta::assert_snapshot!(refusal("[vault]\npath = 3"), @"hubctl.toml is not a valid configuration at `vault.path`: invalid type: integer `3`, expected a string (line 2)");
+        insta::assert_snapshot!(refusal("[vault]\npath = 3"), @"hubctl.toml is not a valid configuration at `vault.path`: expected the path of a directory in quotes, found the number `3` (line 2)");
         insta::assert_snapshot!(refusal("[vault\npath = 3"), @"hubctl.toml is not a valid configuration: unclosed table, expected `]` (line 1)");
     }
 }

@@ -10,8 +10,8 @@ use gates::{Access, Gate, Gates};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::file::{ClusterTable, redacted};
-use super::{Place, Sourced};
+use super::file::ClusterTable;
+use super::{Place, Sourced, wording};
 use crate::failure::Refusal;
 
 /// Subcommands of `hubctl gates`, which no gate can be named after.
@@ -107,12 +107,11 @@ pub(super) fn gates(
     let mut gates = BTreeMap::new();
     for (name, table) in tables {
         let refused = |reason: &str| {
-            let reason = redacted(reason);
             let file = base
                 .file
                 .as_deref()
                 .map_or_else(String::new, |path| format!("{}: ", path.display()));
-            Refusal::usage(format!("{file}[gates.{name}] makes no sense: {reason}"))
+            Refusal::usage(format!("{file}[gates.{name}] is invalid: {reason}"))
                 .hint("docs/gates has a page for each condition")
         };
         if RESERVED.contains(&name.as_str()) {
@@ -121,13 +120,36 @@ pub(super) fn gates(
         if table.contains_key("rests_on") {
             return Err(refused("`rests_on` is found by hubctl, and not written").into());
         }
-        let table = own(table).map_err(|reason| refused(&reason))?;
-        let table = with_paths(table, base);
-        let gate: Gate = serde_json::from_value(Value::Object(table))
-            .map_err(|error| refused(&error.to_string()))?;
+        let gate = understood(table.clone(), base).map_err(|reason| {
+            let key = misfit(&table, &reason, base);
+            let key = key.map_or_else(String::new, |key| format!("`{key}`: "));
+            refused(&format!("{key}{}", wording::plain(&reason, None)))
+        })?;
         gates.insert(name, gate);
     }
     Ok(Gates::new(gates)?)
+}
+
+fn understood(table: Map<String, Value>, base: &Place) -> Result<Gate, String> {
+    let table = with_paths(own(table)?, base);
+    serde_json::from_value(Value::Object(table)).map_err(|error| error.to_string())
+}
+
+/// The member whose value does not fit: without it, the reason is another.
+fn misfit<'a>(table: &'a Map<String, Value>, reason: &str, base: &Place) -> Option<&'a str> {
+    if !reason.starts_with("invalid ") {
+        return None;
+    }
+    if reason.ends_with("variant identifier") {
+        return Some("condition");
+    }
+    let mut names = table.keys().filter(|name| *name != "condition");
+    let name = names.find(|name| {
+        let mut others = table.clone();
+        others.remove(*name);
+        understood(others, base).err().as_deref() != Some(reason)
+    });
+    name.map(String::as_str)
 }
 
 /// Writes a condition of hubctl's own as a question of the library's, after its members were checked.
@@ -219,11 +241,11 @@ mod tests {
             .map(|text| parse(text).unwrap_err())
             .collect();
         insta::assert_snapshot!(said.join("\n"), @r"
-        [gates.a] makes no sense: unknown field `readdy`, expected one of `cluster`, `ready`, `etcd_voters`, `heartbeat`
-        [gates.a] makes no sense: unknown field `max_agee`, expected `max_age` or `drilled`
-        the gate `a` makes no sense: there is no gate `b`
-        [gates.evaluate] makes no sense: it is named as a command of `hubctl gates`
-        [gates.a] makes no sense: `program` is no condition: name the question itself, such as `backup-fresh`
+        [gates.a] is invalid: unknown key `readdy`, expected one of `cluster`, `ready`, `etcd_voters`, `heartbeat`
+        [gates.a] is invalid: unknown key `max_agee`, expected `max_age` or `drilled`
+        the gate `a` is invalid: there is no gate `b`
+        [gates.evaluate] is invalid: it is named as a command of `hubctl gates`
+        [gates.a] is invalid: `program` is no condition: name the question itself, such as `backup-fresh`
         ");
     }
 

@@ -1,5 +1,7 @@
 //! Every setting of `hubctl.toml`, for its manual page. A test compares it with the keys that are understood.
 
+use serde_path_to_error::{Path, Segment};
+
 /// A table of the file, with its keys.
 pub(crate) struct Table {
     /// As it is written, without brackets: `vault`, `sites.NAME`.
@@ -349,17 +351,51 @@ pub(crate) const TABLES: &[Table] = &[
     },
 ];
 
+/// The values that the key at this path takes, with an example.
+pub(super) fn form(path: &Path) -> Option<&'static str> {
+    let keys: Vec<&str> = path
+        .iter()
+        .filter_map(|segment| match segment {
+            Segment::Map { key } => Some(key.as_str()),
+            _ => None,
+        })
+        .collect();
+    // An item of a list has a form of its own.
+    if matches!(path.iter().next_back(), Some(Segment::Seq { .. })) {
+        return None;
+    }
+    let (last, place) = keys.split_last()?;
+    let table = TABLES.iter().find(|table| {
+        let names: Vec<&str> = table.name.split('.').collect();
+        let mut pairs = names.iter().zip(place);
+        names.len() == place.len() && pairs.all(|(name, key)| *name == "NAME" || name == key)
+    })?;
+    let (_, form, _) = table.keys.iter().find(|(key, ..)| key == last)?;
+    Some(match *form {
+        "FILE" => "the path of a file in quotes",
+        "DIRECTORY" => "the path of a directory in quotes",
+        "URL" => "a URL in quotes, such as \"https://cloud.example\"",
+        "NUMBER" => "a whole number from 0 to 4294967295, such as 7",
+        "DURATION" => "a duration in quotes, such as \"26h\"",
+        "SIZE" => "a size in quotes, such as \"2 MiB\"",
+        "ADDRESS" => "an address in quotes, such as \"127.0.0.1:5432\"",
+        "ARRAY" => "a list in brackets",
+        "TABLE" => "a table in braces",
+        _ => "a string in quotes",
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-    use std::path::Path;
-
+    use super::super::Settings;
     use super::super::file::ConfigFile;
     use super::*;
+    use crate::failure::Failure;
+    use std::collections::BTreeSet;
 
     /// The words in backquotes of a refusal of an unknown key, but for that key.
     fn expected(text: &str) -> BTreeSet<String> {
-        let said = ConfigFile::parse(text, Path::new("hubctl.toml"))
+        let said = ConfigFile::parse(text, std::path::Path::new("hubctl.toml"))
             .unwrap_err()
             .to_string();
         let (_, expected) = said.split_once("expected").expect(&said);
@@ -390,5 +426,116 @@ mod tests {
         let begin = |table: &Table| table.name.split('.').next().unwrap().to_owned();
         let documented: BTreeSet<String> = TABLES.iter().map(begin).collect();
         assert_eq!(documented, expected("no_such_table = 1\n"));
+    }
+
+    /// The refusal of a configuration, if it is refused.
+    fn refusal(text: &str) -> Option<String> {
+        let path = std::path::Path::new("hubctl.toml");
+        let settings = ConfigFile::parse(text, path)
+            .and_then(|file| Settings::merge(Some((path.to_owned(), file)), Default::default()));
+        let failure = Failure::of(&settings.err()?);
+        Some(format!("{failure}"))
+    }
+
+    #[test]
+    fn a_wrong_value_of_a_key_is_explained_without_the_language_of_the_program() {
+        const JARGON: [&str; 22] = [
+            "invalid type",
+            "invalid value",
+            "expected u",
+            "digit",
+            "untagged",
+            "variant",
+            "struct",
+            "enum",
+            "i64",
+            "u16",
+            "a map",
+            " sequence",
+            "at line",
+            "column",
+            "number at",
+            "field",
+            "parse",
+            "ByteSize",
+            "$__",
+            "newtype",
+            "data did",
+            "makes no sense",
+        ];
+        const VALUES: [&str; 12] = [
+            "3",
+            "-1",
+            "1.5",
+            "true",
+            "\"\"",
+            "\"s3cret value\"",
+            "[]",
+            "[3]",
+            "{}",
+            "{ s3cret = 1 }",
+            "99999999999999999999",
+            "2026-12-01",
+        ];
+        let (mut refused, mut leaks) = (0, Vec::new());
+        for table in TABLES {
+            let head = match table.name {
+                "tunnels.NAME.forwards" => "[[tunnels.a.forwards]]".to_owned(),
+                name => format!("[{}]", name.replace("NAME", "a")),
+            };
+            let base = match table.name {
+                "sites.NAME" => "database = \"postgresql://hub@h/d\"\n",
+                "tunnels.NAME" => "destination = \"h\"\nforwards = []\n",
+                "tunnels.NAME.forwards" => "local = \"127.0.0.1:1\"\ntarget = \"h:1\"\n",
+                "gates.NAME" => "condition = \"nodes\"\ncluster = \"a\"\nready = 1\n",
+                _ => "",
+            };
+            for (key, ..) in table.keys {
+                for value in VALUES {
+                    let kept: Vec<&str> =
+                        base.lines().filter(|line| !line.starts_with(key)).collect();
+                    let text = format!("{head}\n{}\n{key} = {value}\n", kept.join("\n"));
+                    let Some(said) = refusal(&text) else {
+                        continue;
+                    };
+                    let found = JARGON.iter().find(|word| said.contains(**word));
+                    if let Some(found) = found {
+                        leaks.push(format!("{found} in {key} = {value}: {said}"));
+                    }
+                    assert!(
+                        said.contains("(line ") || said.contains('[') || said.contains("`a`"),
+                        "{text}\n{said}"
+                    );
+                    refused += 1;
+                }
+            }
+        }
+        assert!(leaks.is_empty(), "{}", leaks.join("\n"));
+        assert!(refused > 700, "{refused}");
+        let shown = [
+            "[retention]\ndaily = -1",
+            "[retention]\ndaily = 99999999999",
+            "[freshness]\nmax_age = \"soon\"",
+            "[targets.a]\nbandwidth = \"s3cret\"",
+            "[tunnels.a]\ndestination = \"h\"\nforwards = [{ local = 5432 }]",
+            "[vault]\nrecipients = \"age1x\"",
+            "[vault]\nrecipients = [3]",
+            "[sites.a]",
+            "[gates.a]\ncondition = \"nodes\"\ncluster = \"a\"\nready = -1",
+            "[gates.a]\ncondition = \"disk\"\npath = \"/\"\nfree = 3",
+        ]
+        .map(|text| refusal(text).unwrap().lines().next().unwrap().to_owned());
+        insta::assert_snapshot!(shown.join("\n"), @r#"
+        error: hubctl.toml is not a valid configuration at `retention.daily`: expected a whole number from 0 to 4294967295, such as 7, found the number `-1` (line 2)
+        error: hubctl.toml is not a valid configuration at `retention.daily`: expected a whole number from 0 to 4294967295, such as 7, found the number `99999999999` (line 2)
+        error: hubctl.toml is not a valid configuration at `freshness.max_age`: expected a duration in quotes, such as "26h", found another string (line 2)
+        error: hubctl.toml is not a valid configuration at `targets.a.bandwidth`: expected a size in quotes, such as "2 MiB", found another string (line 2)
+        error: hubctl.toml is not a valid configuration at `tunnels.a.forwards[0].local`: expected an address in quotes, such as "127.0.0.1:5432", found the number `5432` (line 3)
+        error: hubctl.toml is not a valid configuration at `vault.recipients`: expected a list in brackets, found a string (line 2)
+        error: hubctl.toml is not a valid configuration at `vault.recipients[0]`: expected a string in quotes, found the number `3` (line 2)
+        error: hubctl.toml is not a valid configuration at `sites.a`: `database` is missing (line 1)
+        error: hubctl.toml: [gates.a] is invalid: `ready`: expected a whole number that is not negative, such as 3, found the number `-1`
+        error: hubctl.toml: [gates.a] is invalid: `free`: expected a string in quotes, found the number `3`
+        "#);
     }
 }

@@ -166,7 +166,7 @@ fn members_and_their_defaults_are_those_of_the_code() {
             let without = examples.iter().map(|example| without(example, member));
             let parsed: Vec<_> = without.map(parse).collect();
             if default == "required" {
-                let missing = format!("missing field `{member}`");
+                let missing = format!("`{member}` is missing");
                 for parsed in parsed {
                     let error = parsed.expect_err(member);
                     assert!(error.contains(&missing), "{name}: {error}");
