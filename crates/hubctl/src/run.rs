@@ -1,6 +1,7 @@
 //! From the arguments of the process to its exit code.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use clap::{ColorChoice, Parser as _};
 use crate::cli::{Cli, Command, GlobalOptions};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::{Failure, StdoutClosed};
+use crate::failure::{Failure, Refusal, StdoutClosed};
 use crate::interruption::Interruption;
 use crate::printer::{Format, Loudness, Printer};
 use crate::progress::Face;
@@ -34,6 +35,9 @@ pub fn main(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCod
         Err(error) => return misunderstood(&error, &arguments).into(),
     };
     let printer = printer(&cli.global);
+    if let Err(refusal) = refuse_secrets(&arguments) {
+        return report(&printer, &refusal.into()).into();
+    }
     logging::start(cli.global.verbose, &printer);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -135,10 +139,14 @@ fn misunderstood(error: &clap::Error, arguments: &[OsString]) -> Exit {
         let _ = error.print();
         return Exit::Yes;
     }
-    let arguments: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
-    let secrets = arguments.iter().filter(|word| is_secret(word));
+    let arguments: Vec<String> = arguments.iter().map(|word| lossy(word)).collect();
+    let words = arguments
+        .iter()
+        .flat_map(|word| std::iter::once(word.as_str()).chain(value_in(word)));
     let text = error.render().to_string();
-    let shown = secrets.fold(text.clone(), |text, secret| text.replace(secret, "…"));
+    let shown = words
+        .filter(|word| is_secret(word))
+        .fold(text.clone(), |text, secret| text.replace(secret, "…"));
     if shown == text {
         let _ = error.print();
     } else {
@@ -156,10 +164,50 @@ fn misunderstood(error: &clap::Error, arguments: &[OsString]) -> Exit {
     Exit::Usage
 }
 
+fn lossy(word: &OsStr) -> String {
+    word.to_string_lossy().into_owned()
+}
+
+/// The value in `--option=value` and `-ovalue`.
+fn value_in(word: &str) -> Option<&str> {
+    if word.starts_with("--") {
+        return word.split_once('=').map(|(_, value)| value);
+    }
+    let mut letters = word.strip_prefix('-')?.chars();
+    letters.next()?;
+    Some(letters.as_str())
+}
+
 /// A word that must not be repeated, although it was typed: what is repeated ends up in the logs of a timer.
 fn is_secret(word: &str) -> bool {
-    let is_key = word.to_ascii_uppercase().contains("AGE-SECRET-KEY-");
-    is_key || (site::is_url(word) && site::refuse_password(word, "").is_err())
+    is_private_key(word) || site::holds_password(word)
+}
+
+fn is_private_key(word: &str) -> bool {
+    word.to_ascii_uppercase().contains("AGE-SECRET-KEY-")
+}
+
+/// Refuses secrets before anything is done with the words that hold them: whatever they were meant as, they would be repeated
+/// in errors and logs, and everybody on the machine sees them already.
+fn refuse_secrets(arguments: &[OsString]) -> Result<(), Refusal> {
+    // A command may well name a password, and a recipient is judged where it is read.
+    const EXEMPT: [&str; 2] = ["--password-command", "--recipient"];
+    let mut before = "";
+    let words: Vec<String> = arguments.iter().map(|word| lossy(word)).collect();
+    for word in words.iter().skip(1) {
+        let option = word.split_once('=').map_or(word.as_str(), |(name, _)| name);
+        let is_exempt = EXEMPT.contains(&before) || EXEMPT.contains(&option);
+        before = word;
+        if is_exempt || Path::new(word).exists() {
+            continue;
+        }
+        if is_private_key(word) {
+            return Err(Refusal::usage("a private key is on the command line")
+                .hint("make a new key, since others could see this one, and name the file that holds it with --identity"));
+        }
+        site::refuse_password(word, "on the command line")?;
+    }
+    Ok(())
 }
 
 /// What clap says before it explains the usage, in one line.
@@ -175,10 +223,10 @@ fn fact(text: &str) -> String {
 }
 
 /// What `--format` would have said if the arguments had parsed.
-fn wants_json(arguments: &[&str]) -> bool {
+fn wants_json(arguments: &[String]) -> bool {
     let flag = arguments
         .windows(2)
         .any(|pair| pair[0] == "--format" && pair[1] == "json");
     let variable = environment::get(environment::FORMAT).is_some_and(|value| value == "json");
-    flag || variable || arguments.contains(&"--format=json")
+    flag || variable || arguments.iter().any(|word| word == "--format=json")
 }

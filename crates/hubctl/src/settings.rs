@@ -2,6 +2,7 @@
 
 mod file;
 mod gates;
+mod misplaced;
 mod origin;
 mod reference;
 mod target;

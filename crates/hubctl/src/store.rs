@@ -12,7 +12,7 @@ use crate::failure::Refusal;
 use crate::human;
 use crate::printer::Printer;
 use crate::settings::Settings;
-use crate::site::{is_url, refuse_password};
+use crate::site::is_url;
 use crate::targets::{self, Opened};
 
 /// What the newest verified entry is called.
@@ -116,7 +116,6 @@ fn before_stamp(stem: &str) -> Option<&str> {
 /// Finds an entry and the vault it belongs to. A path works without any configuration.
 pub(crate) fn find_entry(settings: &Settings, spec: &str) -> anyhow::Result<(Vault, Entry)> {
     if is_url(spec) && !Path::new(spec).exists() {
-        refuse_password(spec, "on the command line")?;
         return Err(Refusal::usage("a connection URL is no backup")
             .hint("name a backup by its id, its path, or `latest`")
             .into());

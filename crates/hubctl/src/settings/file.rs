@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::target::TargetTable;
-use super::{reference, wording};
+use super::{misplaced, reference, wording};
 use crate::environment as env;
 use crate::failure::Refusal;
 
@@ -195,6 +195,9 @@ impl ConfigFile {
         };
         let parsed = toml::Deserializer::parse(text)
             .map_err(|error| refused("", &summary(text, &error, None)))?;
+        if let Ok(table) = toml::from_str(text) {
+            misplaced::refuse(&table)?;
+        }
         serde_path_to_error::deserialize(parsed).map_err(|error| {
             let key = error.path().to_string();
             let form = reference::form(error.path());

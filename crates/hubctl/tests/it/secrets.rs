@@ -208,3 +208,107 @@ fn what_opens_the_targets_shows_up_nowhere() {
         "the failure was told"
     );
 }
+
+/// Whatever a URL was meant as, and wherever it stands: its password is not repeated, and nothing is done.
+#[test]
+fn a_password_in_an_argument_is_never_repeated() {
+    const SECRET: &str = "s3cret-7f3a9c";
+    let home = Home::new();
+    home.append("[targets.disk]\nfolder = \"disk\"\n");
+    let urls = [
+        "postgresql://u:",
+        "u:",
+        "//u:",
+        "postgres:/u:",
+        "postgresql+asyncpg://u:",
+    ]
+    .map(|start| format!("{start}{SECRET}@127.0.0.1:1/db"));
+    for url in &urls {
+        let joined = [
+            "--jobs=",
+            "--format=",
+            "--to=",
+            "--nonsense=",
+            "-o",
+            "disk:",
+        ]
+        .map(|option| format!("{option}{url}"));
+        for arguments in [
+            vec![url.as_str()],
+            vec!["backup", url],
+            vec!["backup", "workstation", url],
+            vec!["doctor", url],
+            vec!["doctor", url, "--format", "json"],
+            vec!["diff", url, "latest"],
+            vec!["diff", "workstation", url],
+            vec!["diff", url, "latest", "--bogus"],
+            vec!["verify", url],
+            vec!["restore", url, "--to", "workstation"],
+            vec!["restore", "--to", url],
+            vec!["drill", "--server", url],
+            vec!["copy", "workstation", "--to", url],
+            vec!["clean", url],
+            vec!["init", "--database", url, "--config", "new.toml"],
+            vec!["push", url],
+            vec!["pull", url],
+            vec!["pull", "disk", url],
+            vec!["prune", "--target", url],
+            vec!["gates", url],
+            vec!["approve", url],
+            vec!["tunnel", "up", url],
+            vec!["tunnel", "trust", url],
+            vec!["journal", "verify", "--against", url],
+            vec!["completions", url],
+            vec!["backup", "--vault", url],
+            vec!["--config", url, "doctor"],
+            vec!["backup", "--jobs", url],
+            vec!["backup", &joined[0]],
+            vec!["doctor", &joined[1]],
+            vec!["restore", &joined[2]],
+            vec!["backup", &joined[3]],
+            vec!["backup", &joined[4]],
+            vec!["verify", &joined[5]],
+        ] {
+            let run = home.expect(2, &arguments);
+            let said = format!("{}{}", run.stdout, run.stderr);
+            assert!(!said.contains(SECRET), "{arguments:?}\n{said}");
+        }
+    }
+    home.expect(2, &["verify", &urls[1]])
+        .says("a connection URL on the command line holds a password")
+        .says("start the URL with postgresql://");
+    home.expect(2, &["verify", "--identity", "AGE-SECRET-KEY-1QQQ"])
+        .says("a private key is on the command line");
+    assert!(!home.path("journal.jsonl").exists(), "something was done");
+}
+
+#[test]
+fn a_password_in_the_configuration_is_never_repeated() {
+    const SECRET: &str = "s3cret-7f3a9c";
+    for url in ["postgresql://u:", "u:"].map(|start| format!("{start}{SECRET}@127.0.0.1:1/db")) {
+        for table in [
+            format!("[sites.x]\ndatabase = \"{url}\"\n"),
+            format!("[sites.\"{url}\"]\ndatabase = \"postgresql://h/d\"\n"),
+            format!(
+                "[gates.x]\ncondition = \"census-equal\"\na = \"{url}\"\nb = \"workstation\"\n"
+            ),
+            format!("[targets.x]\nwebdav = \"{url}\"\n"),
+            format!("[tunnels.\"{url}\"]\n"),
+        ] {
+            let home = Home::new();
+            home.append(&table);
+            for arguments in [
+                &["config", "show"][..],
+                &["doctor"],
+                &["gates", "x"],
+                &["backup", "x"],
+                &["-vv", "fresh"],
+            ] {
+                let run = home.expect(2, arguments);
+                let said = format!("{}{}", run.stdout, run.stderr);
+                assert!(!said.contains(SECRET), "{arguments:?}\n{table}\n{said}");
+                run.says("holds a password");
+            }
+        }
+    }
+}

@@ -31,14 +31,16 @@ fn skip_blanks(rest: &mut Peekable<Chars<'_>>) {
     while rest.next_if(|c| c.is_whitespace()).is_some() {}
 }
 
-/// Not named where the `=` is missing: it may be the second half of a password with a blank.
+/// Not named where the `=` is missing, or where it is no word: it may be the second half of a password with a blank, or
+/// a URL without its scheme.
 fn keyword(rest: &mut Peekable<Chars<'_>>) -> Result<String> {
     let mut keyword = String::new();
     while let Some(character) = rest.next_if(|c| *c != '=' && !c.is_whitespace()) {
         keyword.push(character);
     }
     skip_blanks(rest);
-    if rest.next_if_eq(&'=').is_none() || keyword.is_empty() {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if rest.next_if_eq(&'=').is_none() || keyword.is_empty() || !keyword.chars().all(is_word) {
         return Err(invalid(
             "it is neither postgresql://… nor a list of key=value",
         ));
@@ -94,6 +96,7 @@ mod tests {
             "user=hub password='s3cret",
             "s3cret",
             "=x",
+            "hub:s3cret@127.0.0.1/state_hub?sslmode=require",
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(
