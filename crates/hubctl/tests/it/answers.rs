@@ -436,6 +436,47 @@ fn a_schedule_is_printed_for_systemd_and_for_cron() {
 }
 
 #[test]
+fn a_schedule_of_several_sites_is_told_which_one_it_backs_up() {
+    let home = Home::new();
+    home.append(&format!(
+        "[sites.cluster]\ndatabase = \"{}\"\n",
+        crate::support::url(&home.database)
+    ));
+    for command in [
+        &["schedule", "show"][..],
+        &["schedule", "show", "--cron"],
+        &["schedule", "show", "--cronjob", "--image", "hubctl:1"],
+        &["schedule", "install"],
+    ] {
+        home.expect(2, command)
+            .says("several sites are configured, and none is named for the nightly backup")
+            .says("set site under [backup] to one of `cluster`, `workstation`");
+    }
+    assert!(!home.path(".config/systemd").exists(), "units were written");
+    // Nothing is wrong with a service that nobody schedules.
+    home.expect(0, &["doctor"]);
+
+    home.append("[backup]\nsite = \"cluster\"\n");
+    let cron = home.expect(0, &["schedule", "show", "--cron"]).stdout;
+    let nightly = cron.lines().find(|line| line.contains(" backup")).unwrap();
+    let command = nightly.splitn(6, ' ').nth(5).unwrap();
+    let status = std::process::Command::new("sh")
+        .args(["-c", command])
+        .env("HOME", home.root())
+        .current_dir(home.root())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{nightly}");
+    assert_eq!(home.journal("backup")[0].subject, "cluster");
+
+    let text = fs_err::read_to_string(home.path("hubctl.toml")).unwrap();
+    let text = text.replace("site = \"cluster\"", "site = \"clusterr\"");
+    fs_err::write(home.path("hubctl.toml"), text).unwrap();
+    home.expect(2, &["schedule", "show"])
+        .says("[backup] site names no site: `clusterr`");
+}
+
+#[test]
 fn a_schedule_is_printed_for_kubernetes() {
     let home = Home::new();
     home.expect(2, &["schedule", "show", "--cronjob"]);
