@@ -300,7 +300,7 @@ pub enum Error {
         candidates: Vec<String>,
     },
     /// `latest` was asked for and no entry is verified.
-    #[error("no backup of `{service}` is verified, of {entries} in the vault")]
+    #[error("no verified backup of `{service}` ({entries} in the vault)")]
     NothingVerified {
         /// The service.
         service: String,
@@ -342,7 +342,7 @@ impl Error {
                 "use something like `.sql.gz.age`; `.json` belongs to the sidecars"
             }
             Self::NoVault { .. } => {
-                "create the directory, owned by the user that runs the backup, mode 0700"
+                "check the path, and that its disk is mounted; for a new vault, create the directory with mode 0700"
             }
             Self::Locked { .. } => "wait for the other run; the lock goes away with its process",
             Self::NoRecipients => "give at least one recipient, and an escrow recipient beside it",
@@ -400,7 +400,8 @@ impl Error {
                 "nothing was removed; move that file away and plan again"
             }
             Self::Ambiguous { .. } => "give more of the id",
-            Self::NothingVerified { .. } => "verify an entry, or name one by its id",
+            Self::NothingVerified { entries: 0, .. } => "take a backup first",
+            Self::NothingVerified { .. } => "verify a backup by its id, where its key is",
             Self::InvalidTarget { .. } => "look at its table in the configuration",
             Self::Target { failure, .. } => failure.hint(),
             Self::SealingBroken => "start the backup again; nothing was published",

@@ -21,8 +21,8 @@ const OURS: [&str; 7] = [
 pub(crate) fn start(verbose: u8, printer: &Printer) {
     let default = match verbose {
         0 => "error",
-        1 => "hubctl=info,pgsnap=info,backup=info,gates=info",
-        2 => "hubctl=debug,pgsnap=debug,backup=debug,gates=debug",
+        1 => "hubctl=info,pgsnap=info,backup=info,gates=info,tunnel=info",
+        2 => "hubctl=debug,pgsnap=debug,backup=debug,gates=debug,tunnel=debug",
         _ => "debug",
     };
     let filter = environment::get(environment::LOG).unwrap_or_else(|| default.to_owned());

@@ -140,7 +140,7 @@ pub(crate) fn open(settings: &Settings, name: &str, vault: &Vault) -> anyhow::Re
 pub(crate) fn unreachable(error: backup::Error) -> anyhow::Error {
     match error {
         error @ backup::Error::NoVault { .. } => Refusal::could_not_ask(error.to_string())
-            .hint("is its disk mounted?")
+            .hint("mount its disk; for a new target, create the directory")
             .into(),
         error => error.into(),
     }

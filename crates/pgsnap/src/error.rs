@@ -658,7 +658,7 @@ mod tests {
         );
         assert_eq!(
             error.hint().as_deref(),
-            Some("the role lacks a privilege for this")
+            Some("grant this role the privilege, or connect as the owner or a superuser")
         );
     }
 

@@ -33,7 +33,7 @@ pub(crate) async fn run(context: &Context, args: AlertArgs) -> anyhow::Result<Ex
     let settings = context.settings(Overrides::default())?;
     if !settings.alerts.tells_anybody() {
         return Err(Refusal::usage("[alerts] names nobody to tell")
-            .hint("say command, webhook or mail there")
+            .hint("set command, webhook or mail in [alerts]")
             .into());
     }
     let message = Message::new(&settings, &args.what);

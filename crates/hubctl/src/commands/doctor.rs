@@ -263,8 +263,13 @@ fn try_vault(
             ),
             Err(error) => Finding::of("backups", &error),
         },
-        Err(error @ backup::Error::NothingVerified { .. }) => {
-            Finding::new(Verdict::Warn, "backups", error.to_string()).hint("run `hubctl backup`")
+        Err(error @ backup::Error::NothingVerified { entries, .. }) => {
+            let remedy = if entries == 0 {
+                "run `hubctl backup`"
+            } else {
+                "run `hubctl verify ID` where the key is"
+            };
+            Finding::new(Verdict::Warn, "backups", error.to_string()).hint(remedy)
         }
         Err(error) => Finding::of("backups", &error.into()),
     });

@@ -143,8 +143,11 @@ pub(crate) fn verdict(
         .age_seconds
         .map(|age| human::duration(Duration::from_secs(age)));
     let verdict = match age {
-        None => Verdict::fail(format!("no backup is {wanted}"))
-            .with_hint("`hubctl backup`, then `hubctl drill`"),
+        None => Verdict::fail(format!("no {wanted} backup")).with_hint(if drilled {
+            "run `hubctl backup`, then `hubctl drill`"
+        } else {
+            "run `hubctl backup`, or `hubctl verify ID` where the key is"
+        }),
         Some(age) => {
             let reason =
                 format!("the newest {wanted} backup holds data of {age} ago, {allowed} allowed");
@@ -152,7 +155,7 @@ pub(crate) fn verdict(
                 Verdict::pass(reason)
             } else {
                 Verdict::fail(reason)
-                    .with_hint("`hubctl fresh` shows all parts; is the schedule alive?")
+                    .with_hint("run `hubctl fresh` for all parts, and check that the schedule runs")
             }
         }
     };

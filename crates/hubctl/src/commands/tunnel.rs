@@ -189,7 +189,7 @@ fn chosen(
 ) -> anyhow::Result<std::collections::BTreeMap<String, tunnel::Tunnel>> {
     if settings.tunnels.is_empty() {
         return Err(Refusal::usage("no tunnel is configured")
-            .hint("describe one in hubctl.toml: `[tunnels.NAME]`; `hubctl init` writes a commented example")
+            .hint("add [tunnels.NAME] to the configuration; hubctl.toml(5) lists its keys")
             .into());
     }
     if let Some(unknown) = names

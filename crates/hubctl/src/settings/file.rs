@@ -191,7 +191,7 @@ impl ConfigFile {
                 format!(" at `{key}`")
             };
             Refusal::usage(format!("{} is not a valid configuration{at}: {reason}", path.display()))
-                .hint("`hubctl init` writes a commented example; `hubctl config show` prints what is understood")
+                .hint("`hubctl init --config example.toml` writes a commented example; hubctl.toml(5) lists every key")
         };
         let parsed = toml::Deserializer::parse(text)
             .map_err(|error| refused("", &summary(text, &error, None)))?;

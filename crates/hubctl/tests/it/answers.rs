@@ -55,7 +55,7 @@ fn an_error_is_a_document_too() {
     assert_eq!(error["exit_code"], 1);
     assert_eq!(
         error["message"],
-        "no backup of `state-hub` is verified, of 0 in the vault"
+        "no verified backup of `state-hub` (0 in the vault)"
     );
     assert!(error["hint"].is_string());
     home.json(2, "hubctl.error.v1", &["verify", "--no-such-flag"]);

@@ -163,7 +163,7 @@ fn backups_and_tunnels_are_answered_by_hubctl_itself() {
     let home = Home::with_database("none".to_owned());
     home.append("[gates.fresh]\ncondition = \"backup-fresh\"\n[gates.up]\ncondition = \"tunnel-up\"\ntunnel = \"hub\"\n");
     home.expect(1, &["gates", "fresh"])
-        .shows("no backup is verified");
+        .shows("no verified backup");
     home.expect(1, &["gates", "up"]).shows("no supervisor");
     fs_err::remove_dir(home.path("vault")).unwrap();
     home.expect(3, &["gates", "fresh"]).shows("UNKNOWN");

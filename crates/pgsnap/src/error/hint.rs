@@ -1,6 +1,7 @@
 //! What to do about an error.
 
 use std::borrow::Cow;
+use std::io;
 
 use super::{Error, is_damage, is_of_the_login, joined};
 use crate::compare::Difference;
@@ -23,7 +24,7 @@ impl Error {
             Self::ServerRole { .. } | Self::AccessMode { .. } => {
                 Some("connect to the other server, or change target_session_attrs".into())
             }
-            Self::Connect { .. } => Some("is the server running, and does it listen on this address?".into()),
+            Self::Connect { source, .. } => Some(connection_hint(source).into()),
             Self::ConnectTimeout { .. } => Some(
                 "is the server healthy, and does the tunnel or proxy in between lead to it? connect_timeout=SECONDS in the URL allows more".into(),
             ),
@@ -99,6 +100,28 @@ fn is_recomputed(difference: &Difference) -> bool {
     matches!(difference, Difference::Generated { .. })
 }
 
+/// The remedy follows from how far the connection came.
+fn connection_hint(error: &tokio_postgres::Error) -> &'static str {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    remedy_of(cause.map(io::Error::kind))
+}
+
+fn remedy_of(kind: Option<io::ErrorKind>) -> &'static str {
+    use io::ErrorKind as K;
+    match kind {
+        Some(K::ConnectionRefused | K::NotFound) => {
+            "check that the server runs and listens on this address"
+        }
+        Some(K::PermissionDenied) => {
+            "let this user reach the server's socket or port, or connect another way (host=127.0.0.1)"
+        }
+        Some(K::NetworkUnreachable | K::HostUnreachable | K::NetworkDown | K::AddrNotAvailable) => {
+            "check the network between this machine and the server: route, VPN, tunnel"
+        }
+        _ => "check that PostgreSQL listens at this address; its log may say why it ended the connection",
+    }
+}
+
 /// The standard library has no kind of error for it.
 fn is_unknown_host(error: &tokio_postgres::Error) -> bool {
     let cause = std::error::Error::source(error);
@@ -123,6 +146,8 @@ fn message_hint(message: &str) -> Option<Cow<'static, str>> {
         "the server may want TLS: add sslmode=require or a stricter one; otherwise pg_hba.conf has no line for this role and address"
     } else if message.contains("MULE_INTERNAL") && message.contains("UTF8") {
         "dump this database with pg_dump: sessions speak UTF-8, and no server converts MULE_INTERNAL to it"
+    } else if message.contains("out of shared memory") {
+        "raise max_locks_per_transaction on the server"
     } else if message.starts_with("invalid memory alloc request size") {
         ROW_TOO_LONG
     } else {
@@ -142,20 +167,69 @@ fn sqlstate_hint(code: &str) -> Option<Cow<'static, str>> {
             "rename or redefine what has no equivalent in the other encoding (only rows may have none), or dump this database \
              with pg_dump"
         }
-        "28P01" | "28000" => {
-            "check user and password (passfile, password_file or password_command)"
+        "28P01" => "check user and password (passfile, password_file or password_command)",
+        "28000" => {
+            "check that the role exists, has LOGIN, and may connect from here (pg_hba.conf, pg_ident.conf)"
         }
-        "3D000" => "the database does not exist on this server",
-        "42501" => "the role lacks a privilege for this",
-        "53100" => "the server's disk is full",
-        "53200" => "the server ran out of shared memory: raise max_locks_per_transaction",
-        "53300" => "the server has no free connection slot: lower --jobs",
+        "3D000" => "check the name of the database; `psql -l` lists those of the server",
+        "42501" => "grant this role the privilege, or connect as the owner or a superuser",
+        "53100" => "make room on the server's disk",
+        "53200" => {
+            "lower --jobs, work_mem or maintenance_work_mem; if it is shared memory, raise max_locks_per_transaction"
+        }
+        "53300" => {
+            "end idle sessions, raise the connection limit of the server, database or role, or lower --jobs"
+        }
         "54000" => ROW_TOO_LONG,
         "55P03" => {
             "somebody holds or waits for an exclusive lock on a table; try again when it is done"
         }
-        "57P01" | "57P02" | "57P03" => "the server is shutting down or starting up; try again",
+        "57P01" => "try again; somebody ended the session or stopped the server",
+        "57P02" | "57P03" => "try again once the server has started",
         _ => return None,
     };
     Some(hint.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_connection_has_the_remedy_of_its_cause() {
+        use io::ErrorKind as K;
+        let remedies = [
+            Some(K::ConnectionRefused),
+            Some(K::NotFound),
+            Some(K::PermissionDenied),
+            Some(K::NetworkUnreachable),
+            Some(K::ConnectionReset),
+            Some(K::UnexpectedEof),
+            None,
+        ]
+        .map(remedy_of);
+        insta::assert_snapshot!(remedies.join("\n"), @r"
+        check that the server runs and listens on this address
+        check that the server runs and listens on this address
+        let this user reach the server's socket or port, or connect another way (host=127.0.0.1)
+        check the network between this machine and the server: route, VPN, tunnel
+        check that PostgreSQL listens at this address; its log may say why it ended the connection
+        check that PostgreSQL listens at this address; its log may say why it ended the connection
+        check that PostgreSQL listens at this address; its log may say why it ended the connection
+        ");
+    }
+
+    #[test]
+    fn one_code_of_several_troubles_has_no_remedy_of_only_one() {
+        let remedy = |code: &str| sqlstate_hint(code).unwrap();
+        // 28000 is never about a wrong password, 57P01 not always about the server, 53300 not always about jobs.
+        assert!(!remedy("28000").contains("password") && remedy("28P01").contains("password"));
+        assert!(remedy("57P01").contains("session"));
+        assert!(remedy("53300").contains("connection limit"));
+        assert!(remedy("53200").contains("work_mem"));
+        assert!(
+            message_hint("out of shared memory").is_some_and(|hint| hint.starts_with("raise max_locks"))
+        );
+        assert_eq!(message_hint("out of memory"), None);
+    }
 }
