@@ -351,13 +351,13 @@ impl Error {
                 "seal for recipients of one kind: all post-quantum, or none"
             }
             Self::PluginFailed { .. } => {
-                "the plugin must be installed where PATH leads, and its token be there; it is given no terminal where there is none"
+                "install the plugin on PATH and insert its token; without a terminal the plugin cannot ask"
             }
             Self::BadRecipients { .. } => {
                 "a recipient is `age1…`, `ssh-ed25519 …` or `ssh-rsa …`, one per line"
             }
             Self::NoIdentity { skipped, .. } if *skipped > 0 => {
-                "no line of the given files is an identity this program can use; see the notes"
+                "give a file with a supported identity; the notes name each skipped line"
             }
             Self::NoIdentity { .. } => {
                 "give an age or SOPS keys file, an SSH private key, or the passphrase"

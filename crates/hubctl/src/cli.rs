@@ -54,10 +54,10 @@ pub(crate) struct GlobalOptions {
     /// Print results for people or as one JSON document
     #[arg(long, value_name = "FORMAT", global = true, value_enum, default_value = "text", env = env::FORMAT, hide_env_values = true)]
     pub(crate) format: Format,
-    /// Say nothing on stderr but warnings and errors
+    /// Print only warnings and errors on stderr
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
-    /// Log what is done to stderr (can be repeated)
+    /// Log to stderr; repeat for more detail
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub(crate) verbose: u8,
     /// Use colours
@@ -69,7 +69,7 @@ pub(crate) struct GlobalOptions {
         default_value = "auto"
     )]
     pub(crate) color: ColorChoice,
-    /// Show no progress
+    /// Hide progress
     #[arg(long, global = true)]
     pub(crate) no_progress: bool,
 }

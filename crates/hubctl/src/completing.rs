@@ -36,10 +36,48 @@ pub(crate) fn script(shell: &str, program: &Path) -> Option<String> {
     completer
         .write_registration(env::COMPLETE, NAME, NAME, &program, &mut script)
         .ok()?;
+    if shell == "bash" {
+        script.extend_from_slice(BASH.as_bytes());
+    }
     String::from_utf8(script).ok()
 }
 
 const NAME: &str = "hubctl";
+
+/// Readline ends a word at a colon and at an equals sign: `TARGET:BACKUP` and `--to=SITE` are three words to bash. They are joined
+/// for the question, and of the answers only what follows the last of these characters is put in.
+const BASH: &str = r#"
+_hubctl() {
+    local -a words=()
+    local index current=0 breaks=''
+    [[ $COMP_WORDBREAKS == *:* ]] && breaks+=':'
+    [[ $COMP_WORDBREAKS == *=* ]] && breaks+='='
+    for ((index = 0; index < ${#COMP_WORDS[@]}; index++)); do
+        local word=${COMP_WORDS[index]} last=''
+        ((${#words[@]} > 1)) && last=${words[${#words[@]} - 1]}
+        if [[ -n $last && -n $breaks && ($word == [$breaks]* || $last == *[$breaks]) ]]; then
+            words[${#words[@]} - 1]+=$word
+        else
+            words+=("$word")
+        fi
+        ((index == COMP_CWORD)) && current=$((${#words[@]} - 1))
+    done
+    local -a COMP_WORDS=("${words[@]}")
+    local COMP_CWORD=$current word=${words[current]}
+    _clap_complete_hubctl hubctl "$word" "${words[current - 1]}"
+    if [[ -n $breaks && $word == *[$breaks]* ]]; then
+        local prefix=${word%"${word##*[$breaks]}"}
+        for index in "${!COMPREPLY[@]}"; do
+            COMPREPLY[index]=${COMPREPLY[index]#"$prefix"}
+        done
+    fi
+}
+if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
+    complete -o nospace -o bashdefault -o nosort -F _hubctl hubctl
+else
+    complete -o nospace -o bashdefault -F _hubctl hubctl
+fi
+"#;
 
 /// The arguments of the program, each with what may stand there.
 fn command() -> Command {

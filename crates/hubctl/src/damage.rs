@@ -26,7 +26,7 @@ impl Damaged {
             Ok(records) => Self::of(&records.unwrap_or_default()),
             Err(error) => {
                 printer.warn(format_args!(
-                    "what was found damaged before is unknown: {error}"
+                    "earlier findings of damage are unknown: {error}"
                 ));
                 Self::default()
             }
@@ -37,7 +37,7 @@ impl Damaged {
     pub(crate) fn require(settings: &Settings) -> anyhow::Result<Self> {
         let path = &settings.journal.value;
         let unknown = |reason: String| {
-            Refusal::could_not_ask(format!("what was found damaged before is unknown: {reason}"))
+            Refusal::could_not_ask(format!("earlier findings of damage are unknown: {reason}"))
                 .hint("name the right journal with --journal; where there was none yet, `hubctl verify` begins one")
         };
         let records = Journal::open_existing(path).and_then(|journal| journal.read());

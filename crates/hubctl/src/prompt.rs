@@ -18,7 +18,7 @@ pub(crate) async fn secret(question: String) -> anyhow::Result<SecretString> {
     match answered.await {
         Ok(Ok(typed)) if !typed.is_empty() => Ok(typed.into()),
         Ok(Ok(_)) => Err(Refusal::usage("no password was typed").into()),
-        _ => Err(Refusal::could_not_ask("the terminal cannot be asked for the password").into()),
+        _ => Err(Refusal::could_not_ask("cannot prompt for the password on the terminal").into()),
     }
 }
 

@@ -11,7 +11,7 @@ pub(crate) fn describe(plan: &RestorePlan) -> Vec<String> {
     let mut lines = vec![
         format!("to        database {} at {}", plan.database, plan.server),
         match plan.method {
-            Method::InPlace => "built     in the empty database that is there, compared row by row".to_owned(),
+            Method::InPlace => "built     in the existing, empty database, compared row by row".to_owned(),
             Method::IntoTables => "built     in the empty tables that are there, in one transaction, compared row by row".to_owned(),
             _ => format!("built as  {}, compared row by row, then renamed", plan.restoring),
         },
@@ -30,7 +30,7 @@ pub(crate) fn describe(plan: &RestorePlan) -> Vec<String> {
     lines.extend(
         plan.leftovers
             .iter()
-            .map(|name| format!("drops     {name}, left over from an interrupted run")),
+            .map(|name| format!("drops     {name}, a leftover of an interrupted run")),
     );
     lines
 }
@@ -57,7 +57,7 @@ pub(crate) fn tell(restored: &Restored, printer: &Printer) {
     }
     for name in &restored.cleaned {
         printer.warn(format_args!(
-            "dropped what an interrupted run left over: {name}"
+            "dropped a leftover of an interrupted run: {name}"
         ));
     }
     if let Some(kept) = &restored.kept {

@@ -161,7 +161,7 @@ pub(crate) fn find<'a>(settings: &'a Settings, name: &str) -> anyhow::Result<&'a
     settings.targets.get(name).ok_or_else(|| {
         let known = human::quoted(settings.targets.keys().map(String::as_str));
         Refusal::usage(format!("no target `{name}` is configured"))
-            .hint(format!("there is {known}"))
+            .hint(format!("the configured targets are {known}"))
             .into()
     })
 }

@@ -231,7 +231,10 @@ mod tests {
     #[test]
     fn a_program_in_a_terminal_is_typed_to() {
         let mut shell = Command::new("sh");
-        shell.args(["-c", "tty >/dev/null && read line && echo \"<$line>\"; stty size"]);
+        shell.args([
+            "-c",
+            "tty >/dev/null && read line && echo \"<$line>\"; stty size",
+        ]);
         shell.env("PATH", "/usr/bin:/bin");
         let mut terminal = Terminal::run(&shell, 57).unwrap();
         terminal.keys("hello\r").unwrap();

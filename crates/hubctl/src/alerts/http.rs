@@ -53,7 +53,7 @@ pub(super) async fn post(
                 Ok(status) if !may_pass(status) => anyhow::bail!("the server answered {status}"),
                 Ok(status) => anyhow::anyhow!("the server answered {status}"),
                 // What is wrong with a URL is said with the URL.
-                Err(ureq::Error::BadUri(_)) => anyhow::bail!("its URL is none"),
+                Err(ureq::Error::BadUri(_)) => anyhow::bail!("its URL is invalid"),
                 Err(error) => anyhow::Error::from(error),
             };
             if begun.elapsed() + PAUSE + ATTEMPT > LIMIT {

@@ -12,7 +12,7 @@ pub(crate) struct VaultOptions {
     /// Directory of the backups
     #[arg(long, value_name = "DIR")]
     pub(crate) vault: Option<PathBuf>,
-    /// Name of the service, which begins the names of its backups
+    /// Service name; prefix of its backup files
     #[arg(long, value_name = "NAME")]
     pub(crate) service: Option<String>,
 }
@@ -26,7 +26,7 @@ pub(crate) struct RecipientOptions {
     /// Seal for every public key in this file
     #[arg(long, value_name = "FILE")]
     pub(crate) recipients_file: Option<PathBuf>,
-    /// Seal with a passphrase even where public keys are configured: that of --passphrase-file, or asked for
+    /// Seal with a passphrase instead of the configured public keys (prompts unless --passphrase-file is set)
     #[arg(long, conflicts_with_all = ["recipients", "recipients_file"])]
     pub(crate) passphrase: bool,
 }
@@ -37,7 +37,7 @@ pub(crate) struct IdentityOptions {
     /// Open backups with the private keys in this file (can be repeated)
     #[arg(long = "identity", value_name = "FILE")]
     pub(crate) identities: Vec<PathBuf>,
-    /// Open with the passphrase in this file: backups sealed with one, and encrypted key files
+    /// Open passphrase-sealed backups and encrypted key files with the passphrase in this file
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
 }

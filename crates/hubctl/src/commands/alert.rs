@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::settings::Overrides;
 
-/// Tell whom [alerts] names that something failed
+/// Send a failure alert to everyone in [alerts]
 ///
 /// The schedule runs it when a run fails. Run it by hand to see that an alert arrives. Exit code 3 where one of them could not be told.
 #[derive(Debug, Args)]
@@ -18,7 +18,7 @@ Examples:
   hubctl alert            does it arrive?
   hubctl backup || hubctl alert backup")]
 pub(crate) struct AlertArgs {
-    /// What failed
+    /// Description of the failure
     #[arg(value_name = "WHAT", default_value = "nothing (a test)")]
     what: String,
 }

@@ -74,7 +74,7 @@ pub(crate) async fn run(context: &Context, args: ApproveArgs) -> anyhow::Result<
     let rule = rule(&settings, &args.gate)?;
     if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
         return Err(Refusal::usage("an approval needs a terminal")
-            .hint("a human has to read what is approved, and type the name of the gate")
+            .hint("run it on a terminal: a person must read the gate and type its name")
             .into());
     }
     let person = Person::of(&settings, &args, rule)?;
@@ -244,9 +244,7 @@ impl Person {
             Some(principal) => principal.to_owned(),
             None if signer.principals.contains([',', '*', '?', '!']) => {
                 let fact = format!("this key may sign as {}", signer.principals);
-                return Err(Refusal::usage(fact)
-                    .hint("say who you are, with --as")
-                    .into());
+                return Err(Refusal::usage(fact).hint("name yourself with --as").into());
             }
             None => signer.principals,
         };

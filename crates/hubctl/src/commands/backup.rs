@@ -34,7 +34,7 @@ use crate::store::{self, OpenEntry};
 /// Take an encrypted backup and verify it; print its path
 ///
 /// All rows are of one point in time. The file is sealed while it is written, appears in the vault only when it is
-/// complete, and becomes `latest` only when it was opened again and found right, which takes an identity.
+/// complete, and becomes `latest` only after it is reopened and verified, which requires an identity.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -48,10 +48,10 @@ pub(crate) struct BackupArgs {
     /// Sessions that read rows [default: number of processors]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::jobs)]
     jobs: Option<u16>,
-    /// Keep what the passwords of roles are checked against in the backup, which takes a superuser
+    /// Include role password hashes (requires superuser)
     #[arg(long)]
     role_passwords: bool,
-    /// Back up the rows of this foreign server's tables, too, as of when it is asked: its exact name (can be repeated)
+    /// Also back up the rows of this foreign server's tables, read when it is queried (exact name; can be repeated)
     #[arg(long = "include-foreign-data", value_name = "SERVER")]
     foreign_data: Vec<String>,
     #[command(flatten)]
@@ -256,7 +256,7 @@ fn clean(
     for leftover in &leftovers {
         let (path, size) = (leftover.path.display(), human::bytes(leftover.bytes));
         context.printer.warn(format_args!(
-            "removed what an interrupted run left over: {path} ({size})"
+            "removed a leftover of an interrupted run: {path} ({size})"
         ));
     }
     Ok(leftovers

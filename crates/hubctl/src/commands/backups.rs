@@ -24,7 +24,7 @@ use crate::targets;
     after_help = "Examples:\n  hubctl backups\n  hubctl backups --vault /opt/backup/state-hub --format json"
 )]
 pub(crate) struct BackupsArgs {
-    /// List what is at this target of the configuration instead
+    /// List the copies at this configured target instead
     #[arg(long, value_name = "TARGET")]
     target: Option<String>,
     #[command(flatten)]
@@ -167,7 +167,7 @@ pub(crate) fn run(context: &Context, args: BackupsArgs) -> anyhow::Result<Exit> 
     };
     for leftover in vault.leftovers()? {
         context.printer.warn(format_args!(
-            "left over from an interrupted run: {}",
+            "leftover of an interrupted run: {}",
             leftover.path.display()
         ));
     }

@@ -41,13 +41,13 @@ pub(crate) struct CopyArgs {
     /// Name of the copy [default: the one of the target's site or URL]
     #[arg(long, value_name = "NAME")]
     database: Option<String>,
-    /// Accept generated columns whose function computes other values today than at the source
+    /// Accept generated columns whose recomputed values differ from the source
     #[arg(long)]
     accept_recomputed: bool,
     /// Sessions on either side that carry rows and build indexes [default: number of processors]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::jobs)]
     jobs: Option<u16>,
-    /// Copy; without this only the plan is shown
+    /// Copy; without this, only show the plan
     #[arg(long)]
     execute: bool,
     #[command(flatten)]
@@ -126,7 +126,7 @@ impl Job<'_> {
         printer.result("hubctl.copy.v1", &shown, || describe(&plan))?;
         let clear = replacement::is_clear(&plan.target, printer);
         if clear {
-            printer.say("nothing was changed; run it again with --execute to copy");
+            printer.say("dry run: nothing changed; add --execute to copy");
         }
         Ok(answer(clear))
     }

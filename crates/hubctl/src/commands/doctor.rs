@@ -275,7 +275,7 @@ fn try_vault(
     });
     for leftover in vault.leftovers()? {
         let fact = format!(
-            "{} is left over from an interrupted run",
+            "{} is a leftover of an interrupted run",
             leftover.path.display()
         );
         findings
@@ -283,10 +283,9 @@ fn try_vault(
     }
     for path in crate::keys::beside_the_vault(settings, &vault) {
         let fact = format!("the identity {} lies in the vault", path.display());
-        findings.push(
-            Finding::new(Verdict::Warn, "identities", fact)
-                .hint("move it away: whoever gets the backups must not get the key with them"),
-        );
+        findings.push(Finding::new(Verdict::Warn, "identities", fact).hint(
+            "move it out of the vault, so that nobody gets the backups and the key together",
+        ));
     }
     Ok(Some(directory.to_owned()))
 }
@@ -334,7 +333,7 @@ fn journal(settings: &Settings) -> Finding {
                 Verdict::Warn,
                 "journal",
                 format!(
-                    "{} is left over from an interrupted rotation",
+                    "{} is a leftover of an interrupted rotation",
                     leftover.display()
                 ),
             )

@@ -49,7 +49,7 @@ pub(crate) struct DrillArgs {
     /// Keep the restored copy: wait for Ctrl-C, or leave the database on --server
     #[arg(long)]
     keep: bool,
-    /// Accept generated columns whose function computes other values today than at the source
+    /// Accept generated columns whose recomputed values differ from the source
     #[arg(long)]
     accept_recomputed: bool,
     /// Sessions that load rows and build indexes [default: number of processors]

@@ -39,7 +39,7 @@ pub(crate) struct FreshArgs {
     /// How old the newest backup may be, verified, such as 26h
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     max_age: Option<Duration>,
-    /// Write the answer for the textfile collector of Prometheus, too [default: metrics of [freshness]]
+    /// Also write the answer for the Prometheus textfile collector [default: metrics of [freshness]]
     #[arg(long, value_name = "FILE")]
     metrics: Option<PathBuf>,
     #[command(flatten)]

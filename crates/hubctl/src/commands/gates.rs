@@ -30,7 +30,7 @@ use show::Shown;
 
 /// Ask whether gates are open, with evidence
 ///
-/// Everything that the gates need to know is read once, then judged. What could not be read is "unknown", which is neither yes nor no.
+/// hubctl reads all facts once, then judges the gates. Unreadable facts make a gate "unknown", which is neither yes nor no.
 /// A gate that needs an approval opens only with one that fits what was read.
 #[derive(Debug, Args)]
 #[command(
@@ -55,7 +55,7 @@ pub(crate) struct GatesArgs {
     /// Gates of the configuration [default: all that are no part of another]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// Ask again until the gates pass, waiting cannot help, or this time is over
+    /// Keep asking until the gates pass, waiting cannot help, or this time has passed
     #[arg(long, value_name = "TIME", value_parser = values::duration, conflicts_with = "watch")]
     wait: Option<Duration>,
     /// Ask again and again, and print each change
@@ -245,7 +245,7 @@ fn chosen<'a>(gates: &'a Gates, names: &'a [String]) -> anyhow::Result<Vec<&'a s
     if let Some(unknown) = names.iter().find(|name| gates.get(name).is_none()) {
         let known = gates.iter().map(|(name, _)| name);
         return Err(Refusal::usage(format!("no gate `{unknown}` is configured"))
-            .hint(format!("there is {}", human::quoted(known)))
+            .hint(format!("the configured gates are {}", human::quoted(known)))
             .into());
     }
     Ok(names.iter().map(String::as_str).collect())

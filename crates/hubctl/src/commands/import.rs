@@ -214,7 +214,7 @@ fn say(context: &Context, imported: &Imported) {
         .any(|file| !file.there && file.error.is_none());
     let hint = match imported.executed {
         true => "they are sealed, not verified: `hubctl verify --full ID` lets one count",
-        false => "nothing was changed; run it again with --execute to import",
+        false => "dry run: nothing changed; add --execute to import",
     };
     if new {
         printer.hint(hint);

@@ -39,10 +39,10 @@ pub(crate) struct InitArgs {
     /// Directory of the backups; made with mode 0700 if this is given and it does not exist
     #[arg(long, value_name = "DIR")]
     vault: Option<PathBuf>,
-    /// Seal for this public key as well (can be repeated)
+    /// Also seal for this public key (can be repeated)
     #[arg(long = "recipient", value_name = "R")]
     recipients: Vec<String>,
-    /// Make a new age key, mode 0600, and seal for it [default: ~/.config/hubctl/key.txt]
+    /// Generate an age key with mode 0600 and seal for it [default: ~/.config/hubctl/key.txt]
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     generate_key: Option<Option<PathBuf>>,
 }
@@ -124,7 +124,7 @@ fn key_file(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
 
 fn exists(path: &Path) -> Refusal {
     Refusal::usage(format!("{} exists already", path.display()))
-        .hint("nothing is overwritten; name another file")
+        .hint("name another file; existing files are never overwritten")
 }
 
 fn make_vault(path: &Path) -> anyhow::Result<PathBuf> {

@@ -195,7 +195,7 @@ fn verify(context: &Context, journal: &Journal, against: Option<Head>) -> anyhow
     };
     for leftover in &verified.leftovers {
         context.printer.warn(format_args!(
-            "{leftover} is left over from an interrupted rotation; the next one replaces it"
+            "{leftover} is a leftover of an interrupted rotation; the next one replaces it"
         ));
     }
     context.printer.say(format_args!(

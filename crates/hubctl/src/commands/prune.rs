@@ -83,7 +83,7 @@ pub(crate) fn run(context: &Context, args: PruneArgs) -> anyhow::Result<Exit> {
     let settings = context.settings(overrides.journal(&args.journal))?;
     let Some(retention) = &settings.retention else {
         return Err(Refusal::usage("no retention is configured")
-            .hint("say in [retention] how many to keep, such as daily = 7 and weekly = 5")
+            .hint("set [retention], such as daily = 7 and weekly = 5")
             .into());
     };
     let vault = store::open_vault(&settings, None)?;

@@ -51,51 +51,51 @@ pub(crate) struct RestoreArgs {
     /// Name of the restored database [default: the one of the site or URL]
     #[arg(long, value_name = "NAME")]
     database: Option<String>,
-    /// Restore only this table, into a database of its own (can be repeated)
+    /// Restore only this table, into a separate database (can be repeated)
     #[arg(long = "table", value_name = "T")]
     tables: Vec<String>,
-    /// Restore only what is in this schema, into a database of its own (can be repeated)
+    /// Restore only this schema, into a separate database (can be repeated)
     #[arg(long = "schema", value_name = "NAME", conflicts_with = "tables")]
     schemas: Vec<String>,
-    /// Restore everything but rows, large objects and values of sequences, into a database of its own
+    /// Restore everything except rows, large objects and sequence values, into a separate database
     #[arg(long)]
     schema_only: bool,
-    /// Load only rows, large objects and values of sequences, into empty tables that are there, in one transaction
+    /// Load only rows, large objects and sequence values into existing, empty tables, in one transaction
     #[arg(long, conflicts_with_all = ["schema_only", "into_existing", "no_owner", "no_acl", "role_map", "create_roles", "no_tablespaces"])]
     data_only: bool,
-    /// Write the rows of this foreign server's tables, too, INTO THE SERVER THAT THE BACKUP'S DEFINITION NAMES, if they are empty
-    /// there (can be repeated) [default: leave them out]
+    /// Also write the rows of this foreign server's tables INTO THE SERVER THAT THE BACKUP'S DEFINITION NAMES, if they are
+    /// empty there (can be repeated) [default: skip them]
     #[arg(
         long = "include-foreign-data",
         value_name = "SERVER",
         conflicts_with = "schema_only"
     )]
     foreign_data: Vec<String>,
-    /// Restore into the database that is there and empty [default: only where the role may not create databases]
+    /// Restore into the existing, empty database [default: only where the role may not create databases]
     #[arg(long, conflicts_with_all = ["tables", "schema_only"])]
     into_existing: bool,
-    /// Leave owners out: everything belongs to the role that restores
+    /// Skip ownership: the restoring role owns everything
     #[arg(long)]
     no_owner: bool,
-    /// Leave privileges out
+    /// Skip privileges
     #[arg(long)]
     no_acl: bool,
-    /// Give a role of the backup another name (can be repeated)
+    /// Rename a role of the backup (can be repeated)
     #[arg(long, value_name = "OLD=NEW", value_parser = values::role_pair)]
     role_map: Vec<(String, String)>,
-    /// Create roles that are missing, without login and password, with the memberships they had
+    /// Create missing roles with their memberships, without login or password
     #[arg(long)]
     create_roles: bool,
     /// Put everything into the default tablespace
     #[arg(long)]
     no_tablespaces: bool,
-    /// Accept generated columns whose function computes other values today than at the source
+    /// Accept generated columns whose recomputed values differ from the source
     #[arg(long)]
     accept_recomputed: bool,
     /// Sessions that load rows and build indexes [default: number of processors]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = values::jobs)]
     jobs: Option<u16>,
-    /// Restore; without this only the plan is shown
+    /// Restore; without this, only show the plan
     #[arg(long)]
     execute: bool,
     #[command(flatten)]
@@ -260,7 +260,7 @@ impl Job<'_> {
         })?;
         let clear = replacement::is_clear(&plan, printer);
         if clear {
-            printer.say("nothing was changed; run it again with --execute to restore");
+            printer.say("dry run: nothing changed; add --execute to restore");
         }
         Ok(answer(clear))
     }

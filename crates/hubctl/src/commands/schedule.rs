@@ -18,8 +18,8 @@ use crate::systemd;
 /// Run backups, verification, drills and freshness checks on a schedule
 ///
 /// Every night a backup of [backup] site, or of the only site, and then, where [retention] is configured, `prune --execute`; and, where there are [targets], `push`; every Sunday `verify --full` and `drill`; every hour
-/// `fresh`, which is what notices that the others died. A run that was missed because the machine was off is made up for. Where one
-/// fails, `alert` tells whom [alerts] names.
+/// `fresh`, which is what notices that the others died. systemd makes up for runs that were missed
+/// while the machine was off. `alert` reports failures to everyone in [alerts].
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -37,7 +37,7 @@ pub(crate) struct ScheduleArgs {
 enum ScheduleCommand {
     /// Print what would be installed
     Show {
-        /// As lines for cron, which makes up for nothing and alerts by mail
+        /// As lines for cron, which skips missed runs and alerts by mail
         #[arg(long)]
         cron: bool,
         /// As CronJobs of Kubernetes
@@ -202,7 +202,7 @@ fn install(context: &Context, units: Vec<Unit>, settings: &Settings) -> anyhow::
     let printer = &context.printer;
     if !settings.alerts.tells_anybody() {
         printer.warn("nobody is told when a run fails");
-        printer.hint("say in [alerts] command, webhook or mail who is to be told");
+        printer.hint("set command, webhook or mail in [alerts]");
     }
     if !systemd::lingers() {
         printer.warn("the timers end when you log out; `loginctl enable-linger` keeps them");

@@ -69,7 +69,7 @@ enum TunnelCommand {
     },
     /// Answer whether tunnels are up, for scripts
     Check(Names),
-    /// Make the key that a host shows the one it is known by
+    /// Trust a host's current key
     ///
     /// Compare the fingerprint with the one that the host itself shows. No other command makes a host known.
     Trust {
@@ -88,7 +88,7 @@ enum TunnelCommand {
     Uninstall,
     /// Print the tunnels of a tunnels.yaml of ops-bridge, as they are written in hubctl.toml
     ///
-    /// Nothing is changed; `hubctl tunnel import tunnels.yaml >> hubctl.toml` keeps them. What has no place here is named.
+    /// Nothing is changed; `hubctl tunnel import tunnels.yaml >> hubctl.toml` keeps them. Settings without an equivalent are listed.
     Import {
         /// The file, such as ~/.config/bridge/tunnels.yaml
         #[arg(value_name = "FILE")]
@@ -200,7 +200,10 @@ fn chosen(
         let known: Vec<&str> = settings.tunnels.keys().map(String::as_str).collect();
         return Err(
             Refusal::usage(format!("no tunnel `{unknown}` is configured"))
-                .hint(format!("there is {}", crate::human::quoted(known)))
+                .hint(format!(
+                    "the configured tunnels are {}",
+                    crate::human::quoted(known)
+                ))
                 .into(),
         );
     }

@@ -87,11 +87,11 @@ pub(super) fn clusters(
             (None, None) => Access::in_cluster(table.uid),
             (Some(_), None) => {
                 let refusal = Refusal::usage(format!("[clusters.{name}] names no context"));
-                let hint = "the current context changes behind one's back: name one of `kubectl config get-contexts`";
+                let hint = "set context to one of `kubectl config get-contexts`; the current context may change";
                 return Err(refusal.hint(hint).into());
             }
             (None, Some(_)) => {
-                let fact = format!("[clusters.{name}] names a context of no kubeconfig");
+                let fact = format!("[clusters.{name}] sets context without kubeconfig");
                 return Err(Refusal::usage(fact).into());
             }
         };
@@ -115,10 +115,10 @@ pub(super) fn gates(
                 .hint("docs/gates has a page for each condition")
         };
         if RESERVED.contains(&name.as_str()) {
-            return Err(refused("it is named as a command of `hubctl gates`").into());
+            return Err(refused("its name is a command of `hubctl gates`").into());
         }
         if table.contains_key("rests_on") {
-            return Err(refused("`rests_on` is found by hubctl, and not written").into());
+            return Err(refused("`rests_on` is computed by hubctl and cannot be set").into());
         }
         let gate = understood(table.clone(), base).map_err(|reason| {
             let key = misfit(&table, &reason, base);
@@ -157,7 +157,7 @@ fn own(mut table: Map<String, Value>) -> Result<Map<String, Value>, String> {
     let condition = table.get("condition").and_then(Value::as_str);
     if condition == Some("program") {
         return Err(
-            "`program` is no condition: name the question itself, such as `backup-fresh`"
+            "`program` is not a condition: name the question itself, such as `backup-fresh`"
                 .to_owned(),
         );
     }
@@ -244,8 +244,8 @@ mod tests {
         [gates.a] is invalid: unknown key `readdy`, expected one of `cluster`, `ready`, `etcd_voters`, `heartbeat`
         [gates.a] is invalid: unknown key `max_agee`, expected `max_age` or `drilled`
         the gate `a` is invalid: there is no gate `b`
-        [gates.evaluate] is invalid: it is named as a command of `hubctl gates`
-        [gates.a] is invalid: `program` is no condition: name the question itself, such as `backup-fresh`
+        [gates.evaluate] is invalid: its name is a command of `hubctl gates`
+        [gates.a] is invalid: `program` is not a condition: name the question itself, such as `backup-fresh`
         ");
     }
 

@@ -133,13 +133,13 @@ impl TargetTable {
             .into_iter()
             .filter_map(|(kind, place)| Some((kind, place?)));
         let (Some((kind, place)), None) = (named.next(), named.next()) else {
-            return Err(refuse("does not name one place".to_owned())
+            return Err(refuse("must name exactly one place".to_owned())
                 .hint("give one of folder, webdav, filedrop, sftp or s3")
                 .into());
         };
         let path = |path: Option<String>| path.map(|path| base.path(&path));
         let needed = |key: &str, value: Option<String>| {
-            value.ok_or_else(|| refuse(format!("is {kind}, and needs `{key}`")))
+            value.ok_or_else(|| refuse(format!("is of kind {kind} and requires `{key}`")))
         };
         let target = match kind {
             "folder" => TargetKind::Folder(base.path(&place)),
@@ -149,7 +149,7 @@ impl TargetTable {
                     (Some(user), Some(file)) => Some((user, base.path(&file))),
                     (None, None) => None,
                     _ => {
-                        let fact = "needs `user` and `password_file`, or none of them";
+                        let fact = "requires both `user` and `password_file`, or neither";
                         return Err(refuse(fact.to_owned()).into());
                     }
                 },
@@ -240,10 +240,10 @@ mod tests {
     #[test]
     fn what_does_not_belong_together_is_refused() {
         let refusal = |text: &str| settings(text).unwrap_err().to_string();
-        insta::assert_snapshot!(refusal("folder = '/x'\nsftp = 'nas:/y'"), @"[targets.cloud] does not name one place");
-        insta::assert_snapshot!(refusal("max_age = '2h'"), @"[targets.cloud] does not name one place");
+        insta::assert_snapshot!(refusal("folder = '/x'\nsftp = 'nas:/y'"), @"[targets.cloud] must name exactly one place");
+        insta::assert_snapshot!(refusal("max_age = '2h'"), @"[targets.cloud] must name exactly one place");
         insta::assert_snapshot!(refusal("folder = '/x'\nuser = 'u'"), @"[targets.cloud] is folder, which has no `user`");
-        insta::assert_snapshot!(refusal("webdav = 'https://c.example'\nuser = 'u'"), @"[targets.cloud] needs `user` and `password_file`, or none of them");
+        insta::assert_snapshot!(refusal("webdav = 'https://c.example'\nuser = 'u'"), @"[targets.cloud] requires both `user` and `password_file`, or neither");
         insta::assert_snapshot!(refusal("s3 = 'https://s3.example'\nbucket = 'b'"), @"[targets.cloud] is s3, and needs `access_key`");
     }
 }

@@ -460,14 +460,11 @@ fn a_schedule_of_several_sites_is_told_which_one_it_backs_up() {
     let cron = home.expect(0, &["schedule", "show", "--cron"]).stdout;
     let nightly = cron.lines().find(|line| line.contains(" backup")).unwrap();
     let command = nightly.splitn(6, ' ').nth(5).unwrap();
-    let status = std::process::Command::new("sh")
-        .args(["-c", command])
-        .env("HOME", home.root())
-        .current_dir(home.root())
-        .status()
-        .unwrap();
-    assert!(status.success(), "{nightly}");
-    assert_eq!(home.journal("backup")[0].subject, "cluster");
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", command]).env("HOME", home.root());
+    let run = Run::of(&shell.current_dir(home.root()).output().unwrap());
+    assert_eq!(run.code, Some(0), "{nightly}\n{}", run.stderr);
+    run.says("cluster: 15 tables");
 
     let text = fs_err::read_to_string(home.path("hubctl.toml")).unwrap();
     let text = text.replace("site = \"cluster\"", "site = \"clusterr\"");

@@ -32,12 +32,15 @@ fn shell(home: &Home, program: &str, arguments: &[&str]) -> Command {
 
 /// What bash offers after these words, the last of which is being typed.
 fn offered(home: &Home, words: &[&str]) -> Vec<String> {
-    const ASK: &str = "source <(hubctl completions bash); function=$(complete -p hubctl | grep -o '_clap[a-z_]*')\n\
+    const ASK: &str = "source <(hubctl completions bash); function=$(complete -p hubctl | grep -o '_hubctl[a-z_]*')\n\
         COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); COMP_TYPE=9; COMP_LINE=\"$*\"; COMP_POINT=${#COMP_LINE}\n\
         $function hubctl \"${@: -1}\" \"${@: -2:1}\" 2>/dev/null; printf '%s\\n' \"${COMPREPLY[@]}\"";
     let mut shell = shell(home, "bash", &["--norc", "-c", ASK, "bash"]);
     let run = Run::of(&shell.args(words).output().unwrap());
-    run.stdout.lines().map(|line| line.trim_end().to_owned()).collect()
+    run.stdout
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect()
 }
 
 #[test]
@@ -45,7 +48,11 @@ fn bash_completes_the_names_of_the_configuration_after_every_command() {
     let home = home_with_names();
     let backup = home.backup();
     let file = backup.file_name().unwrap().to_str().unwrap();
-    let id = file.strip_prefix("state-hub-").unwrap().strip_suffix(".sql.gz.age").unwrap();
+    let id = file
+        .strip_prefix("state-hub-")
+        .unwrap()
+        .strip_suffix(".sql.gz.age")
+        .unwrap();
     for (words, expected) in [
         (&["backup", ""][..], "workstation"),
         (&["doctor", "w"], "workstation"),
@@ -77,7 +84,10 @@ fn bash_completes_the_names_of_the_configuration_after_every_command() {
     ] {
         let words = [&["hubctl"], words].concat();
         let offered = offered(&home, &words);
-        assert!(offered.iter().any(|word| word == expected), "{words:?}: {offered:?}");
+        assert!(
+            offered.iter().any(|word| word == expected),
+            "{words:?}: {offered:?}"
+        );
     }
 }
 
@@ -93,16 +103,22 @@ fn bash_completes_as_it_is_typed() {
         ("verify disk:la", "verify disk:latest"),
         ("verify disk:", "verify disk:latest"),
         ("restore --to=work", "restore --to=workstation"),
+        ("pull d", "pull disk"),
     ] {
         let mut terminal = Terminal::run(&shell(&home, "bash", &["--norc", "-i"]), 200).unwrap();
-        terminal.keys("source <(hubctl completions bash); PS1='$ '; hubctl() { echo \"<$*>\"; }; echo rea''dy\r").unwrap();
+        // The command is a function here; the completions know where the program is.
+        terminal
+            .keys("source <(hubctl completions bash); PS1='$ '; hubctl() { echo \"<$*>\"; }; echo rea''dy\r")
+            .unwrap();
         terminal.wait_for("ready\r\n");
-        // The command is a function here: the program is found by the script itself.
-        terminal.keys(&format!("hubctl {typed}\t")).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(700));
-        terminal.keys("\rexit\r").unwrap();
+        // The shell reads the end of the line after it has completed it.
+        terminal.keys(&format!("hubctl {typed}\t\rexit\r")).unwrap();
         let ended = terminal.end();
         let line = format!("<{expected}>");
-        assert!(ended.drawn.contains(&line), "{typed}: no {line} in {}", ended.drawn);
+        assert!(
+            ended.drawn.contains(&line),
+            "{typed}: no {line} in {}",
+            ended.drawn
+        );
     }
 }

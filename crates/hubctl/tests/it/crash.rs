@@ -325,9 +325,7 @@ fn kill_restores(stage: &Stage, seeded: &mut Seeded, runs: u32) -> Hits {
     let left = stage.databases(r"copy\_\_restoring\_%");
     let (run, _) = stage.run("restore");
     for name in &left {
-        run.says(&format!(
-            "dropped what an interrupted run left over: {name}"
-        ));
+        run.says(&format!("dropped a leftover of an interrupted run: {name}"));
     }
     assert_eq!(stage.databases(r"copy\_\_restoring\_%"), BTreeSet::new());
     assert_eq!(stage.ask("copy", testkit::HUB_CHECK), "t");

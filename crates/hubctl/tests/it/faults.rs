@@ -210,8 +210,8 @@ fn what_a_killed_run_left_is_named_and_removed() {
     let partial = home.path("vault/.state-hub-20261101T000000Z.Ab3xYz.partial");
     fs_err::write(&partial, "half").unwrap();
     home.expect(0, &["backups"])
-        .says("left over from an interrupted run");
-    home.expect(0, &["doctor"]).shows("is left over");
+        .says("leftover of an interrupted run");
+    home.expect(0, &["doctor"]).shows("is a leftover");
     home.expect(0, &["backup"])
         .says("removed what an interrupted run left over");
     assert!(!partial.exists());

@@ -16,12 +16,12 @@ impl Home {
 fn hold(home: &Home) -> tokio::task::JoinHandle<()> {
     let database = database_of(&home.database);
     let held = crate::support::spawn(async move {
-        let keep = "BEGIN; LOCK TABLE hub.events; SELECT pg_sleep(120)";
+        let keep = "BEGIN; LOCK TABLE public.topics; SELECT pg_sleep(120)";
         let _ = pgsnap::execute(&database, keep).await;
     });
     wait_for(
         &home.database,
-        "SELECT EXISTS (SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'hub.events'::regclass)",
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'public.topics'::regclass)",
     );
     held
 }
@@ -54,14 +54,20 @@ fn is_clean(drawn: &str, columns: u16) -> Vec<String> {
 /// No line that progress drew is wider than the terminal: it would wrap, and stay.
 #[track_caller]
 fn fits(drawn: &str, columns: u16) {
-    let lines = drawn.split(['\r', '\n']).filter(|line| line.contains(" of "));
+    let phases = [" of 2)", " of 6)"];
+    let lines = drawn
+        .split(['\r', '\n'])
+        .filter(|line| phases.iter().any(|phase| line.contains(phase)));
     let widest = lines.map(|line| {
         let shown = screen(line, u16::MAX).concat();
         shown.trim_end().chars().count()
     });
     let widest = widest.max().unwrap_or_default();
     assert!(widest > 0, "nothing was drawn: {drawn:?}");
-    assert!(widest < usize::from(columns), "{widest} of {columns}: {drawn:?}");
+    assert!(
+        widest < usize::from(columns),
+        "{widest} of {columns}: {drawn:?}"
+    );
 }
 
 #[test]
@@ -93,7 +99,13 @@ fn a_password_is_asked_for_on_a_terminal() {
     terminal.keys("\x03").unwrap();
     let ended = terminal.end();
     assert_eq!(ended.code, Some(130), "{}", ended.drawn);
-    assert_eq!(home.vault().iter().filter(|name| name.ends_with("Z.sql.gz.age")).count(), 1);
+    assert_eq!(
+        home.vault()
+            .iter()
+            .filter(|name| name.ends_with("Z.sql.gz.age"))
+            .count(),
+        1
+    );
 }
 
 #[test]
@@ -101,7 +113,12 @@ fn progress_fits_the_terminal() {
     let home = Home::new();
     home.backup();
     for columns in [40, 60, 80, 100] {
-        for arguments in [&["drill"][..], &["backup"], &["verify", "--full"], &["diff", "workstation", "latest"]] {
+        for arguments in [
+            &["drill"][..],
+            &["backup"],
+            &["verify", "--full"],
+            &["diff", "workstation", "latest"],
+        ] {
             let ended = home.terminal(arguments, columns).end();
             assert_eq!(ended.code, Some(0), "{}", ended.drawn);
             is_clean(&ended.drawn, columns);
@@ -124,7 +141,10 @@ fn no_half_line_is_left_when_a_command_is_interrupted_or_fails() {
         assert_eq!(ended.code, Some(130), "{}", ended.drawn);
         fits(&ended.drawn, columns);
         let left = is_clean(&ended.drawn, columns);
-        assert!(left.iter().any(|line| line.starts_with("interrupted; ")), "{left:#?}");
+        assert!(
+            left.iter().any(|line| line.starts_with("interrupted; ")),
+            "{left:#?}"
+        );
 
         let terminal = home.terminal(&["backup"], columns);
         terminal.wait_for("(1 of 2)");
@@ -138,7 +158,10 @@ fn no_half_line_is_left_when_a_command_is_interrupted_or_fails() {
         let ended = terminal.end();
         assert_eq!(ended.code, Some(3), "{}", ended.drawn);
         let left = is_clean(&ended.drawn, columns);
-        assert!(left.iter().any(|line| line.starts_with("error: ")), "{left:#?}");
+        assert!(
+            left.iter().any(|line| line.starts_with("error: ")),
+            "{left:#?}"
+        );
         release(&home);
         let _ = block_on(held);
     }

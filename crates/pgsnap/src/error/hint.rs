@@ -118,7 +118,9 @@ fn remedy_of(kind: Option<io::ErrorKind>) -> &'static str {
         Some(K::NetworkUnreachable | K::HostUnreachable | K::NetworkDown | K::AddrNotAvailable) => {
             "check the network between this machine and the server: route, VPN, tunnel"
         }
-        _ => "check that PostgreSQL listens at this address; its log may say why it ended the connection",
+        _ => {
+            "check that PostgreSQL listens at this address; its log may say why it ended the connection"
+        }
     }
 }
 
@@ -228,7 +230,8 @@ mod tests {
         assert!(remedy("53300").contains("connection limit"));
         assert!(remedy("53200").contains("work_mem"));
         assert!(
-            message_hint("out of shared memory").is_some_and(|hint| hint.starts_with("raise max_locks"))
+            message_hint("out of shared memory")
+                .is_some_and(|hint| hint.starts_with("raise max_locks"))
         );
         assert_eq!(message_hint("out of memory"), None);
     }

@@ -9,10 +9,10 @@ use crate::targets::{self, Opened};
 pub(super) async fn examine(settings: &Settings, findings: &mut Vec<Finding>) {
     if settings.targets.is_empty() {
         let fact = "backups are kept in one place only";
-        findings
-            .push(Finding::new(Verdict::Warn, "targets", fact).hint(
-                "what takes this disk takes them all: name another place, as [targets.NAME]",
-            ));
+        findings.push(
+            Finding::new(Verdict::Warn, "targets", fact)
+                .hint("add a target on another disk or machine: [targets.NAME]"),
+        );
         return;
     }
     for name in settings.targets.keys() {

@@ -71,6 +71,11 @@ impl<'a> Asking<'a> {
         if let Some(book) = &self.scripts {
             collector = collector.keeping(book.successes()?);
         }
+        tracing::info!(
+            "reading {} facts for {} gates",
+            self.reads.len(),
+            self.names.len()
+        );
         let mut evidence = collector.collect(&self.reads).await;
         if let Some(book) = &self.scripts {
             book.record(&evidence)?;
@@ -78,6 +83,9 @@ impl<'a> Asking<'a> {
         let now = Timestamp::now();
         gates.hold(self.names, &mut evidence, held, now);
         let verdicts = gates.evaluate_with(self.names, &evidence, now, &self.approvals);
+        for (name, verdict) in &verdicts {
+            tracing::info!("gate {name}: {:?}, {}", verdict.answer, verdict.reason);
+        }
         Ok(Asked {
             evidence,
             verdicts,

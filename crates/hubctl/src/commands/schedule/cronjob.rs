@@ -15,7 +15,7 @@ const STATE: &str = "/var/lib/hubctl";
 pub(super) fn manifests(settings: &Settings, image: &str) -> anyhow::Result<String> {
     let (Some(service), Some(vault)) = (&settings.service, &settings.vault) else {
         return Err(Refusal::usage("a CronJob needs a service and a vault")
-            .hint("say [service] name and [vault] path")
+            .hint("set [service] name and [vault] path")
             .into());
     };
     let name = format!("hubctl-{}", service.value.replace(['.', '_'], "-"));
