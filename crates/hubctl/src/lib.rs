@@ -12,12 +12,13 @@
 //! One file per concern: `cli` (arguments), `completing` (what may follow them), `settings` (what is configured, and where from), `site` and `password`
 //! (from a name to a database), `store` (from a name to an entry and its archive), `targets` (where copies are), `keys` and `secret` (what seals and
 //! opens), `act` and `damage` (what is journalled, and what the journal knows), `alerts` (who is told), `interruption` and `unfinished` (what ends a command early, and what that leaves),
-//! `replacement` (what a new database does to the one of its name), `printer`, `progress`, `prompt`, `logging`, `failure` and `exit` (what is said), and `commands`, one file per command.
+//! `replacement` (what a new database does to the one of its name), `printer`, `progress`, `canvas`, `prompt`, `logging`, `failure` and `exit` (what is said), and `commands`, one file per command.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod act;
 mod alerts;
+mod canvas;
 mod cli;
 mod commands;
 mod completing;

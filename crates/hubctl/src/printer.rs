@@ -8,6 +8,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde::Serialize;
 
+use crate::canvas::Canvas;
 use crate::exit::Exit;
 use crate::failure::{Failure, StdoutClosed};
 
@@ -54,11 +55,16 @@ struct Document<'a, T> {
 
 impl Printer {
     pub(crate) fn new(format: Format, loudness: Loudness) -> Self {
+        let target = if io::stderr().is_terminal() {
+            ProgressDrawTarget::term_like(Box::new(Canvas::new()))
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         Self {
             format,
             loudness,
             muted: false,
-            bars: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()),
+            bars: MultiProgress::with_draw_target(target),
         }
     }
 

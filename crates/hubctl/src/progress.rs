@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use pgsnap::{Phase, Progress, Work};
 use serde::Serialize;
 
+use crate::canvas;
 use crate::human;
 use crate::printer::{Format, Loudness, Printer};
 
@@ -229,7 +230,7 @@ impl Meter {
             .with_key(
                 "line",
                 move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
-                    let room = terminal_width().saturating_sub(SPINNER);
+                    let room = canvas::width().saturating_sub(SPINNER);
                     let _ = out.write_str(&step.fitted(done.get(), step.begun.elapsed(), room));
                 },
             );
@@ -273,15 +274,6 @@ const SPINNER: usize = 3;
 /// A bar that is shorter says nothing.
 const SHORTEST_BAR: usize = 8;
 const LONGEST_BAR: usize = 30;
-
-/// The columns of the terminal on stderr.
-fn terminal_width() -> usize {
-    let size = rustix::termios::tcgetwinsize(io::stderr());
-    size.map(|size| usize::from(size.ws_col))
-        .ok()
-        .filter(|columns| *columns > 0)
-        .unwrap_or(80)
-}
 
 impl Step {
     /// `load (2 of 6)`

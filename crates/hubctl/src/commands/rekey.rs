@@ -124,7 +124,7 @@ pub(crate) async fn run(context: &Context, args: RekeyArgs) -> anyhow::Result<Ex
     if !args.execute && !rekeyed.backups.is_empty() {
         context
             .printer
-            .say("nothing was changed; --execute seals them anew");
+            .say("dry run: nothing changed; add --execute to seal them again");
     }
     Ok(answer(!args.execute || rekeyed.is_done()))
 }

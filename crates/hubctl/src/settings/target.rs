@@ -244,6 +244,6 @@ mod tests {
         insta::assert_snapshot!(refusal("max_age = '2h'"), @"[targets.cloud] must name exactly one place");
         insta::assert_snapshot!(refusal("folder = '/x'\nuser = 'u'"), @"[targets.cloud] is folder, which has no `user`");
         insta::assert_snapshot!(refusal("webdav = 'https://c.example'\nuser = 'u'"), @"[targets.cloud] requires both `user` and `password_file`, or neither");
-        insta::assert_snapshot!(refusal("s3 = 'https://s3.example'\nbucket = 'b'"), @"[targets.cloud] is s3, and needs `access_key`");
+        insta::assert_snapshot!(refusal("s3 = 'https://s3.example'\nbucket = 'b'"), @"[targets.cloud] is of kind s3 and requires `access_key`");
     }
 }

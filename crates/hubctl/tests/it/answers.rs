@@ -464,7 +464,7 @@ fn a_schedule_of_several_sites_is_told_which_one_it_backs_up() {
     shell.args(["-c", command]).env("HOME", home.root());
     let run = Run::of(&shell.current_dir(home.root()).output().unwrap());
     assert_eq!(run.code, Some(0), "{nightly}\n{}", run.stderr);
-    run.says("cluster: 15 tables");
+    assert_eq!(home.journal("backup")[0].evidence["site"], "cluster");
 
     let text = fs_err::read_to_string(home.path("hubctl.toml")).unwrap();
     let text = text.replace("site = \"cluster\"", "site = \"clusterr\"");
@@ -623,7 +623,8 @@ fn copies_are_pushed_to_a_folder_and_asked_for() {
     );
     fs_err::remove_file(&exchanged).unwrap();
     home.expect(0, &["verify", "--full", "--vault", "disk"]);
-    home.expect(2, &["push", "tape"]).says("there is `disk`");
+    home.expect(2, &["push", "tape"])
+        .says("the configured targets are `disk`");
     let outcomes: Vec<_> = home
         .journal("push")
         .into_iter()

@@ -11,7 +11,7 @@ fn a_copy_is_planned_made_and_recorded() {
     let to = url(&copy);
     let command = ["copy", "workstation", "--to", &to];
     home.expect(0, &command)
-        .says("nothing was changed")
+        .says("nothing changed")
         .shows("15 tables, about")
         .shows(&copy);
     let exists = format!("SELECT count(*) FROM pg_database WHERE datname = '{copy}'");

@@ -274,7 +274,7 @@ fn kill_backups(stage: &Stage, seeded: &mut Seeded, runs: u32) -> Hits {
     let left = watch.leftovers();
     let (run, _) = stage.run("backup");
     if left > 0 {
-        run.says("removed what an interrupted run left over");
+        run.says("removed a leftover of an interrupted run");
     }
     assert_eq!(watch.leftovers(), 0);
     let names = stage.home.vault();

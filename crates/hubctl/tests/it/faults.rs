@@ -213,7 +213,7 @@ fn what_a_killed_run_left_is_named_and_removed() {
         .says("leftover of an interrupted run");
     home.expect(0, &["doctor"]).shows("is a leftover");
     home.expect(0, &["backup"])
-        .says("removed what an interrupted run left over");
+        .says("removed a leftover of an interrupted run");
     assert!(!partial.exists());
 }
 

@@ -31,7 +31,7 @@ fn init_backup_verify_restore_diff_and_drill() {
 
     let copy = format!("{}_copy", home.database);
     let to = ["restore", "--to", "workstation", "--database", &copy];
-    home.expect(0, &to).says("nothing was changed").shows(&copy);
+    home.expect(0, &to).says("nothing changed").shows(&copy);
     assert_eq!(
         scalar(
             "postgres",

@@ -44,7 +44,7 @@ fn a_plugin_seals_and_opens_backups_and_nobody_is_asked() {
     home.expect(3, &["verify"])
         .says("`age-plugin-testkit` failed: it is not installed");
     home.expect(3, &["backup"])
-        .says("hint: the plugin must be installed where PATH leads");
+        .says("hint: install the plugin on PATH");
     home.expect(0, &["verify", "--identity", "native.txt"]);
     // Every recipient of a plugin counts as here.
     home.configure(

@@ -387,7 +387,7 @@ fn what_is_not_configured_is_a_matter_of_usage() {
     home.append("[tunnels.hub]\ndestination = \"node\"\n[[tunnels.hub.forwards]]\nlocal = \"127.0.0.1:1\"\ntarget = \"a:1\"\n");
     home.expect(2, &["tunnel", "up", "hubb"])
         .says("no tunnel `hubb` is configured")
-        .says("there is `hub`");
+        .says("the configured tunnels are `hub`");
     home.append("surprise = 1\n");
     home.expect(2, &["tunnel", "status"])
         .says("tunnels.hub.forwards");

@@ -34,7 +34,7 @@ fn verbose_says_more_of_every_command() {
         (&["fresh"], "vault"),
         (&["gates", "room"], "gate room"),
         (&["doctor"], "site workstation"),
-        (&["journal", "verify"], "journal"),
+        (&["journal", "verify"], "configuration"),
         (&["clean", "workstation"], "site workstation"),
         (&["rekey", "latest"], "vault"),
     ] {
