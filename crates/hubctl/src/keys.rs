@@ -1,7 +1,9 @@
 //! What seals and what opens: recipients, identities, passphrases.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use backup::{Entry, Identities, Person, RecipientKind, Recipients, Vault};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -58,7 +60,16 @@ fn new_passphrase() -> anyhow::Result<SecretString> {
 }
 
 fn ask(question: &str) -> Option<SecretString> {
-    rpassword::prompt_password(question).ok().map(Into::into)
+    match rpassword::prompt_password(question) {
+        Ok(typed) => Some(typed.into()),
+        Err(error) => {
+            if error.kind() == ErrorKind::Interrupted {
+                // Ctrl-C was typed: the signal, which ends the program, is on its way.
+                thread::sleep(Duration::from_secs(5));
+            }
+            None
+        }
+    }
 }
 
 /// Everyone a backup is sealed for: the public keys, or else the passphrase.

@@ -18,6 +18,10 @@ pub(crate) async fn secret(question: String) -> anyhow::Result<SecretString> {
     match answered.await {
         Ok(Ok(typed)) if !typed.is_empty() => Ok(typed.into()),
         Ok(Ok(_)) => Err(Refusal::usage("no password was typed").into()),
+        // Ctrl-C was typed: the signal, which ends this, is on its way.
+        Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {
+            std::future::pending().await
+        }
         _ => Err(Refusal::could_not_ask("cannot prompt for the password on the terminal").into()),
     }
 }

@@ -140,7 +140,7 @@ pub(crate) fn open(settings: &Settings, name: &str, vault: &Vault) -> anyhow::Re
 pub(crate) fn unreachable(error: backup::Error) -> anyhow::Error {
     match error {
         error @ backup::Error::NoVault { .. } => Refusal::could_not_ask(error.to_string())
-            .hint("mount its disk; for a new target, create the directory")
+            .hint("check the path, and mount its disk")
             .into(),
         error => error.into(),
     }

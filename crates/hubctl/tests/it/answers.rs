@@ -218,7 +218,7 @@ fn nothing_is_removed_while_it_is_unknown_what_is_damaged() {
     let text = fs_err::read_to_string(&journal).unwrap();
     fs_err::write(&journal, text.replace("\"done\"", "\"dane\"")).unwrap();
     home.expect(3, &["prune", "--execute"])
-        .says("damaged before is unknown");
+        .says("findings of damage are unknown");
     assert_eq!(
         home.vault()
             .iter()
@@ -280,7 +280,7 @@ fn fresh_says_which_part_is_stale() {
         .collect();
     assert_eq!(verdicts, [false, false, true]);
     home.expect(3, &["fresh", "--vault", "/nowhere"])
-        .says("mounted");
+        .says("mount its disk");
 }
 
 #[test]

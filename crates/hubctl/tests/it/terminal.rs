@@ -95,11 +95,17 @@ fn a_password_is_asked_for_on_a_terminal() {
     assert_eq!(ended.code, Some(3), "{}", ended.drawn);
     assert!(ended.drawn.contains("28P01"), "{}", ended.drawn);
 
-    let mut terminal = home.terminal(&["backup", &source], 100);
-    terminal.wait_for("Password for");
-    terminal.keys("\x03").unwrap();
-    let ended = terminal.end();
-    assert_eq!(ended.code, Some(130), "{}", ended.drawn);
+    for (arguments, question) in [
+        (&["backup", &source][..], "Password for"),
+        (&["backup", "--passphrase"], "Passphrase to seal with"),
+    ] {
+        let mut terminal = home.terminal(arguments, 100);
+        terminal.wait_for(question);
+        terminal.keys("\x03").unwrap();
+        let ended = terminal.end();
+        assert_eq!(ended.code, Some(130), "{}", ended.drawn);
+        assert!(ended.drawn.contains("interrupted; "), "{}", ended.drawn);
+    }
     assert_eq!(
         home.vault()
             .iter()
