@@ -4,6 +4,7 @@ mod absence;
 mod content;
 mod read;
 pub(crate) mod redact;
+pub(crate) mod weight;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,8 @@ pub use read::{Kind, Read};
 
 /// The version of the document.
 const FORMAT: &str = "hubctl-evidence/1";
+/// No document needs more memory.
+const HEAVIEST: u64 = 1 << 30;
 
 /// What was read to judge gates: each question with its answer, or with the reason why there is none.
 ///
@@ -129,6 +132,9 @@ impl Evidence {
     /// [`Error::NotEvidence`] for anything else, and for a version that this library does not know.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let refused = |reason: String| Error::NotEvidence { reason };
+        if weight::weight(text.as_bytes()) > HEAVIEST {
+            return Err(refused("it needs more than 1 GiB of memory".to_owned()));
+        }
         let value: Value =
             serde_json::from_str(text).map_err(|error| refused(error.to_string()))?;
         match value.get("format").and_then(Value::as_str) {
@@ -141,7 +147,10 @@ impl Evidence {
 
     /// The reading that answers a question: of several, the newest.
     pub(crate) fn answering(&self, read: &Read) -> Option<&Reading> {
-        let same = self.readings.iter().filter(|reading| reading.read == *read);
+        let same = self
+            .readings
+            .iter()
+            .filter(|reading| read.is_same(&reading.read));
         same.max_by(|left, right| {
             // Comparing the texts is dear, and only for times that are equal.
             let time = left.observed_at.cmp(&right.observed_at);

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::condition::Condition;
+use crate::evidence::redact;
 pub use agreement::Approving;
 pub use set::{Gates, Verdicts};
 
@@ -62,10 +63,18 @@ pub struct Approval {
     #[serde(default = "one")]
     pub persons: usize,
     /// What will be different afterwards, for whoever is asked.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        serialize_with = "redact::sentences"
+    )]
     pub consequences: Vec<String>,
     /// How to get back, for whoever is asked.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "String::is_empty",
+        serialize_with = "redact::sentence"
+    )]
     pub way_back: String,
 }
 

@@ -67,6 +67,8 @@ pub use approval::{
 pub use collect::{Access, Collector, Pace, Program};
 pub use condition::Condition;
 pub use error::{Error, ErrorClass};
+pub use evidence::redact::url as shown_url;
+pub use evidence::weight::weight as weight_of_json;
 pub use evidence::{Absence, Content, Evidence, Held, Kind, Read, Reading};
 pub use gate::{Approval, Approving, Gate, Gates, Rule, Verdicts};
 pub use journal::Hash;

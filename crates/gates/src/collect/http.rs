@@ -10,7 +10,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
-use crate::evidence::Absence;
+use crate::evidence::{Absence, redact};
 
 /// So much of the body is kept.
 const KEPT: usize = 16 << 10;
@@ -57,7 +57,7 @@ async fn exchange(url: &str) -> Result<Value, Absence> {
     body.truncate(KEPT);
     Ok(json!({
         "status": status,
-        "body": String::from_utf8_lossy(&body),
+        "body": redact::without_echo(&String::from_utf8_lossy(&body), url),
         "milliseconds": u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
     }))
 }

@@ -2,21 +2,25 @@
 
 mod answer;
 mod connection;
+mod credentials;
+mod kubeconfig;
 mod list;
 mod path;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value;
-use tokio::sync::OnceCell;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use crate::condition::IDENTITY;
 use crate::evidence::{Absence, Content, Read, Reading};
 use answer::Answered;
 use connection::Connection;
 pub(super) use connection::chain;
+use kubeconfig::Chosen;
 
 /// How to reach a cluster, and which one it must be.
 #[derive(Debug, Clone)]
@@ -80,6 +84,21 @@ impl Access {
         }
     }
 
+    /// What the name of this cluster stands for, without secrets: the address, whose certificate is believed, and who asks.
+    ///
+    /// It is read from the kubeconfig now; where that cannot be read, it says why.
+    #[must_use]
+    pub fn leads_to(&self) -> Value {
+        match &self.kubeconfig {
+            None => json!({ "in_cluster": true }),
+            Some(path) => Chosen::read(path, self.context.as_deref().unwrap_or_default())
+                .map_or_else(
+                    |error| json!(format!("not read: {error}")),
+                    |chosen| chosen.shown(),
+                ),
+        }
+    }
+
     /// The same, waiting otherwise.
     #[must_use]
     pub fn with_pace(mut self, pace: Pace) -> Self {
@@ -91,14 +110,14 @@ impl Access {
 /// A cluster that was perhaps connected to already.
 pub(super) struct Cluster {
     access: Access,
-    connection: OnceCell<Connection>,
+    connection: Mutex<Option<Arc<Connection>>>,
 }
 
 impl Cluster {
     pub(super) fn new(access: Access) -> Self {
         Self {
             access,
-            connection: OnceCell::new(),
+            connection: Mutex::default(),
         }
     }
 
@@ -118,15 +137,31 @@ impl Cluster {
                     None => reading,
                 }
             }
-            Err(absence) => Reading::new(read.clone(), Timestamp::now(), Content::Absent(absence)),
+            Err(absence) => {
+                if absence == Absence::Unauthorized {
+                    // Other credentials may be there the next time.
+                    *self.connection.lock().await = None;
+                }
+                Reading::new(read.clone(), Timestamp::now(), Content::Absent(absence))
+            }
         }
     }
 
+    /// The connection, made anew where its credentials end.
+    async fn connection(&self) -> Result<Arc<Connection>, Absence> {
+        let mut known = self.connection.lock().await;
+        if let Some(connection) = known.as_ref()
+            && !connection.is_ending(Timestamp::now())
+        {
+            return Ok(Arc::clone(connection));
+        }
+        let made = Arc::new(Connection::open(&self.access).await?);
+        *known = Some(Arc::clone(&made));
+        Ok(made)
+    }
+
     async fn answer(&self, read: &Read) -> Result<Answered, Absence> {
-        let connection = self
-            .connection
-            .get_or_try_init(|| Connection::open(&self.access))
-            .await?;
+        let connection = &*self.connection().await?;
         // Each time: the same name may lead elsewhere by now, and a pass must not rest on an earlier look.
         let identity = self.identity(connection).await?;
         match read {

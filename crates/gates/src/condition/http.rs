@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Judge;
 use super::look::{Judged, Look};
-use crate::evidence::Read;
+use crate::evidence::{Read, redact};
 use crate::verdict::{Subject, Verdict};
 
 /// `GET` is answered with a status and a text.
@@ -16,6 +16,7 @@ use crate::verdict::{Subject, Verdict};
 #[non_exhaustive]
 pub struct Http {
     /// The address, `http` or `https`.
+    #[serde(serialize_with = "redact::address")]
     pub url: String,
     /// The status it must have.
     #[serde(default = "ok")]
@@ -82,7 +83,7 @@ impl Judge for Http {
             .expect
             .as_deref()
             .is_none_or(|expected| body.contains(expected));
-        let (url, wanted) = (&self.url, self.status);
+        let (url, wanted) = (redact::url(&self.url), self.status);
         let verdict = if status != u64::from(wanted) {
             Verdict::fail(format!("{url} answers with {status}, not {wanted}"))
         } else if !holds {

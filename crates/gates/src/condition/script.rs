@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Judge;
 use super::look::{Judged, Look};
 use super::words::span;
-use crate::evidence::Read;
+use crate::evidence::{Read, redact};
 use crate::verdict::{Subject, Verdict};
 
 /// Exit codes of a shell that found no such command, or could not run it.
@@ -22,9 +22,10 @@ const SSH_FAILED: i64 = 255;
 #[non_exhaustive]
 pub struct Script {
     /// The command and its arguments. No shell is between.
-    #[serde(serialize_with = "crate::evidence::redact::words")]
+    #[serde(serialize_with = "redact::words")]
     pub run: Vec<String>,
     /// What exit code 0 proves, in the words of the operator.
+    #[serde(serialize_with = "redact::sentence")]
     pub scope: String,
     /// The directory it is run in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,7 +62,7 @@ impl Script {
     }
 
     fn verdict(&self, ended: &Value) -> Verdict {
-        let scope = &self.scope;
+        let scope = redact::text(&self.scope);
         if let Some(seconds) = ended.get("timed_out_after_seconds").and_then(Value::as_u64) {
             let limit = span(Duration::from_secs(seconds));
             return Verdict::unknown(format!("it did not end within {limit}, and was killed"))
@@ -117,11 +118,13 @@ impl Judge for Script {
     fn judge(&self, look: Look<'_>) -> Judged {
         let read = self.command();
         let ended = look.found(&read)?;
+        let command = redact::without_secrets(&self.run).join(" ");
+        let scope = redact::text(&self.scope);
         let member = |name: &str| ended.get(name).cloned().unwrap_or_default();
         Ok(self
             .verdict(ended)
-            .about(Subject::named("command", self.run.join(" ")))
-            .with_evidence(json!({ "exit_code": member("exit_code"), "scope": self.scope }))
+            .about(Subject::named("command", command))
+            .with_evidence(json!({ "exit_code": member("exit_code"), "scope": scope }))
             .with_measured(json!({
                 "seconds": member("seconds"),
                 "output_sha256": member("output_sha256"),

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::redact;
+
 /// Why nothing was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "why", rename_all = "kebab-case")]
@@ -72,6 +74,19 @@ impl Absence {
     pub fn failed(detail: impl fmt::Display) -> Self {
         Self::Failed {
             detail: detail.to_string(),
+        }
+    }
+
+    /// The same without the passwords of URLs in what happened.
+    pub(super) fn without_secrets(self) -> Self {
+        match self {
+            Self::Unreachable { detail } => Self::Unreachable {
+                detail: redact::text(&detail),
+            },
+            Self::Failed { detail } => Self::Failed {
+                detail: redact::text(&detail),
+            },
+            other => other,
         }
     }
 

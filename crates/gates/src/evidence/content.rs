@@ -24,7 +24,7 @@ impl Content {
                 redact::remove(&mut value);
                 Self::Found(value)
             }
-            absent @ Self::Absent(_) => absent,
+            Self::Absent(absence) => Self::Absent(absence.without_secrets()),
         }
     }
 }

@@ -57,11 +57,13 @@ pub enum Read {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_seconds: Option<u64>,
         /// What exit code 0 proves, in the words of the operator.
+        #[serde(serialize_with = "redact::sentence")]
         scope: String,
     },
     /// The answer of an HTTP server to `GET`.
     Http {
         /// The address.
+        #[serde(serialize_with = "redact::address")]
         url: String,
         /// The longest to wait, in seconds.
         limit_seconds: u64,
@@ -152,14 +154,25 @@ impl Kind {
 }
 
 impl Read {
-    /// The same question as it is kept: without the passwords and tokens among the words of a command.
+    /// The same question as it is kept: without the passwords and tokens in a command or an address.
     #[must_use]
     pub fn without_secrets(&self) -> Self {
         let mut kept = self.clone();
-        if let Self::Script { run, .. } = &mut kept {
-            *run = redact::without_secrets(run);
+        match &mut kept {
+            Self::Script { run, scope, .. } => {
+                *run = redact::without_secrets(run);
+                *scope = redact::text(scope);
+            }
+            Self::Http { url, .. } => *url = redact::url(url),
+            _ => {}
         }
         kept
+    }
+
+    /// Whether this is the other question, of which one may have been kept.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let may_hold_secrets = matches!(self, Self::Script { .. } | Self::Http { .. });
+        self == other || (may_hold_secrets && self.without_secrets() == other.without_secrets())
     }
 
     /// The cluster that is asked, if one is.
@@ -227,7 +240,7 @@ impl fmt::Display for Read {
             }
             Self::Version { .. } => f.write_str("the version of Kubernetes"),
             Self::Script { run, .. } => write!(f, "`{}`", redact::without_secrets(run).join(" ")),
-            Self::Http { url, .. } => f.write_str(url),
+            Self::Http { url, .. } => f.write_str(&redact::url(url)),
             Self::Tcp { address, .. } | Self::Port { address } => f.write_str(address),
             Self::Disk { path } => f.write_str(path),
             Self::Journal { record } => write!(f, "the records `{record}` of the journal"),

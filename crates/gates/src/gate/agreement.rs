@@ -10,6 +10,7 @@ use crate::Error;
 use crate::answer::Answer;
 use crate::approval::{ApprovalRequest, Standing};
 use crate::condition::words::{ago, list};
+use crate::evidence::redact;
 use crate::verdict::Verdict;
 
 /// Knows what approvals are worth.
@@ -58,8 +59,12 @@ impl Gates {
             subjects: verdict.subjects.iter().map(ToString::to_string).collect(),
             evidence_summary: vec![verdict.reason.clone()],
             evidence_hash: verdict.approves.unwrap_or_else(|| verdict.digest()),
-            consequences: approval.map_or_else(Vec::new, |approval| approval.consequences.clone()),
-            way_back: approval.map_or_else(String::new, |approval| approval.way_back.clone()),
+            consequences: approval.map_or_else(Vec::new, |approval| {
+                let shown = approval.consequences.iter();
+                shown.map(|text| redact::text(text)).collect()
+            }),
+            way_back: approval
+                .map_or_else(String::new, |approval| redact::text(&approval.way_back)),
         }
     }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::fake_api::{FakeApi, Said, UID};
 
 /// Short, so that nothing waits long; and a page of two.
-fn pace() -> Pace {
+pub(crate) fn pace() -> Pace {
     let mut pace = Pace::default();
     pace.request = Duration::from_millis(600);
     pace.question = Duration::from_secs(6);
@@ -18,21 +18,21 @@ fn pace() -> Pace {
     pace
 }
 
-fn collector(api: &FakeApi) -> Collector {
+pub(crate) fn collector(api: &FakeApi) -> Collector {
     let access = Access::new(api.kubeconfig(), "home", Some(UID.to_owned())).with_pace(pace());
     Collector::new().with_cluster("home", access)
 }
 
-fn gate(table: Value) -> Gates {
+pub(crate) fn gate(table: Value) -> Gates {
     let gate: Gate = serde_json::from_value(table).unwrap();
     Gates::new([("gate".to_owned(), gate)].into()).unwrap()
 }
 
-fn class() -> Gates {
+pub(crate) fn class() -> Gates {
     gate(json!({ "condition": "storage-class", "cluster": "home", "name": "class-3" }))
 }
 
-async fn judge(gates: &Gates, collector: &Collector) -> Verdict {
+pub(crate) async fn judge(gates: &Gates, collector: &Collector) -> Verdict {
     let evidence = collector.collect(&gates.reads(&["gate"])).await;
     let now = jiff::Timestamp::now();
     gates
@@ -41,7 +41,7 @@ async fn judge(gates: &Gates, collector: &Collector) -> Verdict {
         .unwrap()
 }
 
-async fn absence(gates: &Gates, collector: &Collector) -> Absence {
+pub(crate) async fn absence(gates: &Gates, collector: &Collector) -> Absence {
     let evidence = collector.collect(&gates.reads(&["gate"])).await;
     match &evidence.readings()[0].content {
         Content::Absent(absence) => absence.clone(),
@@ -49,7 +49,7 @@ async fn absence(gates: &Gates, collector: &Collector) -> Absence {
     }
 }
 
-fn named(number: u32) -> Value {
+pub(crate) fn named(number: u32) -> Value {
     json!({ "metadata": { "name": format!("class-{number}"), "uid": number.to_string() }, "provisioner": "x" })
 }
 
@@ -254,7 +254,7 @@ async fn ages_are_counted_by_the_clock_of_the_server() {
     assert_eq!(verdict.answer, Answer::Pass, "{verdict:?}");
 }
 
-fn script(run: &[&str], expires: Option<&str>) -> Gates {
+pub(crate) fn script(run: &[&str], expires: Option<&str>) -> Gates {
     let mut table = json!({ "condition": "script", "run": run, "scope": "nothing", "limit": "1s" });
     if let Some(expires) = expires {
         table["expires"] = json!(expires);
@@ -305,7 +305,7 @@ async fn what_a_script_started_ends_with_it() {
     }
 }
 
-fn is_zombie(process: &std::path::Path) -> bool {
+pub(crate) fn is_zombie(process: &std::path::Path) -> bool {
     fs_err::read_to_string(process.join("stat")).is_ok_and(|stat| stat.contains(") Z "))
 }
 

@@ -68,10 +68,14 @@ impl Said {
     }
 }
 
+/// The different `authorization` headers so far, in their order.
+type Askers = Arc<Mutex<Vec<String>>>;
+
 /// The server, as long as it lives.
 pub(crate) struct FakeApi {
     directory: TempDir,
     asked: Arc<Mutex<Vec<String>>>,
+    askers: Askers,
     serving: tokio::task::JoinHandle<()>,
 }
 
@@ -91,16 +95,19 @@ impl FakeApi {
         });
         fs_err::write(directory.path().join("kubeconfig"), kubeconfig.to_string()).unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
+        let askers = Askers::default();
         let script = Arc::new(script);
-        let log = Arc::clone(&asked);
+        let (log, who) = (Arc::clone(&asked), Arc::clone(&askers));
         let serving = tokio::spawn(async move {
             loop {
                 let Ok((stream, _)) = listener.accept().await else {
                     return;
                 };
                 let (script, log) = (Arc::clone(&script), Arc::clone(&log));
+                let who = Arc::clone(&who);
                 tokio::spawn(async move {
-                    let service = service_fn(move |request| {
+                    let service = service_fn(move |request: Request<Incoming>| {
+                        note(&who, &request);
                         answer(request, Arc::clone(&script), Arc::clone(&log))
                     });
                     let _ = hyper::server::conn::http1::Builder::new()
@@ -112,8 +119,23 @@ impl FakeApi {
         Self {
             directory,
             asked,
+            askers,
             serving,
         }
+    }
+
+    /// Changes the kubeconfig.
+    pub(crate) fn configure(&self, change: impl FnOnce(&mut Value)) {
+        let path = self.kubeconfig();
+        let text = fs_err::read_to_string(&path).unwrap();
+        let mut value = serde_json::from_str(&text).unwrap();
+        change(&mut value);
+        fs_err::write(path, value.to_string()).unwrap();
+    }
+
+    /// Whose requests came so far, each once.
+    pub(crate) fn askers(&self) -> Vec<String> {
+        self.askers.lock().unwrap().clone()
     }
 
     pub(crate) fn kubeconfig(&self) -> PathBuf {
@@ -129,6 +151,15 @@ impl FakeApi {
 impl Drop for FakeApi {
     fn drop(&mut self) {
         self.serving.abort();
+    }
+}
+
+fn note(who: &Askers, request: &Request<Incoming>) {
+    let asker = request.headers().get("authorization");
+    let asker = asker.map_or("", |asker| asker.to_str().unwrap());
+    let mut known = who.lock().unwrap();
+    if !known.iter().any(|known| known == asker) {
+        known.push(asker.to_owned());
     }
 }
 

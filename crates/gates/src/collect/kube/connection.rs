@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use http::Request;
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use jiff::{SignedDuration, Timestamp};
 use kube::client::Body;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use super::answer::{Answered, Refused, Retry, understand};
+use super::kubeconfig::Chosen;
 use super::path::Asking;
 use super::{Access, Pace};
 use crate::evidence::Absence;
+use crate::evidence::weight::weight;
 
 /// The first pause before another try; each one is twice as long.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -20,33 +22,27 @@ const TRIES: u32 = 4;
 /// No page is longer. 500 pods with everything in them are a tenth of this.
 const MOST: usize = 64 << 20;
 
+/// No parsed answer needs more memory. An ordinary page of 500 pods needs a fifth of this.
+const HEAVIEST: u64 = 256 << 20;
+/// Credentials that end are renewed so long before.
+const AHEAD: SignedDuration = SignedDuration::from_secs(60);
+
 /// A client of one cluster.
 pub(super) struct Connection {
     client: Client,
     pace: Pace,
+    /// When its credentials end.
+    until: Option<Timestamp>,
 }
 
 impl Connection {
     pub(super) async fn open(access: &Access) -> Result<Self, Absence> {
-        let mut config = match &access.kubeconfig {
-            None => Config::incluster_dns().map_err(Absence::failed)?,
+        let (mut config, until) = match &access.kubeconfig {
+            None => (Config::incluster_dns().map_err(Absence::failed)?, None),
             Some(path) => {
-                let unreadable = |error: &dyn std::fmt::Display| {
-                    Absence::failed(format!(
-                        "the kubeconfig {} cannot be read: {error}",
-                        path.display()
-                    ))
-                };
-                // Its paths are relative to it, so that kube has to read it; but not a pipe.
-                regularfile::open(path).map_err(|error| unreadable(&error))?;
-                let kubeconfig = Kubeconfig::read_from(path).map_err(|error| unreadable(&error))?;
-                let options = KubeConfigOptions {
-                    context: access.context.clone(),
-                    ..KubeConfigOptions::default()
-                };
-                Config::from_custom_kubeconfig(kubeconfig, &options)
-                    .await
-                    .map_err(Absence::failed)?
+                let context = access.context.as_deref().unwrap_or_default();
+                let chosen = Chosen::read(path, context)?;
+                chosen.config(access.pace).await?
             }
         };
         config.default_retry = false;
@@ -56,7 +52,14 @@ impl Connection {
         Ok(Self {
             client,
             pace: access.pace,
+            until,
         })
+    }
+
+    /// Whether its credentials have ended, or are about to.
+    pub(super) fn is_ending(&self, now: Timestamp) -> bool {
+        self.until
+            .is_some_and(|until| until.duration_since(now) <= AHEAD)
     }
 
     pub(super) fn page(&self) -> u32 {
@@ -91,10 +94,15 @@ impl Connection {
             absence,
             retry: Retry::Soon,
         };
+        let finally = |absence| Refused {
+            absence,
+            retry: Retry::No,
+        };
+        // Labels and continue tokens may be longer than an address can be.
         let request = Request::get(path)
             .header("accept", "application/json")
             .body(Body::empty())
-            .expect("a path of checked segments is one of HTTP");
+            .map_err(|error| finally(Absence::failed(error)))?;
         let limit = self.pace.request;
         let exchange = async {
             let response = self.client.send(request).await.map_err(|error| {
@@ -104,12 +112,24 @@ impl Connection {
             })?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, MOST).collect().await;
-            let body = body.map_err(|error| {
-                soon(Absence::Unreachable {
+            let body = body.map_err(|error| match error.is::<LengthLimitError>() {
+                // It is as long the next time.
+                true => finally(Absence::failed(format!(
+                    "the answer is longer than {} MiB",
+                    MOST >> 20
+                ))),
+                false => soon(Absence::Unreachable {
                     detail: error.to_string(),
-                })
+                }),
             })?;
-            understand(head.status, &head.headers, &body.to_bytes(), asking)
+            let body = body.to_bytes();
+            if weight(&body) > HEAVIEST {
+                return Err(finally(Absence::failed(format!(
+                    "the answer needs more than {} MiB of memory",
+                    HEAVIEST >> 20
+                ))));
+            }
+            understand(head.status, &head.headers, &body, asking)
         };
         tokio::time::timeout(limit, exchange)
             .await
