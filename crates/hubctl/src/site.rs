@@ -5,6 +5,8 @@ mod service;
 mod surroundings;
 mod url;
 
+use std::collections::BTreeMap;
+
 use pgsnap::{ConnectionParameters, Database};
 
 use crate::failure::Refusal;
@@ -98,6 +100,29 @@ fn database_of(url: &str) -> anyhow::Result<(Database, Option<String>)> {
 /// Whether a database could be reached by this URL, as far as it can be known without asking the server.
 pub(crate) fn check(url: &str) -> anyhow::Result<()> {
     database_of(url).map(drop)
+}
+
+/// The parameters that say where a connection leads, who connects, and who is believed there.
+const LEADING: [&str; 8] = [
+    "dbname",
+    "host",
+    "hostaddr",
+    "port",
+    "sslmode",
+    "sslrootcert",
+    "target_session_attrs",
+    "user",
+];
+
+/// Where a URL leads, once services and variables have completed it; without secrets.
+pub(crate) fn leads_to(url: &str) -> anyhow::Result<BTreeMap<&'static str, String>> {
+    let mut parameters = ConnectionParameters::parse(url)?;
+    surroundings::complete(&mut parameters)?;
+    parameters.set_default("port", "5432");
+    let leading = LEADING
+        .iter()
+        .filter_map(|keyword| Some((*keyword, parameters.get(keyword)?.to_owned())));
+    Ok(leading.collect())
 }
 
 fn unknown(settings: &Settings, word: &str) -> Refusal {

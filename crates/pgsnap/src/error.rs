@@ -446,6 +446,7 @@ impl Error {
             | Self::Tls { .. }
             | Self::Authentication { .. }
             | Self::ServerRole { .. }
+            | Self::AccessMode { .. }
             | Self::Pooler { .. }
             | Self::ConnectionLost { .. }
             | Self::Server { .. }

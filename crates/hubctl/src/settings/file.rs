@@ -112,7 +112,7 @@ pub(crate) struct MailSettings {
 }
 
 /// How old what `hubctl fresh` asks for may be.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Freshness {
     /// The data of the newest backup, and of the newest that is verified.
@@ -121,7 +121,8 @@ pub(crate) struct Freshness {
     /// The data of the newest that was restored for real.
     #[serde(with = "humantime_serde")]
     pub(crate) drilled: Duration,
-    /// Where the answer is kept for Prometheus.
+    /// Where the answer is kept for Prometheus. It decides nothing.
+    #[serde(skip_serializing)]
     pub(crate) metrics: Option<PathBuf>,
 }
 

@@ -176,6 +176,13 @@ fn own(mut table: Map<String, Value>) -> Result<Map<String, Value>, String> {
         .collect();
     let own: Own =
         serde_json::from_value(Value::Object(members)).map_err(|error| error.to_string())?;
+    if let Own::CensusEqual(asked) = &own {
+        for side in [&asked.a, &asked.b] {
+            if crate::site::refuse_password(side, "").is_err() {
+                return Err("`a` and `b` must not hold a password".to_owned());
+            }
+        }
+    }
     let mut about = serde_json::to_value(own).map_err(|error| error.to_string())?;
     if let Some(members) = about.as_object_mut() {
         members.remove("condition");
@@ -235,6 +242,7 @@ mod tests {
             "a = { all = [\"b\"] }",
             "evaluate = { condition = \"disk\", path = \"/\", free = \"1GB\" }",
             "a = { condition = \"program\", question = \"tunnel-up\" }",
+            "a = { condition = \"census-equal\", a = \"x\", b = \"postgresql://hub:hunter2@h/d\" }",
         ];
         let said: Vec<String> = mistakes
             .iter()
@@ -246,6 +254,7 @@ mod tests {
         the gate `a` is invalid: there is no gate `b`
         [gates.evaluate] is invalid: its name is a command of `hubctl gates`
         [gates.a] is invalid: `program` is not a condition: name the question itself, such as `backup-fresh`
+        [gates.a] is invalid: `a` and `b` must not hold a password
         ");
     }
 

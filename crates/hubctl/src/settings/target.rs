@@ -1,10 +1,11 @@
 //! `[targets.NAME]`: where copies of the backups are kept.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::{Place, Sourced};
 use crate::failure::Refusal;
@@ -83,15 +84,45 @@ impl TargetKind {
     pub(crate) fn place(&self) -> String {
         match self {
             Self::Folder(path) => path.display().to_string(),
-            Self::WebDav { url, .. } | Self::FileDrop { url, .. } => url.clone(),
-            Self::Sftp { place, .. } => place.clone(),
+            Self::WebDav { url, .. } | Self::FileDrop { url, .. } => gates::shown_url(url),
+            Self::Sftp { place, .. } => gates::shown_url(place),
             Self::S3 {
                 endpoint,
                 bucket,
                 prefix,
                 ..
-            } => format!("{}/{bucket}/{prefix}", endpoint.trim_end_matches('/')),
+            } => {
+                let endpoint = gates::shown_url(endpoint.trim_end_matches('/'));
+                format!("{endpoint}/{bucket}/{prefix}")
+            }
         }
+    }
+
+    /// Whoever asks there, and where; without secrets, which may be replaced.
+    pub(crate) fn definition(&self) -> Value {
+        let account = match self {
+            Self::WebDav {
+                login: Some((user, _)),
+                ..
+            } => json!({ "user": user }),
+            Self::S3 {
+                region, access_key, ..
+            } => json!({ "region": region, "access_key": access_key }),
+            _ => Value::Null,
+        };
+        json!({ "kind": self.key(), "place": self.place(), "account": account })
+    }
+
+    /// The files that decide where it leads and who is believed there.
+    pub(crate) fn deciding_files(&self) -> impl Iterator<Item = &Path> {
+        let file = match self {
+            Self::Folder(_) => None,
+            Self::WebDav { ca_file, .. }
+            | Self::FileDrop { ca_file, .. }
+            | Self::S3 { ca_file, .. } => ca_file.as_deref(),
+            Self::Sftp { ssh_config, .. } => ssh_config.as_deref(),
+        };
+        file.into_iter()
     }
 
     /// The key of the configuration that names it.
@@ -235,6 +266,30 @@ mod tests {
         }
         let limited = settings("webdav = 'https://c.example'\nbandwidth = '2 MiB'").unwrap();
         assert_eq!(limited.bandwidth, Some(2 << 20));
+    }
+
+    #[test]
+    fn secrets_in_a_place_are_not_shown() {
+        for text in [
+            "webdav = 'https://hub:hunter2@c.example/dav'",
+            "webdav = 'https://c.example/dav?token=hunter2'",
+            "webdav = 'https://hunter2@c.example/dav'",
+            "filedrop = 'https://hub:hunter2@c.example/'\ntoken_file = 't'",
+            "sftp = 'sftp://hub:hunter2@nas/srv'",
+            "sftp = 'hub:hunter2@nas:/srv'",
+            "s3 = 'https://AKID:hunter2@s3.example/'\nbucket = 'b'\naccess_key = 'a'\nsecret_key_file = 's'",
+        ] {
+            let kind = settings(text).unwrap().kind.value;
+            let shown = format!("{} {}", kind.place(), kind.definition());
+            assert!(!shown.contains("hunter2"), "{text}: {shown}");
+            assert!(shown.contains("(removed-"), "{text}: {shown}");
+        }
+        let place = |text: &str| settings(text).unwrap().kind.value.place();
+        assert_eq!(place("sftp = 'hub@nas:/srv'"), "hub@nas:/srv");
+        assert_eq!(
+            place("webdav = 'https://c.example/dav'"),
+            "https://c.example/dav"
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use crate::support::{Home, Run};
+use crate::support::{Home, Run, new_database, url};
 
 /// A gate that only waits for people, one that is closed anyway, and the people.
 fn home() -> (Home, std::net::TcpListener) {
@@ -230,6 +230,32 @@ approval = { signers = "approvers", expires = "4h" }
     fs_err::write(home.path("check.sh"), "true\n").unwrap();
     home.expect(4, &["gates", "T06"])
         .shows("its approval is void: it is for another plan");
+}
+
+#[test]
+fn an_approval_is_void_once_a_site_is_another_database() {
+    let (home, _taken) = home();
+    let [a, b, elsewhere] = [(); 3].map(|()| new_database());
+    home.append(&format!(
+        "[sites.a]\ndatabase = \"{}\"\n[sites.b]\ndatabase = \"{}\"\n\
+         [gates.moved]\ncondition = \"census-equal\"\na = \"a\"\nb = \"b\"\n\
+         [gates.T07]\nall = [\"moved\"]\napproval = {{ signers = \"approvers\", expires = \"4h\" }}\n",
+        url(&a),
+        url(&b)
+    ));
+    let run = at_a_terminal(&home, "approve T07", "T07\n");
+    assert_eq!(run.code, Some(0), "{}", run.stdout);
+    home.expect(0, &["gates", "T07"]);
+    let config = fs_err::read_to_string(home.path("hubctl.toml")).unwrap();
+    let redirected = config.replace(&url(&b), &url(&elsewhere));
+    assert_ne!(config, redirected);
+    fs_err::write(home.path("hubctl.toml"), redirected).unwrap();
+    // It holds the same rows, so that nothing but the plan is another.
+    home.expect(0, &["gates", "moved"]).shows("are equal");
+    home.expect(4, &["gates", "T07"])
+        .shows("its approval is void: it is for another plan");
+    fs_err::write(home.path("hubctl.toml"), config).unwrap();
+    home.expect(0, &["gates", "T07"]);
 }
 
 #[test]

@@ -224,3 +224,127 @@ fn a_database_compared_with_itself_proves_nothing() {
     home.expect(1, &["gates", "moved"])
         .shows("are one and the same, so nothing was compared");
 }
+
+/// Answers everything with 200, and with what was asked.
+fn echo() -> String {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = vec![0; 4096];
+            let count = stream.read(&mut request).unwrap();
+            let head =
+                format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {count}\r\n\r\n");
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(&request[..count]).unwrap();
+        }
+    });
+    address
+}
+
+#[test]
+fn secrets_in_gates_and_places_are_shown_and_kept_nowhere() {
+    const CANARY: &str = "canary-5d1c";
+    let home = Home::with_database("none".to_owned());
+    let address = echo();
+    home.append(&format!(
+        "[targets.cloud]\nwebdav = \"https://hub:{CANARY}@c.example/dav\"\n\
+         [gates.answers]\ncondition = \"http\"\nurl = \"http://{address}/health?token={CANARY}\"\nexpect = \"GET /health\"\n\
+         [gates.checked]\ncondition = \"script\"\nrun = [\"echo\", \"--password\", \"{CANARY}\", \"http://h/?token={CANARY}\"]\n\
+         scope = \"postgresql://hub:{CANARY}@h/d answers\"\nexpires = \"1h\"\n\
+         [gates.agreed]\nall = [\"answers\"]\napproval = {{ signers = \"approvers\", expires = \"1h\", way_back = \"psql postgresql://hub:{CANARY}@h/d\" }}\n"
+    ));
+    fs_err::write(home.path("approvers"), "").unwrap();
+    let mut said = String::new();
+    for (code, arguments) in [
+        (Some(0), &["gates", "answers", "checked", "-vv"][..]),
+        (Some(4), &["gates", "agreed", "--format", "json"]),
+        (
+            Some(4),
+            &["gates", "--bundle", "b.tar.gz", "--junit", "r.xml"],
+        ),
+        (Some(4), &["gates", "evaluate", "--from", "b.tar.gz"]),
+        (Some(0), &["config", "show"]),
+        (None, &["doctor", "-vv"]),
+        (None, &["push", "-vv"]),
+    ] {
+        let run = home.hubctl(arguments);
+        assert!(code.is_none() || run.code == code, "{arguments:?}: {run:?}");
+        said.push_str(&run.stdout);
+        said.push_str(&run.stderr);
+    }
+    let unpacked = std::process::Command::new("tar")
+        .args(["-xzOf", "b.tar.gz"])
+        .current_dir(home.root())
+        .output()
+        .unwrap();
+    let unpacked = String::from_utf8(unpacked.stdout).unwrap();
+    assert!(
+        unpacked.contains("GET /health"),
+        "the answer is in the bundle"
+    );
+    said.push_str(&unpacked);
+    for file in ["r.xml", "journal.jsonl"] {
+        said.push_str(&fs_err::read_to_string(home.path(file)).unwrap());
+    }
+    assert!(
+        said.contains("(removed-") && said.contains("c.example"),
+        "{said}"
+    );
+    let leak = said.lines().find(|line| line.contains(CANARY));
+    assert_eq!(leak, None);
+}
+
+#[test]
+fn a_bundle_that_is_none_is_refused_in_bounded_memory() {
+    let home = Home::with_database("none".to_owned());
+    let packed = std::process::Command::new("sh")
+        .args([
+            "-c",
+            "truncate -s 300M evidence.json && tar -czf b.tar.gz evidence.json && rm evidence.json",
+        ])
+        .current_dir(home.root())
+        .status()
+        .unwrap();
+    assert!(packed.success());
+    home.expect(2, &["gates", "evaluate", "--from", "b.tar.gz"])
+        .says("more than 256 MiB");
+}
+
+#[test]
+fn a_program_of_a_kubeconfig_that_hangs_does_not_keep_a_signal_waiting() {
+    let home = Home::with_database("none".to_owned());
+    home.append("[clusters.home]\nkubeconfig = \"kubeconfig\"\ncontext = \"home\"\nuid = \"4c21\"\n[gates.nodes]\ncluster = \"home\"\ncondition = \"nodes\"\nready = 3\n");
+    let plugin = "echo $$ > pid; sleep 600 & wait";
+    let kubeconfig = format!(
+        r#"{{"clusters":[{{"name":"c","cluster":{{"server":"https://127.0.0.1:1"}}}}],"users":[{{"name":"u","user":{{"exec":{{"apiVersion":"client.authentication.k8s.io/v1","command":"sh","args":["-c","{plugin}"]}}}}}}],"contexts":[{{"name":"home","context":{{"cluster":"c","user":"u"}}}}]}}"#
+    );
+    fs_err::write(home.path("kubeconfig"), kubeconfig).unwrap();
+    let running = home.command(&["gates"]).spawn().unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while fs_err::read_to_string(home.path("pid")).map_or(0, |pid| pid.len()) == 0 {
+        assert!(std::time::Instant::now() < deadline, "it has not begun");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let begun = std::time::Instant::now();
+    let id = running.id().to_string();
+    let sent = std::process::Command::new("kill")
+        .args(["-TERM", &id])
+        .status();
+    assert!(sent.unwrap().success());
+    let run = crate::support::Run::of(&running.wait_with_output().unwrap());
+    assert_eq!(run.code, Some(130), "{run:?}");
+    assert!(
+        begun.elapsed() < std::time::Duration::from_secs(3),
+        "{:?}",
+        begun.elapsed()
+    );
+    let pid = fs_err::read_to_string(home.path("pid")).unwrap();
+    let process = std::path::Path::new("/proc").join(pid.trim());
+    while process.exists() {
+        assert!(std::time::Instant::now() < deadline, "its program is left");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
