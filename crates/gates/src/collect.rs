@@ -130,7 +130,7 @@ impl Collector {
                 limit_seconds,
             } => here(read, socket::connect(address, *limit_seconds).await),
             Read::Port { address } => here(read, socket::listen(address).await),
-            Read::Disk { path } => here(read, disk::room(path)),
+            Read::Disk { path } => here(read, disk::room(path).await),
             Read::Journal { record } => {
                 here(read, journal::records(self.journal.as_deref(), record))
             }
