@@ -4,10 +4,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use gates::{Access, Answer};
+use gates::{Access, Answer, Collector};
 use serde_json::{Value, json};
 
-use crate::collecting::{class, collector, is_zombie, judge, named};
+use crate::collecting::{class, collector, is_zombie, judge, named, pace};
 use crate::fake_api::{FakeApi, Said, UID};
 
 const CANARY: &str = "canary-5d1c";
@@ -246,6 +246,114 @@ async fn a_program_that_wants_a_terminal_is_refused() {
     );
     assert!(refusal(&api).await.contains("auth-provider"));
     assert_eq!(runs(&api), 0);
+}
+
+/// An API server that answers only who shows a certificate. It is `openssl`, which serves files by their names.
+struct Strict {
+    directory: tempfile::TempDir,
+    certificates: testkit::Certificates,
+    address: String,
+    server: std::process::Child,
+}
+
+impl Strict {
+    fn start() -> Self {
+        let certificates = testkit::Certificates::new().unwrap();
+        certificates
+            .sign("server", "server", &["127.0.0.1"])
+            .unwrap();
+        certificates.sign("client", "u", &[]).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let list = json!({ "kind": "StorageClassList", "items": [named(3)] });
+        let identity = json!({ "kind": "Namespace", "metadata": { "uid": UID } });
+        for (path, answer) in [
+            ("api/v1/namespaces/kube-system", identity),
+            ("apis/storage.k8s.io/v1/storageclasses?limit=2", list),
+        ] {
+            let path = directory.path().join(path);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(path, answer.to_string()).unwrap();
+        }
+        let address = format!("127.0.0.1:{}", testkit::free_port());
+        let server = std::process::Command::new("openssl")
+            .args([
+                "s_server",
+                "-quiet",
+                "-WWW",
+                "-Verify",
+                "1",
+                "-verify_return_error",
+            ])
+            .args(["-accept", &address, "-CAfile"])
+            .arg(certificates.path("ca.crt"))
+            .arg("-cert")
+            .arg(certificates.path("server.crt"))
+            .arg("-key")
+            .arg(certificates.path("server.key"))
+            .current_dir(&directory)
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("Debian's postgresql needs openssl, so that it is here");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while std::net::TcpStream::connect(&address).is_err() {
+            assert!(Instant::now() < deadline, "openssl does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Self {
+            directory,
+            certificates,
+            address,
+            server,
+        }
+    }
+
+    async fn answer(&self, user: Value) -> Answer {
+        let kubeconfig = json!({
+            "clusters": [{ "name": "c", "cluster": {
+                "server": format!("https://{}", self.address),
+                "certificate-authority": self.certificates.path("ca.crt"),
+            } }],
+            "users": [{ "name": "u", "user": user }],
+            "contexts": [{ "name": "home", "context": { "cluster": "c", "user": "u" } }],
+        });
+        let path = self.directory.path().join("kubeconfig");
+        fs_err::write(&path, kubeconfig.to_string()).unwrap();
+        let mut pace = pace();
+        pace.request = Duration::from_secs(10);
+        pace.question = Duration::from_secs(30);
+        let access = Access::new(path, "home", Some(UID.to_owned())).with_pace(pace);
+        let verdict = judge(&class(), &Collector::new().with_cluster("home", access)).await;
+        verdict.answer
+    }
+}
+
+impl Drop for Strict {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+#[tokio::test]
+async fn certificates_of_files_and_of_programs_are_shown_to_the_server() {
+    let strict = Strict::start();
+    let (certificate, key) = (
+        strict.certificates.path("client.crt"),
+        strict.certificates.path("client.key"),
+    );
+    let files = json!({ "client-certificate": certificate, "client-key": key });
+    assert_eq!(strict.answer(files).await, Answer::Pass);
+    let status = json!({
+        "clientCertificateData": fs_err::read_to_string(certificate).unwrap(),
+        "clientKeyData": fs_err::read_to_string(key).unwrap(),
+    });
+    let issued = strict.directory.path().join("issued");
+    fs_err::write(&issued, json!({ "status": status }).to_string()).unwrap();
+    let exec = json!({ "apiVersion": "v1", "command": "cat", "args": [issued] });
+    assert_eq!(strict.answer(json!({ "exec": exec })).await, Answer::Pass);
+    assert_eq!(strict.answer(json!({})).await, Answer::Unknown);
 }
 
 #[tokio::test]
