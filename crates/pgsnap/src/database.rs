@@ -401,8 +401,8 @@ fn complete(parameters: &mut ConnectionParameters) -> Result<()> {
     Ok(())
 }
 
-/// What `target_session_attrs` asks for. The driver knows half of the values, and asks no server behind a socket file.
-/// With one host, `prefer-standby` asks for nothing.
+/// The server that `target_session_attrs` asks for. The driver knows half of the values, and cannot
+/// ask over a socket file. With one host, `prefer-standby` asks for nothing.
 fn server_role(parameters: &ConnectionParameters) -> Result<Option<ServerRole>> {
     Ok(match parameters.get("target_session_attrs") {
         None | Some("any" | "prefer-standby") => None,

@@ -83,7 +83,8 @@ pub enum Error {
         /// Whether the server is a standby.
         is_standby: bool,
     },
-    /// `target_session_attrs` asks for sessions that can write, and those of the server cannot, or the other way.
+    /// `target_session_attrs` asks for sessions that can write, and those of the server can only
+    /// read, or the other way.
     #[error("{target} is {}, and target_session_attrs asks for {}", access_mode(*.is_read_only), access_mode(!*.is_read_only))]
     AccessMode {
         /// Role, host, port and database; never a password.

@@ -43,7 +43,8 @@ pub struct Tunnel {
     /// Where the keys of hosts are known from, instead of what the configuration says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_hosts: Option<PathBuf>,
-    /// The private key to try before those that the configuration names. No other key of an agent is offered.
+    /// The private key to try before those that the configuration names. An agent offers no
+    /// others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity_file: Option<PathBuf>,
     /// The socket of the agent, for a supervisor that does not inherit `SSH_AUTH_SOCK`.

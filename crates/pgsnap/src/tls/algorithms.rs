@@ -1,4 +1,4 @@
-//! The signatures that are understood: those of ring, and ECDSA on the curve P-521, which ring does not have.
+//! The supported signatures: those of ring, and ECDSA on the curve P-521, which ring does not have.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use rustls::pki_types::{
 };
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-/// Everything that TLS is made of here.
+/// The cryptography of ring, with P-521.
 pub(super) fn provider() -> CryptoProvider {
     CryptoProvider {
         signature_verification_algorithms: *ALGORITHMS,
@@ -19,8 +19,10 @@ pub(super) fn provider() -> CryptoProvider {
     }
 }
 
-/// Made once for the whole process, as rustls wants it: for ever. Over TLS 1.2 a server shows such a key only to who also exchanges keys
-/// on this curve, and that ring cannot.
+/// Made once for the whole process: rustls wants it to live for ever.
+///
+/// Over TLS 1.2 a server uses such a key only with a client that exchanges keys on the same curve.
+/// Ring cannot.
 static ALGORITHMS: LazyLock<WebPkiSupportedAlgorithms> = LazyLock::new(|| {
     let of_ring = ring::default_provider().signature_verification_algorithms;
     let p521: &[&dyn SignatureVerificationAlgorithm] = &[P521_SHA256, P521_SHA384, P521_SHA512];

@@ -132,7 +132,7 @@ impl TlsFailure {
     }
 }
 
-/// Whether webpki, which reads version 3 only, found an older one. It has no type for that outside of itself.
+/// True if webpki, which reads version 3 only, found an older one. Its error has no public type.
 pub(super) fn is_of_old_version(reason: &CertificateError) -> bool {
     format!("{reason:?}").contains("UnsupportedCertVersion")
 }

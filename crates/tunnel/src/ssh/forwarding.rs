@@ -9,7 +9,7 @@ use openssh_mux_client::Error as Refusal;
 
 use crate::endpoint::Endpoint;
 
-/// How often it is looked whether a starting `ssh` is connected.
+/// How often a starting `ssh` is looked at.
 const CONNECTED_POLL: Duration = Duration::from_millis(5);
 
 /// A forward to ask for.
@@ -62,9 +62,10 @@ impl Request {
     }
 }
 
-/// Waits until the `ssh` is connected, and lets it listen for each of these. That takes one round trip for all.
+/// Waits until the `ssh` is connected, and lets it listen for each of these. All of them together
+/// take one round trip.
 ///
-/// One that says nothing for so long is frozen: a silent destination it would have cut itself.
+/// An `ssh` that says nothing for so long is frozen. It cuts a silent destination by itself.
 pub(super) async fn establish(
     control: PathBuf,
     requests: Vec<Request>,

@@ -1,7 +1,8 @@
 //! One `ssh` with all forwards of a tunnel, each at a unix socket that only this supervisor uses.
 //!
-//! Its configuration clears every forward, since those of the user's for the same host are not ours to open. That would clear
-//! the command line's as well (ssh_config(5)), so ours are asked for through the control socket.
+//! Its configuration clears every forward, since those of the user for the same host are not ours
+//! to open. That clears the command line's as well (ssh_config(5)), so ours are asked for through
+//! the control socket.
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -117,7 +118,8 @@ impl Link {
         control(&self.directory)
     }
 
-    /// Waits for the next thing that it says, for its forwards, or for its end. May be dropped and called again.
+    /// Waits for the next thing that it says, for its forwards, or for its end. May be dropped and
+    /// called again.
     pub(crate) async fn next(&mut self) -> Report {
         tokio::select! {
             biased;
@@ -143,7 +145,7 @@ impl Link {
         while let Ok(Some(line)) = tokio::time::timeout(LAST_WORDS, self.said.recv()).await {
             self.keep(line);
         }
-        // What it wrote itself tells more, and came first.
+        // Its own last line tells more, where it wrote one.
         let said = unforwarded.map(|error| error.to_string());
         let said: Vec<_> = said.into_iter().chain(self.lines.drain(..)).collect();
         Report::Gone(Reason::of(&said.join("\n")))
@@ -180,7 +182,7 @@ fn socket(directory: &Path, index: usize) -> PathBuf {
     directory.join(format!("forward-{index}"))
 }
 
-/// What is to be forwarded. A forward to a service is not: where that is is asked through the session.
+/// The forwards to ask for at once. The place of a service is found out through the session first.
 fn requests(directory: &Path, tunnel: &Tunnel) -> Vec<Request> {
     let forwards = tunnel.forwards.iter().enumerate();
     let requests = forwards.flat_map(|(index, forward)| {

@@ -1,4 +1,5 @@
-//! A configuration of `ssh` that is legal and made for a person at a terminal: a tunnel opens, runs and keeps nothing of it.
+//! A configuration of `ssh` that is legal and made for a person at a terminal: a tunnel opens, runs
+//! and keeps nothing of it.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
