@@ -10,7 +10,7 @@ use crate::human;
 use crate::printer::{Format, table};
 
 /// Where the guide speaks of gates that are made of others.
-const GUIDE: &str = "docs/guide.md#gates";
+const GUIDE: &str = "docs/guide/README.md#gates";
 
 /// All verdicts, those that were asked for first.
 #[derive(Serialize)]
