@@ -114,7 +114,7 @@ mod tests {
 
     const EVERY: [Answer; 5] = [Pass, Fail, Unknown, Waiting, NeedsApproval];
 
-    /// The table of `docs/guide/README.md`, with the rows and columns in this order.
+    /// The table of `docs/guide/gates.md`, with the rows and columns in this order.
     #[test]
     fn the_tables_of_the_guide() {
         let row = |combine: fn([Answer; 2]) -> Answer, left: Answer| {

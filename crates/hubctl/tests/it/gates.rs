@@ -71,7 +71,7 @@ fn what_does_not_pass_says_what_to_do_and_where_to_read() {
         .shows("! needs approval");
     run.says("(docs/gates/port.md)")
         .says("hubctl approve agreed")
-        .says("(docs/guide/README.md#gates)");
+        .says("(docs/guide/gates.md)");
     let json = home.json(3, "hubctl.gates.v1", &["gates", "nodes"]);
     let gate = &json["gates"][0];
     assert_eq!(

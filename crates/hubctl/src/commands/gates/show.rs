@@ -9,8 +9,8 @@ use crate::context::Context;
 use crate::human;
 use crate::printer::{Format, table};
 
-/// Where the guide speaks of gates that are made of others.
-const GUIDE: &str = "docs/guide/README.md#gates";
+/// The page of the guide on gates that are made of others.
+const GUIDE: &str = "docs/guide/gates.md";
 
 /// All verdicts, those that were asked for first.
 #[derive(Serialize)]
