@@ -209,6 +209,23 @@ fn what_opens_the_targets_shows_up_nowhere() {
     );
 }
 
+#[test]
+fn a_password_command_that_fails_says_why_in_a_few_clean_lines() {
+    let home = home_of_canary("canary_command");
+    let source = tcp_url("canary_command", &home.database);
+    let command = format!(
+        "echo {CANARY}; echo tried {CANARY} >&2; yes 'a line of noise' | head -c 300000 >&2; \
+         printf '\\033[31mno such entry\\033[0m\\n' >&2; echo 'the store is locked' >&2; exit 7"
+    );
+    let run = home.expect(3, &["backup", &source, "--password-command", &command]);
+    run.says("the password_command failed (exit status: 7): ")
+        .says("no such entry")
+        .says("the store is locked")
+        .says("hint: run it by hand");
+    assert!(run.stderr.len() < 1000, "{}", run.stderr.len());
+    assert!(!run.stderr.contains(CANARY) && !run.stderr.contains('\u{1b}'));
+}
+
 /// Whatever a URL was meant as, and wherever it stands: its password is not repeated, and nothing is done.
 #[test]
 fn a_password_in_an_argument_is_never_repeated() {
@@ -292,7 +309,6 @@ fn a_password_in_the_configuration_is_never_repeated() {
             format!(
                 "[gates.x]\ncondition = \"census-equal\"\na = \"{url}\"\nb = \"workstation\"\n"
             ),
-            format!("[targets.x]\nwebdav = \"{url}\"\n"),
             format!("[tunnels.\"{url}\"]\n"),
         ] {
             let home = Home::new();
