@@ -2,7 +2,10 @@
 //! away.
 
 use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Below the ports that the system gives to whoever asks for any (`ip_local_port_range`, 32768 and
 /// above), which another test may be given in between.
@@ -22,6 +25,29 @@ pub fn free_port() -> u16 {
         let next = NEXT.fetch_add(1, Ordering::Relaxed);
         FIRST + (own + next % MANY) % MANY
     });
-    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let is_free = |port: &u16| claim(*port) && TcpListener::bind(("127.0.0.1", *port)).is_ok();
     candidates.find(is_free).expect("a port is free")
+}
+
+/// Keeps the other test processes of this machine from a port until this process ends. A server may
+/// take seconds until it listens, and another process that got its port would talk to it.
+fn claim(port: u16) -> bool {
+    static CLAIMS: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
+    let name = format!("hubctl-test-port-{port}");
+    let claimed =
+        SocketAddr::from_abstract_name(name).and_then(|address| UnixListener::bind_addr(&address));
+    let mut claims = CLAIMS.lock().unwrap_or_else(PoisonError::into_inner);
+    claimed.map(|claim| claims.push(claim)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_given_out_once_also_while_nobody_listens() {
+        let port = free_port();
+        assert!(!claim(port), "another process would get it as well");
+        assert_ne!(free_port(), port);
+    }
 }
