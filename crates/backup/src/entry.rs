@@ -74,22 +74,28 @@ impl Entry {
         })
     }
 
-    /// An entry at a target; `sidecar` is what the file of that name holds there.
+    /// An entry at a target; `sidecar` is the content of the file of that name there, or why it cannot be read.
     pub(crate) fn remote(
         path: PathBuf,
         (vault, stamp): (&Vault, Stamp),
         source: Ranges,
-        sidecar: Option<Vec<u8>>,
+        sidecar: Result<Option<Vec<u8>>, String>,
     ) -> Self {
-        let facts = match sidecar.map(|bytes| Sidecar::parse(&path, &bytes)) {
-            Some(Ok(Some(known))) if known.belongs_to(vault.names(), stamp) => {
+        let unreadable = |reason| Error::SidecarUnreadable {
+            path: path.clone(),
+            reason,
+        };
+        let sidecar = sidecar.map_err(unreadable);
+        let facts = match sidecar.and_then(|bytes| {
+            let parsed = bytes.map(|bytes| Sidecar::parse(&path, &bytes));
+            parsed.transpose().map(Option::flatten)
+        }) {
+            Ok(Some(known)) if known.belongs_to(vault.names(), stamp) => {
                 Facts::Known(Box::new(known))
             }
-            Some(Ok(Some(_))) => {
-                Facts::Unusable(Arc::new(invalid(&path, "it describes another file")))
-            }
-            Some(Err(error)) => Facts::Unusable(Arc::new(error)),
-            Some(Ok(None)) | None => Facts::Absent,
+            Ok(Some(_)) => Facts::Unusable(Arc::new(invalid(&path, "it describes another file"))),
+            Ok(None) => Facts::Absent,
+            Err(error) => Facts::Unusable(Arc::new(error)),
         };
         Self {
             facts: facts.trusted(vault.trust(), &path),
@@ -220,6 +226,10 @@ impl Entry {
                 Error::UnknownSidecarVersion { path, found } => Error::UnknownSidecarVersion {
                     path: path.clone(),
                     found: found.clone(),
+                },
+                Error::SidecarUnreadable { path, reason } => Error::SidecarUnreadable {
+                    path: path.clone(),
+                    reason: reason.clone(),
                 },
                 Error::Untrusted { path, reason } => Error::Untrusted {
                     path: path.clone(),

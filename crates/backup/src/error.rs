@@ -226,6 +226,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A target has a sidecar and does not hand it out.
+    #[error("the sidecar {} cannot be read: {reason}", path.display())]
+    SidecarUnreadable {
+        /// The sealed file.
+        path: PathBuf,
+        /// Why not, in the words of the target.
+        reason: String,
+    },
     /// No allowed signer signed what the sidecar says.
     #[error("{} is not to be trusted: {reason}", path.display())]
     Untrusted {
@@ -377,6 +385,9 @@ impl Error {
             }
             Self::HeaderDamaged { .. } | Self::Damaged { .. } | Self::HashDiffers { .. } => {
                 "use another copy or an older backup; the storage under this one is suspect"
+            }
+            Self::SidecarUnreadable { .. } => {
+                "check whose file it is there, and whether this user may read it"
             }
             Self::SizeDiffers { .. } | Self::NotAsSealed { .. } => {
                 "age has no sender: anyone with the public recipients can make such a file; find out who replaced it"

@@ -3,31 +3,34 @@
 use std::path::Path;
 
 use crate::entry::Entry;
-use crate::latest::newest_verified;
+use crate::name::Stamp;
 use crate::vault::Vault;
 use crate::{Error, Result};
 
 pub(crate) fn find(vault: &Vault, spec: &str) -> Result<Entry> {
-    let entries = vault.entries()?;
     if spec == "latest" {
-        let nothing = || Error::NothingVerified {
+        if let Some(newest) = vault.newest(Entry::is_verified)? {
+            return Ok(newest);
+        }
+        return Err(Error::NothingVerified {
             service: vault.service().to_owned(),
-            entries: entries.len(),
-        };
-        return newest_verified(&entries).cloned().ok_or_else(nothing);
+            entries: vault.stamps()?.len(),
+        });
     }
-    if let Some(entry) = by_id(&entries, spec)? {
-        return Ok(entry);
+    if let Some(stamp) = by_id(vault, spec)? {
+        return Entry::read(vault, stamp);
     }
     by_name(vault, spec).unwrap_or_else(|| by_path(vault, Path::new(spec)))
 }
 
-fn by_id(entries: &[Entry], spec: &str) -> Result<Option<Entry>> {
-    let ids: Vec<(String, &Entry)> = entries
-        .iter()
-        .map(|entry| (entry.id().to_owned(), entry))
+fn by_id(vault: &Vault, spec: &str) -> Result<Option<Stamp>> {
+    let mut stamps = vault.stamps()?;
+    stamps.sort_unstable_by(|one, other| other.cmp(one));
+    let ids: Vec<(String, Stamp)> = stamps
+        .into_iter()
+        .map(|stamp| (stamp.to_string(), stamp))
         .collect();
-    Ok(unique(&ids, spec)?.cloned())
+    unique(&ids, spec)
 }
 
 /// What has this id, or is the only one whose id begins so.

@@ -99,7 +99,8 @@ pub(crate) fn advance(vault: &Vault, _catalogue: &CatalogueLock) -> Result<()> {
     {
         return Err(Error::LatestIsNotALink { path: link });
     }
-    let Some(stamp) = newest_verified(&vault.entries()?).and_then(Entry::stamp) else {
+    let newest = vault.newest(Entry::is_verified)?;
+    let Some(stamp) = newest.as_ref().and_then(Entry::stamp) else {
         return Ok(());
     };
     let name = vault.names().entry(stamp);
@@ -107,9 +108,4 @@ pub(crate) fn advance(vault: &Vault, _catalogue: &CatalogueLock) -> Result<()> {
         return Ok(());
     }
     durable::relink(&link, &vault.names().temporary_latest(), &name)
-}
-
-/// What `latest` means; the entries come newest first.
-pub(crate) fn newest_verified(entries: &[Entry]) -> Option<&Entry> {
-    entries.iter().find(|entry| entry.is_verified())
 }

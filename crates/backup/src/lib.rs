@@ -135,6 +135,7 @@ mod leftover;
 mod lock;
 mod name;
 mod origin;
+mod parallel;
 mod plugin;
 mod prune;
 mod recipients;

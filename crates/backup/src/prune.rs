@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use regularfile::Options;
@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use crate::entry::Entry;
 use crate::lock::CatalogueLock;
 use crate::name::Stamp;
-use crate::retention::Plan;
+use crate::retention::{Decision, Plan};
 use crate::vault::Vault;
-use crate::{Error, Result, durable, fault, latest};
+use crate::{Error, Result, durable, fault, latest, parallel};
 
 const FORMAT: &str = "backup-pruning/1";
 /// A million entries need less.
@@ -52,7 +52,7 @@ pub(crate) fn remove(vault: &Vault, entry: &Entry, at: Timestamp) -> Result<()> 
     let catalogue = vault.catalogue_lock()?;
     finish(vault, &catalogue)?;
     check_unchanged(vault, entry)?;
-    if is_latest(vault, entry) {
+    if is_file(entry, latest_file(vault).as_deref()) {
         return Err(changed(entry));
     }
     begin(vault, BTreeSet::from([entry.id().to_owned()]), at)?;
@@ -89,21 +89,28 @@ fn begin(vault: &Vault, entries: BTreeSet<String>, at: Timestamp) -> Result<()> 
     durable::replace(&path(vault), &vault.names().temporary_latest(), &bytes)
 }
 
-fn is_latest(vault: &Vault, entry: &Entry) -> bool {
-    let link = fs_err::read_link(vault.latest_link()).ok();
-    link.as_deref() == entry.path().file_name().map(AsRef::as_ref)
+/// Where the link leads.
+fn latest_file(vault: &Vault) -> Option<PathBuf> {
+    fs_err::read_link(vault.latest_link()).ok()
+}
+
+fn is_file(entry: &Entry, link: Option<&Path>) -> bool {
+    link == entry.path().file_name().map(AsRef::as_ref)
 }
 
 /// The entries that go are what they were when that was decided, and so is what is kept for them.
 fn check(vault: &Vault, plan: &Plan) -> Result<()> {
-    for decision in plan.rests_on() {
+    let link = latest_file(vault);
+    let decisions: Vec<&Decision> = plan.rests_on().collect();
+    let checked = parallel::map(&decisions, |decision| {
         let planned = &decision.entry;
         check_unchanged(vault, planned).map_err(|_| changed(planned))?;
-        if decision.is_removal() && is_latest(vault, planned) {
+        if decision.is_removal() && is_file(planned, link.as_deref()) {
             return Err(changed(planned));
         }
-    }
-    Ok(())
+        Ok(())
+    });
+    checked.into_iter().collect()
 }
 
 /// Finishes the removal that was begun, if one was.

@@ -51,19 +51,44 @@ impl Remote {
         &*self.target
     }
 
-    /// Every entry, newest data first, with its sidecar, which is one request each.
+    /// Every entry, newest data first, with its sidecar, which is one request each. An entry whose sidecar the target does not hand out has an
+    /// [`Entry::sidecar_error`].
     ///
     /// # Errors
     /// [`Error::Target`].
     pub fn entries(&self) -> Result<Vec<Entry>> {
         let listing = self.listing()?;
-        let stamps: Vec<Stamp> = listing.stamps().collect();
-        let mut entries = Vec::new();
-        for stamp in stamps {
-            entries.push(self.entry(&listing, stamp)?);
-        }
+        let entries = listing.stamps().map(|stamp| self.entry(&listing, stamp));
+        let mut entries = entries.collect::<Result<Vec<Entry>>>()?;
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.order()));
         Ok(entries)
+    }
+
+    /// The newest entry of which `is` is true, with no more sidecars read than needed.
+    ///
+    /// # Errors
+    /// [`Error::Target`]. [`Error::SidecarUnreadable`] where there is no such entry among those whose sidecars can be read.
+    pub fn newest(&self, is: impl Fn(&Entry) -> bool) -> Result<Option<Entry>> {
+        self.newest_in(&self.listing()?, is)
+    }
+
+    fn newest_in(&self, listing: &Listing, is: impl Fn(&Entry) -> bool) -> Result<Option<Entry>> {
+        let mut stamps: Vec<Stamp> = listing.stamps().collect();
+        stamps.sort_unstable_by(|one, other| other.cmp(one));
+        let mut unreadable = None;
+        for stamp in stamps {
+            let entry = self.entry(listing, stamp)?;
+            if is(&entry) {
+                return Ok(Some(entry));
+            }
+            if let Some(Error::SidecarUnreadable { .. }) = entry.sidecar_error() {
+                unreadable.get_or_insert(entry);
+            }
+        }
+        match unreadable {
+            Some(entry) => entry.require_sidecar().map(|_| None),
+            None => Ok(None),
+        }
     }
 
     /// Finds one entry by what a person calls it: `latest` for the newest verified one, an id or the unique beginning of one, or the
@@ -74,7 +99,11 @@ impl Remote {
     pub fn find(&self, spec: &str) -> Result<Entry> {
         let listing = self.listing()?;
         if spec == "latest" {
-            return self.newest_verified(&listing);
+            let newest = self.newest_in(&listing, Entry::is_verified)?;
+            return newest.ok_or_else(|| Error::NothingVerified {
+                service: self.vault.service().to_owned(),
+                entries: listing.stamps().count(),
+            });
         }
         if let Some(stamp) = self.names().parse_entry(spec)
             && listing.has(stamp)
@@ -91,22 +120,6 @@ impl Remote {
                 spec: format!("{}:{spec}", self.name),
             }),
         }
-    }
-
-    /// The newest verified entry, with no more sidecars read than needed.
-    fn newest_verified(&self, listing: &Listing) -> Result<Entry> {
-        let mut stamps: Vec<Stamp> = listing.stamps().collect();
-        stamps.sort_unstable_by(|one, other| other.cmp(one));
-        for stamp in &stamps {
-            let entry = self.entry(listing, *stamp)?;
-            if entry.is_verified() {
-                return Ok(entry);
-            }
-        }
-        Err(Error::NothingVerified {
-            service: self.vault.service().to_owned(),
-            entries: stamps.len(),
-        })
     }
 
     /// Fetches an entry into a vault of the same service, whose lock this is, and compares it with the recorded hash before it gets its name.
@@ -183,9 +196,16 @@ impl Remote {
         let bytes = listing.length(stamp).unwrap_or_default();
         let sidecar = match listing.sidecars.get(&stamp) {
             Some(length) if *length <= LONGEST_SIDECAR => {
-                Some(self.target.read(&self.names().sidecar(stamp), 0..*length)?)
+                match self.target.read(&self.names().sidecar(stamp), 0..*length) {
+                    Ok(bytes) => Ok(Some(bytes)),
+                    // One file that is somebody else's keeps nobody from the others.
+                    Err(Error::Target { failure, .. }) if failure.is_about_one_file() => {
+                        Err(failure.to_string())
+                    }
+                    Err(error) => return Err(error),
+                }
             }
-            _ => None,
+            _ => Ok(None),
         };
         let name = self.names().entry(stamp);
         let path = PathBuf::from(format!("{}:{name}", self.name));

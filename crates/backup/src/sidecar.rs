@@ -281,6 +281,12 @@ impl Sidecar {
 
     /// What [`Sidecar::read`] makes of these bytes; `path` is for errors.
     pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Option<Self>> {
+        let known = serde_json::from_slice::<Self>(bytes);
+        if let Some(sidecar) = known.ok().filter(|sidecar| sidecar.format == FORMAT) {
+            sidecar.check(path)?;
+            return Ok(Some(sidecar));
+        }
+        // It is none, or one that cannot be used: the rest finds out which.
         let invalid = |error: serde_json::Error| invalid(path, error.to_string());
         let value: Value = serde_json::from_slice(bytes).map_err(invalid)?;
         match value.get("format").and_then(Value::as_str) {

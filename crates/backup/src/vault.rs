@@ -9,7 +9,7 @@ use sshsig::AllowedSigners;
 use crate::entry::Entry;
 use crate::leftover::{self, Leftover};
 use crate::lock::{CatalogueLock, VaultLock};
-use crate::name::Names;
+use crate::name::{Names, Stamp};
 use crate::retention::{Circumstances, Plan, Retention};
 use crate::sealing::Sealing;
 use crate::sidecar::SidecarFacts;
@@ -17,8 +17,8 @@ use crate::signature::{SigningKey, Trust};
 use crate::unsealed::Unsealed;
 use crate::verify::{self, Depth, Verification};
 use crate::{
-    Error, Identities, Recipients, Result, copying, durable, fault, find, importing, latest, prune,
-    rekey,
+    Error, Identities, Recipients, Result, copying, durable, fault, find, importing, latest,
+    parallel, prune, rekey,
 };
 
 /// How a vault is opened.
@@ -158,9 +158,40 @@ impl Vault {
     /// length tell; an unusable sidecar does not hide its entry either. Entries whose removal was begun are none any more; where what says
     /// so cannot be read, all are listed, since whoever restores must find them.
     pub fn entries(&self) -> Result<Vec<Entry>> {
-        let mut entries = Vec::new();
+        let stamps = self.stamps()?;
+        let read = parallel::map(&stamps, |stamp| self.present(*stamp));
+        let read = read.into_iter().filter_map(Result::transpose);
+        let mut entries = read.collect::<Result<Vec<Entry>>>()?;
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.order()));
+        Ok(entries)
+    }
+
+    /// The newest entry of which `is` is true, with no more sidecars read than needed.
+    pub fn newest(&self, is: impl Fn(&Entry) -> bool) -> Result<Option<Entry>> {
+        let mut stamps = self.stamps()?;
+        stamps.sort_unstable_by(|one, other| other.cmp(one));
+        // What was taken in the same second is told apart by its sidecars.
+        for of_a_second in stamps.chunk_by(|one, other| one.second() == other.second()) {
+            let mut newest: Option<Entry> = None;
+            for stamp in of_a_second {
+                let entry = self.present(*stamp)?.filter(&is);
+                newest = newest
+                    .into_iter()
+                    .chain(entry)
+                    .max_by_key(|entry| entry.order());
+            }
+            if newest.is_some() {
+                return Ok(newest);
+            }
+        }
+        Ok(None)
+    }
+
+    /// What names the entries, in no order.
+    pub(crate) fn stamps(&self) -> Result<Vec<Stamp>> {
         let going = prune::begun(self).unwrap_or_default();
         fault::point()?;
+        let mut stamps = Vec::new();
         for item in fs_err::read_dir(&self.directory)? {
             let item = item?;
             let stamp = item
@@ -168,19 +199,18 @@ impl Vault {
                 .to_str()
                 .and_then(|name| self.names.parse_entry(name))
                 .filter(|stamp| !going.contains(stamp));
-            let Some(stamp) = stamp.filter(|_| item.file_type().is_ok_and(|kind| kind.is_file()))
-            else {
-                continue;
-            };
-            match Entry::read(self, stamp) {
-                Ok(entry) => entries.push(entry),
-                // Somebody removed it after the directory was read.
-                Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
+            stamps.extend(stamp.filter(|_| item.file_type().is_ok_and(|kind| kind.is_file())));
         }
-        entries.sort_by_key(|entry| std::cmp::Reverse(entry.order()));
-        Ok(entries)
+        Ok(stamps)
+    }
+
+    /// The entry, unless somebody removed it after the directory was read.
+    fn present(&self, stamp: Stamp) -> Result<Option<Entry>> {
+        match Entry::read(self, stamp) {
+            Ok(entry) => Ok(Some(entry)),
+            Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Finds one entry by what a person calls it: `latest`, an id or the unique beginning of one, or a path.

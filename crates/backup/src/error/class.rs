@@ -89,6 +89,7 @@ impl Error {
             | Self::Changed { .. }
             | Self::UnknownSidecarVersion { .. }
             | Self::NoSidecar { .. }
+            | Self::SidecarUnreadable { .. }
             | Self::ForeignEntry { .. }
             | Self::LatestIsNotALink { .. }
             | Self::ClockBehind { .. }

@@ -149,6 +149,21 @@ impl TargetFailure {
         matches!(self, Self::Taken | Self::Differs { .. })
     }
 
+    /// Whether other files of the same place may still be read. How a place answers for one file says nothing about the others.
+    pub(crate) fn is_about_one_file(&self) -> bool {
+        match self {
+            Self::Forbidden { .. }
+            | Self::NotFound
+            | Self::Unexpected { .. }
+            | Self::Differs { .. } => true,
+            Self::Refused { code, .. } => {
+                let codes = ["AccessDenied", "AllAccessDisabled", "InvalidObjectState"];
+                codes.contains(&code.as_str())
+            }
+            _ => false,
+        }
+    }
+
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Busy { retry_after, .. } => *retry_after,

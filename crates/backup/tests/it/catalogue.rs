@@ -364,3 +364,43 @@ fn a_sidecar_holds_no_private_key() {
     }
     assert!(Path::new(entry.path()).is_absolute());
 }
+
+#[test]
+fn the_newest_of_a_second_is_told_by_its_sidecar() {
+    let fixture = Fixture::new();
+    let later = fixture.seal("2026-11-21T00:00:00.9Z", b"x");
+    let earlier = fixture.seal("2026-11-21T00:00:00.1Z", b"x");
+    assert!(earlier.id().ends_with("-2"));
+    for entry in [&later, &earlier] {
+        fixture.vault.mark_verified(entry, at(VERIFIED)).unwrap();
+    }
+    fixture.seal("2026-11-22T00:00:00Z", b"not verified");
+    let newest = fixture.vault.newest(|entry| entry.is_verified()).unwrap();
+    assert_eq!(newest.unwrap().id(), later.id());
+    assert_eq!(fixture.vault.find("latest").unwrap().id(), later.id());
+    assert!(fixture.vault.newest(|_| false).unwrap().is_none());
+}
+
+#[test]
+fn many_entries_are_read_side_by_side_and_stay_in_order() {
+    let fixture = Fixture::new();
+    let first = fixture.seal("2026-01-01T00:00:00Z", b"x");
+    let sidecar = fs_err::read_to_string(sidecar_of(&fixture, first.id())).unwrap();
+    let sealed = fs_err::read(first.path()).unwrap();
+    for minute in 1..1500 {
+        let taken = at("2026-01-01T00:00:00Z") + std::time::Duration::from_secs(minute * 60);
+        let id = taken.strftime("%Y%m%dT%H%M%SZ").to_string();
+        let name = first
+            .path()
+            .with_file_name(format!("state-hub-{id}.sql.gz.age"));
+        fs_err::write(name, &sealed).unwrap();
+        let text = sidecar
+            .replace(first.id(), &id)
+            .replace("2026-01-01T00:00:00Z", &taken.to_string());
+        fs_err::write(sidecar_of(&fixture, &id), text).unwrap();
+    }
+    let entries = fixture.vault.entries().unwrap();
+    assert_eq!(entries.len(), 1500);
+    assert!(entries.is_sorted_by(|one, other| one.taken_at() > other.taken_at()));
+    assert!(entries.iter().all(|entry| entry.state() == State::Sealed));
+}

@@ -473,3 +473,55 @@ fn whatever_request_breaks_the_next_attempt_makes_it_right() {
     eprintln!("{points} places at which a request broke");
     assert!(points > 100, "{points}");
 }
+
+#[test]
+fn a_sidecar_that_may_not_be_read_is_named_and_keeps_nobody_from_the_others() {
+    let fixed = Fixed::new();
+    for day in ["2026-11-20T00:00:00Z", "2026-11-21T00:00:00Z"] {
+        fixed.push(&fixed.verified(day, b"x")).unwrap();
+    }
+    let refuse = |id: &str| {
+        let path = format!("state-hub-{id}.json");
+        fixed.cloud.inject("GET", &path, CloudEffect::Refuse(403));
+    };
+    refuse("20261121T000000Z");
+    let entries = fixed.remote.entries().unwrap();
+    let states: Vec<State> = entries.iter().map(Entry::state).collect();
+    assert_eq!(states, [State::Foreign, State::Verified]);
+    let error = entries[0].sidecar_error().unwrap();
+    assert!(
+        matches!(error, Error::SidecarUnreadable { .. }),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("20261121T000000Z"), "{error}");
+
+    refuse("20261121T000000Z");
+    let latest = fixed.remote.find("latest").unwrap();
+    assert_eq!(latest.id(), "20261120T000000Z");
+    // Where no other answers the question, it was not answered.
+    refuse("20261121T000000Z");
+    refuse("20261120T000000Z");
+    let unknown = fixed.remote.find("latest").unwrap_err();
+    assert!(
+        matches!(unknown, Error::SidecarUnreadable { .. }),
+        "{unknown:?}"
+    );
+}
+
+#[test]
+fn the_newest_is_found_without_the_sidecars_of_all() {
+    let fixed = Fixed::new();
+    for day in 10..20 {
+        let entry = fixed.verified(&format!("2026-11-{day}T00:00:00Z"), b"x");
+        fixed.push(&entry).unwrap();
+    }
+    let _ = fixed.cloud.take_requests();
+    let newest = fixed.remote.newest(|entry| entry.id() < "20261118");
+    assert_eq!(newest.unwrap().unwrap().id(), "20261117T000000Z");
+    assert_eq!(
+        fixed.cloud.take_requests().len(),
+        4,
+        "a listing and three sidecars"
+    );
+    assert!(fixed.remote.newest(|_| false).unwrap().is_none());
+}
