@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use backup::{
     Credentials, Entry, FileDrop, Limits, Remote, S3, S3Location, SecretString, Sftp, Target,
@@ -12,6 +13,9 @@ use crate::failure::Refusal;
 use crate::human;
 use crate::secret;
 use crate::settings::{Settings, TargetKind, TargetSettings};
+
+/// The time that all targets have for a question, such as that of a monitor.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A target that can be asked.
 pub(crate) enum Opened {
@@ -43,6 +47,20 @@ impl Opened {
         }
     }
 
+    /// The newest backup there of which `is` is true, with no more read than needed.
+    pub(crate) fn newest(
+        &self,
+        name: &str,
+        vault: &Vault,
+        is: impl Fn(&Entry) -> bool,
+    ) -> Result<Option<Entry>, backup::Error> {
+        match self {
+            Self::Folder(there) => there.newest(is),
+            Self::Remote(remote) if remote.target().is_readable() => remote.newest(is),
+            Self::Remote(_) => vault.newest(|entry| was_sent(entry, name) && is(entry)),
+        }
+    }
+
     /// The backups there, newest first. Of a target that shows nothing, those that the vault remembers to have sent there.
     pub(crate) fn entries(&self, name: &str, vault: &Vault) -> Result<Vec<Entry>, backup::Error> {
         match self {
@@ -59,9 +77,20 @@ impl Opened {
 
 /// Opens a target for the backups of a vault's service, which are trusted as those of the vault are. Nothing far away is asked yet.
 pub(crate) fn open(settings: &Settings, name: &str, vault: &Vault) -> anyhow::Result<Opened> {
+    open_until(settings, name, vault, None)
+}
+
+/// The same for questions that end at this moment, whatever the target does.
+pub(crate) fn open_until(
+    settings: &Settings,
+    name: &str,
+    vault: &Vault,
+    until: Option<Instant>,
+) -> anyhow::Result<Opened> {
     let target = find(settings, name)?;
     tracing::info!(place = target.kind.value.place(), "target {name}");
     let mut limits = Limits::default();
+    limits.until = until;
     limits.bandwidth = target.bandwidth;
     limits.part = target.part.unwrap_or(limits.part);
     let target: Arc<dyn Target> = match &target.kind.value {

@@ -588,11 +588,20 @@ fn copies_are_pushed_to_a_folder_and_asked_for() {
             .unwrap()
             .contains("no vault directory")
     );
-    let stale = home.json(1, "hubctl.fresh.v1", &["fresh"]);
+    // Nobody knows what is on a disk that is away, and nothing else is stale.
+    let unknown = home.json(3, "hubctl.fresh.v1", &["fresh"]);
+    let copy = &unknown["parts"][3];
     assert_eq!(
-        (&stale["parts"][3]["part"], &stale["parts"][3]["fresh"]),
+        (&copy["part"], &copy["fresh"]),
         (&"copy: disk".into(), &false.into())
     );
+    assert!(
+        copy["error"]
+            .as_str()
+            .unwrap()
+            .contains("no vault directory")
+    );
+    home.expect(3, &["fresh"]).shows("UNKNOWN");
 
     fs_err::create_dir(home.path("disk")).unwrap();
     home.expect(0, &["backup"]);

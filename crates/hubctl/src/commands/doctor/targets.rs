@@ -1,5 +1,7 @@
 //! Where copies are kept: whether each target answers, and what is there.
 
+use std::time::Instant;
+
 use super::{Finding, Verdict};
 use crate::context::blocking;
 use crate::settings::Settings;
@@ -29,7 +31,8 @@ pub(super) async fn examine(settings: &Settings, findings: &mut Vec<Finding>) {
 fn target(settings: &Settings, name: &str) -> anyhow::Result<String> {
     let vault = store::open_vault(settings, None)?;
     let place = settings.targets[name].kind.value.place();
-    let ids = match targets::open(settings, name, &vault)? {
+    let until = Instant::now() + targets::PATIENCE;
+    let ids = match targets::open_until(settings, name, &vault, Some(until))? {
         Opened::Folder(there) => {
             let entries = there.entries()?;
             entries.iter().map(|entry| entry.id().to_owned()).collect()
