@@ -76,10 +76,7 @@ impl Damaged {
             return Ok(());
         };
         let fact = format!("{} was found damaged {finding}", entry.id());
-        let other = vault
-            .entries()?
-            .into_iter()
-            .find(|other| self.is_good(other));
+        let other = vault.newest(|other| self.is_good(other))?;
         let hint = match other {
             Some(other) => format!(
                 "the newest other verified backup is {}: name it",

@@ -210,7 +210,7 @@ async fn take(context: &Context, order: &Order, act: &Act) -> anyhow::Result<Tak
     let (sealing, manifest) =
         pgsnap::dump(&order.site.database, sealing, &options, &progress).await?;
     drop(progress);
-    let (payload, suspicious) = examined(order, &manifest)?;
+    let (payload, suspicious) = examined(context, order, &manifest)?;
     let head = act.head().unwrap_or_else(|error| {
         context.printer.warn(format_args!(
             "the backup takes no head of the journal along: {error}"
@@ -302,7 +302,11 @@ pub(crate) fn free_bytes(directory: &Path) -> anyhow::Result<u64> {
 }
 
 /// The public facts of a new backup, and what is suspicious about them.
-fn examined(order: &Order, manifest: &Manifest) -> anyhow::Result<(Value, Vec<String>)> {
+fn examined(
+    context: &Context,
+    order: &Order,
+    manifest: &Manifest,
+) -> anyhow::Result<(Value, Vec<String>)> {
     let mut payload = payload(manifest);
     if !order.append_only.is_empty() {
         payload["append_only"] = anomaly::append_only(manifest, &order.append_only).into();
@@ -313,6 +317,9 @@ fn examined(order: &Order, manifest: &Manifest) -> anyhow::Result<(Value, Vec<St
     let suspicious = anomaly::anomalies(before, &payload);
     if !suspicious.is_empty() {
         payload["suspicious"] = json!(suspicious);
+    }
+    if let Some(note) = anomaly::moved(before, &payload) {
+        context.printer.say(note);
     }
     Ok((payload, suspicious))
 }
@@ -325,10 +332,12 @@ fn payload(manifest: &Manifest) -> Value {
         "database": manifest.source.database,
         "server_version": manifest.source.server_version,
         "system_identifier": manifest.source.system_identifier,
+        "database_oid": manifest.source.database_oid,
         "snapshot_at": manifest.taken_at,
         "tables": manifest.census.tables.len(),
         "rows": manifest.census.rows(),
         "bytes": manifest.census.bytes(),
+        "table_sample": anomaly::table_sample(manifest),
     })
 }
 
