@@ -4,7 +4,9 @@ use std::io::{self, IsTerminal as _, Read};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use backup::{AllowedSigners, Entry, Identities, Prompt, SigningKey, TimeZone, Unsealed, Vault};
+use backup::{
+    AllowedSigners, Entry, Identities, Prompt, SigningKey, State, TimeZone, Unsealed, Vault,
+};
 use pgsnap::{Archive, OpenDump, ReadSeek};
 
 use crate::damage::Damaged;
@@ -127,7 +129,9 @@ pub(crate) fn find_entry(settings: &Settings, spec: &str) -> anyhow::Result<(Vau
         (None, path) if path.is_file() => vault_around(settings, path)?,
         _ => open_vault(settings, None)?,
     };
-    let entry = vault.find(spec)?;
+    let entry = vault
+        .find(spec)
+        .map_err(|error| with_a_way_out(error, None, || vault.newest(is_unproven)))?;
     tracing::info!(path = %entry.path().display(), "backup {}", entry.id());
     Ok((vault, entry))
 }
@@ -136,11 +140,45 @@ pub(crate) fn find_entry(settings: &Settings, spec: &str) -> anyhow::Result<(Vau
 fn at_target(settings: &Settings, name: &str, spec: &str) -> anyhow::Result<(Vault, Entry)> {
     let vault = open_vault(settings, None)?;
     let opened = targets::open(settings, name, &vault)?;
-    let entry = opened.find(spec)?;
+    let entry = opened.find(spec).map_err(|error| {
+        with_a_way_out(error, Some(name), || {
+            opened.newest(name, &vault, is_unproven)
+        })
+    })?;
     match opened {
         Opened::Folder(there) => Ok((there, entry)),
         Opened::Remote(_) => Ok((vault, entry)),
     }
+}
+
+/// Names the backup to verify if `latest` is none yet, since `hubctl verify` alone means `latest`.
+fn with_a_way_out(
+    error: backup::Error,
+    target: Option<&str>,
+    newest: impl FnOnce() -> Result<Option<Entry>, backup::Error>,
+) -> anyhow::Error {
+    let backup::Error::NothingVerified { entries, .. } = error else {
+        return error.into();
+    };
+    let hint = match newest() {
+        Ok(Some(entry)) => {
+            let at = target.map(|target| format!("{target}:"));
+            let at = at.unwrap_or_default();
+            format!("verify the newest with `hubctl verify {at}{}`", entry.id())
+        }
+        _ if entries > 0 => {
+            "`hubctl backups` shows what is wrong with each; name one by its id".to_owned()
+        }
+        _ => "take one with `hubctl backup`".to_owned(),
+    };
+    Refusal::no(error.to_string()).hint(hint).into()
+}
+
+/// Returns true for a backup that only waits to be verified. A suspicious one waits for a human.
+fn is_unproven(entry: &Entry) -> bool {
+    let sidecar = entry.sidecar();
+    entry.state() == State::Sealed
+        && sidecar.is_none_or(|sidecar| sidecar.payload.get("suspicious").is_none())
 }
 
 /// The same for a command that needs its contents: `latest` is not to be one that is known to be damaged.
