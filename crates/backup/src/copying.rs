@@ -8,10 +8,11 @@ use tempfile::NamedTempFile;
 use crate::digest::Tally;
 use crate::entry::Entry;
 use crate::name::Stamp;
+use crate::progress::{Stage, Watch};
 use crate::sidecar::Sidecar;
 use crate::vault::Vault;
-use crate::verify::{check_hash, compare_hash};
-use crate::{Error, Result, durable, fault, prune};
+use crate::verify::compare_hash;
+use crate::{Error, Result, digest, durable, fault, prune};
 
 /// One read call.
 const BUFFER: usize = 256 * 1024;
@@ -41,7 +42,7 @@ pub(crate) fn fetch(entry: &Entry, stamp: Stamp, to: &Vault) -> Result<Entry> {
     let file = durable::temporary(to.directory(), &to.names().temporary_entry(stamp))?;
     // As when sealing: a temporary file that can be locked has no writer any more.
     file.as_file().lock()?;
-    write(entry, &file, sidecar)?;
+    write(entry, &file, (sidecar, stamp), to.watch())?;
     let _catalogue = to.catalogue_lock()?;
     // As when sealing: a crash before the file has its name leaves a sidecar that is a leftover. One that is proven never is.
     let proven = sidecar.for_elsewhere();
@@ -81,8 +82,20 @@ fn put_sidecar(to: &Vault, stamp: Stamp, sidecar: &Sidecar) -> Result<()> {
 }
 
 /// Writes the file, makes it durable, and reads it again, from the disk as far as the kernel lets go of what it has in memory.
-fn write(from: &Entry, to: &NamedTempFile, sidecar: &Sidecar) -> Result<()> {
-    let mut source = BufReader::with_capacity(BUFFER, from.place().open()?);
+fn write(
+    from: &Entry,
+    to: &NamedTempFile,
+    (sidecar, stamp): (&Sidecar, Stamp),
+    watch: &Watch,
+) -> Result<()> {
+    let (id, bytes) = (stamp.to_string(), from.sealed_bytes());
+    let stage = if from.is_remote() {
+        Stage::Fetch
+    } else {
+        Stage::Copy
+    };
+    let source = watch.reading(from.place().open()?, stage, &id, bytes);
+    let mut source = BufReader::with_capacity(BUFFER, source);
     let mut tally = Tally::new(to.as_file())?;
     fault::point()?;
     io::copy(&mut source, &mut tally).map_err(Error::of_carried)?;
@@ -92,5 +105,6 @@ fn write(from: &Entry, to: &NamedTempFile, sidecar: &Sidecar) -> Result<()> {
     file.sync_all()?;
     // Some file systems know no such advice; then what is compared comes from memory.
     let _ = fadvise(file, 0, None, Advice::DontNeed);
-    check_hash(to.path(), sidecar)
+    let found = digest::of_watched_file(to.path(), watch, Stage::Compare, &id)?;
+    compare_hash(to.path(), sidecar, found)
 }

@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use sha2::{Digest, Sha256};
 
 use crate::Result;
+use crate::progress::{Stage, Watch};
 
 /// Large enough that the hash, not the system call, is what takes time.
 const BUFFER: usize = 256 * 1024;
@@ -37,6 +38,18 @@ pub(crate) fn of_reader(mut reader: impl Read) -> io::Result<String> {
             Err(error) => return Err(error),
         }
     }
+}
+
+/// The same, of which each piece is told.
+pub(crate) fn of_watched_file(
+    path: &Path,
+    watch: &Watch,
+    stage: Stage,
+    id: &str,
+) -> Result<String> {
+    let file = regularfile::open(path)?;
+    let length = file.metadata()?.len();
+    Ok(of_reader(watch.reading(file, stage, id, length))?)
 }
 
 /// The bytes of a hash in hexadecimal; what is none has none.

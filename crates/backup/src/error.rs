@@ -118,6 +118,14 @@ pub enum Error {
         /// The public recipients it was sealed for, where a sidecar records them.
         sealed_for: Vec<String>,
     },
+    /// Nobody could open what would be sealed, so nobody could prove it.
+    #[error("none of the {tried} given identities opens what is sealed for the recipients")]
+    NotProvable {
+        /// How many identities were tried.
+        tried: usize,
+        /// The public recipients.
+        recipients: Vec<String>,
+    },
     /// The file is sealed with a passphrase that asks for more work than this machine should spend.
     #[error("{} asks for scrypt work 2^{required}, more than this machine accepts", path.display())]
     ExcessiveWork {
@@ -372,6 +380,12 @@ impl Error {
             }
             Self::NoIdentityMatched { sealed_for, .. } => {
                 return Some(wrong_key_hint(sealed_for).into());
+            }
+            Self::NotProvable { recipients, .. } => {
+                let any = recipients.join(" or ");
+                return Some(format!(
+                    "give the identity of {any} as well: only what was opened again takes the place of a backup"
+                ).into());
             }
             Self::ExcessiveWork { .. } => "open it with `age -d` if you trust its origin",
             Self::Empty { .. } | Self::Truncated { .. } | Self::EndDamaged { .. } => {

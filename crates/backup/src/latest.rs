@@ -24,7 +24,7 @@ pub(crate) fn mark_verified(vault: &Vault, entry: &Entry, at: Timestamp) -> Resu
         entry.current_length()?,
         Some(entry.require_sidecar()?),
     )?;
-    verify::check_hash(entry.path(), entry.require_sidecar()?)?;
+    verify::check_hash(entry, vault.watch())?;
     let catalogue = vault.catalogue_lock()?;
     let marked = update(vault, entry, |sidecar| sidecar.verify_at(at))?;
     advance(vault, &catalogue)?;

@@ -137,6 +137,7 @@ mod name;
 mod origin;
 mod parallel;
 mod plugin;
+mod progress;
 mod prune;
 mod recipients;
 mod rekey;
@@ -162,6 +163,7 @@ pub use crate::{
     lock::{LockOwner, VaultLock},
     origin::{Origin, Problem},
     plugin::Person,
+    progress::{Progress, Stage},
     recipients::{Fingerprint, RecipientKind, Recipients},
     remote::{Listing, Proof, Pushed, Remote, SentCopy},
     retention::{Circumstances, Decision, Plan, Reason, Retention},

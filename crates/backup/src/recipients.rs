@@ -3,7 +3,7 @@
 mod sops;
 
 use std::fmt;
-use std::io::Write as _;
+use std::io::{Cursor, Write as _};
 use std::path::Path;
 
 use age::{scrypt, ssh, x25519};
@@ -11,7 +11,8 @@ use secrecy::SecretString;
 
 use crate::origin::{Origin, Problem};
 use crate::plugin::{self, PluginRecipient, Terms};
-use crate::{Error, Result};
+use crate::unsealed::open_reader;
+use crate::{Error, Identities, Result};
 
 /// No file of recipients is larger.
 const LARGEST: u64 = 16 * 1024 * 1024;
@@ -200,6 +201,25 @@ impl Recipients {
         writer.write_all(clear)?;
         writer.finish()?;
         Ok(sealed)
+    }
+
+    /// Requires that one of the identities opens files that are sealed for these recipients: seals
+    /// a short text and opens it.
+    ///
+    /// # Errors
+    /// [`Error::NotProvable`]; [`Error::PluginFailed`] and others of sealing and opening.
+    pub fn require_opened_by(&self, identities: &Identities) -> Result<()> {
+        let probe = self.seal(b"opens")?;
+        match open_reader(Cursor::new(probe), "what is sealed", identities) {
+            Ok(_) => Ok(()),
+            Err(Error::NoIdentityMatched { .. } | Error::NoIdentity { .. }) => {
+                Err(Error::NotProvable {
+                    tried: identities.len(),
+                    recipients: self.fingerprints().map(ToString::to_string).collect(),
+                })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) fn members(&self) -> impl Iterator<Item = (&Fingerprint, &dyn age::Recipient)> {

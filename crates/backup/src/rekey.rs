@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::digest::Tally;
 use crate::entry::Entry;
 use crate::lock::VaultLock;
+use crate::progress::Stage;
 use crate::sidecar::{SidecarFacts, State};
 use crate::vault::Vault;
 use crate::{Error, Identities, Recipients, Result, latest, prune};
@@ -24,13 +25,16 @@ pub(crate) fn rekey(
 ) -> Result<Entry> {
     let (identities, recipients) = keys;
     latest::reread(vault, old)?;
+    recipients.require_opened_by(identities)?;
     let sidecar = old.require_sidecar()?;
-    let mut clear = vault.open_entry(old, identities)?;
+    let clear = vault.open_entry(old, identities)?;
     let stamp = old.stamp().expect("an entry of this vault has a stamp");
     let mut sealing = vault
         .begin(lock, recipients, sidecar.taken_at)?
         .after(stamp);
-    let payload = copy(&mut clear, &mut sealing)?;
+    let (watch, bytes) = (vault.watch(), sidecar.clear_bytes);
+    let clear = watch.reading(clear, Stage::Seal, old.id(), bytes);
+    let payload = copy(clear, &mut sealing)?;
     let new = sealing.commit(
         SidecarFacts::new(at)
             .payload(sidecar.payload.clone())
@@ -53,7 +57,12 @@ pub(crate) fn rekey(
 
 /// The new file opens with what is at hand, and holds the same bytes.
 fn prove(vault: &Vault, new: &Entry, identities: &Identities, payload: &str) -> Result<()> {
-    let found = copy(&mut vault.open_entry(new, identities)?, &mut io::sink())?;
+    let clear = vault.open_entry(new, identities)?;
+    let bytes = clear.clear_len();
+    let clear = vault
+        .watch()
+        .reading(clear, Stage::Compare, new.id(), bytes);
+    let found = copy(clear, &mut io::sink())?;
     if found == payload {
         Ok(())
     } else {
@@ -77,7 +86,7 @@ fn carry_over(vault: &Vault, new: Entry, old: &Entry, at: Timestamp) -> Result<E
 }
 
 /// Copies everything, and returns its SHA-256.
-fn copy(from: &mut impl Read, to: &mut impl Write) -> Result<String> {
+fn copy(from: impl Read, to: &mut impl Write) -> Result<String> {
     let mut tally = Tally::new(to)?;
     io::copy(&mut BufReader::with_capacity(BUFFER, from), &mut tally).map_err(Error::of_carried)?;
     let (_, _, sha256) = tally.into_parts();

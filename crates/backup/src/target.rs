@@ -40,6 +40,7 @@ pub use sftp::Sftp;
 pub use webdav::WebDav;
 
 use crate::durable::PARTIAL;
+use crate::progress::{Progress, Watched};
 use crate::{Error, Result};
 
 /// A place that holds files by name.
@@ -101,6 +102,8 @@ pub struct Upload<'a> {
 pub enum Content<'a> {
     /// A file on this machine.
     File(&'a Path),
+    /// The same, and who is told of what is read.
+    Watched(&'a Path, &'a dyn Progress),
     /// Bytes in memory.
     Bytes(&'a [u8]),
 }
@@ -110,11 +113,11 @@ impl<'a> Upload<'a> {
     pub fn part(&self, range: Range<u64>) -> Result<Box<dyn Read + Send + 'a>> {
         let length = range.end - range.start;
         Ok(match self.content {
-            Content::File(path) => {
-                let mut file = regularfile::open(path)?;
-                file.seek(SeekFrom::Start(range.start))?;
-                Box::new(file.take(length))
-            }
+            Content::File(path) => Box::new(part_of(path, &range)?),
+            Content::Watched(path, progress) => Box::new(Watched {
+                inner: part_of(path, &range)?,
+                progress: Some(progress),
+            }),
             Content::Bytes(bytes) => {
                 let mut cursor = Cursor::new(bytes);
                 cursor.set_position(range.start);
@@ -122,6 +125,12 @@ impl<'a> Upload<'a> {
             }
         })
     }
+}
+
+fn part_of(path: &Path, range: &Range<u64>) -> Result<impl Read + Send + use<>> {
+    let mut file = regularfile::open(path)?;
+    file.seek(SeekFrom::Start(range.start))?;
+    Ok(file.take(range.end - range.start))
 }
 
 /// What a target answered to an upload.

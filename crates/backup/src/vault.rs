@@ -10,10 +10,13 @@ use crate::entry::Entry;
 use crate::leftover::{self, Leftover};
 use crate::lock::{CatalogueLock, VaultLock};
 use crate::name::{Names, Stamp};
+use crate::progress::{Progress, Watch};
+use crate::remote::{Proof, SentCopy};
 use crate::retention::{Circumstances, Plan, Retention};
 use crate::sealing::Sealing;
 use crate::sidecar::SidecarFacts;
 use crate::signature::{SigningKey, Trust};
+use crate::target::Receipt;
 use crate::unsealed::Unsealed;
 use crate::verify::{self, Depth, Verification};
 use crate::{
@@ -50,6 +53,7 @@ pub struct Vault {
     directory: PathBuf,
     names: Names,
     trust: Arc<Trust>,
+    watch: Watch,
 }
 
 impl Vault {
@@ -81,6 +85,7 @@ impl Vault {
                 directory,
                 names,
                 trust: Arc::default(),
+                watch: Watch::default(),
             }),
             Ok(_) => Err(Error::NoVault {
                 path: directory.to_owned(),
@@ -110,6 +115,13 @@ impl Vault {
     #[must_use]
     pub fn trusting_as(mut self, other: &Self) -> Self {
         self.trust = Arc::clone(&other.trust);
+        self
+    }
+
+    /// The same vault, which tells how far copies, uploads and new seals of its entries have come.
+    #[must_use]
+    pub fn watched_by(mut self, progress: Arc<dyn Progress>) -> Self {
+        self.watch = Watch::new(progress);
         self
     }
 
@@ -175,10 +187,7 @@ impl Vault {
             let mut newest: Option<Entry> = None;
             for stamp in of_a_second {
                 let entry = self.present(*stamp)?.filter(&is);
-                newest = newest
-                    .into_iter()
-                    .chain(entry)
-                    .max_by_key(|entry| entry.order());
+                newest = newest.into_iter().chain(entry).max_by_key(Entry::order);
             }
             if newest.is_some() {
                 return Ok(newest);
@@ -187,7 +196,7 @@ impl Vault {
         Ok(None)
     }
 
-    /// What names the entries, in no order.
+    /// The stamps of all entries, in no order.
     pub(crate) fn stamps(&self) -> Result<Vec<Stamp>> {
         let going = prune::begun(self).unwrap_or_default();
         fault::point()?;
@@ -245,7 +254,7 @@ impl Vault {
         depth: Depth,
     ) -> Result<Verification> {
         self.check_trust(entry)?;
-        verify::verify(entry, identities, depth)
+        verify::verify(entry, identities, depth, &self.watch)
     }
 
     /// Records that the caller verified the entry at the time `at`, and points the `latest` link at the newest
@@ -267,6 +276,32 @@ impl Vault {
     /// [`Error::NotVerified`] if it was not verified before; otherwise as [`mark_verified`](Self::mark_verified).
     pub fn mark_drilled(&self, entry: &Entry, at: Timestamp) -> Result<Entry> {
         latest::mark_drilled(self, entry, at)
+    }
+
+    /// Records that a target on a mounted disk has a copy of the entry, as
+    /// [`Remote::push`](crate::Remote::push) does for others. `proof` is what was compared now, if
+    /// anything. `receipt` counts only where no copy is recorded yet.
+    ///
+    /// # Errors
+    /// As [`mark_verified`](Self::mark_verified).
+    pub fn record_copy(
+        &self,
+        entry: &Entry,
+        target: &str,
+        receipt: Receipt,
+        proof: Option<Proof>,
+        at: Timestamp,
+    ) -> Result<Entry> {
+        let sidecar = entry.require_sidecar()?;
+        let known = sidecar.copies.get(target);
+        let known = known.filter(|copy| copy.sha256 == sidecar.sha256);
+        let copy = known.cloned();
+        let copy = copy.unwrap_or_else(|| SentCopy::new(sidecar, receipt, at));
+        let copy = copy.proven(proof, at);
+        if known == Some(&copy) {
+            return Ok(entry.clone());
+        }
+        latest::record_copy(self, entry, target, copy)
     }
 
     /// Points the `latest` link at the newest verified entry, as [`mark_verified`](Self::mark_verified) does: entries may have come from elsewhere.
@@ -353,6 +388,10 @@ impl Vault {
     pub fn clean_leftovers(&self, lock: &VaultLock) -> Result<Vec<Leftover>> {
         self.check_lock(lock)?;
         leftover::clean(self, &self.catalogue_lock()?)
+    }
+
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     pub(crate) fn trust(&self) -> &Trust {

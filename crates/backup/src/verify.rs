@@ -4,6 +4,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use crate::entry::Entry;
+use crate::progress::{Stage, Watch};
 use crate::sidecar::Sidecar;
 use crate::unsealed::{Expected, HEADER_ONLY, READ_AHEAD, Unsealed};
 use crate::{Error, Identities, Result, digest};
@@ -41,7 +42,12 @@ pub struct Verification {
     pub sidecar: bool,
 }
 
-pub(crate) fn verify(entry: &Entry, identities: &Identities, depth: Depth) -> Result<Verification> {
+pub(crate) fn verify(
+    entry: &Entry,
+    identities: &Identities,
+    depth: Depth,
+    watch: &Watch,
+) -> Result<Verification> {
     let sidecar = usable_sidecar(entry)?;
     let sealed_bytes = entry.current_length()?;
     check_size(entry.path(), sealed_bytes, sidecar)?;
@@ -49,7 +55,9 @@ pub(crate) fn verify(entry: &Entry, identities: &Identities, depth: Depth) -> Re
         Depth::Quick => Some(open_checked(entry, identities, HEADER_ONLY)?.clear_len()),
         Depth::Sealed => {
             let sidecar = entry.require_sidecar()?;
-            let actual = digest::of_reader(entry.place().open()?).map_err(Error::of_carried)?;
+            let source = entry.place().open()?;
+            let source = watch.reading(source, Stage::Compare, entry.id(), sealed_bytes);
+            let actual = digest::of_reader(source).map_err(Error::of_carried)?;
             compare_hash(entry.path(), sidecar, actual)?;
             None
         }
@@ -111,8 +119,12 @@ pub(crate) fn check_size(path: &Path, actual: u64, sidecar: Option<&Sidecar>) ->
     }
 }
 
-pub(crate) fn check_hash(path: &Path, sidecar: &Sidecar) -> Result<()> {
-    compare_hash(path, sidecar, digest::of_file(path)?)
+/// Reads an entry of a vault, and holds its hash against the recorded one.
+pub(crate) fn check_hash(entry: &Entry, watch: &Watch) -> Result<()> {
+    let sidecar = entry.require_sidecar()?;
+    let path = entry.path();
+    let actual = digest::of_watched_file(path, watch, Stage::Check, entry.id())?;
+    compare_hash(path, sidecar, actual)
 }
 
 /// Holds the hash of a file against the recorded one.

@@ -55,6 +55,7 @@ impl Error {
             | Self::IdentityUnreadable { .. }
             | Self::NoRetention
             | Self::NoSigningKey
+            | Self::NotProvable { .. }
             | Self::NoSuchEntry { .. }
             | Self::Ambiguous { .. } => Judged::Usage,
             Self::NoIdentityMatched { .. }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::{Listing, Proof, Remote, SentCopy, file_name};
 use crate::entry::Entry;
 use crate::name::Stamp;
+use crate::progress::Stage;
 use crate::sidecar::Sidecar;
 use crate::target::{Content, Ranges, Receipt, Upload};
 use crate::unsealed::{HEADER_ONLY, SEALED_CHUNK};
@@ -123,26 +124,32 @@ impl Remote {
             Proof::Whole => {
                 let name = self.names().entry(self.stamp(entry)?);
                 let source = Ranges::new(Arc::clone(&self.target), &name, sidecar.sealed_bytes);
-                let actual = digest::of_reader(source).map_err(Error::of_carried)?;
-                if actual != sidecar.sha256 {
-                    return Err(self.differs(entry, &sidecar.sha256, actual));
-                }
+                self.compare(entry, source)?;
             }
         }
-        let Some(mut copy) = sidecar.copies.get(&self.name).cloned() else {
-            return Ok(entry.clone());
-        };
-        copy.proven_at = Some(at);
-        copy.proof = copy.proof.max(Some(proof));
-        latest::record_copy(vault, entry, &self.name, copy)
+        match sidecar.copies.get(&self.name) {
+            Some(copy) => {
+                let copy = copy.clone().proven(Some(proof), at);
+                latest::record_copy(vault, entry, &self.name, copy)
+            }
+            None => Ok(entry.clone()),
+        }
     }
 
     fn send(&self, entry: &Entry, sidecar: &Sidecar) -> Result<Receipt> {
         // What is sent is what was sealed: read once more here, since not every target can be read back.
-        check_hash(entry.path(), sidecar)?;
+        check_hash(entry, self.vault.watch())?;
+        let path = entry.path();
+        let content = match self.vault.watch().progress() {
+            Some(progress) => {
+                progress.begin(Stage::Send, entry.id(), sidecar.sealed_bytes);
+                Content::Watched(path, progress)
+            }
+            None => Content::File(path),
+        };
         self.target.put(&Upload {
             name: &sidecar.file,
-            content: Content::File(entry.path()),
+            content,
             bytes: sidecar.sealed_bytes,
             sha256: &sidecar.sha256,
             replace: false,
@@ -157,14 +164,23 @@ impl Remote {
             &sidecar.file,
             sidecar.sealed_bytes,
         );
-        let actual = digest::of_reader(source).map_err(Error::of_carried)?;
-        if actual != sidecar.sha256 {
-            return Err(self.differs(entry, &sidecar.sha256, actual));
-        }
+        self.compare(entry, source)?;
         Ok(Receipt {
             answer: "found".to_owned(),
             is_hash_confirmed: false,
         })
+    }
+
+    /// All of a copy, by its hash.
+    fn compare(&self, entry: &Entry, source: Ranges) -> Result<()> {
+        let sidecar = entry.require_sidecar()?;
+        let watch = self.vault.watch();
+        let source = watch.reading(source, Stage::Compare, entry.id(), sidecar.sealed_bytes);
+        let actual = digest::of_reader(source).map_err(Error::of_carried)?;
+        if actual == sidecar.sha256 {
+            return Ok(());
+        }
+        Err(self.differs(entry, &sidecar.sha256, actual))
     }
 
     /// The header and the last chunk, byte by byte.

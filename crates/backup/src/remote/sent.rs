@@ -34,7 +34,16 @@ pub struct SentCopy {
 }
 
 impl SentCopy {
-    pub(super) fn new(sidecar: &Sidecar, receipt: Receipt, at: Timestamp) -> Self {
+    /// The same with what was read back now, if anything was.
+    pub(crate) fn proven(mut self, proof: Option<Proof>, at: Timestamp) -> Self {
+        if proof.is_some() {
+            self.proven_at = Some(at);
+            self.proof = self.proof.max(proof);
+        }
+        self
+    }
+
+    pub(crate) fn new(sidecar: &Sidecar, receipt: Receipt, at: Timestamp) -> Self {
         Self {
             sent_at: at,
             bytes: sidecar.sealed_bytes,

@@ -1,6 +1,6 @@
 //! Copies in another vault.
 
-use backup::{Depth, Error, LeftoverKind, State, Vault};
+use backup::{Depth, Entry, Error, LeftoverKind, Proof, Receipt, State, Vault};
 
 use crate::support::{Fixture, at, lock, payload, seal};
 
@@ -145,4 +145,36 @@ fn a_copy_learns_what_was_proven_after_it() {
     let drilled = to.mark_drilled(&copy, at("2026-12-02T00:00:00Z")).unwrap();
     let again = fixture.vault.copy_to(&entry, &to, &lock).unwrap();
     assert_eq!(again.sidecar(), drilled.sidecar());
+}
+
+#[test]
+fn a_copy_on_a_disk_is_recorded_as_one_at_a_server_is() {
+    let fixture = Fixture::new();
+    let entry = fixture.seal("2026-11-20T00:00:00Z", b"x");
+    let receipt = |answer: &str| Receipt {
+        answer: answer.to_owned(),
+        is_hash_confirmed: false,
+    };
+    let record = |entry: &Entry, answer, proof, when| {
+        let vault = &fixture.vault;
+        let recorded = vault.record_copy(entry, "disk", receipt(answer), proof, at(when));
+        recorded.unwrap()
+    };
+    let sent = "2026-12-01T00:00:00Z";
+    let entry = record(&entry, "copied", None, sent);
+    let copy = &entry.sidecar().unwrap().copies["disk"];
+    assert_eq!((copy.sent_at, copy.proven_at), (at(sent), None));
+    let proven = "2026-12-02T00:00:00Z";
+    let entry = record(&entry, "found", Some(Proof::Whole), proven);
+    let copy = &entry.sidecar().unwrap().copies["disk"];
+    assert_eq!((copy.sent_at, copy.proven_at), (at(sent), Some(at(proven))));
+    assert_eq!(
+        (copy.answer.as_str(), copy.proof),
+        ("copied", Some(Proof::Whole))
+    );
+    // What adds nothing writes nothing.
+    let before = fs_err::metadata(fixture.path().join("state-hub-20261120T000000Z.json")).unwrap();
+    record(&entry, "found", None, "2026-12-03T00:00:00Z");
+    let after = fs_err::metadata(fixture.path().join("state-hub-20261120T000000Z.json")).unwrap();
+    assert_eq!(before.modified().unwrap(), after.modified().unwrap());
 }

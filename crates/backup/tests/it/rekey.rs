@@ -1,8 +1,12 @@
 //! From one set of keys to another.
 
-use backup::{Depth, Error, Recipients, State};
+use std::sync::{Arc, Mutex};
+
+use backup::{Depth, Error, Progress, Proof, Recipients, Remote, Stage, State, Vault};
+use testkit::Cloud;
 
 use crate::support::{Fixture, at, identities_of, lock, payload, read_all};
+use crate::targets::{cloud_target, limits};
 
 const NOW: &str = "2026-12-10T00:00:00Z";
 
@@ -67,10 +71,77 @@ fn what_cannot_be_opened_again_does_not_take_the_old_ones_place() {
         .vault
         .rekey(&lock, &old, &fixture.identities(), &recipients, at(NOW));
     assert!(
-        matches!(refused, Err(Error::NoIdentityMatched { .. })),
+        matches!(refused, Err(Error::NotProvable { tried: 1, .. })),
         "{refused:?}"
     );
+    assert!(refused.unwrap_err().hint().unwrap().contains("age1"));
     assert_eq!(fixture.names(), before);
+    assert!(fixture.vault.leftovers().unwrap().is_empty());
+}
+
+/// What was told, in order.
+#[derive(Debug, Default)]
+struct Told(Mutex<Vec<(Stage, String, u64, u64)>>);
+
+impl Progress for Told {
+    fn begin(&self, stage: Stage, id: &str, bytes: u64) {
+        let mut told = self.0.lock().unwrap();
+        told.push((stage, id.to_owned(), bytes, 0));
+    }
+
+    fn advance(&self, bytes: u64) {
+        let mut told = self.0.lock().unwrap();
+        told.last_mut().unwrap().3 += bytes;
+    }
+}
+
+impl Told {
+    /// The stages and ids; each passed as many bytes as it promised.
+    fn take(&self) -> Vec<(Stage, String)> {
+        let told = std::mem::take(&mut *self.0.lock().unwrap());
+        let check = |(stage, id, promised, passed)| {
+            assert_eq!(promised, passed, "{stage} {id}");
+            (stage, id)
+        };
+        told.into_iter().map(check).collect()
+    }
+}
+
+#[test]
+fn whole_files_on_their_way_tell_how_far_they_are() {
+    let fixture = Fixture::new();
+    let told = Arc::new(Told::default());
+    let vault = fixture.vault.clone().watched_by(told.clone());
+    let entry = fixture.seal("2026-11-20T00:00:00Z", &payload(300_000));
+    let entry = vault.mark_verified(&entry, at(NOW)).unwrap();
+    let id = |stage| (stage, entry.id().to_owned());
+    assert_eq!(told.take(), [id(Stage::Check)]);
+
+    let cloud = Cloud::start().unwrap();
+    let remote = Remote::new("cloud", cloud_target(&cloud, limits()), &vault);
+    let there = remote.listing().unwrap();
+    let pushed = remote.push(&vault, &entry, &there, at(NOW)).unwrap();
+    assert_eq!(told.take(), [id(Stage::Check), id(Stage::Send)]);
+    let proof = Proof::Whole;
+    remote.prove(&vault, &pushed.entry, proof, at(NOW)).unwrap();
+    assert_eq!(told.take(), [id(Stage::Compare)]);
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = Vault::open(elsewhere.path(), "state-hub").unwrap();
+    let other = other.watched_by(told.clone());
+    let fetched = remote.find("latest").unwrap();
+    remote.pull(&fetched, &other, &lock(&other)).unwrap();
+    assert_eq!(told.take(), [id(Stage::Fetch), id(Stage::Compare)]);
+
+    let held = lock(&vault);
+    let (identities, recipients) = (fixture.identities(), fixture.recipients());
+    let new = vault.rekey(&held, &pushed.entry, &identities, &recipients, at(NOW));
+    let new = (new.unwrap().id().to_owned(),);
+    let anew = |stage| (stage, new.0.clone());
+    assert_eq!(
+        told.take(),
+        [id(Stage::Seal), anew(Stage::Compare), anew(Stage::Check)]
+    );
 }
 
 #[test]

@@ -487,8 +487,8 @@ fn a_sidecar_that_may_not_be_read_is_named_and_keeps_nobody_from_the_others() {
     refuse("20261121T000000Z");
     let entries = fixed.remote.entries().unwrap();
     let states: Vec<State> = entries.iter().map(Entry::state).collect();
-    assert_eq!(states, [State::Foreign, State::Verified]);
-    let error = entries[0].sidecar_error().unwrap();
+    assert_eq!(states, [State::Verified, State::Foreign]);
+    let error = entries[1].sidecar_error().unwrap();
     assert!(
         matches!(error, Error::SidecarUnreadable { .. }),
         "{error:?}"
