@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pgsnap::{Phase, Progress};
 
 use crate::printer::Printer;
-use crate::progress::Face;
+use crate::progress::{Copies, Face};
 use crate::settings::{Overrides, Settings};
 use crate::unfinished::Unfinished;
 
@@ -55,6 +55,11 @@ impl Context {
             None => tracing::info!("no configuration file"),
         }
         Ok(settings)
+    }
+
+    /// Shows the progress of backups on their way.
+    pub(crate) fn copies(&self) -> Arc<Copies> {
+        Copies::new(self.face.meter(&self.printer, &[]))
     }
 
     /// Shows the progress of these phases.

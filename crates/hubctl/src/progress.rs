@@ -122,6 +122,8 @@ impl Done {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
     Rows,
+    /// Nothing: there are bytes only.
+    Bytes,
     Statements,
 }
 
@@ -269,6 +271,59 @@ impl Meter {
     }
 }
 
+/// Shows the progress of whole backups: to a target, from one, or to other keys.
+///
+/// Each backup is a step; what is done with it is the title.
+#[derive(Debug)]
+pub(crate) struct Copies {
+    meter: Arc<Meter>,
+    /// The number of the backup under way, and how many there are.
+    place: Mutex<(usize, usize)>,
+}
+
+impl Copies {
+    pub(crate) fn new(meter: Arc<Meter>) -> Arc<Self> {
+        Arc::new(Self {
+            meter,
+            place: Mutex::default(),
+        })
+    }
+
+    /// So many backups are to come.
+    pub(crate) fn expect(&self, backups: usize) {
+        *self.place() = (0, backups);
+    }
+
+    /// The next one begins.
+    pub(crate) fn next(&self) {
+        self.place().0 += 1;
+    }
+
+    /// All is done; no bar is left.
+    pub(crate) fn end(&self) {
+        self.meter.end();
+    }
+
+    fn place(&self) -> std::sync::MutexGuard<'_, (usize, usize)> {
+        self.place
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl backup::Progress for Copies {
+    fn begin(&self, stage: backup::Stage, id: &str, bytes: u64) {
+        let place = *self.place();
+        let expected = Work { bytes, rows: 0 };
+        let title = format!("{stage} {id}");
+        self.meter.start(title, Unit::Bytes, Some(place), expected);
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.meter.advance(Work { bytes, rows: 0 });
+    }
+}
+
 /// The spinner, a space, and the last column, in which some terminals wrap.
 const SPINNER: usize = 3;
 /// A bar that is shorter says nothing.
@@ -300,7 +355,7 @@ impl Step {
         let (rows, all_rows) = (human::number(done.rows), human::number(self.expected.rows));
         match self.unit {
             Unit::Statements => parts.push((1, format!("{rows} of {all_rows} statements"))),
-            Unit::Rows => {}
+            Unit::Rows | Unit::Bytes => {}
         }
         if self.expected.bytes == 0 && done.bytes == 0 {
             if elapsed >= Duration::from_secs(1) {
@@ -368,6 +423,14 @@ impl Step {
         let said = separators.zip(&shown);
         let line = said.fold(head, |line, (separator, (_, text))| line + separator + text);
         line.chars().take(room).collect()
+    }
+}
+
+impl std::fmt::Debug for Meter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Meter")
+            .field("face", &self.face)
+            .finish_non_exhaustive()
     }
 }
 
@@ -451,6 +514,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_backup_on_its_way_is_a_step_of_all() {
+        let printer = Printer::new(Format::Text, Loudness::Quiet);
+        let copies = Copies::new(Face::Hidden.meter(&printer, &[]));
+        copies.expect(3);
+        let mut shown = Vec::new();
+        for stage in [backup::Stage::Check, backup::Stage::Send] {
+            copies.next();
+            backup::Progress::begin(&*copies, stage, "20261121T161200Z", 98_000_000);
+            backup::Progress::advance(&*copies, 49_000_000);
+            let current = copies.meter.lock();
+            let step = &current.as_ref().unwrap().step;
+            shown.push(step.described(copies.meter.done.get(), TEN));
+        }
+        insta::assert_snapshot!(shown.join("\n"), @r"
+        check 20261121T161200Z (1 of 3): 50%, 49.0 MB of about 98.0 MB, 4.9 MB/s, 10 s left
+        send 20261121T161200Z (2 of 3): 50%, 49.0 MB of about 98.0 MB, 4.9 MB/s, 10 s left
+        ");
     }
 
     #[test]

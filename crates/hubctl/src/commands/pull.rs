@@ -10,6 +10,7 @@ use crate::cli::options::{JournalOptions, VaultOptions};
 use crate::context::{Context, blocking};
 use crate::exit::Exit;
 use crate::human;
+use crate::progress::Copies;
 use crate::settings::Overrides;
 use crate::store::{self, LATEST};
 use crate::targets::{self, Opened};
@@ -57,7 +58,14 @@ pub(crate) async fn run(context: &Context, args: PullArgs) -> anyhow::Result<Exi
     let vault = store::open_vault(&settings, None)?;
     let opened = targets::open(&settings, &args.target, &vault)?;
     let act = Act::begin(&settings, &context.printer, "pull", &args.target)?;
-    let report = blocking(move || pull(&args, &opened, &vault)).await;
+    let progress = context.copies();
+    let vault = vault.watched_by(progress.clone());
+    let report = blocking(move || {
+        let report = pull(&args, &opened, &vault, &progress);
+        progress.end();
+        report
+    })
+    .await;
     let report = act.end(report, |report| {
         json!({ "target": report.target, "fetched": report.fetched, "bytes": report.bytes })
     })?;
@@ -67,7 +75,12 @@ pub(crate) async fn run(context: &Context, args: PullArgs) -> anyhow::Result<Exi
     Ok(Exit::Yes)
 }
 
-fn pull(args: &PullArgs, opened: &Opened, vault: &Vault) -> anyhow::Result<Report> {
+fn pull(
+    args: &PullArgs,
+    opened: &Opened,
+    vault: &Vault,
+    progress: &Copies,
+) -> anyhow::Result<Report> {
     let lock = vault.lock()?;
     let mut report = Report {
         target: args.target.clone(),
@@ -87,7 +100,9 @@ fn pull(args: &PullArgs, opened: &Opened, vault: &Vault) -> anyhow::Result<Repor
         let found = args.backups.iter().map(|spec| opened.find(spec));
         found.collect::<Result<_, _>>()?
     };
+    progress.expect(entries.len());
     for entry in &entries {
+        progress.next();
         let fetched = opened.fetch(entry, vault, &lock)?;
         if here.iter().any(|here| here.id() == fetched.id()) {
             report.here += 1;

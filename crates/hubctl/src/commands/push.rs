@@ -2,8 +2,9 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
-use backup::{Entry, Proof, Remote, Vault};
+use backup::{Depth, Entry, Identities, Proof, Receipt, Remote, Vault};
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -17,6 +18,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Refusal, is_disk_full};
 use crate::human;
 use crate::printer::table;
+use crate::progress::Copies;
 use crate::settings::{Overrides, Settings, TargetSettings};
 use crate::store;
 use crate::targets::{self, Opened};
@@ -124,7 +126,9 @@ async fn push(
     prove: bool,
 ) -> anyhow::Result<Pushed> {
     let act = Act::begin(settings, &context.printer, "push", name)?;
-    let opened = targets::open(settings, name, vault);
+    let progress = context.copies();
+    let vault = vault.clone().watched_by(progress.clone());
+    let opened = targets::open(settings, name, &vault);
     if let Ok(Opened::Folder(to)) = &opened
         && is_same_disk(vault.directory(), to.directory())
     {
@@ -137,13 +141,20 @@ async fn push(
         place: target.kind.value.place(),
         ..Pushed::default()
     };
-    let (vault, entries) = (vault.clone(), entries.to_vec());
+    let entries = entries.to_vec();
     let damaged = Damaged::read(settings, &context.printer);
     let pushed = blocking(move || {
+        let order = Order {
+            vault,
+            entries,
+            prove,
+            progress,
+        };
         let result = opened.and_then(|opened| match opened {
-            Opened::Folder(to) => to_folder(&vault, &entries, &to, (&damaged, prove), &mut pushed),
-            Opened::Remote(to) => to_remote(&vault, &entries, &to, prove, &mut pushed),
+            Opened::Folder(to) => to_folder(&order, to, &damaged, &mut pushed),
+            Opened::Remote(to) => to_remote(&order, &to, &mut pushed),
         });
+        order.progress.end();
         if let Err(error) = result {
             pushed.fail(None, &error);
         }
@@ -189,27 +200,55 @@ fn is_same_disk(one: &Path, other: &Path) -> bool {
     matches!((device(one), device(other)), (Ok(one), Ok(other)) if one == other)
 }
 
+/// A push to one target.
+struct Order {
+    vault: Vault,
+    entries: Vec<Entry>,
+    prove: bool,
+    progress: Arc<Copies>,
+}
+
+impl Order {
+    /// The entries, one step each.
+    fn steps(&self) -> impl Iterator<Item = &Entry> {
+        self.progress.expect(self.entries.len());
+        let step = |_: &&Entry| self.progress.next();
+        self.entries.iter().inspect(step)
+    }
+}
+
 /// Copies what is not on a disk.
 fn to_folder(
-    vault: &Vault,
-    entries: &[Entry],
-    to: &Vault,
-    (damaged, prove): (&Damaged, bool),
+    order: &Order,
+    to: Vault,
+    damaged: &Damaged,
     pushed: &mut Pushed,
 ) -> anyhow::Result<()> {
+    let vault = &order.vault;
     if to.directory() == vault.directory() {
         return Err(Refusal::usage("it is the vault itself").into());
     }
+    let to = to.watched_by(order.progress.clone());
     let lock = to.lock()?;
     to.clean_leftovers(&lock)?;
     let present = to.entries()?;
-    for entry in entries {
+    for entry in order.steps() {
         let is_new = present.iter().all(|present| present.id() != entry.id());
-        let copied = vault.copy_to(entry, to, &lock).and_then(|copy| {
-            if prove || is_new {
-                to.verify(&copy, &backup::Identities::new(), backup::Depth::Sealed)?;
-                pushed.proven += 1;
+        let copied = vault.copy_to(entry, &to, &lock).and_then(|copy| {
+            if order.prove && !is_new {
+                to.verify(&copy, &Identities::new(), Depth::Sealed)?;
             }
+            // A new one was compared before it got its name.
+            let is_proven = order.prove || is_new;
+            if damaged.finding(copy.path()).is_none() {
+                let proof = is_proven.then_some(Proof::Whole);
+                let receipt = Receipt {
+                    answer: if is_new { "copied" } else { "found" }.to_owned(),
+                    is_hash_confirmed: false,
+                };
+                vault.record_copy(entry, &pushed.name, receipt, proof, Timestamp::now())?;
+            }
+            pushed.proven += usize::from(is_proven);
             Ok(copy)
         });
         match copied.map_err(anyhow::Error::from) {
@@ -227,18 +266,13 @@ fn to_folder(
 }
 
 /// Sends what is not at a server.
-fn to_remote(
-    vault: &Vault,
-    entries: &[Entry],
-    remote: &Remote,
-    prove: bool,
-    pushed: &mut Pushed,
-) -> anyhow::Result<()> {
+fn to_remote(order: &Order, remote: &Remote, pushed: &mut Pushed) -> anyhow::Result<()> {
+    let (vault, prove) = (&order.vault, order.prove);
     // Two runs at once would send the same files.
     let _lock = vault.lock()?;
     let there = remote.listing()?;
     remote.clean(&there)?;
-    for entry in entries {
+    for entry in order.steps() {
         let sent = remote.push(vault, entry, &there, Timestamp::now());
         let sent = sent.and_then(|sent| {
             let is_readable = remote.target().is_readable();

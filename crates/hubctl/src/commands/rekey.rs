@@ -92,12 +92,23 @@ pub(crate) async fn run(context: &Context, args: RekeyArgs) -> anyhow::Result<Ex
         recipients: names(&recipients).collect(),
         backups: backups.collect(),
     };
+    // Whoever cannot open what is sealed anew would seal everything for nothing.
+    let provable = if others.is_empty() {
+        Ok(())
+    } else {
+        recipients.require_opened_by(&identities)
+    };
     if args.execute && !others.is_empty() {
+        provable?;
         let lock = vault.lock()?;
         let act = Act::begin(&settings, &context.printer, "rekey", vault.service())?;
         let mut backups = std::mem::take(&mut rekeyed.backups);
+        let progress = context.copies();
+        progress.expect(others.len());
+        let vault = vault.watched_by(progress.clone());
         rekeyed.backups = blocking(move || {
             for (backup, entry) in backups.iter_mut().zip(&others) {
+                progress.next();
                 if backup.error.is_some() {
                     continue;
                 }
@@ -106,11 +117,16 @@ pub(crate) async fn run(context: &Context, args: RekeyArgs) -> anyhow::Result<Ex
                     Err(error) => backup.error = Some(error.to_string()),
                 }
             }
+            progress.end();
             backups
         })
         .await;
         let evidence = json!({ "recipients": rekeyed.recipients, "backups": rekeyed.backups });
         act.answer(rekeyed.is_done(), evidence)?;
+    } else if let Err(error) = provable {
+        let printer = &context.printer;
+        printer.warn(format_args!("--execute would be refused: {error}"));
+        error.hint().iter().for_each(|hint| printer.hint(hint));
     }
     for backup in &rekeyed.backups {
         if let Some(error) = &backup.error {
