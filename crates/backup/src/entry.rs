@@ -74,7 +74,8 @@ impl Entry {
         })
     }
 
-    /// An entry at a target; `sidecar` is the content of the file of that name there, or why it cannot be read.
+    /// An entry at a target; `sidecar` is the content of its sidecar there, or the reason why it
+    /// cannot be read.
     pub(crate) fn remote(
         path: PathBuf,
         (vault, stamp): (&Vault, Stamp),

@@ -1,5 +1,6 @@
 //! What interrupted runs left behind, told apart from what living ones are writing.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -43,11 +44,12 @@ pub enum LeftoverKind {
 pub(crate) fn list(vault: &Vault, _catalogue: &CatalogueLock) -> Result<Vec<Leftover>> {
     let mut leftovers = Vec::new();
     let going = prune::files(vault)?;
-    for item in fs_err::read_dir(vault.directory())? {
-        let path = item?.path();
+    let paths = fs_err::read_dir(vault.directory())?.map(|item| Ok(item?.path()));
+    let paths = paths.collect::<Result<BTreeSet<PathBuf>>>()?;
+    for path in paths.iter().cloned() {
         let kind = if going.contains(&path) {
             LeftoverKind::Removal
-        } else if let Some(kind) = classify(vault, &path)? {
+        } else if let Some(kind) = classify(vault, &path, &paths)? {
             kind
         } else {
             continue;
@@ -62,7 +64,6 @@ pub(crate) fn list(vault: &Vault, _catalogue: &CatalogueLock) -> Result<Vec<Left
             Err(error) => return Err(error.into()),
         }
     }
-    leftovers.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(leftovers)
 }
 
@@ -80,12 +81,18 @@ pub(crate) fn clean(vault: &Vault, catalogue: &CatalogueLock) -> Result<Vec<Left
     Ok(leftovers)
 }
 
-fn classify(vault: &Vault, path: &Path) -> Result<Option<LeftoverKind>> {
+fn classify(
+    vault: &Vault,
+    path: &Path,
+    beside: &BTreeSet<PathBuf>,
+) -> Result<Option<LeftoverKind>> {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
         return Ok(None);
     };
-    if vault.names().parse_sidecar(name).is_some() {
-        return Ok(is_orphan(vault, path).then_some(LeftoverKind::OrphanSidecar));
+    if let Some(stamp) = vault.names().parse_sidecar(name) {
+        let has_file = beside.contains(&path.with_file_name(vault.names().entry(stamp)));
+        let is_orphan = !has_file && is_orphan(vault, path);
+        return Ok(is_orphan.then_some(LeftoverKind::OrphanSidecar));
     }
     Ok(match vault.names().parse_unfinished(name) {
         Some(Unfinished::Entry) if is_being_written(path)? => None,

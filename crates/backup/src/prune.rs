@@ -89,7 +89,7 @@ fn begin(vault: &Vault, entries: BTreeSet<String>, at: Timestamp) -> Result<()> 
     durable::replace(&path(vault), &vault.names().temporary_latest(), &bytes)
 }
 
-/// Where the link leads.
+/// The file that the link leads to.
 fn latest_file(vault: &Vault) -> Option<PathBuf> {
     fs_err::read_link(vault.latest_link()).ok()
 }
@@ -118,8 +118,9 @@ pub(crate) fn finish(vault: &Vault, _catalogue: &CatalogueLock) -> Result<()> {
     let Some(stamps) = read(vault)? else {
         return Ok(());
     };
-    for file in files_of(vault, &stamps) {
-        durable::remove(&file)?;
+    for files in files_of(vault, &stamps) {
+        let removed = parallel::map(&files, |file| durable::remove(file));
+        removed.into_iter().collect::<Result<()>>()?;
     }
     durable::sync_directory(vault.directory())?;
     durable::remove(&path(vault))?;
@@ -129,18 +130,19 @@ pub(crate) fn finish(vault: &Vault, _catalogue: &CatalogueLock) -> Result<()> {
 /// What a removal that was begun names, and what says so. The files need not exist any more.
 pub(crate) fn files(vault: &Vault) -> Result<BTreeSet<PathBuf>> {
     let stamps = begun(vault)?;
-    let files = files_of(vault, &stamps);
+    let files = files_of(vault, &stamps).into_iter().flatten();
     Ok(files.chain([path(vault)]).collect())
 }
 
-/// The files of entries, sealed ones first.
-fn files_of(vault: &Vault, stamps: &BTreeSet<Stamp>) -> impl Iterator<Item = PathBuf> {
-    let names = vault.names();
+/// The files of entries: the sealed ones, which go first, and the sidecars.
+fn files_of(vault: &Vault, stamps: &BTreeSet<Stamp>) -> [Vec<PathBuf>; 2] {
+    let (directory, names) = (vault.directory(), vault.names());
     let sealed = stamps.iter().map(|stamp| names.entry(*stamp));
     let sidecars = stamps.iter().map(|stamp| names.sidecar(*stamp));
-    sealed
-        .chain(sidecars)
-        .map(|name| vault.directory().join(name))
+    [
+        sealed.map(|name| directory.join(name)).collect(),
+        sidecars.map(|name| directory.join(name)).collect(),
+    ]
 }
 
 /// The entries whose removal was begun.

@@ -51,8 +51,8 @@ impl Remote {
         &*self.target
     }
 
-    /// Every entry, newest data first, with its sidecar, which is one request each. An entry whose sidecar the target does not hand out has an
-    /// [`Entry::sidecar_error`].
+    /// Every entry, newest data first, with its sidecar, which is one request each. An entry whose
+    /// sidecar the target does not hand out has an [`Entry::sidecar_error`].
     ///
     /// # Errors
     /// [`Error::Target`].
@@ -67,7 +67,8 @@ impl Remote {
     /// The newest entry of which `is` is true, with no more sidecars read than needed.
     ///
     /// # Errors
-    /// [`Error::Target`]. [`Error::SidecarUnreadable`] where there is no such entry among those whose sidecars can be read.
+    /// [`Error::Target`]. [`Error::SidecarUnreadable`] if no readable sidecar is of such an entry, and
+    /// another one cannot be read.
     pub fn newest(&self, is: impl Fn(&Entry) -> bool) -> Result<Option<Entry>> {
         self.newest_in(&self.listing()?, is)
     }

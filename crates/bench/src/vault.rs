@@ -87,7 +87,7 @@ impl Bench {
         let (planned, pruned) = self.prune();
         let _ = writeln!(
             text,
-            "\nA prune of {ENTRIES} entries: listed and planned in {planned:.2} s, with all but {KEPT} removed in {pruned:.2} s more (target: planned within a second)."
+            "\nA prune of {ENTRIES} entries: listed and planned in {planned:.2} s, with all but {KEPT} removed in {pruned:.2} s more (target: together within a second)."
         );
         text
     }

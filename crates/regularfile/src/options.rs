@@ -150,6 +150,8 @@ impl Options {
             return Err(too_large().into());
         }
         let mut bytes = Vec::new();
+        // One read takes it all, and another one finds the end.
+        bytes.try_reserve_exact(usize::try_from(length).unwrap_or(0).saturating_add(1))?;
         // It may grow meanwhile, and some file systems tell no length.
         file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
         if limit < bytes.len() as u64 {

@@ -149,7 +149,7 @@ impl TargetFailure {
         matches!(self, Self::Taken | Self::Differs { .. })
     }
 
-    /// Whether other files of the same place may still be read. How a place answers for one file says nothing about the others.
+    /// Returns true if other files of the same place may still be readable.
     pub(crate) fn is_about_one_file(&self) -> bool {
         match self {
             Self::Forbidden { .. }

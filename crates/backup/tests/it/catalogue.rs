@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use backup::{Error, State, Timestamp, Vault, VaultOptions};
+use backup::{Entry, Error, State, Timestamp, Vault, VaultOptions};
 use serde_json::{Value, json};
 
 use crate::support::{Fixture, at, read_all, seal};
@@ -375,7 +375,7 @@ fn the_newest_of_a_second_is_told_by_its_sidecar() {
         fixture.vault.mark_verified(entry, at(VERIFIED)).unwrap();
     }
     fixture.seal("2026-11-22T00:00:00Z", b"not verified");
-    let newest = fixture.vault.newest(|entry| entry.is_verified()).unwrap();
+    let newest = fixture.vault.newest(Entry::is_verified).unwrap();
     assert_eq!(newest.unwrap().id(), later.id());
     assert_eq!(fixture.vault.find("latest").unwrap().id(), later.id());
     assert!(fixture.vault.newest(|_| false).unwrap().is_none());
