@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::support::{Home, Run, sql};
+use crate::support::{Home, Run, new_database, sql, url};
 
 #[test]
 fn every_command_answers_with_one_document_of_its_schema() {
@@ -575,6 +575,67 @@ fn backups_are_sealed_anew_for_the_present_recipients() {
 }
 
 #[test]
+fn what_nobody_could_open_again_is_not_sealed_anew() {
+    let home = Home::new();
+    home.expect(0, &["backup"]);
+    let before = home.vault();
+    let new = home.generate_key("new.txt");
+    let lines = format!("recipients = [\"{new}\"]\nidentities = [\"key.txt\"]\n");
+    home.configure(&lines, "");
+    home.expect(0, &["rekey"])
+        .says("--execute would be refused")
+        .says(&new);
+    let refused = home.json(2, "hubctl.error.v1", &["rekey", "--execute"]);
+    assert!(refused["hint"].as_str().unwrap().contains(&new));
+    assert_eq!(home.vault(), before);
+    assert!(home.journal("rekey").is_empty());
+    home.expect(
+        0,
+        &[
+            "rekey",
+            "--execute",
+            "--identity",
+            "key.txt",
+            "--identity",
+            "new.txt",
+        ],
+    );
+}
+
+#[test]
+fn where_nothing_is_verified_the_way_out_is_named() {
+    let home = Home::new();
+    let none = home.json(1, "hubctl.error.v1", &["verify"]);
+    assert!(none["hint"].as_str().unwrap().contains("hubctl backup"));
+    let keys = home.generate_key("escrow.txt");
+    home.configure(&format!("recipients = [\"{keys}\"]\n"), "");
+    let sealed = home.json(0, "hubctl.backup.v1", &["backup"]);
+    let id = sealed["id"].as_str().unwrap();
+    for command in ["verify", "drill"] {
+        let refused = [command, "--identity", "escrow.txt"];
+        home.expect(1, &refused)
+            .says(&format!("hubctl verify {id}"));
+    }
+    home.expect(0, &["verify", id, "--identity", "escrow.txt"]);
+    home.expect(0, &["verify", "--identity", "escrow.txt"]);
+}
+
+#[test]
+fn a_backup_of_another_database_is_not_the_latest() {
+    let home = Home::new();
+    let first = home.json(0, "hubctl.backup.v1", &["backup"]);
+    let other = new_database();
+    let second = home.json(1, "hubctl.backup.v1", &["backup", &url(&other)]);
+    let said = second["suspicious"][0].as_str().unwrap();
+    assert!(said.contains(&format!("database `{other}`")), "{said}");
+    let latest = home.json(0, "hubctl.verify.v1", &["verify"]);
+    assert_eq!(latest["id"], first["id"]);
+    // Whoever means it verifies it, and it is the measure from then on.
+    home.expect(0, &["verify", second["id"].as_str().unwrap()]);
+    home.expect(0, &["backup", &url(&other)]);
+}
+
+#[test]
 fn copies_are_pushed_to_a_folder_and_asked_for() {
     let home = Home::new();
     home.expect(2, &["push"]).says("no target is configured");
@@ -616,6 +677,11 @@ fn copies_are_pushed_to_a_folder_and_asked_for() {
         (&2.into(), 0)
     );
     home.expect(0, &["push"]).says("same file system");
+    let listed = home.json(0, "hubctl.backups.v1", &["backups"]);
+    for backup in listed["backups"].as_array().unwrap() {
+        assert_eq!(backup["copies"][0]["target"], "disk");
+        assert!(backup["copies"][0]["proven_at"].is_string());
+    }
     home.expect(0, &["fresh"]).shows("copy: disk");
     // One that was exchanged keeps no other from its copy, and is named.
     let first = pushed["targets"][0]["copied"][1].as_str().unwrap();
