@@ -50,14 +50,14 @@ fn a_target_that_drips_ends_at_a_total_that_follows_the_size() {
 
 #[test]
 fn nothing_goes_on_after_the_end_of_everything() {
-    let server = dripping();
+    let (server, bytes) = (dripping(), payload(8 << 20));
     let mut limits = limits();
     limits.until = Some(Instant::now() + Duration::from_millis(500));
     let target = WebDav::new(&server.url(), None, None, limits).unwrap();
     let begun = Instant::now();
     for _ in 0..20 {
         target.list().unwrap_err();
-        put(&target, "a", &payload(8 << 20), true).unwrap_err();
+        put(&target, "a", &bytes, true).unwrap_err();
     }
     assert!(begun.elapsed() < Duration::from_secs(10));
 }
