@@ -1,4 +1,5 @@
-//! Seals a payload for two keys, verifies it, and reads a part of it back with the one that is at hand.
+//! Seals a payload for two keys, verifies it, and reads a part of it back with the one that is at
+//! hand.
 //!
 //! `cargo run -p backup --example seal_and_open`
 

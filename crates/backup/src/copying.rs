@@ -55,7 +55,8 @@ pub(crate) fn fetch(entry: &Entry, stamp: Stamp, to: &Vault) -> Result<Entry> {
     Entry::read(to, stamp)
 }
 
-/// What has the name is the same file, or nothing is done. It learns what was proven of the original since.
+/// What has the name is the same file, or nothing is done. It learns what was proven of the
+/// original since.
 fn there_already(to: &Vault, stamp: Stamp, sidecar: &Sidecar) -> Result<Entry> {
     let _catalogue = to.catalogue_lock()?;
     let present = Entry::read(to, stamp)?;
@@ -81,7 +82,8 @@ fn put_sidecar(to: &Vault, stamp: Stamp, sidecar: &Sidecar) -> Result<()> {
     sidecar.rewrite(&path, &to.names().temporary_sidecar(stamp))
 }
 
-/// Writes the file, makes it durable, and reads it again, from the disk as far as the kernel lets go of what it has in memory.
+/// Writes the file, makes it durable, and reads it again, from the disk as far as the kernel lets
+/// go of what it has in memory.
 fn write(
     from: &Entry,
     to: &NamedTempFile,

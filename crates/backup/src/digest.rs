@@ -21,7 +21,8 @@ pub(crate) fn of_bytes(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// The SHA-256 of a whole file in lower-case hexadecimal, as [`Sidecar::sha256`](crate::Sidecar::sha256) has it.
+/// The SHA-256 of a whole file in lower-case hexadecimal, as
+/// [`Sidecar::sha256`](crate::Sidecar::sha256) has it.
 pub fn of_file(path: &Path) -> Result<String> {
     Ok(of_reader(regularfile::open(path)?)?)
 }

@@ -1,4 +1,5 @@
-//! Writing so that a crash between any two steps leaves the old file or the new one, never half of either.
+//! Writing so that a crash between any two steps leaves the old file or the new one, never half of
+//! either.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -16,7 +17,8 @@ pub(crate) fn sync_directory(directory: &Path) -> Result<()> {
     Ok(regularfile::sync_directory(directory)?)
 }
 
-/// A new, empty, unguessable file of mode 0600: `PREFIX.ID.partial`. It goes away when it is dropped.
+/// A new, empty, unguessable file of mode 0600: `PREFIX.ID.partial`. It goes away when it is
+/// dropped.
 pub(crate) fn temporary(directory: &Path, prefix: &str) -> Result<NamedTempFile> {
     fault::point()?;
     Ok(tempfile::Builder::new()

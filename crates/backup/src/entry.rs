@@ -160,14 +160,14 @@ impl Entry {
         }
     }
 
-    /// What names the entry within its vault: `20261121T161200Z`, or `20261121T161200Z-2` for the second of the same
-    /// second. For a file outside the vault it is the file's name.
+    /// What names the entry within its vault: `20261121T161200Z`, or `20261121T161200Z-2` for the
+    /// second of the same second. For a file outside the vault it is the file's name.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The time whose data it holds: from the sidecar, else from the name; `None` for a file outside the vault without
-    /// a sidecar.
+    /// The time whose data it holds: from the sidecar, else from the name; `None` for a file
+    /// outside the vault without a sidecar.
     pub fn taken_at(&self) -> Option<Timestamp> {
         self.sidecar()
             .map(|sidecar| sidecar.taken_at)

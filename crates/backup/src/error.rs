@@ -17,8 +17,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Everything that can go wrong between a payload and its sealed file.
 ///
-/// Messages name files, sizes and public keys. They never hold a passphrase, a private key, or the text of a line
-/// that might be one.
+/// Messages name files, sizes and public keys. They never hold a passphrase, a private key, or the
+/// text of a line that might be one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -91,7 +91,8 @@ pub enum Error {
     NoIdentity {
         /// The sealed file.
         path: PathBuf,
-        /// How many lines or files were skipped, each with a note in [`Identities::notes`](crate::Identities::notes).
+        /// How many lines or files were skipped, each with a note in
+        /// [`Identities::notes`](crate::Identities::notes).
         skipped: usize,
     },
     /// An identity file cannot be read.
@@ -155,7 +156,8 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// The header does not parse, its MAC does not match, or it lost a stanza that the sidecar records.
+    /// The header does not parse, its MAC does not match, or it lost a stanza that the sidecar
+    /// records.
     #[error("the header of {} is damaged", path.display())]
     HeaderDamaged {
         /// The file.
@@ -205,7 +207,8 @@ pub enum Error {
         /// The hash of the file, in hexadecimal.
         actual: String,
     },
-    /// The file opens, but its header or length is not what the sidecar records: it was sealed again by someone.
+    /// The file opens, but its header or length is not what the sidecar records: it was sealed
+    /// again by someone.
     #[error("{} opens but is not the file that its sidecar describes", path.display())]
     NotAsSealed {
         /// The file.
@@ -284,7 +287,8 @@ pub enum Error {
     /// A retention without any rule would keep nothing but what is never removed.
     #[error("no rule says what to keep")]
     NoRetention,
-    /// Something in the vault was done after now: one of the clocks is or was wrong, and ages mean nothing.
+    /// Something in the vault was done after now: one of the clocks is or was wrong, and ages mean
+    /// nothing.
     #[error("it is {now}, and the vault has a record of {recorded}")]
     ClockBehind {
         /// What the clock says.

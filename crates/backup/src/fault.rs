@@ -1,4 +1,5 @@
-//! Places at which a file operation may fail. Nothing happens there but in the crash campaign of this crate's own tests.
+//! Places at which a file operation may fail. Nothing happens there but in the crash campaign of
+//! this crate's own tests.
 
 use std::io;
 

@@ -1,7 +1,7 @@
 //! Entry point for fuzzers: what is read from a directory that somebody else may write to.
 //!
-//! Not part of the public interface: this module exists with the feature `fuzzing` and in this crate's own tests
-//! only.
+//! Not part of the public interface: this module exists with the feature `fuzzing` and in this
+//! crate's own tests only.
 
 use std::path::Path;
 
@@ -11,7 +11,8 @@ use crate::sidecar::Sidecar;
 /// The bytes are a sidecar, and its fields and lines are names of files beside it.
 ///
 /// # Panics
-/// If a sidecar or a name that was accepted is not the same after it was written again: that is a bug.
+/// If a sidecar or a name that was accepted is not the same after it was written again: that is a
+/// bug.
 pub fn sidecar(bytes: &[u8]) {
     let path = Path::new("hub-20261121T161200Z.json");
     let names = Names::new("hub", ".sql.gz.age").expect("a valid service");
@@ -62,7 +63,8 @@ mod tests {
         b"\xc3\xa9",
     ];
 
-    /// The campaign of `cargo xtask fuzz` in small, on every machine and with the same inputs each time.
+    /// The campaign of `cargo xtask fuzz` in small, on every machine and with the same inputs each
+    /// time.
     #[test]
     fn no_mutated_sidecar_makes_it_fall_over() {
         // Else a mutant would be refused at once, and nothing after the parser be reached.

@@ -19,13 +19,15 @@ use crate::{Error, Result};
 use held::Held;
 pub(crate) use held::{Attempt, Known};
 
-/// Asked for the passphrase of a private key or identity file, given its path; `None` skips that file.
+/// Asked for the passphrase of a private key or identity file, given its path; `None` skips that
+/// file.
 type Ask = Arc<dyn Fn(&Path) -> Option<SecretString> + Send + Sync>;
 
 /// The private keys and passphrases at hand.
 ///
-/// Files are read line by line: an identity of a kind this library cannot use is skipped with a note in
-/// [`notes`](Self::notes) and does not spoil the identities beside it. Neither `Debug` nor any error shows a secret.
+/// Files are read line by line: an identity of a kind this library cannot use is skipped with a
+/// note in [`notes`](Self::notes) and does not spoil the identities beside it. Neither `Debug` nor
+/// any error shows a secret.
 #[derive(Clone, Default)]
 pub struct Identities {
     held: Vec<Arc<Held>>,
@@ -49,8 +51,9 @@ impl Identities {
 
     /// Sets who is asked for the passphrase of encrypted files that are added after this.
     ///
-    /// An encrypted SSH key asks once, and only when a file is to be opened that was sealed for it. An encrypted
-    /// identity file asks when it is added, because only its clear text tells whom it may open for.
+    /// An encrypted SSH key asks once, and only when a file is to be opened that was sealed for it.
+    /// An encrypted identity file asks when it is added, because only its clear text tells whom it
+    /// may open for.
     pub fn ask_with(
         &mut self,
         ask: impl Fn(&Path) -> Option<SecretString> + Send + Sync + 'static,
@@ -58,29 +61,31 @@ impl Identities {
         self.ask = Some(Arc::new(ask));
     }
 
-    /// Sets who is there while plugins of identities that are added after this work. By default there is nobody, and a plugin that asks
-    /// for something is refused it.
+    /// Sets who is there while plugins of identities that are added after this work. By default
+    /// there is nobody, and a plugin that asks for something is refused it.
     pub fn plugins_ask(&mut self, person: impl Person + 'static) {
         self.terms.person = Some(Arc::new(person));
     }
 
-    /// Sets how long a plugin of identities that are added after this may take, without the time in which a person is asked: a minute by
-    /// default. Then it is ended.
+    /// Sets how long a plugin of identities that are added after this may take, without the time in
+    /// which a person is asked: a minute by default. Then it is ended.
     pub fn plugins_take_at_most(&mut self, limit: Duration) {
         self.terms.limit = limit;
     }
 
-    /// Adds a file: an age or SOPS `keys.txt`, an OpenSSH or PEM private key, or a `keys.txt` encrypted with a
-    /// passphrase by `age -p`.
+    /// Adds a file: an age or SOPS `keys.txt`, an OpenSSH or PEM private key, or a `keys.txt`
+    /// encrypted with a passphrase by `age -p`.
     ///
     /// # Errors
-    /// [`Error::IdentityUnreadable`] if it cannot be read, [`Error::WrongPassphrase`] if the answer to the question
-    /// does not open it. A file without any usable identity is not an error but a note.
+    /// [`Error::IdentityUnreadable`] if it cannot be read, [`Error::WrongPassphrase`] if the answer
+    /// to the question does not open it. A file without any usable identity is not an error but a
+    /// note.
     pub fn add_file(&mut self, path: impl AsRef<Path>) -> Result<()> {
         file::add(self, path.as_ref())
     }
 
-    /// Adds the text of a keys file that comes from elsewhere, such as a secret store; `name` is for the notes.
+    /// Adds the text of a keys file that comes from elsewhere, such as a secret store; `name` is
+    /// for the notes.
     pub fn add_text(&mut self, text: &SecretString, name: &str) {
         file::add_lines(self, text, name);
     }
@@ -95,9 +100,10 @@ impl Identities {
         &self.notes
     }
 
-    /// The public names of the identities, as [`Recipients::fingerprints`](crate::Recipients::fingerprints) shows
-    /// them: derived from the private keys, not read from a comment beside them. What a plugin holds only the plugin knows: its identities
-    /// are named after it, `age1NAME1…`.
+    /// The public names of the identities, as
+    /// [`Recipients::fingerprints`](crate::Recipients::fingerprints) shows them: derived from the
+    /// private keys, not read from a comment beside them. What a plugin holds only the plugin
+    /// knows: its identities are named after it, `age1NAME1…`.
     pub fn fingerprints(&self) -> impl Iterator<Item = Fingerprint> {
         self.held.iter().map(|held| held.fingerprint())
     }

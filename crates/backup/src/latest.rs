@@ -90,7 +90,8 @@ pub(crate) fn reread(vault: &Vault, entry: &Entry) -> Result<Entry> {
     })
 }
 
-/// Points the link at the newest verified entry, also where a crash kept an earlier run from doing so.
+/// Points the link at the newest verified entry, also where a crash kept an earlier run from doing
+/// so.
 pub(crate) fn advance(vault: &Vault, _catalogue: &CatalogueLock) -> Result<()> {
     let link = vault.latest_link();
     if link

@@ -40,7 +40,8 @@ pub enum LeftoverKind {
     Removal,
 }
 
-/// All leftovers, by name. The caller holds the catalogue lock, so no sidecar or link is being written.
+/// All leftovers, by name. The caller holds the catalogue lock, so no sidecar or link is being
+/// written.
 pub(crate) fn list(vault: &Vault, _catalogue: &CatalogueLock) -> Result<Vec<Leftover>> {
     let mut leftovers = Vec::new();
     let going = prune::files(vault)?;
@@ -119,7 +120,8 @@ fn is_being_written(path: &Path) -> Result<bool> {
     }
 }
 
-/// A sidecar that was ever verified is kept: its file was published, and may only be away for a while.
+/// A sidecar that was ever verified is kept: its file was published, and may only be away for a
+/// while.
 fn is_orphan(vault: &Vault, path: &Path) -> bool {
     let Ok(Some(sidecar)) = Sidecar::read(path) else {
         return false;

@@ -1,9 +1,10 @@
 //! An age-encrypted vault of backups: sealed atomically, catalogued, verified.
 //!
-//! A backup is worth what its restore is worth, and most are lost long before the restore: a half-written file at the
-//! final name, a link to a backup that nobody ever opened, a key that turns out to be the wrong one. This library
-//! writes any payload through [age] into a directory so that each of these is either impossible or found out at once.
-//! It knows nothing about databases; the payload is a stream of bytes.
+//! A backup is worth what its restore is worth, and most are lost long before the restore: a
+//! half-written file at the final name, a link to a backup that nobody ever opened, a key that
+//! turns out to be the wrong one. This library writes any payload through [age] into a directory so
+//! that each of these is either impossible or found out at once. It knows nothing about databases;
+//! the payload is a stream of bytes.
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -45,46 +46,53 @@
 //! .state-hub.lock  .state-hub.catalogue-lock
 //! ```
 //!
-//! All files have mode 0600. Times in names are UTC, and are the times of the data, not of the file.
+//! All files have mode 0600. Times in names are UTC, and are the times of the data, not of the
+//! file.
 //!
 //! # What is promised
 //!
-//! * **A name means a whole file.** A payload is written to a temporary file, synced, and only then named. Killed
-//!   between any two steps, a run leaves a complete entry or none; [`Vault::leftovers`] names the rest.
-//! * **`latest` means verified.** Only [`Vault::mark_verified`] moves the link, and it marks only a file whose SHA-256 is
-//!   the one that was computed while it was written. The link goes to the newest of them.
+//! * **A name means a whole file.** A payload is written to a temporary file, synced, and only then
+//!   named. Killed between any two steps, a run leaves a complete entry or none;
+//!   [`Vault::leftovers`] names the rest.
+//! * **`latest` means verified.** Only [`Vault::mark_verified`] moves the link, and it marks only a
+//!   file whose SHA-256 is the one that was computed while it was written. The link goes to the
+//!   newest of them.
 //! * **Nothing is overwritten.** A second backup of the same second gets the next number.
-//! * **One run at a time.** [`Vault::lock`] is held by the kernel and dies with the process. Reading, verifying and
-//!   marking need no lock and may run beside a backup.
-//! * **An opened file has its end.** The last chunk is authenticated before the first byte is handed out, and every
-//!   chunk before any byte of it.
-//! * **No secret is shown.** Passphrases and private keys are in no error, no `Debug` output and no file; a line that
-//!   cannot be read is named by its number.
+//! * **One run at a time.** [`Vault::lock`] is held by the kernel and dies with the process.
+//!   Reading, verifying and marking need no lock and may run beside a backup.
+//! * **An opened file has its end.** The last chunk is authenticated before the first byte is
+//!   handed out, and every chunk before any byte of it.
+//! * **No secret is shown.** Passphrases and private keys are in no error, no `Debug` output and no
+//!   file; a line that cannot be read is named by its number.
 //!
-//! * **Only what a plan names is removed.** [`Vault::plan`] says for each entry why it is kept; [`Vault::prune`] removes those that have no
-//!   reason, and checks before that they, the newest verified and the newest drilled entry still are what they were.
+//! * **Only what a plan names is removed.** [`Vault::plan`] says for each entry why it is kept;
+//!   [`Vault::prune`] removes those that have no reason, and checks before that they, the newest
+//!   verified and the newest drilled entry still are what they were.
 //!
 //! # What is not
 //!
-//! age has no sender: whoever knows the public recipients and may write to the directory can put another file there.
-//! The sidecar's hashes show the exchange, as long as the sidecar was not exchanged too; [`Vault::signing_with`] and
-//! [`Vault::trusting`] let an SSH signature show that as well. Nothing shows that files were removed. And a file that opens is not
-//! yet a database that restores: [`Vault::mark_drilled`] records that someone tried.
+//! age has no sender: whoever knows the public recipients and may write to the directory can put
+//! another file there. The sidecar's hashes show the exchange, as long as the sidecar was not
+//! exchanged too; [`Vault::signing_with`] and [`Vault::trusting`] let an SSH signature show that as
+//! well. Nothing shows that files were removed. And a file that opens is not yet a database that
+//! restores: [`Vault::mark_drilled`] records that someone tried.
 //!
 //! # Keys
 //!
-//! [`Recipients`] are age X25519 keys, SSH keys of the types ed25519 and RSA, those of age plugins, or one passphrase. [`Identities`] are
-//! read line by line from age or SOPS `keys.txt`, from SSH private keys, or are passphrases; they are tried one by one: first those that need
-//! nobody, then those that ask for a passphrase, and plugins last. A plugin that is missing, fails, or is not done within a minute does not
-//! keep the others from their turn.
-//! A header does not tell for which X25519 key a stanza was made, so the proof that an absent key (the escrow key in
-//! the safe) is still good is made when sealing: the sidecar records the hash of the stanza made for each recipient,
-//! and every verification looks for it in the header.
+//! [`Recipients`] are age X25519 keys, SSH keys of the types ed25519 and RSA, those of age plugins,
+//! or one passphrase. [`Identities`] are read line by line from age or SOPS `keys.txt`, from SSH
+//! private keys, or are passphrases; they are tried one by one: first those that need nobody, then
+//! those that ask for a passphrase, and plugins last. A plugin that is missing, fails, or is not
+//! done within a minute does not keep the others from their turn. A header does not tell for which
+//! X25519 key a stanza was made, so the proof that an absent key (the escrow key in the safe) is
+//! still good is made when sealing: the sidecar records the hash of the stanza made for each
+//! recipient, and every verification looks for it in the header.
 //!
 //! # Copies elsewhere
 //!
-//! A [`Target`] holds files by name: [`WebDav`] (with Nextcloud's chunked uploads), [`FileDrop`] (which takes files and shows none), [`Sftp`]
-//! and [`S3`], each behind a feature that is on by default, or one of your own. A [`Remote`] gives the files their meaning:
+//! A [`Target`] holds files by name: [`WebDav`] (with Nextcloud's chunked uploads), [`FileDrop`]
+//! (which takes files and shows none), [`Sftp`] and [`S3`], each behind a feature that is on by
+//! default, or one of your own. A [`Remote`] gives the files their meaning:
 //!
 //! ```no_run
 //! # use std::sync::Arc;
@@ -106,13 +114,15 @@
 //! # }
 //! ```
 //!
-//! Nothing there is overwritten but sidecars, a file appears under its name as a whole, and "sent" ([`SentCopy::sent_at`]) is another thing than
-//! "read back and the same" ([`SentCopy::proven_at`]). The calls block, as everything here does; they have [`Limits`] and end.
+//! Nothing there is overwritten but sidecars, a file appears under its name as a whole, and "sent"
+//! ([`SentCopy::sent_at`]) is another thing than "read back and the same"
+//! ([`SentCopy::proven_at`]). The calls block, as everything here does; they have [`Limits`] and
+//! end.
 //!
 //! # Errors
 //!
-//! [`Error`] tells apart what calls for different actions: no key given, wrong key, header damaged, truncated, a bit
-//! flipped, not an age file. [`Error::hint`] says what to do.
+//! [`Error`] tells apart what calls for different actions: no key given, wrong key, header damaged,
+//! truncated, a bit flipped, not an age file. [`Error::hint`] says what to do.
 //!
 //! [age]: https://age-encryption.org/v1
 

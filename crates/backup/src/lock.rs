@@ -1,4 +1,5 @@
-//! Who may change a vault. The kernel ends both locks with the process that holds them, however it ends.
+//! Who may change a vault. The kernel ends both locks with the process that holds them, however it
+//! ends.
 
 use std::fmt;
 use std::fs::TryLockError;
@@ -13,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, fault};
 
-/// Who holds a lock, as the lock file tells. It is for people to read; what decides is the lock itself.
+/// Who holds a lock, as the lock file tells. It is for people to read; what decides is the lock
+/// itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LockOwner {
@@ -51,7 +53,8 @@ impl fmt::Display for LockOwner {
 
 /// The right to seal into a vault and to clean it: at most one per service at any time.
 ///
-/// It ends when the value and every [`Sealing`](crate::Sealing) begun with it are dropped, or with the process.
+/// It ends when the value and every [`Sealing`](crate::Sealing) begun with it are dropped, or with
+/// the process.
 #[derive(Debug, Clone)]
 pub struct VaultLock {
     file: Arc<fs_err::File>,
@@ -83,7 +86,8 @@ impl VaultLock {
     }
 }
 
-/// Held for the milliseconds in which sidecars or the link change, so that a verification may run beside a backup.
+/// Held for the milliseconds in which sidecars or the link change, so that a verification may run
+/// beside a backup.
 #[derive(Debug)]
 pub(crate) struct CatalogueLock {
     _file: fs_err::File,
@@ -97,7 +101,8 @@ impl CatalogueLock {
     }
 }
 
-/// Lock files are never deleted: whoever waits on a deleted one would hold a lock that nobody else sees.
+/// Lock files are never deleted: whoever waits on a deleted one would hold a lock that nobody else
+/// sees.
 fn open(path: &Path) -> Result<fs_err::File> {
     fault::point()?;
     Ok(Options::update().or_create().open(path)?)
@@ -109,7 +114,8 @@ fn read_owner(file: &mut fs_err::File) -> Option<LockOwner> {
     serde_json::from_str(&text).ok()
 }
 
-/// A second name of the file may be one that means something to somebody, so that it is locked and not written.
+/// A second name of the file may be one that means something to somebody, so that it is locked and
+/// not written.
 fn record_owner(file: &mut fs_err::File) -> Result<()> {
     if file.metadata()?.nlink() != 1 {
         return Ok(());

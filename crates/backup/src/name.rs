@@ -7,9 +7,9 @@
 //! .NAME.sql.gz.age.pruning             what is being removed
 //! ```
 //!
-//! Service names have no upper-case letter and stamps have two, so that no entry of `hub` is ever taken for one of
-//! `hub-dev` or the other way round. No lock of one service is the file of another, for the same kind of reason: only
-//! run locks end in `.lock`.
+//! Service names have no upper-case letter and stamps have two, so that no entry of `hub` is ever
+//! taken for one of `hub-dev` or the other way round. No lock of one service is the file of
+//! another, for the same kind of reason: only run locks end in `.lock`.
 
 use std::fmt;
 
@@ -26,8 +26,8 @@ const STAMP_LENGTH: usize = "20261121T161200Z".len();
 const LONGEST_SERVICE: usize = 128;
 const LONGEST_SUFFIX: usize = 64;
 
-/// The part of an entry's name that tells it from its siblings: the second of the dump, and a number from 2 where
-/// several were taken in that second.
+/// The part of an entry's name that tells it from its siblings: the second of the dump, and a
+/// number from 2 where several were taken in that second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Stamp {
     second: Timestamp,

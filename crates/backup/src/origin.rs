@@ -1,4 +1,5 @@
-//! Where a line came from: errors and notes name the place instead of the text, which may be a secret.
+//! Where a line came from: errors and notes name the place instead of the text, which may be a
+//! secret.
 
 use std::fmt;
 

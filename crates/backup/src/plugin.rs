@@ -1,7 +1,9 @@
-//! age plugins: programs `age-plugin-NAME` in the `PATH` that wrap and unwrap file keys for recipients `age1NAME1…`.
+//! age plugins: programs `age-plugin-NAME` in the `PATH` that wrap and unwrap file keys for
+//! recipients `age1NAME1…`.
 //!
-//! The protocol is C2SP/age-plugin.md. It is spoken here and not by the `age` crate, which waits for a plugin as long as that likes and
-//! can end none: a token that nobody touches would hold up the nightly backup for ever.
+//! The protocol is C2SP/age-plugin.md. It is spoken here and not by the `age` crate, which waits
+//! for a plugin as long as that likes and can end none: a token that nobody touches would hold up
+//! the nightly backup for ever.
 
 mod conversation;
 mod identity;
@@ -21,7 +23,8 @@ use crate::Error;
 pub(crate) use identity::PluginIdentity;
 pub(crate) use recipient::PluginRecipient;
 
-/// How long a plugin may take, without the time in which a person is asked. A hardware token waits for its touch half a minute at most.
+/// How long a plugin may take, without the time in which a person is asked. A hardware token waits
+/// for its touch half a minute at most.
 const LIMIT: Duration = Duration::from_secs(60);
 
 const RECIPIENT_PREFIX: &str = "age1";
@@ -32,7 +35,8 @@ pub trait Person: Send + Sync {
     /// Shows what the plugin says, such as that a token waits to be touched.
     fn tell(&self, plugin: &str, message: &str);
 
-    /// Asks what the plugin wants to know; a secret is not to be shown while it is typed. `None` where there is no answer.
+    /// Asks what the plugin wants to know; a secret is not to be shown while it is typed. `None`
+    /// where there is no answer.
     fn ask(&self, plugin: &str, question: &str, secret: bool) -> Option<SecretString>;
 }
 
@@ -111,7 +115,8 @@ fn one_line(text: &str) -> String {
     shown.take(LONGEST).collect::<String>().trim().to_owned()
 }
 
-/// The library's own error through an interface of the `age` crate that only passes those of the operating system.
+/// The library's own error through an interface of the `age` crate that only passes those of the
+/// operating system.
 fn carried(error: Error) -> io::Error {
     io::Error::other(error)
 }

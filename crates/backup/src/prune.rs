@@ -1,8 +1,9 @@
 //! Removes what a plan names, and nothing else.
 //!
-//! What is to go is written down first, as one file. From then on those entries are none any more: whoever finds that file, the next
-//! prune or a cleaning, finishes what was begun. So a crash between any two removals leaves no sealed file without its sidecar and no sidecar
-//! without its file for anyone to wonder about.
+//! What is to go is written down first, as one file. From then on those entries are none any more:
+//! whoever finds that file, the next prune or a cleaning, finishes what was begun. So a crash
+//! between any two removals leaves no sealed file without its sidecar and no sidecar without its
+//! file for anyone to wonder about.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -59,7 +60,8 @@ pub(crate) fn remove(vault: &Vault, entry: &Entry, at: Timestamp) -> Result<()> 
     finish(vault, &catalogue)
 }
 
-/// The entry is what it was, also in what is proven of it: one that was drilled meanwhile is worth more.
+/// The entry is what it was, also in what is proven of it: one that was drilled meanwhile is worth
+/// more.
 fn check_unchanged(vault: &Vault, entry: &Entry) -> Result<()> {
     let present = latest::reread(vault, entry)?;
     if present.state() == entry.state() {

@@ -66,7 +66,8 @@ type Member = (Fingerprint, Box<dyn age::Recipient + Send + Sync>);
 
 /// The recipients of a sealed file: any of them can open it alone.
 ///
-/// Give two or more: the key at hand, and an escrow key that is kept elsewhere. A recipient given twice counts once.
+/// Give two or more: the key at hand, and an escrow key that is kept elsewhere. A recipient given
+/// twice counts once.
 #[derive(Default)]
 pub struct Recipients {
     members: Vec<Member>,
@@ -80,7 +81,8 @@ impl Recipients {
 
     /// A passphrase as the sole recipient, which is all the age format allows beside it.
     ///
-    /// Sealing and opening take about a second and 256 MiB of memory each, which is what makes guessing expensive.
+    /// Sealing and opening take about a second and 256 MiB of memory each, which is what makes
+    /// guessing expensive.
     pub fn passphrase(passphrase: SecretString) -> Self {
         let fingerprint = Fingerprint {
             kind: RecipientKind::Scrypt,
@@ -91,8 +93,8 @@ impl Recipients {
         }
     }
 
-    /// Adds one recipient: `age1…`, `ssh-ed25519 …`, `ssh-rsa …`, or `age1NAME1…` of an age plugin, whose program is looked for when
-    /// something is sealed.
+    /// Adds one recipient: `age1…`, `ssh-ed25519 …`, `ssh-rsa …`, or `age1NAME1…` of an age plugin,
+    /// whose program is looked for when something is sealed.
     ///
     /// # Errors
     /// [`Error::BadRecipients`] without the text, because it may be a private key given by mistake.
@@ -106,12 +108,13 @@ impl Recipients {
         }
     }
 
-    /// Adds every recipient of a file: one per line, empty lines and lines that begin with `#` are skipped. A file whose name ends in
-    /// `.yaml` or `.yml` is a configuration of SOPS, whose age recipients are taken.
+    /// Adds every recipient of a file: one per line, empty lines and lines that begin with `#` are
+    /// skipped. A file whose name ends in `.yaml` or `.yml` is a configuration of SOPS, whose age
+    /// recipients are taken.
     ///
     /// # Errors
-    /// [`Error::BadRecipients`] names every line that is none, and nothing is added: sealing for fewer keys than the
-    /// file lists would be found out when the missing one is needed.
+    /// [`Error::BadRecipients`] names every line that is none, and nothing is added: sealing for
+    /// fewer keys than the file lists would be found out when the missing one is needed.
     pub fn add_file(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         // Whoever may add a recipient may read every backup from then on.

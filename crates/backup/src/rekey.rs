@@ -1,4 +1,5 @@
-//! Sealing for others what is sealed already: without clear text on any disk, and without a moment in which no copy opens.
+//! Sealing for others what is sealed already: without clear text on any disk, and without a moment
+//! in which no copy opens.
 
 use std::io::{self, BufReader, Read, Write};
 
@@ -15,7 +16,8 @@ use crate::{Error, Identities, Recipients, Result, latest, prune};
 /// One read call.
 const BUFFER: usize = 64 * 1024;
 
-/// Seals an entry anew, reads that again, lets it take the old one's place, and removes the old one.
+/// Seals an entry anew, reads that again, lets it take the old one's place, and removes the old
+/// one.
 pub(crate) fn rekey(
     vault: &Vault,
     lock: &VaultLock,

@@ -22,7 +22,8 @@ const LONGEST_SIDECAR: u64 = 16 << 20;
 
 /// One service's backups at a target.
 ///
-/// The files have the names that they have in the vault, so that a folder that is synchronised or downloaded *is* a vault.
+/// The files have the names that they have in the vault, so that a folder that is synchronised or
+/// downloaded *is* a vault.
 #[derive(Debug, Clone)]
 pub struct Remote {
     name: String,
@@ -32,7 +33,8 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// The backups of a vault's service at a target, which people call `name`. They are trusted as those of the vault are.
+    /// The backups of a vault's service at a target, which people call `name`. They are trusted as
+    /// those of the vault are.
     #[must_use]
     pub fn new(name: &str, target: Arc<dyn Target>, vault: &Vault) -> Self {
         Self {
@@ -67,8 +69,8 @@ impl Remote {
     /// The newest entry of which `is` is true, with no more sidecars read than needed.
     ///
     /// # Errors
-    /// [`Error::Target`]. [`Error::SidecarUnreadable`] if no readable sidecar is of such an entry, and
-    /// another one cannot be read.
+    /// [`Error::Target`]. [`Error::SidecarUnreadable`] if no readable sidecar is of such an entry,
+    /// and another one cannot be read.
     pub fn newest(&self, is: impl Fn(&Entry) -> bool) -> Result<Option<Entry>> {
         self.newest_in(&self.listing()?, is)
     }
@@ -92,8 +94,8 @@ impl Remote {
         }
     }
 
-    /// Finds one entry by what a person calls it: `latest` for the newest verified one, an id or the unique beginning of one, or the
-    /// name of its file.
+    /// Finds one entry by what a person calls it: `latest` for the newest verified one, an id or
+    /// the unique beginning of one, or the name of its file.
     ///
     /// # Errors
     /// [`Error::NothingVerified`], [`Error::Ambiguous`], [`Error::NoSuchEntry`], [`Error::Target`].
@@ -123,7 +125,8 @@ impl Remote {
         }
     }
 
-    /// Fetches an entry into a vault of the same service, whose lock this is, and compares it with the recorded hash before it gets its name.
+    /// Fetches an entry into a vault of the same service, whose lock this is, and compares it with
+    /// the recorded hash before it gets its name.
     ///
     /// # Errors
     /// Those of [`Vault::copy_to`], and [`Error::Target`].
@@ -142,11 +145,12 @@ impl Remote {
         Plan::new(retention, self.entries()?, circumstances)
     }
 
-    /// Removes the entries that a plan of this place names, the sealed file first. Interrupted, the same call does the rest.
+    /// Removes the entries that a plan of this place names, the sealed file first. Interrupted, the
+    /// same call does the rest.
     ///
     /// # Errors
-    /// [`Error::Changed`] where an entry that is to go, the newest verified or the newest drilled one is not what it was: then nothing was
-    /// removed. [`Error::Target`].
+    /// [`Error::Changed`] where an entry that is to go, the newest verified or the newest drilled
+    /// one is not what it was: then nothing was removed. [`Error::Target`].
     pub fn prune(&self, plan: &Plan) -> Result<()> {
         let there = self.listing()?;
         for decision in plan.rests_on() {
@@ -182,7 +186,8 @@ impl Remote {
         Ok(Listing::of(self.names(), self.target.list()?))
     }
 
-    /// Removes what interrupted uploads and removals of this service left there, and says what it was. Nobody else may be uploading to that place.
+    /// Removes what interrupted uploads and removals of this service left there, and says what it
+    /// was. Nobody else may be uploading to that place.
     ///
     /// # Errors
     /// [`Error::Target`].

@@ -1,8 +1,9 @@
 //! Which backups are kept, and why each.
 //!
-//! The unit is a verified backup. What was never opened, cannot be read, is known to be damaged, or is dated after now, counts for
-//! nothing: it takes nobody's place, and is not removed either, since nothing is known to replace it. Periods are counted back from the newest
-//! verified backup, not from now: where no backup was taken for a month, a month's fewer are not kept.
+//! The unit is a verified backup. What was never opened, cannot be read, is known to be damaged, or
+//! is dated after now, counts for nothing: it takes nobody's place, and is not removed either,
+//! since nothing is known to replace it. Periods are counted back from the newest verified backup,
+//! not from now: where no backup was taken for a month, a month's fewer are not kept.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,8 +20,8 @@ use crate::{Error, Result};
 /// Clocks of two machines differ by less.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-/// How many verified backups are kept: for each period the newest of as many periods as have one. A backup may be kept for several
-/// reasons; one that has none is removed.
+/// How many verified backups are kept: for each period the newest of as many periods as have one. A
+/// backup may be kept for several reasons; one that has none is removed.
 ///
 /// ```
 /// let retention: backup::Retention = serde_json::from_str(r#"{"last": 3, "daily": 7, "weekly": 5, "within": "2days"}"#)?;
@@ -170,7 +171,8 @@ impl Plan {
         removals.map(|decision| &decision.entry)
     }
 
-    /// What must be what it was when this was decided: what goes, and the two that are kept in any case.
+    /// What must be what it was when this was decided: what goes, and the two that are kept in any
+    /// case.
     pub(crate) fn rests_on(&self) -> impl Iterator<Item = &Decision> {
         self.decisions.iter().filter(|decision| {
             let is_kept_for = |reason| decision.reasons.contains(reason);
@@ -180,7 +182,8 @@ impl Plan {
         })
     }
 
-    /// Decides about entries that are given newest first, as every listing gives them. Nothing is changed.
+    /// Decides about entries that are given newest first, as every listing gives them. Nothing is
+    /// changed.
     ///
     /// # Errors
     /// [`Error::NoRetention`], and [`Error::ClockBehind`] where something was done after now.
@@ -305,7 +308,8 @@ fn decide(retention: &Retention, candidates: &[Candidate], zone: &TimeZone) -> V
     reasons
 }
 
-/// A kind of period. Its names differ where the periods do, so that times in order have each name in one run only.
+/// A kind of period. Its names differ where the periods do, so that times in order have each name
+/// in one run only.
 struct Period {
     word: &'static str,
     name_of: fn(&Zoned) -> String,

@@ -16,7 +16,8 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// How much is read at a time: far away no more than a header, since whoever reads on gets more with each request anyway.
+    /// How much is read at a time: far away no more than a header, since whoever reads on gets more
+    /// with each request anyway.
     pub(crate) fn ahead(&self, here: usize) -> usize {
         match self {
             Self::Here(_) => here,

@@ -24,8 +24,8 @@ type Sink = StreamWriter<Tally<BufWriter<fs_err::File>>>;
 /// An entry that is being written.
 ///
 /// What is written into it is the payload in clear; what reaches the disk is sealed. Until
-/// [`commit`](Self::commit) there is only a temporary file, which goes away when this value is dropped; after a
-/// crash it is among [`Vault::leftovers`].
+/// [`commit`](Self::commit) there is only a temporary file, which goes away when this value is
+/// dropped; after a crash it is among [`Vault::leftovers`].
 pub struct Sealing {
     vault: Vault,
     stamp: Stamp,
@@ -78,15 +78,18 @@ impl Sealing {
         self.clear_bytes
     }
 
-    /// Finishes the file, makes it durable and gives it its name; returns the entry, in the state `sealed`.
+    /// Finishes the file, makes it durable and gives it its name; returns the entry, in the state
+    /// `sealed`.
     ///
-    /// The order is: finish the age stream, `fsync` the file, create the sidecar, `fsync` the directory, name the
-    /// file, `fsync` the directory. The sidecar comes first, and creating it claims the name: a crash before the last
-    /// step leaves a sidecar without a file, which is no entry but a leftover; a crash after it leaves the entry
-    /// complete. Neither step ever replaces a file: where the second is taken, the name gets `-2`, `-3` and so on.
+    /// The order is: finish the age stream, `fsync` the file, create the sidecar, `fsync` the
+    /// directory, name the file, `fsync` the directory. The sidecar comes first, and creating it
+    /// claims the name: a crash before the last step leaves a sidecar without a file, which is no
+    /// entry but a leftover; a crash after it leaves the entry complete. Neither step ever replaces
+    /// a file: where the second is taken, the name gets `-2`, `-3` and so on.
     ///
     /// # Errors
-    /// [`Error::Signing`] among others. Nothing is published, except that an error in the very last `fsync` comes after the entry got its name.
+    /// [`Error::Signing`] among others. Nothing is published, except that an error in the very last
+    /// `fsync` comes after the entry got its name.
     pub fn commit(self, facts: SidecarFacts) -> Result<Entry> {
         if self.broken {
             return Err(Error::SealingBroken);
@@ -183,7 +186,8 @@ pub(crate) fn publish(
     }
 }
 
-/// Claims a name with the sidecar, then names the file; gives the file back where the name is taken.
+/// Claims a name with the sidecar, then names the file; gives the file back where the name is
+/// taken.
 fn claim(
     vault: &Vault,
     stamp: Stamp,

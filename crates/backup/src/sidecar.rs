@@ -1,7 +1,9 @@
-//! The sidecar: public facts about one entry, in JSON beside it. The format is specified in `docs/formats/sidecar.md`.
+//! The sidecar: public facts about one entry, in JSON beside it. The format is specified in
+//! `docs/formats/sidecar.md`.
 //!
-//! Everything that knows the layout of the file is in this module. Fields that it does not know are kept when the file
-//! is written again, so that an older program does not lose what a newer one recorded.
+//! Everything that knows the layout of the file is in this module. Fields that it does not know are
+//! kept when the file is written again, so that an older program does not lose what a newer one
+//! recorded.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -29,7 +31,8 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum State {
-    /// Nothing is recorded: the file has no sidecar, or one that cannot be used. Never written to a sidecar.
+    /// Nothing is recorded: the file has no sidecar, or one that cannot be used. Never written to a
+    /// sidecar.
     Foreign,
     /// Written completely, and nothing proven since.
     Sealed,
@@ -89,9 +92,11 @@ impl SealedFor {
 pub struct SidecarFacts {
     /// When the entry was complete.
     pub sealed_at: Timestamp,
-    /// Public facts about the payload, in the caller's own shape. No secret belongs here: the sidecar is clear text.
+    /// Public facts about the payload, in the caller's own shape. No secret belongs here: the
+    /// sidecar is clear text.
     pub payload: Value,
-    /// A text to keep with the entry, and to sign with it: whatever is to be known later as it was now.
+    /// A text to keep with the entry, and to sign with it: whatever is to be known later as it was
+    /// now.
     pub anchor: Option<String>,
 }
 
@@ -151,7 +156,8 @@ pub struct Sidecar {
     /// What is known of its copies, by the name of the target.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub copies: BTreeMap<String, SentCopy>,
-    /// Public facts about the payload, as the caller of [`Sealing::commit`](crate::Sealing::commit) gave them.
+    /// Public facts about the payload, as the caller of [`Sealing::commit`](crate::Sealing::commit)
+    /// gave them.
     #[serde(default)]
     pub payload: Value,
     /// A text that is kept with the entry and signed with it.
@@ -268,7 +274,8 @@ impl Sidecar {
         durable::replace(path, temporary, &self.to_bytes())
     }
 
-    /// Reads a sidecar; `None` if there is no such file, or it is some other JSON that never was a sidecar.
+    /// Reads a sidecar; `None` if there is no such file, or it is some other JSON that never was a
+    /// sidecar.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
         fault::point()?;
         let bytes = match Options::read().in_place().to_vec(path, LARGEST) {

@@ -1,7 +1,8 @@
 //! The signature of a sidecar: who sealed the file of this name.
 //!
-//! It is a field of the sidecar and no file of its own, so it is copied, replaced and removed with it, and there is no moment in which one is
-//! there without the other. It covers what never changes after sealing; what is proven later, and the payload, it does not.
+//! It is a field of the sidecar and no file of its own, so it is copied, replaced and removed with
+//! it, and there is no moment in which one is there without the other. It covers what never changes
+//! after sealing; what is proven later, and the payload, it does not.
 
 use std::path::{Path, PathBuf};
 
@@ -86,7 +87,8 @@ fn statement(sidecar: &Sidecar) -> Vec<u8> {
 }
 
 impl Trust {
-    /// Whether an entry that is sealed now could be trusted: better asked before an hour of work than after.
+    /// Whether an entry that is sealed now could be trusted: better asked before an hour of work
+    /// than after.
     pub(crate) fn prepare(&self, at: Timestamp) -> Result<()> {
         match (&self.signers, &self.key) {
             (None, _) => Ok(()),
@@ -99,7 +101,8 @@ impl Trust {
         }
     }
 
-    /// Signs a sidecar that is complete, if there is a key; where signatures are asked for, this one counts.
+    /// Signs a sidecar that is complete, if there is a key; where signatures are asked for, this
+    /// one counts.
     pub(crate) fn sign(&self, sidecar: &mut Sidecar) -> Result<()> {
         let Some(key) = &self.key else {
             return Ok(());

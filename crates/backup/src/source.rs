@@ -1,4 +1,5 @@
-//! A source whose end is known, so that its last part is fetched with one read instead of being felt for.
+//! A source whose end is known, so that its last part is fetched with one read instead of being
+//! felt for.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -32,8 +33,8 @@ impl<R: Read> Read for Measured<R> {
         Ok(n)
     }
 
-    /// The provided method would begin with a few bytes and double them, which is a request each if the source is far
-    /// away.
+    /// The provided method would begin with a few bytes and double them, which is a request each if
+    /// the source is far away.
     fn read_to_end(&mut self, buf: &mut Vec<u8>) -> io::Result<usize> {
         let rest = self.length.saturating_sub(self.position);
         let rest =

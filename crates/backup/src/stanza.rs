@@ -1,7 +1,8 @@
 //! Recipient stanzas: the parts of an age header that say who can open the file.
 //!
-//! An X25519 stanza does not tell whose it is, so a file alone cannot prove that an absent key opens it. What can be
-//! proven is that the stanza made for that key at sealing time is still there: this module records the hash of each.
+//! An X25519 stanza does not tell whose it is, so a file alone cannot prove that an absent key
+//! opens it. What can be proven is that the stanza made for that key at sealing time is still
+//! there: this module records the hash of each.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -14,7 +15,8 @@ use crate::digest;
 /// The width of a full body line in the header.
 const LINE: usize = 64;
 
-/// SHA-256 of the stanza's bytes as they stand in a header, from `->` to the line break that ends its body.
+/// SHA-256 of the stanza's bytes as they stand in a header, from `->` to the line break that ends
+/// its body.
 pub(crate) fn hash(stanza: &Stanza) -> String {
     digest::of_bytes(encode(stanza).as_bytes())
 }

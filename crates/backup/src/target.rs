@@ -1,7 +1,7 @@
 //! Places for copies that are not a mounted directory: what they have in common.
 //!
-//! A target holds files by name, flat. It knows nothing about services, sidecars or keys; [`Remote`](crate::Remote) gives
-//! the files their meaning.
+//! A target holds files by name, flat. It knows nothing about services, sidecars or keys;
+//! [`Remote`](crate::Remote) gives the files their meaning.
 
 #[cfg(any(feature = "http", feature = "sftp"))]
 mod bandwidth;
@@ -45,14 +45,15 @@ use crate::{Error, Result};
 
 /// A place that holds files by name.
 ///
-/// All calls block, and end: each implementation has limits of its own ([`Limits`]) for how long nothing may happen, and
-/// tries again what may be tried again. Errors name the place without secrets.
+/// All calls block, and end: each implementation has limits of its own ([`Limits`]) for how long
+/// nothing may happen, and tries again what may be tried again. Errors name the place without
+/// secrets.
 pub trait Target: fmt::Debug + Send + Sync {
     /// How people call the place: its kind and where it is, without secrets.
     fn place(&self) -> String;
 
-    /// Whether files can be listed and read back. Where not, [`list`](Self::list) and [`read`](Self::read) fail with
-    /// [`TargetFailure::WriteOnly`].
+    /// Whether files can be listed and read back. Where not, [`list`](Self::list) and
+    /// [`read`](Self::read) fail with [`TargetFailure::WriteOnly`].
     fn is_readable(&self) -> bool {
         true
     }

@@ -14,7 +14,8 @@ use crate::sealed_file::{Place, SealedFile};
 use crate::source::{Measured, before_begin};
 use crate::{Error, Identities, Result};
 
-/// The clear text of one chunk of the age format, and its sealed length with the authentication tag.
+/// The clear text of one chunk of the age format, and its sealed length with the authentication
+/// tag.
 const CHUNK: u64 = 64 * 1024;
 const TAG: u64 = 16;
 pub(crate) const SEALED_CHUNK: u64 = CHUNK + TAG;
@@ -45,12 +46,13 @@ pub(crate) struct Expected<'a> {
 
 /// The clear text of a sealed file, open for reading at any place.
 ///
-/// Opening reads the header and the last chunk: the header's MAC and the end of the file are authentic before the
-/// first byte is handed out, so a truncated file does not open. Every chunk is authenticated before any byte of it is
-/// returned. One decrypted chunk of 64 KiB is kept; reads and seeks within it cost no decryption, and seeking alone
-/// costs nothing.
+/// Opening reads the header and the last chunk: the header's MAC and the end of the file are
+/// authentic before the first byte is handed out, so a truncated file does not open. Every chunk is
+/// authenticated before any byte of it is returned. One decrypted chunk of 64 KiB is kept; reads
+/// and seeks within it cost no decryption, and seeking alone costs nothing.
 ///
-/// After a damaged chunk every further read fails; [`reopen`](Self::reopen) for what lies elsewhere in the file.
+/// After a damaged chunk every further read fails; [`reopen`](Self::reopen) for what lies elsewhere
+/// in the file.
 pub struct Unsealed<R = SealedFile> {
     inner: StreamReader<Buffered<R>>,
     inner_position: u64,
@@ -82,7 +84,8 @@ impl Unsealed {
         Ok(unsealed)
     }
 
-    /// Opens the same file once more, for another thread or another place, without asking for a key.
+    /// Opens the same file once more, for another thread or another place, without asking for a
+    /// key.
     ///
     /// # Errors
     /// [`Error::Changed`] if the name leads to another file by now.
@@ -196,8 +199,8 @@ impl<R: Read + Seek> Unsealed<R> {
     }
 }
 
-/// Errors of [`read`](Read::read) that mean a damaged file have the kind [`io::ErrorKind::InvalidData`] and hold an
-/// [`Error`].
+/// Errors of [`read`](Read::read) that mean a damaged file have the kind
+/// [`io::ErrorKind::InvalidData`] and hold an [`Error`].
 impl<R: Read + Seek> Read for Unsealed<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if buf.is_empty() || self.position >= self.clear_len {
@@ -246,17 +249,20 @@ impl<R> fmt::Debug for Unsealed<R> {
 /// Opens a sealed file that need not lie in any vault.
 ///
 /// # Errors
-/// What is wrong, one by one: [`Error::Empty`], [`Error::NotAge`], [`Error::HeaderDamaged`], [`Error::NoIdentity`],
-/// [`Error::NoIdentityMatched`], [`Error::Truncated`], [`Error::EndDamaged`].
+/// What is wrong, one by one: [`Error::Empty`], [`Error::NotAge`], [`Error::HeaderDamaged`],
+/// [`Error::NoIdentity`], [`Error::NoIdentityMatched`], [`Error::Truncated`],
+/// [`Error::EndDamaged`].
 pub fn open_file(path: impl AsRef<Path>, identities: &Identities) -> Result<Unsealed> {
     let path = path.as_ref();
     let place = Place::Here(path.to_owned());
     Unsealed::open(place, path, identities, &Expected::default(), READ_AHEAD)
 }
 
-/// Opens a sealed file that something else than the file system holds; `name` stands for it in errors.
+/// Opens a sealed file that something else than the file system holds; `name` stands for it in
+/// errors.
 ///
-/// Nothing but the header, the last chunk and what is asked for is read, so the source may be far away.
+/// Nothing but the header, the last chunk and what is asked for is read, so the source may be far
+/// away.
 ///
 /// # Errors
 /// Those of [`open_file`].
@@ -340,7 +346,8 @@ fn unparsed(error: DecryptError, path: &Path) -> Error {
     }
 }
 
-/// Turns the result of an attempt into the reader, or into the error that tells a wrong key from a damaged header.
+/// Turns the result of an attempt into the reader, or into the error that tells a wrong key from a
+/// damaged header.
 fn judge<R>(
     decrypted: Result<StreamReader<Buffered<R>>, DecryptError>,
     attempt: Attempt<'_>,

@@ -28,8 +28,8 @@ use crate::{
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct VaultOptions {
-    /// Create the directory, mode 0700, if it does not exist. Off by default: a mistyped or unmounted path should not
-    /// become a new, empty vault.
+    /// Create the directory, mode 0700, if it does not exist. Off by default: a mistyped or
+    /// unmounted path should not become a new, empty vault.
     pub create: bool,
     /// What the names of sealed files end with; `.sql.gz.age` by default.
     pub suffix: String,
@@ -46,8 +46,8 @@ impl Default for VaultOptions {
 
 /// One service's backups in one directory.
 ///
-/// Several services may share a directory; a vault sees only the files whose names are exactly those of its own
-/// service. Cloning is cheap and gives a second handle on the same directory.
+/// Several services may share a directory; a vault sees only the files whose names are exactly
+/// those of its own service. Cloning is cheap and gives a second handle on the same directory.
 #[derive(Debug, Clone)]
 pub struct Vault {
     directory: PathBuf,
@@ -60,8 +60,8 @@ impl Vault {
     /// Opens the vault of `service` in an existing directory, with the default options.
     ///
     /// # Errors
-    /// [`Error::NoVault`] if there is no such directory, [`Error::InvalidService`] for a name other than
-    /// `[a-z0-9][a-z0-9._-]*`.
+    /// [`Error::NoVault`] if there is no such directory, [`Error::InvalidService`] for a name other
+    /// than `[a-z0-9][a-z0-9._-]*`.
     pub fn open(directory: impl AsRef<Path>, service: &str) -> Result<Self> {
         Self::open_with(directory, service, &VaultOptions::default())
     }
@@ -104,7 +104,8 @@ impl Vault {
         self
     }
 
-    /// The same vault, of which only entries count that an allowed signer signed, and none is opened that is not.
+    /// The same vault, of which only entries count that an allowed signer signed, and none is
+    /// opened that is not.
     #[must_use]
     pub fn trusting(mut self, signers: AllowedSigners) -> Self {
         Arc::make_mut(&mut self.trust).signers = Some(signers);
@@ -151,8 +152,8 @@ impl Vault {
     /// Begins a new entry that holds the data of the time `taken_at`, sealed for `recipients`.
     ///
     /// # Errors
-    /// [`Error::NoRecipients`], [`Error::ForeignLock`], [`Error::TimeOutOfRange`]; and [`Error::NoSigningKey`] or [`Error::Signing`] where
-    /// the entry would not be trusted.
+    /// [`Error::NoRecipients`], [`Error::ForeignLock`], [`Error::TimeOutOfRange`]; and
+    /// [`Error::NoSigningKey`] or [`Error::Signing`] where the entry would not be trusted.
     pub fn begin(
         &self,
         lock: &VaultLock,
@@ -166,9 +167,10 @@ impl Vault {
 
     /// Every entry, newest data first.
     ///
-    /// Files without a sidecar, as another tool or a copy by hand leaves them, are listed with what their name and
-    /// length tell; an unusable sidecar does not hide its entry either. Entries whose removal was begun are none any more; where what says
-    /// so cannot be read, all are listed, since whoever restores must find them.
+    /// Files without a sidecar, as another tool or a copy by hand leaves them, are listed with what
+    /// their name and length tell; an unusable sidecar does not hide its entry either. Entries
+    /// whose removal was begun are none any more; where what says so cannot be read, all are
+    /// listed, since whoever restores must find them.
     pub fn entries(&self) -> Result<Vec<Entry>> {
         let stamps = self.stamps()?;
         let read = parallel::map(&stamps, |stamp| self.present(*stamp));
@@ -222,9 +224,11 @@ impl Vault {
         }
     }
 
-    /// Finds one entry by what a person calls it: `latest`, an id or the unique beginning of one, or a path.
+    /// Finds one entry by what a person calls it: `latest`, an id or the unique beginning of one,
+    /// or a path.
     ///
-    /// `latest` is the newest verified entry, which is where the link points. A path may lead out of the vault.
+    /// `latest` is the newest verified entry, which is where the link points. A path may lead out
+    /// of the vault.
     ///
     /// # Errors
     /// [`Error::NothingVerified`], [`Error::Ambiguous`], [`Error::NoSuchEntry`].
@@ -234,19 +238,23 @@ impl Vault {
 
     /// Opens the clear text of an entry, after holding length and header against the sidecar.
     ///
-    /// An entry may be open any number of times; [`Unsealed::reopen`] saves the work of finding the key again.
+    /// An entry may be open any number of times; [`Unsealed::reopen`] saves the work of finding the
+    /// key again.
     ///
     /// # Errors
-    /// Those of [`open_file`](crate::open_file), and [`Error::SizeDiffers`], [`Error::NotAsSealed`], [`Error::Untrusted`].
+    /// Those of [`open_file`](crate::open_file), and [`Error::SizeDiffers`],
+    /// [`Error::NotAsSealed`], [`Error::Untrusted`].
     pub fn open_entry(&self, entry: &Entry, identities: &Identities) -> Result<Unsealed> {
         self.check_trust(entry)?;
         verify::open_entry(entry, identities)
     }
 
-    /// Proves an entry to the given depth. It records nothing: see [`mark_verified`](Self::mark_verified).
+    /// Proves an entry to the given depth. It records nothing: see
+    /// [`mark_verified`](Self::mark_verified).
     ///
     /// # Errors
-    /// What is wrong with the entry. [`Error::NoSidecar`] if [`Depth::Sealed`] has nothing to compare with.
+    /// What is wrong with the entry. [`Error::NoSidecar`] if [`Depth::Sealed`] has nothing to
+    /// compare with.
     pub fn verify(
         &self,
         entry: &Entry,
@@ -257,15 +265,16 @@ impl Vault {
         verify::verify(entry, identities, depth, &self.watch)
     }
 
-    /// Records that the caller verified the entry at the time `at`, and points the `latest` link at the newest
-    /// verified entry, which may be another one.
+    /// Records that the caller verified the entry at the time `at`, and points the `latest` link at
+    /// the newest verified entry, which may be another one.
     ///
-    /// The file is hashed first: neither the mark nor the link ever goes to a file that is not, bit for bit, what was
-    /// sealed. The sidecar is written before the link; if a crash comes between, the next call puts the link right.
+    /// The file is hashed first: neither the mark nor the link ever goes to a file that is not, bit
+    /// for bit, what was sealed. The sidecar is written before the link; if a crash comes between,
+    /// the next call puts the link right.
     ///
     /// # Errors
-    /// [`Error::HashDiffers`], [`Error::Truncated`], [`Error::SizeDiffers`], [`Error::Changed`], [`Error::NoSidecar`],
-    /// [`Error::ForeignEntry`], [`Error::LatestIsNotALink`].
+    /// [`Error::HashDiffers`], [`Error::Truncated`], [`Error::SizeDiffers`], [`Error::Changed`],
+    /// [`Error::NoSidecar`], [`Error::ForeignEntry`], [`Error::LatestIsNotALink`].
     pub fn mark_verified(&self, entry: &Entry, at: Timestamp) -> Result<Entry> {
         latest::mark_verified(self, entry, at)
     }
@@ -273,7 +282,8 @@ impl Vault {
     /// Records that the caller restored the entry for real at the time `at`.
     ///
     /// # Errors
-    /// [`Error::NotVerified`] if it was not verified before; otherwise as [`mark_verified`](Self::mark_verified).
+    /// [`Error::NotVerified`] if it was not verified before; otherwise as
+    /// [`mark_verified`](Self::mark_verified).
     pub fn mark_drilled(&self, entry: &Entry, at: Timestamp) -> Result<Entry> {
         latest::mark_drilled(self, entry, at)
     }
@@ -304,7 +314,8 @@ impl Vault {
         latest::record_copy(self, entry, target, copy)
     }
 
-    /// Points the `latest` link at the newest verified entry, as [`mark_verified`](Self::mark_verified) does: entries may have come from elsewhere.
+    /// Points the `latest` link at the newest verified entry, as
+    /// [`mark_verified`](Self::mark_verified) does: entries may have come from elsewhere.
     ///
     /// # Errors
     /// [`Error::LatestIsNotALink`].
@@ -324,29 +335,34 @@ impl Vault {
     /// [`clean_leftovers`](Self::clean_leftovers).
     ///
     /// # Errors
-    /// [`Error::Changed`] where an entry that is to go, the newest verified or the newest drilled one is not what it was: then nothing
-    /// was removed. [`Error::ForeignLock`], [`Error::InvalidPruning`].
+    /// [`Error::Changed`] where an entry that is to go, the newest verified or the newest drilled
+    /// one is not what it was: then nothing was removed. [`Error::ForeignLock`],
+    /// [`Error::InvalidPruning`].
     pub fn prune(&self, lock: &VaultLock, plan: &Plan, at: Timestamp) -> Result<()> {
         self.check_lock(lock)?;
         prune::prune(self, plan, at)
     }
 
-    /// Copies an entry, with what is known of it, into another vault of the same service, whose lock this is; returns the entry there. The copy is
-    /// made durable, and read again and compared with the recorded hash, before it gets its name. One that is there already stays.
+    /// Copies an entry, with what is known of it, into another vault of the same service, whose
+    /// lock this is; returns the entry there. The copy is made durable, and read again and compared
+    /// with the recorded hash, before it gets its name. One that is there already stays.
     ///
     /// # Errors
-    /// [`Error::HashDiffers`] where the entry or its copy is not what was sealed, [`Error::Changed`] where the name is another file's,
-    /// [`Error::ForeignEntry`], [`Error::ForeignLock`], [`Error::NoSidecar`].
+    /// [`Error::HashDiffers`] where the entry or its copy is not what was sealed,
+    /// [`Error::Changed`] where the name is another file's, [`Error::ForeignEntry`],
+    /// [`Error::ForeignLock`], [`Error::NoSidecar`].
     pub fn copy_to(&self, entry: &Entry, to: &Self, lock: &VaultLock) -> Result<Entry> {
         to.check_lock(lock)?;
         copying::copy_to(entry, to)
     }
 
-    /// Catalogues a sealed file that another tool made, as data of the time `taken_at`: opens it from one end to the other, and makes it an entry in
-    /// the state `sealed`. A file with a name of this vault in its directory gets a sidecar; any other is copied, and stays where it is.
+    /// Catalogues a sealed file that another tool made, as data of the time `taken_at`: opens it
+    /// from one end to the other, and makes it an entry in the state `sealed`. A file with a name
+    /// of this vault in its directory gets a sidecar; any other is copied, and stays where it is.
     ///
     /// # Errors
-    /// What is wrong with the file. [`Error::Changed`] where it has a sidecar already, [`Error::TimeOutOfRange`], [`Error::ForeignLock`].
+    /// What is wrong with the file. [`Error::Changed`] where it has a sidecar already,
+    /// [`Error::TimeOutOfRange`], [`Error::ForeignLock`].
     pub fn import(
         &self,
         lock: &VaultLock,
@@ -359,12 +375,13 @@ impl Vault {
         importing::import(self, path.as_ref(), identities, taken_at, facts)
     }
 
-    /// Seals an entry for other recipients, reads that again and compares the payload, and removes the old file. What was proven of the
-    /// entry stays proven. No clear text touches a disk; interrupted, there are two entries of the same data.
+    /// Seals an entry for other recipients, reads that again and compares the payload, and removes
+    /// the old file. What was proven of the entry stays proven. No clear text touches a disk;
+    /// interrupted, there are two entries of the same data.
     ///
     /// # Errors
-    /// Those of [`open_entry`](Self::open_entry), also where the given identities do not open what was sealed anew: the old file stays then,
-    /// and the new one goes.
+    /// Those of [`open_entry`](Self::open_entry), also where the given identities do not open what
+    /// was sealed anew: the old file stays then, and the new one goes.
     pub fn rekey(
         &self,
         lock: &VaultLock,
@@ -376,7 +393,8 @@ impl Vault {
         rekey::rekey(self, lock, entry, (identities, recipients), at)
     }
 
-    /// What interrupted runs left behind. Files that a living process is writing are not among them.
+    /// What interrupted runs left behind. Files that a living process is writing are not among
+    /// them.
     pub fn leftovers(&self) -> Result<Vec<Leftover>> {
         leftover::list(self, &self.catalogue_lock()?)
     }
@@ -398,8 +416,8 @@ impl Vault {
         &self.trust
     }
 
-    /// What somebody may have put there is refused, wherever the entry was found. Without signers, a sidecar that cannot be read keeps nobody from
-    /// his data.
+    /// What somebody may have put there is refused, wherever the entry was found. Without signers,
+    /// a sidecar that cannot be read keeps nobody from his data.
     pub(crate) fn check_trust(&self, entry: &Entry) -> Result<()> {
         if self.trust.signers.is_none() {
             return Ok(());

@@ -16,12 +16,12 @@ const BUFFER: usize = 64 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Depth {
-    /// The header and the last chunk, whatever the size of the file. Proves: an identity opens it, the header is
-    /// untouched and still holds every stanza that the sidecar records, nothing is missing at the end, the length is
-    /// the recorded one. Does not prove the chunks between.
+    /// The header and the last chunk, whatever the size of the file. Proves: an identity opens it,
+    /// the header is untouched and still holds every stanza that the sidecar records, nothing is
+    /// missing at the end, the length is the recorded one. Does not prove the chunks between.
     Quick,
-    /// The SHA-256 of the whole file against the sidecar. Needs no identity. Proves that every bit is the one that was
-    /// written; not that anybody can open it.
+    /// The SHA-256 of the whole file against the sidecar. Needs no identity. Proves that every bit
+    /// is the one that was written; not that anybody can open it.
     Sealed,
     /// Decrypts everything. Proves all of `Quick`, and that every byte of the payload is authentic.
     Full,
@@ -37,8 +37,8 @@ pub struct Verification {
     pub sealed_bytes: u64,
     /// The proven length of the payload in bytes; `None` for [`Depth::Sealed`].
     pub clear_bytes: Option<u64>,
-    /// Whether the facts were compared with a sidecar. Without one, a complete file that someone sealed for the same
-    /// public keys is as good as the true one.
+    /// Whether the facts were compared with a sidecar. Without one, a complete file that someone
+    /// sealed for the same public keys is as good as the true one.
     pub sidecar: bool,
 }
 

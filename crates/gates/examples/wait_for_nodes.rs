@@ -1,7 +1,7 @@
 //! Waits until a cluster has so many good nodes, and says what it sees meanwhile.
 //!
-//! Run it with `cargo run -p gates --example wait_for_nodes -- KUBECONFIG CONTEXT NODES [UID]`. Without the UID it says which one
-//! the cluster has, and believes nothing else of it.
+//! Run it with `cargo run -p gates --example wait_for_nodes -- KUBECONFIG CONTEXT NODES [UID]`.
+//! Without the UID it says which one the cluster has, and believes nothing else of it.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 

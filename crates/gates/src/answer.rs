@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// What a gate says.
 ///
-/// Only [`Answer::Pass`] opens a gate and only [`Answer::Fail`] says that it is closed; the three between them say that
-/// it is not decided, and why. "Could not ask" is neither yes nor no.
+/// Only [`Answer::Pass`] opens a gate and only [`Answer::Fail`] says that it is closed; the three
+/// between them say that it is not decided, and why. "Could not ask" is neither yes nor no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
@@ -24,12 +24,14 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// All of them hold: one fail decides, else one that is undecided, else it passes. Nothing at all is unknown.
+    /// All of them hold: one fail decides, else one that is undecided, else it passes. Nothing at
+    /// all is unknown.
     pub fn all(answers: impl IntoIterator<Item = Self>) -> Self {
         Self::combine(answers, Self::Fail, Self::Pass)
     }
 
-    /// One of them holds: one pass decides, else one that is undecided, else it fails. Nothing at all is unknown.
+    /// One of them holds: one pass decides, else one that is undecided, else it fails. Nothing at
+    /// all is unknown.
     pub fn any(answers: impl IntoIterator<Item = Self>) -> Self {
         Self::combine(answers, Self::Pass, Self::Fail)
     }
@@ -56,7 +58,8 @@ impl Answer {
         matches!(self, Self::Unknown | Self::Waiting | Self::NeedsApproval)
     }
 
-    /// Among undecided answers the same one wins in `all` and in `any`, so that `not(all(…))` is `any(not(…))`.
+    /// Among undecided answers the same one wins in `all` and in `any`, so that `not(all(…))` is
+    /// `any(not(…))`.
     fn precedence(self) -> u8 {
         match self {
             Self::Unknown => 1,

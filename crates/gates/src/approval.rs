@@ -1,6 +1,7 @@
 //! Approvals: what a human was shown, and signed.
 //!
-//! One file each, so that two people on two machines never write the same one. The format is specified in `docs/formats/approval.md`.
+//! One file each, so that two people on two machines never write the same one. The format is
+//! specified in `docs/formats/approval.md`.
 
 mod document;
 mod judging;
@@ -63,10 +64,12 @@ impl Approvals {
         &self.directory
     }
 
-    /// Signs that the approver was shown what is requested, and keeps that; returns the file. Nothing is signed that would not count.
+    /// Signs that the approver was shown what is requested, and keeps that; returns the file.
+    /// Nothing is signed that would not count.
     ///
     /// # Errors
-    /// [`Error::InvalidGate`], [`Error::InvalidApproval`] where it would be void, [`Error::Signature`], and [`Error::Io`].
+    /// [`Error::InvalidGate`], [`Error::InvalidApproval`] where it would be void,
+    /// [`Error::Signature`], and [`Error::Io`].
     pub fn approve(
         &self,
         request: &ApprovalRequest,
@@ -93,7 +96,8 @@ impl Approvals {
         self.publish(&file_stem(&request.gate, &approval.id), SUFFIX, &sealed)
     }
 
-    /// Signs that no approval of a gate counts any more that is here now; returns the files. There are none where nothing is to be revoked.
+    /// Signs that no approval of a gate counts any more that is here now; returns the files. There
+    /// are none where nothing is to be revoked.
     ///
     /// # Errors
     /// Those of [`approve`](Self::approve).
@@ -122,7 +126,8 @@ impl Approvals {
     /// What the approvals of a gate are worth at the time `now`, for this plan and this evidence.
     ///
     /// # Errors
-    /// [`Error::InvalidGate`], [`Error::UnknownApproval`] where one is of a newer version, and [`Error::Io`]: then nobody knows.
+    /// [`Error::InvalidGate`], [`Error::UnknownApproval`] where one is of a newer version, and
+    /// [`Error::Io`]: then nobody knows.
     pub fn judge(
         &self,
         gate: &str,
@@ -178,7 +183,8 @@ impl Approvals {
         Ok(ids)
     }
 
-    /// The document in its final form, which is read as anybody else would read it before it gets its name.
+    /// The document in its final form, which is read as anybody else would read it before it gets
+    /// its name.
     fn signed(
         &self,
         statement: String,

@@ -20,7 +20,8 @@ use serde_json::Value;
 use crate::evidence::{Absence, Content, Evidence, Read, Reading};
 pub use kube::{Access, Pace};
 
-/// So many questions are asked at a time. The list of a large cluster is a few requests anyway, one after the other.
+/// So many questions are asked at a time. The list of a large cluster is a few requests anyway, one
+/// after the other.
 const AT_A_TIME: usize = 8;
 
 /// Answers questions that this library cannot: those of [`Read::Program`].
@@ -73,15 +74,16 @@ impl Collector {
         self
     }
 
-    /// The collector, with earlier readings of scripts. One that succeeded is taken instead of a new run, for as long as
-    /// its gate lets it stand: a script may do harm.
+    /// The collector, with earlier readings of scripts. One that succeeded is taken instead of a
+    /// new run, for as long as its gate lets it stand: a script may do harm.
     #[must_use]
     pub fn keeping(mut self, readings: impl IntoIterator<Item = Reading>) -> Self {
         self.kept.extend(readings);
         self
     }
 
-    /// Asks all questions, several at a time, and keeps what was answered. It does not fail: what has no answer says why.
+    /// Asks all questions, several at a time, and keeps what was answered. It does not fail: what
+    /// has no answer says why.
     pub async fn collect(&self, reads: &[Read]) -> Evidence {
         let mut evidence = Evidence::new(Timestamp::now());
         let readings: Vec<Reading> = stream::iter(reads)

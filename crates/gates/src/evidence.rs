@@ -22,17 +22,19 @@ const FORMAT: &str = "hubctl-evidence/1";
 /// No document needs more memory.
 const HEAVIEST: u64 = 1 << 30;
 
-/// What was read to judge gates: each question with its answer, or with the reason why there is none.
+/// What was read to judge gates: each question with its answer, or with the reason why there is
+/// none.
 ///
-/// It is a plain document of JSON, specified in `docs/formats/evidence.md`. Neither the order of its readings nor their
-/// repetition changes a verdict. Secrets are removed when a reading is made.
+/// It is a plain document of JSON, specified in `docs/formats/evidence.md`. Neither the order of
+/// its readings nor their repetition changes a verdict. Secrets are removed when a reading is made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Evidence {
     format: String,
     /// When collecting began, by the clock of the collecting machine.
     pub collected_at: Timestamp,
-    /// Since when each gate with a `stable_for` has passed without a break, as far as the collector has seen.
+    /// Since when each gate with a `stable_for` has passed without a break, as far as the collector
+    /// has seen.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub held: BTreeMap<String, Held>,
     readings: Vec<Reading>,
@@ -44,7 +46,8 @@ pub struct Evidence {
 pub struct Reading {
     /// The question.
     pub read: Read,
-    /// When it was answered: by the `Date` of the answer where it has one, else by the clock of the collecting machine.
+    /// When it was answered: by the `Date` of the answer where it has one, else by the clock of the
+    /// collecting machine.
     pub observed_at: Timestamp,
     /// By how many seconds the clock of whoever answered is ahead of the collecting machine's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,7 +98,8 @@ impl Reading {
         self
     }
 
-    /// What decides between two readings of one question: the newer one, then any rule that is always the same.
+    /// What decides between two readings of one question: the newer one, then any rule that is
+    /// always the same.
     fn rank(&self) -> (Timestamp, String) {
         let text = serde_json::to_string(&self.content).unwrap_or_default();
         (self.observed_at, text)

@@ -1,13 +1,17 @@
-//! Gates with evidence: conditions that are judged from what was read, and approvals that a human signs.
+//! Gates with evidence: conditions that are judged from what was read, and approvals that a human
+//! signs.
 //!
 //! # Gates
 //!
-//! A gate says whether something may be done now. Three steps lead to its answer, and they know nothing of each other:
+//! A gate says whether something may be done now. Three steps lead to its answer, and they know
+//! nothing of each other:
 //!
-//! 1. **Read.** A [`Condition`] names the questions it needs answered ([`Read`]); a [`Collector`] asks them, each once, and
-//!    keeps what was answered, or why nothing was, as [`Evidence`]. Nothing is judged here.
-//! 2. **Judge.** [`Gates::evaluate`] makes a [`Verdict`] of evidence and a time. Nothing is read here, so the same document gives the
-//!    same verdicts elsewhere and later, and neither the order nor the repetition of what is in it changes one.
+//! 1. **Read.** A [`Condition`] names the questions it needs answered ([`Read`]); a [`Collector`]
+//!    asks them, each once, and keeps what was answered, or why nothing was, as [`Evidence`].
+//!    Nothing is judged here.
+//! 2. **Judge.** [`Gates::evaluate`] makes a [`Verdict`] of evidence and a time. Nothing is read
+//!    here, so the same document gives the same verdicts elsewhere and later, and neither the order
+//!    nor the repetition of what is in it changes one.
 //! 3. **Show.** That is the caller's.
 //!
 //! ```
@@ -33,20 +37,26 @@
 //!
 //! What is guaranteed:
 //!
-//! - **"Could not ask" is not an answer.** What is forbidden, slow, unreachable, answered by somebody else, or by another cluster than the
-//!   pinned one is [`Answer::Unknown`], with the reason; it is never an empty list. It counts as neither pass nor fail, also in combinations.
-//! - **Fields that lie are not believed.** When something last ran is not when it last succeeded; `healthy` of a volume that is to have one copy says
-//!   nothing; `Available` may be an old pod. Each such field has a fixture whose verdict would be another one if it were believed.
+//! - **"Could not ask" is not an answer.** What is forbidden, slow, unreachable, answered by
+//!   somebody else, or by another cluster than the pinned one is [`Answer::Unknown`], with the
+//!   reason; it is never an empty list. It counts as neither pass nor fail, also in combinations.
+//! - **Fields that lie are not believed.** When something last ran is not when it last succeeded;
+//!   `healthy` of a volume that is to have one copy says nothing; `Available` may be an old pod.
+//!   Each such field has a fixture whose verdict would be another one if it were believed.
 //! - **No secret is kept.** [`Reading::new`] removes them.
-//! - **Nothing waits for ever.** Requests have deadlines ([`Pace`]), scripts are killed with everything that they started.
+//! - **Nothing waits for ever.** Requests have deadlines ([`Pace`]), scripts are killed with
+//!   everything that they started.
 //!
-//! The library chooses no version of Kubernetes: a program that uses it depends on `k8s-openapi` and enables one.
+//! The library chooses no version of Kubernetes: a program that uses it depends on `k8s-openapi`
+//! and enables one.
 //!
 //! # Approvals
 //!
-//! [`Approvals`] keep what humans were shown and signed: for one gate, one plan and one evidence, until a time. [`Approvals::judge`] says what
-//! they are worth; whatever is not proven does not count, so a program that holds no approver's key cannot approve anything. Whoever may
-//! write the directory can remove files: an approval, and also a revocation, which is why an approval always has an end.
+//! [`Approvals`] keep what humans were shown and signed: for one gate, one plan and one evidence,
+//! until a time. [`Approvals::judge`] says what they are worth; whatever is not proven does not
+//! count, so a program that holds no approver's key cannot approve anything. Whoever may write the
+//! directory can remove files: an approval, and also a revocation, which is why an approval always
+//! has an end.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

@@ -23,8 +23,8 @@ pub struct Verdict {
     /// What was looked at.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subjects: Vec<Subject>,
-    /// The facts that the answer rests on. They change only when what was looked at has changed, and an approval is
-    /// bound to them.
+    /// The facts that the answer rests on. They change only when what was looked at has changed,
+    /// and an approval is bound to them.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub evidence: Value,
     /// Facts that change by themselves: ages, free space, durations. No approval is bound to them.
@@ -146,8 +146,9 @@ impl Verdict {
         self
     }
 
-    /// The SHA-256 of what an approval agrees to: the answer, its facts, what was asked for, and the identities of what
-    /// was looked at. It does not change with time alone, nor with versions of objects whose facts stayed the same.
+    /// The SHA-256 of what an approval agrees to: the answer, its facts, what was asked for, and
+    /// the identities of what was looked at. It does not change with time alone, nor with versions
+    /// of objects whose facts stayed the same.
     #[must_use]
     pub fn digest(&self) -> Hash {
         let subjects: Vec<Subject> = self.subjects.iter().map(Subject::identity).collect();

@@ -1,6 +1,8 @@
-//! Who is told: the dead-man's switch when a backup is verified or fails, and whom [alerts] names when a scheduled run fails.
+//! Who is told: the dead-man's switch when a backup is verified or fails, and whom [alerts] names
+//! when a scheduled run fails.
 //!
-//! Nothing here fails or delays what it is about: each has its limit, and what could not be told is a warning.
+//! Nothing here fails or delays what it is about: each has its limit, and what could not be told is
+//! a warning.
 
 mod http;
 mod mail;

@@ -1,7 +1,7 @@
 //! The terminal that progress is drawn on, so that nothing of it stays.
 //!
-//! A line that is filled to the margin would stay above the `^C` that a terminal echoes. A terminal that becomes narrower
-//! breaks a line in two, and only the second would be cleared.
+//! A line that is filled to the margin would stay above the `^C` that a terminal echoes. A terminal
+//! that becomes narrower breaks a line in two, and only the second would be cleared.
 
 use std::io::{self, Write as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -17,8 +17,9 @@ use crate::printer::Format;
 
 /// Back up, restore and compare PostgreSQL databases, with proof
 ///
-/// hubctl takes encrypted backups of live PostgreSQL databases, proves that they restore, and compares databases and
-/// backups row by row. A backup is a plain `NAME.sql.gz.age`: `age -d | gunzip | psql` restores it without hubctl.
+/// hubctl takes encrypted backups of live PostgreSQL databases, proves that they restore, and
+/// compares databases and backups row by row. A backup is a plain `NAME.sql.gz.age`:
+/// `age -d | gunzip | psql` restores it without hubctl.
 #[derive(Debug, Parser)]
 #[command(name = "hubctl", version, max_term_width = 100, after_help = AFTER, subcommand_required = true, arg_required_else_help = true)]
 pub struct Cli {

@@ -44,8 +44,9 @@ pub(crate) fn script(shell: &str, program: &Path) -> Option<String> {
 
 const NAME: &str = "hubctl";
 
-/// Readline ends a word at a colon and at an equals sign: `TARGET:BACKUP` and `--to=SITE` are three words to bash. They are joined
-/// for the question, and of the answers only what follows the last of these characters is put in.
+/// Readline ends a word at a colon and at an equals sign: `TARGET:BACKUP` and `--to=SITE` are three
+/// words to bash. They are joined for the question, and of the answers only what follows the last
+/// of these characters is put in.
 const BASH: &str = r#"
 _hubctl() {
     local -a words=()

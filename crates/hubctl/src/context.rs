@@ -22,7 +22,8 @@ pub(crate) struct Context {
     pub(crate) unfinished: Arc<Unfinished>,
 }
 
-/// Lets a command wait for Ctrl-C as its good end, where the signal would otherwise drop it in the middle.
+/// Lets a command wait for Ctrl-C as its good end, where the signal would otherwise drop it in the
+/// middle.
 #[derive(Debug, Default)]
 pub(crate) struct Hold {
     waiting: AtomicBool,

@@ -1,4 +1,5 @@
-//! Backups that were found damaged: the vault records only what is proven, the journal also what was refuted.
+//! Backups that were found damaged: the vault records only what is proven, the journal also what
+//! was refuted.
 
 use std::collections::BTreeMap;
 use std::path::Path;

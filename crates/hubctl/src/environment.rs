@@ -67,8 +67,8 @@ pub(crate) const PGSERVICE: &str = "PGSERVICE";
 pub(crate) const PGSERVICEFILE: &str = "PGSERVICEFILE";
 /// libpq: the directory of the machine's own `pg_service.conf`.
 pub(crate) const PGSYSCONFDIR: &str = "PGSYSCONFDIR";
-/// libpq: connection parameters, each with its keyword. Those that protect and are not supported are here, too, so
-/// that they are refused and not overlooked.
+/// libpq: connection parameters, each with its keyword. Those that protect and are not supported
+/// are here, too, so that they are refused and not overlooked.
 pub(crate) const CONNECTION: [(&str, &str); 21] = [
     ("PGHOST", "host"),
     ("PGHOSTADDR", "hostaddr"),
@@ -121,8 +121,8 @@ pub(crate) fn state_home() -> Option<PathBuf> {
     base("XDG_STATE_HOME", ".local/state")
 }
 
-/// Where sockets live: below `$XDG_RUNTIME_DIR`, or where there is none, beside the state. Never below `/tmp`, where
-/// another user could have been first.
+/// Where sockets live: below `$XDG_RUNTIME_DIR`, or where there is none, beside the state. Never
+/// below `/tmp`, where another user could have been first.
 pub(crate) fn runtime_home() -> Option<PathBuf> {
     let set = get("XDG_RUNTIME_DIR")
         .map(PathBuf::from)

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 /// The answer of a command, as its exit code.
 ///
-/// "The answer is no" and "could not ask" lead an operator to different places, so they are never mixed.
+/// "The answer is no" and "could not ask" lead an operator to different places, so they are never
+/// mixed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Exit {
@@ -18,8 +19,8 @@ pub enum Exit {
     CouldNotAsk,
     /// 4: everything else holds, and an approval is missing, expired or void.
     NeedsApproval,
-    /// 130: interrupted by a signal. Nothing unfinished is in place; what a restore had begun beside it is dropped, or named
-    /// and dropped by the next one.
+    /// 130: interrupted by a signal. Nothing unfinished is in place; what a restore had begun
+    /// beside it is dropped, or named and dropped by the next one.
     Interrupted,
 }
 

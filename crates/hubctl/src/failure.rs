@@ -1,4 +1,5 @@
-//! From an error to what the operator reads: the fact, its causes without repeats, the hint, and the exit code.
+//! From an error to what the operator reads: the fact, its causes without repeats, the hint, and
+//! the exit code.
 
 mod judgement;
 
@@ -98,7 +99,8 @@ impl Failure {
     }
 }
 
-/// A message without the names of calls that nobody knows: `fs_err` says so of a file that is not there.
+/// A message without the names of calls that nobody knows: `fs_err` says so of a file that is not
+/// there.
 fn plain(text: String) -> String {
     const CALLS: [&str; 3] = [
         "failed to query resolved metadata ",

@@ -1,8 +1,9 @@
 //! Signals that end a command: it is asked to end, and ended where something in it never answers.
 //!
-//! A command that is dropped removes what it had not finished. But a thread may wait where nothing can be dropped: for a
-//! lock, for an answer over HTTP, for a plugin, for a terminal. So the signals are watched by a thread of its own, which
-//! ends the program when its time is over, with a record of every act that was under way.
+//! A command that is dropped removes what it had not finished. But a thread may wait where nothing
+//! can be dropped: for a lock, for an answer over HTTP, for a plugin, for a terminal. So the
+//! signals are watched by a thread of its own, which ends the program when its time is over, with a
+//! record of every act that was under way.
 
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
@@ -124,7 +125,8 @@ impl Shared {
         }
     }
 
-    /// Somebody may have been typing a password, unseen. A process in the background would be stopped by this.
+    /// Somebody may have been typing a password, unseen. A process in the background would be
+    /// stopped by this.
     fn restore_terminal(&self) {
         let is_ours = || tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp());
         if let Some(terminal) = self.terminal.as_ref().filter(|_| is_ours()) {

@@ -108,8 +108,9 @@ pub(crate) fn recipients(
 pub(crate) const NO_ESCROW: &str = "the key of every recipient is on this machine";
 pub(crate) const ESCROW_HINT: &str = "add an escrow recipient whose key is kept elsewhere, and prove it with `hubctl keys escrow-test`";
 
-/// Whether the private key of a recipient is among those that are here. What a plugin has only the plugin knows, so that each of its
-/// recipients counts as here: an escrow key that is not one would be worse than a warning.
+/// Whether the private key of a recipient is among those that are here. What a plugin has only the
+/// plugin knows, so that each of its recipients counts as here: an escrow key that is not one would
+/// be worse than a warning.
 pub(crate) fn is_here(held: &[String], recipient: &str) -> bool {
     held.iter().any(|held| match held.strip_suffix('…') {
         Some(of_plugin) => recipient.starts_with(of_plugin),
@@ -139,8 +140,8 @@ pub(crate) fn is_passphrase(recipients: &Recipients) -> bool {
         .any(|fingerprint| fingerprint.kind == RecipientKind::Scrypt)
 }
 
-/// The identities at hand. The passphrase opens encrypted key files too; without one it is asked for where there is a
-/// terminal.
+/// The identities at hand. The passphrase opens encrypted key files too; without one it is asked
+/// for where there is a terminal.
 pub(crate) fn identities(
     settings: &Settings,
     passphrase: Option<SecretString>,
@@ -194,7 +195,8 @@ pub(crate) fn for_entry(identities: &Identities, entry: &Entry) -> Identities {
     identities
 }
 
-/// The second line of an age file names the type of its first recipient, and a passphrase is the only one.
+/// The second line of an age file names the type of its first recipient, and a passphrase is the
+/// only one.
 fn is_passphrase_sealed(path: &Path) -> bool {
     /// Longer than the two lines.
     const BEGINNING: u64 = 256;

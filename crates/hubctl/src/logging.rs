@@ -12,7 +12,8 @@ use tracing_subscriber::{EnvFilter, Layer as _};
 use crate::environment;
 use crate::printer::Printer;
 
-/// The crates that may tell details: they never log a secret. Others log the requests that they make, whole URLs included.
+/// The crates that may tell details: they never log a secret. Others log the requests that they
+/// make, whole URLs included.
 const OURS: [&str; 7] = [
     "hubctl", "pgsnap", "backup", "gates", "tunnel", "sshsig", "drill",
 ];

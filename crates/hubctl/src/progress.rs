@@ -39,7 +39,8 @@ impl Face {
         }
     }
 
-    /// Something that receives progress and shows it with this face; `plan` are the phases of the command, in order.
+    /// Something that receives progress and shows it with this face; `plan` are the phases of the
+    /// command, in order.
     pub(crate) fn meter(self, printer: &Printer, plan: &'static [Phase]) -> Arc<Meter> {
         Arc::new(Meter {
             face: self,
@@ -395,7 +396,8 @@ impl Step {
         format!("{}: {}", self.head(), said.join(", "))
     }
 
-    /// The same in one line of a terminal: with a bar where there is room, and without what matters least where there is not.
+    /// The same in one line of a terminal: with a bar where there is room, and without what matters
+    /// least where there is not.
     fn fitted(&self, done: Work, elapsed: Duration, room: usize) -> String {
         let percent = self.percent(done);
         let mut head = self.head();

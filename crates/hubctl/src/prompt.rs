@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 
 use crate::failure::Refusal;
 
-/// Asks for a secret. A signal ends the question at once, and the terminal shows again what is typed.
+/// Asks for a secret. A signal ends the question at once, and the terminal shows again what is
+/// typed.
 pub(crate) async fn secret(question: String) -> anyhow::Result<SecretString> {
     let _shown_again = Echo::of_terminal();
     let (answer, answered) = oneshot::channel();

@@ -17,14 +17,15 @@ use crate::printer::{Format, Loudness, Printer};
 use crate::progress::Face;
 use crate::{act, commands, completing, environment, logging, site};
 
-/// Temporary files, sessions and scratch servers of an interrupted command are gone within this time, unless a thread
-/// waits for what never comes.
+/// Temporary files, sessions and scratch servers of an interrupted command are gone within this
+/// time, unless a thread waits for what never comes.
 const ENDING: Duration = Duration::from_secs(1);
 
-/// Runs the program: parses the arguments, runs the command, reports on stderr, and returns the exit code.
+/// Runs the program: parses the arguments, runs the command, reports on stderr, and returns the
+/// exit code.
 ///
-/// SIGINT, SIGTERM and SIGHUP drop the running command, which removes whatever it had not finished. The program ends
-/// within two seconds, whatever it waits for.
+/// SIGINT, SIGTERM and SIGHUP drop the running command, which removes whatever it had not finished.
+/// The program ends within two seconds, whatever it waits for.
 pub fn main(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
     if completing::answered(&arguments) {
@@ -178,7 +179,8 @@ fn value_in(word: &str) -> Option<&str> {
     Some(letters.as_str())
 }
 
-/// A word that must not be repeated, although it was typed: what is repeated ends up in the logs of a timer.
+/// A word that must not be repeated, although it was typed: what is repeated ends up in the logs of
+/// a timer.
 fn is_secret(word: &str) -> bool {
     is_private_key(word) || site::holds_password(word)
 }
@@ -187,8 +189,8 @@ fn is_private_key(word: &str) -> bool {
     word.to_ascii_uppercase().contains("AGE-SECRET-KEY-")
 }
 
-/// Refuses secrets before anything is done with the words that hold them: whatever they were meant as, they would be repeated
-/// in errors and logs, and everybody on the machine sees them already.
+/// Refuses secrets before anything is done with the words that hold them: whatever they were meant
+/// as, they would be repeated in errors and logs, and everybody on the machine sees them already.
 fn refuse_secrets(arguments: &[OsString]) -> Result<(), Refusal> {
     // A command may well name a password, and a recipient is judged where it is read.
     const EXEMPT: [&str; 2] = ["--password-command", "--recipient"];

@@ -1,4 +1,5 @@
-//! What is configured, and where each value came from: flags, then `HUBCTL_*`, then the file, then defaults.
+//! What is configured, and where each value came from: flags, then `HUBCTL_*`, then the file, then
+//! defaults.
 
 mod file;
 mod gates;
@@ -47,7 +48,8 @@ pub(crate) struct Settings {
     pub(crate) recipients: Vec<Sourced<String>>,
     pub(crate) recipients_file: Option<Sourced<PathBuf>>,
     pub(crate) identities: Vec<Sourced<PathBuf>>,
-    /// Opens what was sealed with it; seals where no public key is named, or where `passphrase` says so.
+    /// Opens what was sealed with it; seals where no public key is named, or where `passphrase`
+    /// says so.
     pub(crate) passphrase_file: Option<Sourced<PathBuf>>,
     pub(crate) passphrase: bool,
     pub(crate) retention: Option<Sourced<backup::Retention>>,
@@ -263,7 +265,8 @@ impl Settings {
         })
     }
 
-    /// The site with what flags say instead. A flag about passwords replaces all that the file says about them.
+    /// The site with what flags say instead. A flag about passwords replaces all that the file says
+    /// about them.
     pub(crate) fn overriding(&self, site: &SiteSettings) -> SiteSettings {
         let flags = &self.flags;
         if flags.password_file.is_none()
@@ -326,8 +329,8 @@ impl Place {
 
 type Recipients = (Vec<Sourced<String>>, Option<Sourced<PathBuf>>);
 
-/// One place gives the recipients, all of them: adding some of the file to those of a flag would seal for keys that
-/// nobody named.
+/// One place gives the recipients, all of them: adding some of the file to those of a flag would
+/// seal for keys that nobody named.
 fn merge_recipients(
     flags: &Overrides,
     file: &ConfigFile,

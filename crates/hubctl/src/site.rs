@@ -89,7 +89,8 @@ impl Site {
     }
 }
 
-/// The database that a URL names, completed from the surroundings, and the passfile that is to be looked into.
+/// The database that a URL names, completed from the surroundings, and the passfile that is to be
+/// looked into.
 fn database_of(url: &str) -> anyhow::Result<(Database, Option<String>)> {
     let mut parameters = ConnectionParameters::parse(url)?;
     surroundings::complete(&mut parameters)?;
@@ -97,7 +98,8 @@ fn database_of(url: &str) -> anyhow::Result<(Database, Option<String>)> {
     Ok((Database::from_parameters(&parameters)?, passfile))
 }
 
-/// Whether a database could be reached by this URL, as far as it can be known without asking the server.
+/// Whether a database could be reached by this URL, as far as it can be known without asking the
+/// server.
 pub(crate) fn check(url: &str) -> anyhow::Result<()> {
     database_of(url).map(drop)
 }

@@ -40,7 +40,8 @@ pub(crate) fn open_vault(settings: &Settings, fallback: Option<&str>) -> anyhow:
     guarded(settings, Vault::open(&vault.value, &service)?)
 }
 
-/// The vault with the key that signs its new entries, and with those whose signatures its entries need.
+/// The vault with the key that signs its new entries, and with those whose signatures its entries
+/// need.
 pub(crate) fn guarded(settings: &Settings, mut vault: Vault) -> anyhow::Result<Vault> {
     if let Some(key) = &settings.sign_key {
         // Where nobody sits at a terminal, nobody can type a passphrase or knows of the key that waits to be touched.
@@ -181,7 +182,8 @@ fn is_unproven(entry: &Entry) -> bool {
         && sidecar.is_none_or(|sidecar| sidecar.payload.get("suspicious").is_none())
 }
 
-/// The same for a command that needs its contents: `latest` is not to be one that is known to be damaged.
+/// The same for a command that needs its contents: `latest` is not to be one that is known to be
+/// damaged.
 pub(crate) fn find_good_entry(
     settings: &Settings,
     spec: &str,

@@ -53,7 +53,8 @@ pub(crate) struct File<'a> {
     pub(crate) text: &'a str,
 }
 
-/// Writes units, and enables and starts those that are named. Where that fails, the files are as they were before.
+/// Writes units, and enables and starts those that are named. Where that fails, the files are as
+/// they were before.
 pub(crate) fn install(units: &[File<'_>], enabled: &[&str]) -> anyhow::Result<()> {
     // Without a bus nothing can be started, so nothing is written.
     systemctl(&["show", "--property=Version"])?;
@@ -111,7 +112,8 @@ pub(crate) fn systemctl(arguments: &[&str]) -> anyhow::Result<()> {
     .into())
 }
 
-/// Whether the user's systemd runs without a session; where that cannot be told, nothing is said of it.
+/// Whether the user's systemd runs without a session; where that cannot be told, nothing is said of
+/// it.
 pub(crate) fn lingers() -> bool {
     let output = Command::new("loginctl")
         .args(["show-user", "--property=Linger", "--value"])

@@ -1,4 +1,5 @@
-//! The targets of the configuration, opened: a folder is a vault, the others are reached by their protocols.
+//! The targets of the configuration, opened: a folder is a vault, the others are reached by their
+//! protocols.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -61,7 +62,8 @@ impl Opened {
         }
     }
 
-    /// The backups there, newest first. Of a target that shows nothing, those that the vault remembers to have sent there.
+    /// The backups there, newest first. Of a target that shows nothing, those that the vault
+    /// remembers to have sent there.
     pub(crate) fn entries(&self, name: &str, vault: &Vault) -> Result<Vec<Entry>, backup::Error> {
         match self {
             Self::Folder(there) => there.entries(),
@@ -75,7 +77,8 @@ impl Opened {
     }
 }
 
-/// Opens a target for the backups of a vault's service, which are trusted as those of the vault are. Nothing far away is asked yet.
+/// Opens a target for the backups of a vault's service, which are trusted as those of the vault
+/// are. Nothing far away is asked yet.
 pub(crate) fn open(settings: &Settings, name: &str, vault: &Vault) -> anyhow::Result<Opened> {
     open_until(settings, name, vault, None)
 }

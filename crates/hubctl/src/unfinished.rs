@@ -1,4 +1,5 @@
-//! The database that an interrupted restore was building: dropped before the program ends, where that is quick.
+//! The database that an interrupted restore was building: dropped before the program ends, where
+//! that is quick.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,7 +9,8 @@ use pgsnap::Database;
 use crate::interruption::Interruption;
 use crate::printer::Printer;
 
-/// The sessions of a dropped restore are usually gone within this time; what they still do cannot be awaited for ever.
+/// The sessions of a dropped restore are usually gone within this time; what they still do cannot
+/// be awaited for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A server that says nothing within this time is not waited for.
 const ANSWER: Duration = Duration::from_secs(1);
@@ -36,8 +38,8 @@ impl Unfinished {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = target;
     }
 
-    /// Drops what the restore left when its future was dropped, and says so. The server must answer soon, and then has
-    /// its time.
+    /// Drops what the restore left when its future was dropped, and says so. The server must answer
+    /// soon, and then has its time.
     pub(crate) async fn drop_left(&self, printer: &Printer, interruption: &Interruption) {
         let target = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(target) = target else { return };
@@ -109,7 +111,8 @@ pub(crate) async fn databases(server: &Database, prefix: &str) -> pgsnap::Result
     Ok(names(found.as_deref()))
 }
 
-/// The names in a JSON array: anybody who may create databases may put a comma or a quote into a name.
+/// The names in a JSON array: anybody who may create databases may put a comma or a quote into a
+/// name.
 pub(crate) fn names(answer: Option<&str>) -> Vec<String> {
     answer
         .and_then(|text| serde_json::from_str(text).ok())

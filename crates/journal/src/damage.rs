@@ -45,7 +45,8 @@ pub enum Damage {
         /// The length of the incomplete line in bytes.
         bytes: u64,
     },
-    /// The records before this one are in no file: lines were deleted, or a closed part of the journal is missing.
+    /// The records before this one are in no file: lines were deleted, or a closed part of the
+    /// journal is missing.
     #[non_exhaustive]
     MissingPart {
         /// Where they would begin.
@@ -53,7 +54,8 @@ pub enum Damage {
         /// The first record that is there again.
         before: u64,
     },
-    /// A closed part holds other records than the journal, from the same number on or a later one: one of the two was exchanged.
+    /// A closed part holds other records than the journal, from the same number on or a later one:
+    /// one of the two was exchanged.
     #[non_exhaustive]
     Overlapping {
         /// The part.

@@ -76,10 +76,12 @@ impl From<Hash> for String {
     }
 }
 
-/// The end of a journal at some moment: the number and the hash of its newest record, written `SEQ:HASH`.
+/// The end of a journal at some moment: the number and the hash of its newest record, written
+/// `SEQ:HASH`.
 ///
 /// It stands for everything before it. Kept outside the machine, it lets
-/// [`Journal::verify_against`](crate::Journal::verify_against) find a journal that was cut short or rewritten.
+/// [`Journal::verify_against`](crate::Journal::verify_against) find a journal that was cut short or
+/// rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Head {

@@ -13,15 +13,15 @@ use crate::line::{self, Flaw};
 use crate::rotation::{self, Beside};
 use crate::{Damage, Error, Head, NewRecord, Record, TornLine, tail};
 
-/// Whoever may change the journal, or put another one in its place, may write what did not happen. Root may look after
-/// that of another user.
+/// Whoever may change the journal, or put another one in its place, may write what did not happen.
+/// Root may look after that of another user.
 const READING: Options = Options::read().trusted_for_root();
 const WRITING: Options = Options::append().trusted_for_root();
 
 /// A hash-chained journal in a file of JSON lines.
 ///
-/// The value only remembers the path: each operation opens and locks the file for itself, so a `Journal` may be
-/// cloned, sent to other threads, and used beside other processes.
+/// The value only remembers the path: each operation opens and locks the file for itself, so a
+/// `Journal` may be cloned, sent to other threads, and used beside other processes.
 #[derive(Debug, Clone)]
 pub struct Journal {
     pub(crate) path: PathBuf,
@@ -33,8 +33,8 @@ pub struct Journal {
 pub struct Appended {
     /// The record as it stands in the journal, with its number and hashes.
     pub record: Record,
-    /// The incomplete line of an earlier crash that had to be moved aside first. Tell the operator about it; the
-    /// journal has a record of its own about it, just before [`Appended::record`].
+    /// The incomplete line of an earlier crash that had to be moved aside first. Tell the operator
+    /// about it; the journal has a record of its own about it, just before [`Appended::record`].
     pub torn: Option<TornLine>,
 }
 
@@ -57,7 +57,8 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// [`Error::Missing`] when only closed parts of it are there, [`Error::Io`] when the file or its directory cannot be created or opened.
+    /// [`Error::Missing`] when only closed parts of it are there, [`Error::Io`] when the file or
+    /// its directory cannot be created or opened.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
         let path = path.into();
         let directory = parent(&path);
@@ -77,8 +78,8 @@ impl Journal {
         }
     }
 
-    /// Opens the journal at `path`, which must exist: the way to read one, since a missing journal is then an error
-    /// and not an empty journal.
+    /// Opens the journal at `path`, which must exist: the way to read one, since a missing journal
+    /// is then an error and not an empty journal.
     ///
     /// # Errors
     ///
@@ -119,14 +120,16 @@ impl Journal {
 
     /// Appends one record and returns after it is on the disk.
     ///
-    /// Only the last record is checked before, so the cost does not grow with the journal. A torn last line is moved
-    /// aside first, as [`Journal::recover`] does. After an error the journal is as it was; if even restoring that fails
-    /// (a broken disk), the rest is a torn line, or a whole record that nobody was told about.
+    /// Only the last record is checked before, so the cost does not grow with the journal. A torn
+    /// last line is moved aside first, as [`Journal::recover`] does. After an error the journal is
+    /// as it was; if even restoring that fails (a broken disk), the rest is a torn line, or a whole
+    /// record that nobody was told about.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidRecord`] for a record that cannot be written, [`Error::Missing`] when the journal was removed since
-    /// it was opened, [`Error::Damaged`] or [`Error::UnknownVersion`] when the journal's end is not sound, and [`Error::Io`].
+    /// [`Error::InvalidRecord`] for a record that cannot be written, [`Error::Missing`] when the
+    /// journal was removed since it was opened, [`Error::Damaged`] or [`Error::UnknownVersion`]
+    /// when the journal's end is not sound, and [`Error::Io`].
     pub fn append(&self, new: NewRecord) -> Result<Appended, Error> {
         new.check()?;
         let mut file = self.writer()?;
@@ -139,10 +142,11 @@ impl Journal {
         Ok(Appended { record, torn })
     }
 
-    /// Moves a torn last line aside, if there is one, and says so in the journal; `at` is the time of this recovery.
+    /// Moves a torn last line aside, if there is one, and says so in the journal; `at` is the time
+    /// of this recovery.
     ///
-    /// The line goes to `PATH.torn-STAMP`. It was never acknowledged to anyone, but it is kept. A last record that is
-    /// complete but for its line end is completed instead, and is not reported.
+    /// The line goes to `PATH.torn-STAMP`. It was never acknowledged to anyone, but it is kept. A
+    /// last record that is complete but for its line end is completed instead, and is not reported.
     ///
     /// # Errors
     ///
@@ -177,23 +181,27 @@ impl Journal {
         Ok(records)
     }
 
-    /// Verifies every line: its shape, its version, its hash, its number, and its link to the line before.
+    /// Verifies every line: its shape, its version, its hash, its number, and its link to the line
+    /// before.
     ///
-    /// A journal whose end was cut off at a line end verifies; only [`Journal::verify_against`] finds that.
+    /// A journal whose end was cut off at a line end verifies; only [`Journal::verify_against`]
+    /// finds that.
     ///
     /// # Errors
     ///
-    /// [`Error::Damaged`] or [`Error::UnknownVersion`] with the first line that is wrong, [`Error::Missing`], [`Error::Io`].
+    /// [`Error::Damaged`] or [`Error::UnknownVersion`] with the first line that is wrong,
+    /// [`Error::Missing`], [`Error::Io`].
     pub fn verify(&self) -> Result<Verification, Error> {
         Ok(self.walk(drop)?.verification())
     }
 
-    /// Verifies every line, and that the journal still holds the record that was its head at some earlier time.
+    /// Verifies every line, and that the journal still holds the record that was its head at some
+    /// earlier time.
     ///
     /// # Errors
     ///
-    /// As [`Journal::verify`]; also [`Error::Truncated`] when the journal ends before that record, and
-    /// [`Error::Rewritten`] when it has another one in its place.
+    /// As [`Journal::verify`]; also [`Error::Truncated`] when the journal ends before that record,
+    /// and [`Error::Rewritten`] when it has another one in its place.
     pub fn verify_against(&self, head: &Head) -> Result<Verification, Error> {
         let mut found = None;
         let walked = self.walk(|record| {
@@ -286,7 +294,8 @@ impl Journal {
         self.locked(&READING, fs::File::lock_shared)
     }
 
-    /// Opens and locks the file that has the journal's name: whoever waited for the lock while it was rotated holds a file without a name.
+    /// Opens and locks the file that has the journal's name: whoever waited for the lock while it
+    /// was rotated holds a file without a name.
     fn locked(
         &self,
         options: &Options,

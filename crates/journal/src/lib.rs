@@ -1,9 +1,10 @@
 //! A journal that cannot be edited unnoticed: a hash-chained file of JSON lines.
 //!
-//! A migration is trusted for what it can show afterwards: what was done, when, to what, and with which result. The
-//! [`Journal`] keeps that account. It is a file of JSON lines outside the service it guards, so it survives the service,
-//! and every record carries the SHA-256 of the record before it, so a line that was edited, removed, inserted or moved
-//! is found. The format is plain enough to be verified with `sha256sum`; it is specified in `docs/formats/journal.md`.
+//! A migration is trusted for what it can show afterwards: what was done, when, to what, and with
+//! which result. The [`Journal`] keeps that account. It is a file of JSON lines outside the service
+//! it guards, so it survives the service, and every record carries the SHA-256 of the record before
+//! it, so a line that was edited, removed, inserted or moved is found. The format is plain enough
+//! to be verified with `sha256sum`; it is specified in `docs/formats/journal.md`.
 //!
 //! ```
 //! use journal::{Journal, NewRecord, Outcome};
@@ -28,24 +29,28 @@
 //!
 //! # What is guaranteed
 //!
-//! - **Acknowledged means durable.** [`Journal::append`] returns after `fsync`. A record that was returned is there
-//!   after a crash.
-//! - **Torn means never acknowledged.** A crash in the middle of an append can leave half a line. The next append, or
-//!   [`Journal::recover`], moves it into a file of its own, says so in the journal and to the caller, and goes on.
-//! - **Several writers are safe.** Appends from any number of threads and processes are ordered by an exclusive lock
-//!   on the file; readers take a shared one. The lock is advisory, and the file must not be on a file system without locks.
-//! - **Rotation keeps the chain.** [`Journal::rotate`] closes the file and goes on in a new one, whose first record follows the last of the old. Readers see all of them.
-//! - **Damage is an error, never a shorter journal.** [`Journal::read`] and [`Journal::verify`] check every line and name
-//!   the first one that is wrong. A version they do not know is refused.
+//! - **Acknowledged means durable.** [`Journal::append`] returns after `fsync`. A record that was
+//!   returned is there after a crash.
+//! - **Torn means never acknowledged.** A crash in the middle of an append can leave half a line.
+//!   The next append, or [`Journal::recover`], moves it into a file of its own, says so in the
+//!   journal and to the caller, and goes on.
+//! - **Several writers are safe.** Appends from any number of threads and processes are ordered by
+//!   an exclusive lock on the file; readers take a shared one. The lock is advisory, and the file
+//!   must not be on a file system without locks.
+//! - **Rotation keeps the chain.** [`Journal::rotate`] closes the file and goes on in a new one,
+//!   whose first record follows the last of the old. Readers see all of them.
+//! - **Damage is an error, never a shorter journal.** [`Journal::read`] and [`Journal::verify`]
+//!   check every line and name the first one that is wrong. A version they do not know is refused.
 //!
 //! # What is not
 //!
-//! The chain has no secret. Whoever may write the file can cut its end off, or write a whole new chain. Keep a
-//! [`Head`] elsewhere (print it, mail it, sign it) and ask [`Journal::verify_against`]: it proves that everything up to
-//! that head is still what it was.
+//! The chain has no secret. Whoever may write the file can cut its end off, or write a whole new
+//! chain. Keep a [`Head`] elsewhere (print it, mail it, sign it) and ask
+//! [`Journal::verify_against`]: it proves that everything up to that head is still what it was.
 //!
-//! Records are clear text and are meant to be shown around. **Never put a secret into one**: no passwords, no
-//! identities, no connection strings with either. The journal cannot tell, so this is the caller's duty.
+//! Records are clear text and are meant to be shown around. **Never put a secret into one**: no
+//! passwords, no identities, no connection strings with either. The journal cannot tell, so this is
+//! the caller's duty.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

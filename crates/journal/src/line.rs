@@ -1,7 +1,8 @@
 //! The wire format `journal/1` of a record, specified in `docs/formats/journal.md`.
 //!
-//! A line is a JSON object whose last member is the hash; the hash is taken over the bytes before that member, as they
-//! stand in the file. So nothing has to be brought into a canonical form to verify a line.
+//! A line is a JSON object whose last member is the hash; the hash is taken over the bytes before
+//! that member, as they stand in the file. So nothing has to be brought into a canonical form to
+//! verify a line.
 
 use std::fmt;
 use std::path::Path;
@@ -21,7 +22,8 @@ const LINE_END: &str = "\"}";
 const HASH_DIGITS: usize = 64;
 const SUFFIX: usize = HASH_MEMBER.len() + HASH_DIGITS + LINE_END.len();
 
-/// The members of a line in their order. A line is written without its hash first, then the hash is taken and added.
+/// The members of a line in their order. A line is written without its hash first, then the hash is
+/// taken and added.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
@@ -108,7 +110,8 @@ pub(crate) fn parse(line: &[u8]) -> Result<Record, Flaw> {
     })
 }
 
-/// The version comes first, in the line and in the reading: nothing else may be concluded from a version unknown here.
+/// The version comes first, in the line and in the reading: nothing else may be concluded from a
+/// version unknown here.
 fn check_format(line: &[u8]) -> Result<(), Flaw> {
     let format = line
         .strip_prefix(b"{\"format\":\"")
@@ -186,7 +189,8 @@ mod tests {
             .with_evidence(json!({ "rows": 3 }))
     }
 
-    /// The line of the specification: if this test has to change, so does the version of the format.
+    /// The line of the specification: if this test has to change, so does the version of the
+    /// format.
     #[test]
     fn the_wire_format_stays_as_it_is() {
         let (_, line) = seal(new_record(), Chain::default()).unwrap();

@@ -15,7 +15,8 @@ use crate::hash::{Hash, Head};
 pub struct NewRecord {
     /// When it happened, by the caller's clock. The order of records is their number, not this.
     pub at: SystemTime,
-    /// What kind of act it was, such as `backup`, `verify`, `restore` or `drill`: one word of `a-z`, `0-9`, `.`, `_`, `-`.
+    /// What kind of act it was, such as `backup`, `verify`, `restore` or `drill`: one word of
+    /// `a-z`, `0-9`, `.`, `_`, `-`.
     pub kind: String,
     /// The machine it happened on.
     pub host: Option<String>,
@@ -77,7 +78,8 @@ impl NewRecord {
 
 /// How an act went.
 ///
-/// The set is open: a reader takes a word that it does not know as [`Outcome::Other`], and as neither good nor bad.
+/// The set is open: a reader takes a word that it does not know as [`Outcome::Other`], and as
+/// neither good nor bad.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 #[non_exhaustive]
@@ -138,7 +140,8 @@ impl From<Outcome> for String {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Record {
-    /// The number of the record, counted from 1 without gaps; also the number of its line where nothing was rotated.
+    /// The number of the record, counted from 1 without gaps; also the number of its line where
+    /// nothing was rotated.
     pub seq: u64,
     /// When it happened, by the clock of the caller that appended it.
     pub at: SystemTime,

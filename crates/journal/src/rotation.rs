@@ -1,8 +1,10 @@
 //! Rotation: what is in the journal moves into a file of its own, and the chain goes on.
 //!
-//! The closed parts of `JOURNAL` are `JOURNAL.NUMBER`, with the number of their first record in ten digits. A part is made before the
-//! journal gives it up, as a copy: after a crash in between, the journal is whole and the copy is a left-over. It begins with the same record
-//! as the journal and holds nothing that the journal does not begin with; the next rotation replaces it. Anything else is damage.
+//! The closed parts of `JOURNAL` are `JOURNAL.NUMBER`, with the number of their first record in ten
+//! digits. A part is made before the journal gives it up, as a copy: after a crash in between, the
+//! journal is whole and the copy is a left-over. It begins with the same record as the journal and
+//! holds nothing that the journal does not begin with; the next rotation replaces it. Anything else
+//! is damage.
 
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, fchown};
@@ -42,11 +44,13 @@ pub struct Rotated {
 }
 
 impl Journal {
-    /// Moves all records into a file beside the journal, `JOURNAL.NUMBER` by the number of the first of them, and begins the journal anew with a
-    /// record that says so and follows the last of them. Every reader goes on to see all of them, as long as the parts stay where they are.
+    /// Moves all records into a file beside the journal, `JOURNAL.NUMBER` by the number of the
+    /// first of them, and begins the journal anew with a record that says so and follows the last
+    /// of them. Every reader goes on to see all of them, as long as the parts stay where they are.
     ///
-    /// The whole chain is verified first, so that no damage is put away unseen. `at` is the time of the rotation. Nothing happens, and
-    /// nothing is returned, where the journal is empty or holds only the record of the rotation before.
+    /// The whole chain is verified first, so that no damage is put away unseen. `at` is the time of
+    /// the rotation. Nothing happens, and nothing is returned, where the journal is empty or holds
+    /// only the record of the rotation before.
     ///
     /// # Errors
     ///
@@ -108,13 +112,15 @@ pub(crate) fn is_rotation(record: &Record) -> bool {
     record.kind == KIND && matches!(&record.outcome, Outcome::Other(word) if word == ROTATED)
 }
 
-/// The number of the first record in the content of a file; nothing where its first line is no record.
+/// The number of the first record in the content of a file; nothing where its first line is no
+/// record.
 pub(crate) fn first_record(content: &[u8]) -> Option<u64> {
     let first = content.split(|byte| *byte == b'\n').next()?;
     line::parse(first).ok().map(|record| record.seq)
 }
 
-/// The closed parts of a journal with the numbers in their names, in order, left-overs of a crash included.
+/// The closed parts of a journal with the numbers in their names, in order, left-overs of a crash
+/// included.
 pub(crate) fn parts(journal: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
     let name = journal.file_name().unwrap_or_default();
     let mut parts = Vec::new();

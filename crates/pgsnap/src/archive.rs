@@ -81,15 +81,16 @@ pub(crate) const MANIFEST_LINE: &str = "--@ ";
 /// A compressed manifest larger than this is refused: a million tables need less than half of it.
 const MAX_MANIFEST: u64 = 256 << 20;
 
-/// What the text of a manifest may weigh. Ten thousand tables that are alike compress to a fortieth; what expands
-/// much further was not written by this crate.
+/// What the text of a manifest may weigh. Ten thousand tables that are alike compress to a
+/// fortieth; what expands much further was not written by this crate.
 fn manifest_budget(compressed: usize) -> usize {
     const ALWAYS: usize = 32 << 20;
     const EXPANSION: usize = 64;
     compressed.saturating_mul(EXPANSION).saturating_add(ALWAYS)
 }
 
-/// A member that holds more is refused: a block and one row, which a server cannot make longer than 1 GiB.
+/// A member that holds more is refused: a block and one row, which a server cannot make longer than
+/// 1 GiB.
 const MAX_MEMBER: u64 = (1 << 30) + (128 << 20);
 
 /// More SQL text than this is refused.
@@ -324,7 +325,8 @@ fn read_manifest(reader: &mut dyn ReadSeek) -> Result<Manifest> {
     Ok(manifest)
 }
 
-/// The JSON out of a compressed manifest, line by line: the text around it is never in memory as a whole.
+/// The JSON out of a compressed manifest, line by line: the text around it is never in memory as a
+/// whole.
 fn manifest_json(compressed: &[u8]) -> io::Result<String> {
     /// A value takes at least a comma, and in memory as much as an empty string.
     const VALUE: usize = 32;

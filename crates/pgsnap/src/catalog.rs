@@ -29,8 +29,8 @@ pub(crate) struct Table {
     pub(crate) key: Vec<String>,
     /// The condition of an extension's configuration table, `WHERE` included.
     pub(crate) filter: Option<String>,
-    /// For a configuration table with foreign keys to or from others: how many of them come before it at most. Its
-    /// keys exist when its rows are loaded.
+    /// For a configuration table with foreign keys to or from others: how many of them come before
+    /// it at most. Its keys exist when its rows are loaded.
     pub(crate) tied: Option<usize>,
     /// Whether loading its rows calls functions of the database, which may read any other table.
     pub(crate) calls_code: bool,
@@ -67,9 +67,9 @@ pub(crate) struct Lockable {
 /// Rows of unlogged tables do not exist on a standby; `pg_dump` leaves them out there, too.
 ///
 /// Relations of the database that are dumped and are no members of an extension, or are its
-/// configuration tables; foreign tables of the servers `$1` alone. `row_security_active` is asked with `row_security = off` set. The privilege is null for a
-/// table that was dropped since the snapshot was taken: whoever locks it will find out.
-/// `details` are further columns to select.
+/// configuration tables; foreign tables of the servers `$1` alone. `row_security_active` is asked
+/// with `row_security = off` set. The privilege is null for a table that was dropped since the
+/// snapshot was taken: whoever locks it will find out. `details` are further columns to select.
 fn relations_query(details: &str) -> String {
     format!(
         "
@@ -98,7 +98,8 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text,
     )
 }
 
-/// What reading and loading the rows takes to know; at ten thousand tables it costs more than all the rest.
+/// What reading and loading the rows takes to know; at ten thousand tables it costs more than all
+/// the rest.
 const DETAILS: &str = ",
        COALESCE(am.amname = 'heap', true) AS heap,
        config.condition,
@@ -132,8 +133,8 @@ pub(crate) async fn lockable(session: &Session) -> Result<Vec<Lockable>> {
     locks(&relations(session, "", &[]).await?)
 }
 
-/// What is read, foreign tables of these servers included, and how large it is. Relations must be locked, or they may
-/// be gone.
+/// What is read, foreign tables of these servers included, and how large it is. Relations must be
+/// locked, or they may be gone.
 ///
 /// # Errors
 /// As [`lockable`].
@@ -211,8 +212,8 @@ fn locks(rows: &[Row]) -> Result<Vec<Lockable>> {
     Ok(lockable)
 }
 
-/// A column that may hold text. In an SQL_ASCII database that may be any bytes; such a text cannot be handled, and must
-/// be said.
+/// A column that may hold text. In an SQL_ASCII database that may be any bytes; such a text cannot
+/// be handled, and must be said.
 pub(crate) fn text<'a, T: FromSql<'a>>(
     row: &'a Row,
     column: impl RowIndex + std::fmt::Display,
@@ -289,7 +290,8 @@ fn tables_of(rows: &[Row]) -> Result<Vec<Table>> {
     Ok(tables)
 }
 
-/// The length of the longest chain of references from a table, or `None` where no reference leads from or to it.
+/// The length of the longest chain of references from a table, or `None` where no reference leads
+/// from or to it.
 fn tied(refers_to: &HashMap<u32, Vec<u32>>, table: u32) -> Option<usize> {
     fn depth(refers_to: &HashMap<u32, Vec<u32>>, table: u32, limit: usize) -> usize {
         let referred = refers_to.get(&table).map_or(&[][..], Vec::as_slice);
@@ -308,7 +310,8 @@ fn tied(refers_to: &HashMap<u32, Vec<u32>>, table: u32) -> Option<usize> {
 }
 
 impl Table {
-    /// Reads the columns in the order of a model from now on, if that names each of them once and nothing else.
+    /// Reads the columns in the order of a model from now on, if that names each of them once and
+    /// nothing else.
     pub(crate) fn put_columns_in_order(&mut self, model: &[Column]) -> bool {
         let position = |name: &str| model.iter().position(|column| column.name == name);
         let has_each = self.columns.len() == model.len()
@@ -360,7 +363,8 @@ impl Table {
         format!("{rows} TO STDOUT{}", copy_option(self.encoding))
     }
 
-    /// Adds whole rows as [`Table::copy_out`] reads them to a tally, and returns them as an archive holds them.
+    /// Adds whole rows as [`Table::copy_out`] reads them to a tally, and returns them as an archive
+    /// holds them.
     pub(crate) fn tally(&self, rows: Bytes, tally: &mut Tally) -> Bytes {
         if self.generated.is_empty() {
             tally.add_lines(&rows);
@@ -404,8 +408,9 @@ pub(crate) fn count_statement(
     .to_owned()
 }
 
-/// The current state of every sequence that is dumped; unlogged ones have none on a standby. Sequences are not transactional: read
-/// them after the rows, so that no id in the snapshot is ahead of its sequence.
+/// The current state of every sequence that is dumped; unlogged ones have none on a standby.
+/// Sequences are not transactional: read them after the rows, so that no id in the snapshot is
+/// ahead of its sequence.
 pub(crate) async fn sequences(session: &Session) -> Result<Vec<SequenceState>> {
     const LIST: &str = "
         SELECT n.nspname, c.relname, COALESCE(pg_catalog.has_sequence_privilege(c.oid, 'SELECT'), true)

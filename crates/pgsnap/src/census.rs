@@ -15,7 +15,8 @@ pub struct Column {
     pub r#type: String,
 }
 
-/// The values of the stored generated columns of a table. No dump holds them; whoever loads the rows computes them again.
+/// The values of the stored generated columns of a table. No dump holds them; whoever loads the
+/// rows computes them again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GeneratedColumns {
     /// The columns, in the order of the fields.
@@ -52,14 +53,15 @@ pub struct TableCensus {
     /// The condition (`WHERE …`) under which an extension's configuration table is dumped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
-    /// For a foreign table: the server that holds its rows. They are not of the snapshot, but of the moment in which the
-    /// server was asked.
+    /// For a foreign table: the server that holds its rows. They are not of the snapshot, but of
+    /// the moment in which the server was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreign_server: Option<String>,
     /// Stored generated columns; absent where there are none, and where they were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generated: Option<GeneratedColumns>,
-    /// The encoding of the database, where rows of this table have no exact equivalent in UTF-8: their text is in it.
+    /// The encoding of the database, where rows of this table have no exact equivalent in UTF-8:
+    /// their text is in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<Encoding>,
 }
@@ -103,8 +105,8 @@ pub struct Extension {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SchemaFingerprint {
-    /// BLAKE3 of the DDL statements, sorted, each followed by a line feed, without comments and the settings
-    /// that `pg_dump` toggles.
+    /// BLAKE3 of the DDL statements, sorted, each followed by a line feed, without comments and the
+    /// settings that `pg_dump` toggles.
     pub digest: String,
     /// The version of `pg_dump` that printed it.
     pub pg_dump: String,
@@ -200,8 +202,9 @@ impl Census {
         self.tables.iter().map(|table| table.rows).sum()
     }
 
-    /// One number for the contents: the hash of a line `"schema"."name" ROWS DIGEST` per table, in order, and
-    /// of a last line `large objects COUNT DIGEST`. Equal for equal rows in columns of the same order.
+    /// One number for the contents: the hash of a line `"schema"."name" ROWS DIGEST` per table, in
+    /// order, and of a last line `large objects COUNT DIGEST`. Equal for equal rows in columns of
+    /// the same order.
     #[must_use]
     pub fn digest(&self) -> Digest {
         let mut lines = String::new();

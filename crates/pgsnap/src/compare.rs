@@ -97,7 +97,8 @@ fn generated_not_compared(a: &Census, b: &Census) -> Option<Note> {
     })
 }
 
-/// Takes out what was counted on one side only because nobody asked the foreign server on the other, and says so.
+/// Takes out what was counted on one side only because nobody asked the foreign server on the
+/// other, and says so.
 fn take_foreign(a: &Census, b: &Census, differences: &mut Vec<Difference>) -> Vec<Note> {
     let mut notes = Vec::new();
     differences.retain(|difference| {
@@ -151,8 +152,9 @@ impl Comparison {
         notes
     }
 
-    /// Judges a restore of `a` as `b`. The statements of `a` themselves were run to make `b`, so an object that prints in
-    /// a way that no rule knows is still the same object. A missing object stays a difference.
+    /// Judges a restore of `a` as `b`. The statements of `a` themselves were run to make `b`, so an
+    /// object that prints in a way that no rule knows is still the same object. A missing object
+    /// stays a difference.
     pub(crate) fn of_restore(mut self) -> Self {
         let notes = &mut self.notes;
         self.differences.retain(|difference| {
@@ -277,8 +279,8 @@ fn compare_sequences(a: &Census, b: &Census, differences: &mut Vec<Difference>) 
     }
 }
 
-/// Versions are noted only: `pg_dump` pins none, and a copy has the version that its server brings. So is `plpgsql`, which
-/// every new database has.
+/// Versions are noted only: `pg_dump` pins none, and a copy has the version that its server brings.
+/// So is `plpgsql`, which every new database has.
 fn compare_extensions(
     a: &Census,
     b: &Census,

@@ -40,18 +40,21 @@ use rows::Destination;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CopyOptions {
-    /// Sessions on either side that carry rows, and those that build indexes. Default: the number of
-    /// processors, at least 2.
+    /// Sessions on either side that carry rows, and those that build indexes. Default: the number
+    /// of processors, at least 2.
     pub jobs: usize,
     /// How long to wait for a lock on the tables of the source. Default: 30 s.
     pub lock_timeout: Duration,
     /// Create roles the source refers to and the target lacks, without login and without
-    /// privileges, and do without tablespaces it lacks. Default: no, what is missing is an obstacle.
+    /// privileges, and do without tablespaces it lacks. Default: no, what is missing is an
+    /// obstacle.
     pub create_roles: bool,
-    /// Read every row of the copy and compare it with the source before it is swapped in. Default: yes.
+    /// Read every row of the copy and compare it with the source before it is swapped in. Default:
+    /// yes.
     pub census: bool,
-    /// Accept generated columns whose values differ from those of the source, because their function computes them
-    /// differently today. They become a [`Note::Recomputed`](crate::Note::Recomputed). Default: no, they fail the proof.
+    /// Accept generated columns whose values differ from those of the source, because their
+    /// function computes them differently today. They become a
+    /// [`Note::Recomputed`](crate::Note::Recomputed). Default: no, they fail the proof.
     pub accept_recomputed: bool,
     /// How long to wait for the moment in which nobody is connected to the old database.
     pub swap_timeout: Duration,
@@ -141,15 +144,15 @@ pub async fn plan_copy(
 
 /// Copies a database as database `target.name()`, on another server or the same.
 ///
-/// All rows are of one snapshot of the source. Those of foreign tables stay where they are: their definitions are copied, and
-/// nobody is asked for their rows. They go into a new database `NAME__restoring_ID`, which is
-/// compared row by row with what the source sent and then renamed in one transaction; a
-/// database that was there before is kept as `NAME__before_ID`. Until that moment the old database
-/// is not touched. The source is locked against changes of its tables, not of their rows, until
-/// the last row is out.
+/// All rows are of one snapshot of the source. Those of foreign tables stay where they are: their
+/// definitions are copied, and nobody is asked for their rows. They go into a new database
+/// `NAME__restoring_ID`, which is compared row by row with what the source sent and then renamed in
+/// one transaction; a database that was there before is kept as `NAME__before_ID`. Until that
+/// moment the old database is not touched. The source is locked against changes of its tables, not
+/// of their rows, until the last row is out.
 ///
-/// Memory is bounded by `jobs` times a few hundred KiB (or the largest row, if that is larger). Dropping the
-/// future ends all sessions; the unfinished database is dropped by the next run or by
+/// Memory is bounded by `jobs` times a few hundred KiB (or the largest row, if that is larger).
+/// Dropping the future ends all sessions; the unfinished database is dropped by the next run or by
 /// [`drop_leftovers`](crate::drop_leftovers).
 ///
 /// # Errors
@@ -207,8 +210,8 @@ async fn copy_to(
     })
 }
 
-/// Moves everything up to what comes after the rows, and lets go of the source. Returns the time of the
-/// snapshot with it. With a manifest, the partitions in it are loaded through their roots.
+/// Moves everything up to what comes after the rows, and lets go of the source. Returns the time of
+/// the snapshot with it. With a manifest, the partitions in it are loaded through their roots.
 async fn stream(
     source: &Database,
     tool: &PgDump,

@@ -32,13 +32,14 @@ pub struct CensusOptions {
     pub content: bool,
     /// Fingerprint the schema with `pg_dump`. Default: yes.
     pub schema: bool,
-    /// Count the rows of foreign tables of these foreign servers, too, by their exact names. Default: none, nobody else is
-    /// asked.
+    /// Count the rows of foreign tables of these foreign servers, too, by their exact names.
+    /// Default: none, nobody else is asked.
     pub foreign_data: Vec<String>,
     /// Only these tables, or all.
     pub tables: Option<Vec<TableName>>,
-    /// Read columns in the order this census has them, where a table has the same columns in another
-    /// order: a digest depends on the order of the fields. Rows that it has in the encoding of this database are read in it.
+    /// Read columns in the order this census has them, where a table has the same columns in
+    /// another order: a digest depends on the order of the fields. Rows that it has in the encoding
+    /// of this database are read in it.
     pub columns_like: Option<Census>,
     /// How long to wait for a lock on the tables. Default: 30 s.
     pub lock_timeout: Duration,
@@ -130,7 +131,8 @@ async fn read(
     Ok(census)
 }
 
-/// A missing `pg_dump` does not make a census of rows impossible; it is said, and the schema is left out.
+/// A missing `pg_dump` does not make a census of rows impossible; it is said, and the schema is
+/// left out.
 async fn fingerprint(
     database: &Database,
     snapshot: &Snapshot,

@@ -22,18 +22,18 @@ use crate::parameters::{ConnectionParameters, invalid};
 use crate::passfile;
 use crate::tls::{Connector, Reach, Tls, TlsMode};
 
-/// A database on a server: host, port, role and name, how the connection is encrypted, and a password that is
-/// never printed.
+/// A database on a server: host, port, role and name, how the connection is encrypted, and a
+/// password that is never printed.
 ///
 /// Made of what libpq accepts: a URL (`postgresql://user@host:5432/name`,
-/// `postgresql:///name?host=/run/postgresql`) or `key=value` pairs. Exactly one host
-/// may be named. Nothing is taken from the environment or the home directory: callers that want `PG*`
-/// variables, a service file or certificates from `~/.postgresql` fill them into
-/// [`ConnectionParameters`] themselves.
+/// `postgresql:///name?host=/run/postgresql`) or `key=value` pairs. Exactly one host may be named.
+/// Nothing is taken from the environment or the home directory: callers that want `PG*` variables,
+/// a service file or certificates from `~/.postgresql` fill them into [`ConnectionParameters`]
+/// themselves.
 ///
 /// # Encryption
-/// `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `sslnegotiation` and `channel_binding` mean what they mean to
-/// libpq, but nothing is ever weaker than it looks:
+/// `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `sslnegotiation` and `channel_binding` mean what
+/// they mean to libpq, but nothing is ever weaker than it looks:
 ///
 /// | `sslmode` | over the network | on this machine (loopback) |
 /// |---|---|---|
@@ -45,14 +45,15 @@ use crate::tls::{Connector, Reach, Tls, TlsMode};
 /// | `verify-ca` | TLS; the certificate is signed by an authority in `sslrootcert` | the same |
 /// | `verify-full` | TLS; and the certificate is for the host that was named | the same |
 ///
-/// `sslrootcert=system` stands for the authorities that the operating system trusts, and needs `verify-full`. Sockets in
-/// the file system are never encrypted. Names are looked for in the certificate's subject alternative names only.
-/// With a password the connection is also bound to the server's certificate (SCRAM channel binding), where both sides
-/// can. Programs of PostgreSQL that are run (`pg_dump`, `psql`) get the same settings.
+/// `sslrootcert=system` stands for the authorities that the operating system trusts, and needs
+/// `verify-full`. Sockets in the file system are never encrypted. Names are looked for in the
+/// certificate's subject alternative names only. With a password the connection is also bound to
+/// the server's certificate (SCRAM channel binding), where both sides can. Programs of PostgreSQL
+/// that are run (`pg_dump`, `psql`) get the same settings.
 ///
 /// # Authentication
-/// `require_auth` names the methods that the server may ask for, as for libpq. Without it, a password is never sent in
-/// clear text over a connection that is not encrypted.
+/// `require_auth` names the methods that the server may ask for, as for libpq. Without it, a
+/// password is never sent in clear text over a connection that is not encrypted.
 #[derive(Clone)]
 pub struct Database {
     config: Config,
@@ -66,8 +67,8 @@ pub struct Database {
 
 /// Whether sessions keep event triggers from firing, among them those that record every login.
 ///
-/// Servers since version 17 know the setting, and superusers may set it. The server tells by refusing the first
-/// session that asks for it; all clones of a [`Database`] remember.
+/// Servers since version 17 know the setting, and superusers may set it. The server tells by
+/// refusing the first session that asks for it; all clones of a [`Database`] remember.
 #[derive(Debug, Default)]
 pub(crate) struct EventTriggers {
     cannot_be_disabled: AtomicBool,
@@ -129,8 +130,8 @@ const OWN_KEYWORDS: &[&str] = &[
     "target_session_attrs",
 ];
 
-/// Keywords of libpq that make no difference here: sessions have their own names and settings, one host needs
-/// no balance, and Kerberos is not spoken.
+/// Keywords of libpq that make no difference here: sessions have their own names and settings, one
+/// host needs no balance, and Kerberos is not spoken.
 const IGNORED_KEYWORDS: &[&str] = &[
     "application_name",
     "fallback_application_name",
@@ -152,11 +153,12 @@ impl Database {
         Self::from_parameters(&ConnectionParameters::parse(url)?)
     }
 
-    /// Takes the parameters at their word. A `passfile` is read now, certificates with every connection.
+    /// Takes the parameters at their word. A `passfile` is read now, certificates with every
+    /// connection.
     ///
     /// # Errors
-    /// [`Error::InvalidUrl`], without any value, since one may be a password; [`Error::File`] and [`Error::Exposed`]
-    /// for the passfile.
+    /// [`Error::InvalidUrl`], without any value, since one may be a password; [`Error::File`] and
+    /// [`Error::Exposed`] for the passfile.
     pub fn from_parameters(parameters: &ConnectionParameters) -> Result<Self> {
         let mut parameters = parameters.clone();
         complete(&mut parameters)?;
@@ -218,8 +220,9 @@ impl Database {
 
     /// The same database by another way: through a forward or a proxy.
     ///
-    /// The way is taken as it is, also to another machine: whoever names it answers for it. The encryption stays as it
-    /// was decided for the first way, and the server's certificate is held against the first host's name.
+    /// The way is taken as it is, also to another machine: whoever names it answers for it. The
+    /// encryption stays as it was decided for the first way, and the server's certificate is held
+    /// against the first host's name.
     #[must_use]
     pub fn through(&self, host: &str, port: u16) -> Self {
         let mut config = Config::new();
@@ -253,7 +256,8 @@ impl Database {
         }
     }
 
-    /// Whether the connection stays on this machine: a socket in the file system, or a loopback address.
+    /// Whether the connection stays on this machine: a socket in the file system, or a loopback
+    /// address.
     #[must_use]
     pub fn is_local(&self) -> bool {
         reach(&self.config) != Reach::Network

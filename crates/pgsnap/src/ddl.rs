@@ -1,10 +1,10 @@
 //! The DDL, as `pg_dump` prints it under our snapshot, cut into what comes before the rows and
 //! what comes after them.
 //!
-//! `pg_dump -Fc` runs once; `pg_restore --list` names its entries and `--use-list` prints the two halves.
-//! Privileges go to the second half: `pg_dump --section=pre-data` prints them before the
-//! rows, where an owner who revoked his own INSERT could not load them any more. Everything
-//! stays in memory: user mappings hold passwords.
+//! `pg_dump -Fc` runs once; `pg_restore --list` names its entries and `--use-list` prints the two
+//! halves. Privileges go to the second half: `pg_dump --section=pre-data` prints them before the
+//! rows, where an owner who revoked his own INSERT could not load them any more. Everything stays
+//! in memory: user mappings hold passwords.
 
 mod unreadable;
 
@@ -29,9 +29,10 @@ pub(crate) struct Ddl {
 
 /// Ends when `pg_dump` has waited for one lock longer than allowed, or can never get it.
 ///
-/// Its own `--lock-wait-timeout` covers the tables only. A sequence that somebody renames would make it
-/// wait for ever, while the leader keeps everybody else from altering any table. And whoever waits for an exclusive
-/// lock on one of these tables waits for the leader, while `pg_dump` waits behind them.
+/// Its own `--lock-wait-timeout` covers the tables only. A sequence that somebody renames would
+/// make it wait for ever, while the leader keeps everybody else from altering any table. And
+/// whoever waits for an exclusive lock on one of these tables waits for the leader, while `pg_dump`
+/// waits behind them.
 async fn stuck(leader: &Session, name: &str, lock_timeout: Duration) -> Error {
     const QUERY: &str = "
         SELECT waited > $2,
@@ -66,8 +67,8 @@ async fn stuck(leader: &Session, name: &str, lock_timeout: Duration) -> Error {
     }
 }
 
-/// Ends what `pg_dump` waits for in the server. Only once its fate is decided: its complaint about this must not be
-/// what is told.
+/// Ends what `pg_dump` waits for in the server. Only once its fate is decided: its complaint about
+/// this must not be what is told.
 async fn cancel(leader: &Session, name: &str) -> Result<()> {
     const QUERY: &str = "
         SELECT pg_catalog.pg_cancel_backend(pid) FROM pg_catalog.pg_stat_activity WHERE application_name = $1";
@@ -75,8 +76,9 @@ async fn cancel(leader: &Session, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Settings of the session that change how definitions print, and that `pg_dump` leaves as the role or
-/// database has them. Its queries are large by the planner's estimate, and compiling them takes longer than running them.
+/// Settings of the session that change how definitions print, and that `pg_dump` leaves as the role
+/// or database has them. Its queries are large by the planner's estimate, and compiling them takes
+/// longer than running them.
 fn options(database: &Database) -> String {
     const FIXED: &str = "-c standard_conforming_strings=on -c TimeZone=UTC -c bytea_output=hex -c quote_all_identifiers=off -c lc_monetary=C -c xmlbinary=base64 -c jit=off";
     let event_triggers = database.event_triggers().setting().unwrap_or_default();
@@ -215,7 +217,8 @@ fn is_privilege(kind: &str) -> bool {
     kind.starts_with("ACL ")
 }
 
-/// Event triggers and comments on them. They come last: `pg_dump` has them fire when materialised views are refreshed.
+/// Event triggers and comments on them. They come last: `pg_dump` has them fire when materialised
+/// views are refreshed.
 fn is_of_event_trigger(kind: &str) -> bool {
     [
         "EVENT TRIGGER ",

@@ -1,11 +1,11 @@
 //! Definitions that nobody can lock, and whether they are still those of the snapshot.
 //!
-//! Rows and catalogues are read under one snapshot, but what prints them looks at the newest catalogue: labels of enums
-//! (`enum_out`), attributes of composite types (`record_out`), names in expressions, and bodies of functions
-//! (`pg_get_function_sqlbody`). Locks keep tables as they are; views, functions and types have none that a dump could
-//! take. A label that is renamed while rows are read, or a function that a view calls between the snapshot and
-//! `pg_dump`, would make a dump of two points in time, which may not even restore. So both are looked at again
-//! afterwards.
+//! Rows and catalogues are read under one snapshot, but what prints them looks at the newest
+//! catalogue: labels of enums (`enum_out`), attributes of composite types (`record_out`), names in
+//! expressions, and bodies of functions (`pg_get_function_sqlbody`). Locks keep tables as they are;
+//! views, functions and types have none that a dump could take. A label that is renamed while rows
+//! are read, or a function that a view calls between the snapshot and `pg_dump`, would make a dump
+//! of two points in time, which may not even restore. So both are looked at again afterwards.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -33,7 +33,8 @@ UNION ALL
 SELECT 'type ' || c.relname, 'number of attributes', c.oid::bigint, 0, c.relnatts::text
   FROM pg_catalog.pg_class c JOIN ours ON ours.oid = c.relnamespace WHERE c.relkind = 'c'";
 
-/// What `pg_dump` has the server print. Of relations and types the names alone: a REFRESH or GRANT writes their rows, too.
+/// What `pg_dump` has the server print. Of relations and types the names alone: a REFRESH or GRANT
+/// writes their rows, too.
 const PRINTED: &str = "
 UNION ALL
 SELECT 'schema ' || n.nspname, 'pg_namespace', n.oid::bigint, 0, n.nspname::text
@@ -94,8 +95,9 @@ pub(crate) async fn read_ddl(
 /// What was made of definitions, if none of them has been changed or dropped since the snapshot.
 ///
 /// # Errors
-/// [`Error::ChangedMeanwhile`] names the definition, whatever else went wrong: a label that is gone makes a target
-/// refuse rows, and a view that is gone makes `pg_dump` fail. The change is the news then.
+/// [`Error::ChangedMeanwhile`] names the definition, whatever else went wrong: a label that is gone
+/// makes a target refuse rows, and a view that is gone makes `pg_dump` fail. The change is the news
+/// then.
 pub(crate) async fn unchanged<T>(
     made: Result<T>,
     snapshot: &Snapshot,
@@ -109,10 +111,11 @@ pub(crate) async fn unchanged<T>(
     }
 }
 
-/// Definitions that were read before the tables were locked, with what shows that they have not changed since.
+/// Definitions that were read before the tables were locked, with what shows that they have not
+/// changed since.
 ///
-/// `pg_dump` needs locks of its own. Where a writer locks a table exclusively again and again, it gets them only while
-/// nobody else holds one: before the snapshot of the rows.
+/// `pg_dump` needs locks of its own. Where a writer locks a table exclusively again and again, it
+/// gets them only while nobody else holds one: before the snapshot of the rows.
 pub(crate) struct EarlyDdl {
     ddl: Ddl,
     state: CatalogueState,
@@ -224,7 +227,8 @@ fn lasting(catalogue: &str) -> String {
     format!("t.{column} NOT IN {TEMPORARY}")
 }
 
-/// Looks for a definition of the leader's snapshot that has been changed or dropped since, and names it.
+/// Looks for a definition of the leader's snapshot that has been changed or dropped since, and
+/// names it.
 ///
 /// What was added is not part of the snapshot and does no harm.
 async fn changed(leader: &Session, database: &Database, scope: Scope) -> Result<Option<String>> {

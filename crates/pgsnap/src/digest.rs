@@ -218,8 +218,8 @@ impl Tally {
         debug_assert_eq!(start, lines.len(), "rows end in a newline");
     }
 
-    /// Adds every row of `lines`, which ends in `generated` fields of generated columns, and returns the rows without those.
-    /// `columns` is the number of fields that stay.
+    /// Adds every row of `lines`, which ends in `generated` fields of generated columns, and
+    /// returns the rows without those. `columns` is the number of fields that stay.
     pub(crate) fn add_computed_lines(
         &mut self,
         lines: &[u8],

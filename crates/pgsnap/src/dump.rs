@@ -47,10 +47,12 @@ pub struct DumpOptions {
     pub level: u8,
     /// How long to wait for a lock on the tables. Default: 30 s.
     pub lock_timeout: Duration,
-    /// Keep what the passwords of the roles are checked against in the manifest, which takes a superuser. Default: no.
+    /// Keep what the passwords of the roles are checked against in the manifest, which takes a
+    /// superuser. Default: no.
     pub role_passwords: bool,
-    /// Dump the rows of foreign tables of these foreign servers, too: exact names, no patterns. They are of the moment in
-    /// which each server was asked, not of the snapshot. Default: none, as by `pg_dump`; the definitions are dumped anyway.
+    /// Dump the rows of foreign tables of these foreign servers, too: exact names, no patterns.
+    /// They are of the moment in which each server was asked, not of the snapshot. Default: none,
+    /// as by `pg_dump`; the definitions are dumped anyway.
     pub foreign_data: Vec<String>,
     /// Directories to look for `pg_dump` in, before the usual places.
     pub bin_directories: Vec<PathBuf>,
@@ -75,11 +77,12 @@ pub(crate) fn default_jobs() -> usize {
     std::thread::available_parallelism().map_or(2, |n| n.get().max(2))
 }
 
-/// Dumps a database into `writer` as a `pgsnap/1` archive, and gives the writer back with the manifest.
+/// Dumps a database into `writer` as a `pgsnap/1` archive, and gives the writer back with the
+/// manifest.
 ///
 /// The writer receives gzip members; it is not flushed, synced or closed. Memory is bounded by
-/// `jobs` times a few times `block_size` (or the largest row, if that is larger). Dropping the future
-/// ends all sessions and drops the writer.
+/// `jobs` times a few times `block_size` (or the largest row, if that is larger). Dropping the
+/// future ends all sessions and drops the writer.
 ///
 /// # Errors
 /// Any failure of any session fails the dump; a short archive is never finished, because

@@ -1,11 +1,13 @@
 //! Rows that a conversion to UTF-8 would change or refuse.
 //!
-//! Every session speaks UTF-8, so the server converts the text of a database in another encoding. Some encodings have
-//! bytes without an equivalent in UTF-8 (`9D` in WIN1252), for which the server refuses the row; others have two byte
-//! sequences for one character (`ADF0` and `A2E2` in EUC_JP), of which only one comes back. A table that holds such a
-//! row is read and written in the encoding of its database, which converts nothing. All other tables are read in UTF-8.
+//! Every session speaks UTF-8, so the server converts the text of a database in another encoding.
+//! Some encodings have bytes without an equivalent in UTF-8 (`9D` in WIN1252), for which the server
+//! refuses the row; others have two byte sequences for one character (`ADF0` and `A2E2` in EUC_JP),
+//! of which only one comes back. A table that holds such a row is read and written in the encoding
+//! of its database, which converts nothing. All other tables are read in UTF-8.
 //!
-//! So the text of a table, and with it its digest, is a function of its rows and the encoding of its database.
+//! So the text of a table, and with it its digest, is a function of its rows and the encoding of
+//! its database.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -23,12 +25,13 @@ use crate::snapshot::{Snapshot, lock_statement};
 
 /// An encoding of a PostgreSQL server whose text may change on its way to UTF-8 and back.
 ///
-/// The names are the server's own, and there are no others: a name out of a manifest is safe to be part of a statement.
+/// The names are the server's own, and there are no others: a name out of a manifest is safe to be
+/// part of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Encoding(&'static str);
 
-/// Left out are those in which every byte has a character of its own in UTF-8, UTF8 itself, SQL_ASCII, whose bytes
-/// nobody converts, and MULE_INTERNAL, which no server converts to UTF-8.
+/// Left out are those in which every byte has a character of its own in UTF-8, UTF8 itself,
+/// SQL_ASCII, whose bytes nobody converts, and MULE_INTERNAL, which no server converts to UTF-8.
 const INEXACT: [&str; 18] = [
     "EUC_CN",
     "EUC_JIS_2004",
@@ -78,14 +81,16 @@ impl<'de> Deserialize<'de> for Encoding {
     }
 }
 
-/// The end of a COPY statement whose rows are in this encoding; nothing stands for that of the session.
+/// The end of a COPY statement whose rows are in this encoding; nothing stands for that of the
+/// session.
 pub(crate) fn copy_option(encoding: Option<Encoding>) -> String {
     encoding.map_or_else(String::new, |encoding| {
         format!(" WITH (ENCODING '{}')", encoding.name())
     })
 }
 
-/// Decides for every table in which encoding its rows are read. Asks nothing where the database's encoding is exact.
+/// Decides for every table in which encoding its rows are read. Asks nothing where the database's
+/// encoding is exact.
 ///
 /// Tables that `like` has in the encoding of this database are read in it, whatever they hold.
 ///
@@ -122,7 +127,8 @@ pub(crate) async fn settle(
     Ok(())
 }
 
-/// A session that reads rows and tells whether they are the same after a conversion to UTF-8 and back.
+/// A session that reads rows and tells whether they are the same after a conversion to UTF-8 and
+/// back.
 struct Probe {
     session: Session,
     encoding: Encoding,
@@ -193,7 +199,8 @@ impl Probe {
         )
     }
 
-    /// Reads all partitions of a tree in one encoding: their digests add up to the same one wherever the rows lie.
+    /// Reads all partitions of a tree in one encoding: their digests add up to the same one
+    /// wherever the rows lie.
     async fn join_trees(&self, tables: &mut [Table]) -> Result<()> {
         const ROOTS: &str = "
             SELECT o, pg_catalog.pg_partition_root(o::regclass)::oid FROM pg_catalog.unnest($1::oid[]) AS u(o)
@@ -223,8 +230,8 @@ impl Probe {
     }
 }
 
-/// Whether values of a type are ASCII in every encoding, as `format_type` names it. Types of users have their schema before
-/// their name.
+/// Whether values of a type are ASCII in every encoding, as `format_type` names it. Types of users
+/// have their schema before their name.
 fn is_ascii(r#type: &str) -> bool {
     const TYPES: [&str; 18] = [
         "bigint",

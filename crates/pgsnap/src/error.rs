@@ -151,7 +151,8 @@ pub enum Error {
         /// The versions that were found, with their paths.
         found: Vec<String>,
     },
-    /// No psql is installed that can be kept from running commands of a hostile dump (CVE-2025-8714).
+    /// No psql is installed that can be kept from running commands of a hostile dump
+    /// (CVE-2025-8714).
     #[error(
         "psql {found} does not know \\restrict: a hostile dump could run commands on this machine"
     )]
@@ -184,7 +185,8 @@ pub enum Error {
         /// What was missing.
         what: String,
     },
-    /// A name or definition has no equivalent in UTF-8, or is of an SQL_ASCII database and in another encoding.
+    /// A name or definition has no equivalent in UTF-8, or is of an SQL_ASCII database and in
+    /// another encoding.
     #[error("{what} cannot be read in UTF-8")]
     NotUtf8 {
         /// What was read, such as the name of a table.
@@ -221,7 +223,8 @@ pub enum Error {
         /// What was being read.
         what: String,
     },
-    /// A definition that cannot be locked was changed during the dump, which is not of one point in time then.
+    /// A definition that cannot be locked was changed during the dump, which is not of one point in
+    /// time then.
     #[error("the {what} was changed while it was dumped")]
     ChangedMeanwhile {
         /// The kind and name of what was changed.
@@ -317,7 +320,8 @@ pub enum Error {
     PartitionBound {
         /// The partition they come from.
         partition: String,
-        /// Why they could not be loaded through the partitioned table instead, where that was considered.
+        /// Why they could not be loaded through the partitioned table instead, where that was
+        /// considered.
         obstacle: Option<String>,
     },
     /// The target cannot take the restore. All reasons are given at once.
@@ -342,7 +346,8 @@ pub enum Error {
         /// Rows it took.
         taken: u64,
     },
-    /// A restore into a database that was there and empty failed. What it had made was dropped again.
+    /// A restore into a database that was there and empty failed. What it had made was dropped
+    /// again.
     #[error("the restore into database {database} failed, and {}", in_place(.left))]
     InPlace {
         /// The database.

@@ -41,15 +41,15 @@ pub type OpenDump = dyn Fn() -> io::Result<Box<dyn Read + Send>> + Send + Sync;
 
 /// Restores a plain dump (`pg_dump`, gzipped or not) as database `target.name()`.
 ///
-/// The text goes through `psql --single-transaction` into a new database, which replaces the present one
-/// by name only after psql ended well, the dump's trailer was seen, and psql proved that it read the
-/// trailer as such. psql is not told about the end of its input before that: it would commit a
-/// dump that was cut in the middle of a COPY. Its meta-commands are switched off (`\restrict`), so that a
-/// dump cannot run commands on this machine.
+/// The text goes through `psql --single-transaction` into a new database, which replaces the
+/// present one by name only after psql ended well, the dump's trailer was seen, and psql proved
+/// that it read the trailer as such. psql is not told about the end of its input before that: it
+/// would commit a dump that was cut in the middle of a COPY. Its meta-commands are switched off
+/// (`\restrict`), so that a dump cannot run commands on this machine.
 ///
 /// # Errors
-/// [`Error::ForeignDump`] with what psql said, or if the trailer is missing; [`Error::PsqlTooOld`]. The
-/// unfinished database is dropped.
+/// [`Error::ForeignDump`] with what psql said, or if the trailer is missing; [`Error::PsqlTooOld`].
+/// The unfinished database is dropped.
 pub async fn restore_foreign(
     open: Arc<OpenDump>,
     target: &Database,

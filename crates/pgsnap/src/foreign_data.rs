@@ -1,7 +1,9 @@
-//! Rows of foreign tables, which are dumped and restored only on request: they belong to another server.
+//! Rows of foreign tables, which are dumped and restored only on request: they belong to another
+//! server.
 //!
-//! `pg_dump --include-foreign-data` is the model. Two things are added to it. Rows are written back only where that is
-//! asked for again, since a definition names a server and not a copy of it. And nothing is added to rows that are there.
+//! `pg_dump --include-foreign-data` is the model. Two things are added to it. Rows are written back
+//! only where that is asked for again, since a definition names a server and not a copy of it. And
+//! nothing is added to rows that are there.
 
 use tokio_postgres::Row;
 
@@ -40,8 +42,9 @@ pub(crate) async fn require_servers(session: &Session, servers: &[String]) -> Re
     }
 }
 
-/// Makes sure that no restore can send rows of the database to a foreign server: those of a table that is partitioned by
-/// the hash of an enum go where the server finds them to belong, and that is another partition after a restore.
+/// Makes sure that no restore can send rows of the database to a foreign server: those of a table
+/// that is partitioned by the hash of an enum go where the server finds them to belong, and that is
+/// another partition after a restore.
 ///
 /// # Errors
 /// [`Error::ForeignPartition`] names every foreign table that could be given such rows.

@@ -1,7 +1,8 @@
 //! Entry points for fuzzers: what reads bytes of unknown origin, called as the crate calls it.
 //!
-//! Not part of the public interface: this module exists with the feature `fuzzing` and in this crate's own tests
-//! only. Each function takes any bytes; a panic, a failed assertion or an allocation out of proportion is a bug.
+//! Not part of the public interface: this module exists with the feature `fuzzing` and in this
+//! crate's own tests only. Each function takes any bytes; a panic, a failed assertion or an
+//! allocation out of proportion is a bug.
 
 use std::io::{self, Cursor};
 use std::sync::Arc;
@@ -323,7 +324,8 @@ mod tests {
         assert_eq!((verified.tables, verified.rows), (2, 5));
     }
 
-    /// The campaign of `cargo xtask fuzz` in small, on every machine and with the same inputs each time.
+    /// The campaign of `cargo xtask fuzz` in small, on every machine and with the same inputs each
+    /// time.
     #[test]
     fn no_target_falls_over_mutated_input() {
         for (name, target) in TARGETS {

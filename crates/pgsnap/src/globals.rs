@@ -53,7 +53,8 @@ pub struct RoleDefinition {
     pub password: Option<PasswordVerifier>,
 }
 
-/// What the server keeps of a password: no password, but who has it can try passwords against it. It is not printed.
+/// What the server keeps of a password: no password, but who has it can try passwords against it.
+/// It is not printed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PasswordVerifier(String);
@@ -133,7 +134,8 @@ pub(crate) async fn roles(session: &Session, names: &[String]) -> Result<Vec<Rol
         .collect())
 }
 
-/// Memberships of and in these roles. Who granted them is left out: it must be somebody else on another server.
+/// Memberships of and in these roles. Who granted them is left out: it must be somebody else on
+/// another server.
 pub(crate) async fn memberships(session: &Session, names: &[String]) -> Result<Vec<Membership>> {
     const QUERY: &str = "
         SELECT r.rolname::text, m.rolname::text, pg_catalog.bool_or(a.admin_option),

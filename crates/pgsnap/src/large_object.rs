@@ -14,8 +14,8 @@ use crate::session::Session;
 /// Bytes of a large object per piece.
 const PIECE: i64 = 1 << 20;
 
-/// The first `pg_dump` that keeps the definitions of large objects in the data section, which is not
-/// taken from it.
+/// The first `pg_dump` that keeps the definitions of large objects in the data section, which is
+/// not taken from it.
 pub(crate) const DEFINITIONS_MOVED: u32 = 17;
 
 /// Receives pieces of large objects.

@@ -1,9 +1,9 @@
 //! Consistent snapshots of PostgreSQL databases: dump, restore, copy, census and comparison.
 //!
-//! A dump is a plain SQL script in gzip members that restores with nothing but
-//! `gunzip | psql`. It also carries a manifest, so that this crate can do with it what no
-//! plain dump allows: load it with several sessions, take one table out of its middle, verify it without
-//! a database, compare it with a live database, and prove after a restore that no row was lost.
+//! A dump is a plain SQL script in gzip members that restores with nothing but `gunzip | psql`. It
+//! also carries a manifest, so that this crate can do with it what no plain dump allows: load it
+//! with several sessions, take one table out of its middle, verify it without a database, compare
+//! it with a live database, and prove after a restore that no row was lost.
 //!
 //! # Dump, verify, restore
 //! ```no_run
@@ -64,8 +64,9 @@
 //! ```
 //!
 //! # Connect
-//! A [`Database`] is named as for libpq, certificates included; what crosses a network is encrypted unless
-//! `sslmode=disable` says otherwise, and no setting is weaker than libpq's. A hot standby serves as a source, too.
+//! A [`Database`] is named as for libpq, certificates included; what crosses a network is encrypted
+//! unless `sslmode=disable` says otherwise, and no setting is weaker than libpq's. A hot standby
+//! serves as a source, too.
 //! ```
 //! # use pgsnap::{Database, TlsMode};
 //! let database = Database::from_url("postgresql://hub@db.example/state_hub?sslrootcert=/etc/hub/ca.pem")?;
@@ -74,11 +75,13 @@
 //! ```
 //!
 //! # What is guaranteed
-//! * **One point in time.** Tables are locked first and the snapshot is taken after, so a concurrent TRUNCATE
-//!   or rewriting ALTER cannot empty a table in the dump; `pg_dump` itself does not guarantee that.
+//! * **One point in time.** Tables are locked first and the snapshot is taken after, so a
+//!   concurrent TRUNCATE or rewriting ALTER cannot empty a table in the dump; `pg_dump` itself does
+//!   not guarantee that.
 //! * **All or an error.** Rows hidden by row-level security, a missing privilege or a
 //!   dead worker fail the dump. The manifest is written last, so a short archive is not an archive.
-//! * **The old database stays.** A restore or copy builds a new database and swaps names in one transaction.
+//! * **The old database stays.** A restore or copy builds a new database and swaps names in one
+//!   transaction.
 //! * **Bounded memory.** A few blocks per job, whatever the size of the database.
 //!
 //! # What is not

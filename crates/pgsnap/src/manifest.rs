@@ -11,7 +11,8 @@ use crate::globals::{Membership, RoleDefinition, TablespaceDefinition};
 /// The format that this crate writes wherever it can.
 pub const FORMAT: &str = "pgsnap/1";
 
-/// The format of an archive with rows in the encoding of their database. It differs in nothing else.
+/// The format of an archive with rows in the encoding of their database. It differs in nothing
+/// else.
 pub const FORMAT_WITH_ENCODINGS: &str = "pgsnap/2";
 
 /// The format of an archive whose tables have their rows in these encodings.

@@ -12,9 +12,10 @@ use crate::error::{Error, Result};
 
 /// What a connection URL or string says, keyword by keyword (`host`, `sslmode`, …).
 ///
-/// A program that also wants a service file, variables or defaults of its own fills in what is still
-/// missing with [`ConnectionParameters::set_default`] and then calls
-/// [`Database::from_parameters`](crate::Database::from_parameters): this crate looks nowhere by itself.
+/// A program that also wants a service file, variables or defaults of its own fills in what is
+/// still missing with [`ConnectionParameters::set_default`] and then calls
+/// [`Database::from_parameters`](crate::Database::from_parameters): this crate looks nowhere by
+/// itself.
 ///
 /// ```
 /// # use pgsnap::{ConnectionParameters, Database};

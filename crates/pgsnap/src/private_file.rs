@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 /// No password file and no key is larger.
 const LARGEST: u64 = 16 * 1024 * 1024;
 
-/// Reads a file that nobody else may read. A file of root may be readable by its group, as libpq allows: so do
-/// machines share the key of a certificate among services.
+/// Reads a file that nobody else may read. A file of root may be readable by its group, as libpq
+/// allows: so do machines share the key of a certificate among services.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     Options::read()
         .private()

@@ -66,7 +66,8 @@ pub enum Extent {
     Everything,
     /// Everything but rows, large objects and the values of sequences.
     SchemaOnly,
-    /// Rows, large objects and the values of sequences, into a database that has the schema and is empty.
+    /// Rows, large objects and the values of sequences, into a database that has the schema and is
+    /// empty.
     DataOnly,
 }
 
@@ -78,17 +79,18 @@ pub struct RestoreOptions {
     pub jobs: usize,
     /// Only these tables, with all types and functions but no foreign keys; or everything.
     pub tables: Option<Vec<TableName>>,
-    /// Only what is in these schemas, and extensions; or everything. Large objects, publications and
-    /// whatever else is in no schema stay out.
+    /// Only what is in these schemas, and extensions; or everything. Large objects, publications
+    /// and whatever else is in no schema stay out.
     pub schemas: Option<Vec<String>>,
-    /// Write the rows of foreign tables of these foreign servers, too, by their exact names, **into the servers that the
-    /// definitions of the backup name**: what is written there stays, even if the restore fails afterwards. Their tables must
-    /// be empty. Default: none; the definitions are restored, and nobody else is asked or written to.
+    /// Write the rows of foreign tables of these foreign servers, too, by their exact names, **into
+    /// the servers that the definitions of the backup name**: what is written there stays, even if
+    /// the restore fails afterwards. Their tables must be empty. Default: none; the definitions are
+    /// restored, and nobody else is asked or written to.
     pub foreign_data: Vec<String>,
     /// Schema, rows, or both. Default: both.
     pub extent: Extent,
-    /// Restore into the database that is there, which must be empty. Without this that happens only where the role may
-    /// not create a database. Default: no.
+    /// Restore into the database that is there, which must be empty. Without this that happens only
+    /// where the role may not create a database. Default: no.
     pub into_existing: bool,
     /// Give objects the owners they had. Default: yes; otherwise whoever restores owns everything.
     pub owners: bool,
@@ -106,8 +108,9 @@ pub struct RestoreOptions {
     /// Compare every row of the restored database with the manifest before it is swapped in.
     /// Default: yes.
     pub census: bool,
-    /// Accept generated columns whose values differ from those of the source, because their function computes them
-    /// differently today. They become a [`Note::Recomputed`]. Default: no, they fail the proof.
+    /// Accept generated columns whose values differ from those of the source, because their
+    /// function computes them differently today. They become a [`Note::Recomputed`]. Default: no,
+    /// they fail the proof.
     pub accept_recomputed: bool,
     /// Collect the planner's statistics (`ANALYZE`) of what was restored. Default: yes.
     pub statistics: bool,
@@ -182,10 +185,11 @@ pub async fn plan_restore(
 
 /// Restores an archive as database `target.name()`.
 ///
-/// Where this role may create databases, the rows go into a new database `NAME__restoring_ID`, which is compared row by row with the
-/// manifest and then renamed in one transaction; a database that was there before is kept as
-/// `NAME__before_ID`. Until that moment the old database is not touched. Killed anywhere, the
-/// old database is still in place; the left-over is dropped by the next restore.
+/// Where this role may create databases, the rows go into a new database `NAME__restoring_ID`,
+/// which is compared row by row with the manifest and then renamed in one transaction; a database
+/// that was there before is kept as `NAME__before_ID`. Until that moment the old database is not
+/// touched. Killed anywhere, the old database is still in place; the left-over is dropped by the
+/// next restore.
 ///
 /// # Errors
 /// [`Error::Preflight`] lists all obstacles; [`Error::RestoreDiffers`] if the proof fails.
@@ -256,7 +260,8 @@ pub async fn drop_leftovers(target: &Database) -> Result<Vec<String>> {
     server.unlock(dropped.await).await
 }
 
-/// Loads everything that is selected of an archive into an empty database, up to what comes after the rows.
+/// Loads everything that is selected of an archive into an empty database, up to what comes after
+/// the rows.
 async fn load_archive(archive: &Archive, building: &mut Building<'_>) -> Result<Loaded> {
     let (manifest, selection) = (archive.manifest(), building.selection);
     let session = building.session().await?;
@@ -303,7 +308,8 @@ async fn load_archive(archive: &Archive, building: &mut Building<'_>) -> Result<
     })
 }
 
-/// Runs the statements of the large objects, one member at a time: their contents may be larger than the memory.
+/// Runs the statements of the large objects, one member at a time: their contents may be larger
+/// than the memory.
 async fn run_large_objects(
     session: &Session,
     archive: &Archive,

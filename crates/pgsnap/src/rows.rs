@@ -60,8 +60,9 @@ const BUDGET: u64 = 64 << 20;
 
 /// Finds up to `limit` differing rows of one table, given both sides' census of it.
 ///
-/// A database is read again, at its present state: a row that changed since the census shows here. How it is read comes
-/// from its own catalogue alone: a census may be an archive's or another server's, and none of it becomes SQL.
+/// A database is read again, at its present state: a row that changed since the census shows here.
+/// How it is read comes from its own catalogue alone: a census may be an archive's or another
+/// server's, and none of it becomes SQL.
 ///
 /// # Errors
 /// Errors of reading either side.
@@ -94,7 +95,8 @@ pub async fn differing_rows(
     Ok(found)
 }
 
-/// The encoding in which both sides are read. A database converts its rows to any, an archive has them in one.
+/// The encoding in which both sides are read. A database converts its rows to any, an archive has
+/// them in one.
 fn common_encoding(
     a: (&RowSource, &TableCensus),
     b: (&RowSource, &TableCensus),
@@ -199,7 +201,8 @@ impl<'a> Side<'a> {
     }
 }
 
-/// A table as the server that holds it describes it: parts, columns, and the condition of an extension.
+/// A table as the server that holds it describes it: parts, columns, and the condition of an
+/// extension.
 struct OwnTable {
     session: Session,
     table: Table,

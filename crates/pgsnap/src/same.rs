@@ -15,8 +15,9 @@ pub async fn is_same_database(a: &Database, b: &Database) -> Result<bool> {
     is_seen_at(&here, &there, b.name()).await
 }
 
-/// Returns whether the database of a session is database `name` of the server of another session. Addresses and identifiers lie:
-/// tunnels have other ports, and copied servers have the same identifier. So a lock taken here is looked for there.
+/// Returns whether the database of a session is database `name` of the server of another session.
+/// Addresses and identifiers lie: tunnels have other ports, and copied servers have the same
+/// identifier. So a lock taken here is looked for there.
 pub(crate) async fn is_seen_at(session: &Session, there: &Session, name: &str) -> Result<bool> {
     const CONTEXT: &str = "telling two databases apart";
     const LOCK: &str = "SELECT pg_catalog.pg_advisory_lock_shared($1)";

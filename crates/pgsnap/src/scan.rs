@@ -33,8 +33,8 @@ struct Piece {
 
 /// What becomes of the rows besides being counted and digested.
 ///
-/// There are three: the dump compresses them, the copy sends them to another server, the census does
-/// nothing with them.
+/// There are three: the dump compresses them, the copy sends them to another server, the census
+/// does nothing with them.
 pub(crate) trait RowSink: Send + 'static {
     /// Takes whole rows of one table, in the order they were read.
     fn rows(&mut self, table: usize, rows: Bytes) -> impl Future<Output = Result<()>> + Send;
@@ -164,8 +164,9 @@ fn pieces(tables: &[Table]) -> Vec<(i64, Piece)> {
     pieces
 }
 
-/// Tables whose rows call functions of the database come after all others, one after the other by name, as `pg_dump` orders
-/// them: whoever loads the rows in the order in which they are read must find what those functions look up.
+/// Tables whose rows call functions of the database come after all others, one after the other by
+/// name, as `pg_dump` orders them: whoever loads the rows in the order in which they are read must
+/// find what those functions look up.
 fn stages(tables: &[Table], pieces: Vec<(i64, Piece)>) -> Vec<VecDeque<Group>> {
     let (late, early): (Vec<_>, Vec<_>) = pieces
         .into_iter()
@@ -180,9 +181,10 @@ fn stages(tables: &[Table], pieces: Vec<(i64, Piece)>) -> Vec<VecDeque<Group>> {
     stages
 }
 
-/// Puts small tables together, to lock them with one statement, and tables whose foreign keys exist when they are loaded
-/// into one group, referenced before referencing. Foreign tables are read first, before much work may be in vain, and by
-/// one session: wrappers keep one remote transaction for each, so that tables of one server are of one moment there.
+/// Puts small tables together, to lock them with one statement, and tables whose foreign keys exist
+/// when they are loaded into one group, referenced before referencing. Foreign tables are read
+/// first, before much work may be in vain, and by one session: wrappers keep one remote transaction
+/// for each, so that tables of one server are of one moment there.
 fn groups(tables: &[Table], pieces: Vec<(i64, Piece)>) -> VecDeque<Group> {
     const TABLES: usize = 64;
     const SMALL: i64 = 1 << 20;

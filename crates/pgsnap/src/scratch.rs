@@ -1,9 +1,10 @@
 //! A throw-away PostgreSQL server on this machine.
 //!
-//! It lives in a temporary directory that only its user can enter, listens on a socket there (and, on
-//! request, on loopback with a password), and is gone when its owner is gone: a small shell process, the
-//! lifeline, waits on a pipe from us, and when the pipe closes, however we ended, stops the server and
-//! removes the directory. If the lifeline was killed as well, the next server that is started does it.
+//! It lives in a temporary directory that only its user can enter, listens on a socket there (and,
+//! on request, on loopback with a password), and is gone when its owner is gone: a small shell
+//! process, the lifeline, waits on a pipe from us, and when the pipe closes, however we ended,
+//! stops the server and removes the directory. If the lifeline was killed as well, the next server
+//! that is started does it.
 
 mod directory;
 mod isolation;
@@ -29,17 +30,19 @@ use crate::tools::{last_lines, package_directories};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ScratchOptions {
-    /// The directory with `initdb` and `postgres`. Default: the oldest installed version that is at least
-    /// [`ScratchOptions::at_least`].
+    /// The directory with `initdb` and `postgres`. Default: the oldest installed version that is at
+    /// least [`ScratchOptions::at_least`].
     pub bin_directory: Option<PathBuf>,
     /// The oldest acceptable major version.
     pub at_least: u32,
-    /// Where the temporary directory is made. Default: `/tmp`. Socket paths are short, so keep it short.
+    /// Where the temporary directory is made. Default: `/tmp`. Socket paths are short, so keep it
+    /// short.
     pub parent: PathBuf,
     /// Listen on a free port of 127.0.0.1 as well, with a generated password.
     pub tcp: bool,
-    /// Give the server no network, where the kernel allows that to its user: whatever code it is made to run reaches nobody.
-    /// Its socket is reachable all the same. Has no effect together with [`ScratchOptions::tcp`]. Default: no.
+    /// Give the server no network, where the kernel allows that to its user: whatever code it is
+    /// made to run reaches nobody. Its socket is reachable all the same. Has no effect together
+    /// with [`ScratchOptions::tcp`]. Default: no.
     pub offline: bool,
     /// Trade durability for speed, as suits data that exists elsewhere. Default: yes.
     pub fast: bool,
@@ -87,9 +90,9 @@ const FAST: &[&str] = &[
     "shared_buffers=256MB",
 ];
 
-/// Stops the server and removes its directory when standard input ends. `$1` is the directory,
-/// the rest is the server's command. Standard output is the lock of the directory, which the server must
-/// not inherit; standard error is the log.
+/// Stops the server and removes its directory when standard input ends. `$1` is the directory, the
+/// rest is the server's command. Standard output is the lock of the directory, which the server
+/// must not inherit; standard error is the log.
 const LIFELINE: &str = r#"
 trap '' INT TERM HUP
 directory=$1; shift
@@ -106,7 +109,8 @@ rm -rf "$directory"
 impl ScratchServer {
     /// Initialises and starts a server: about a second.
     ///
-    /// As root, the server runs as user `postgres` or else `nobody`, because PostgreSQL refuses root.
+    /// As root, the server runs as user `postgres` or else `nobody`, because PostgreSQL refuses
+    /// root.
     ///
     /// # Errors
     /// [`Error::Scratch`] with the end of the server's log.
@@ -192,7 +196,8 @@ impl ScratchServer {
         self.is_offline
     }
 
-    /// Kills the server at once, as a crash would, and leaves the files until this value is dropped.
+    /// Kills the server at once, as a crash would, and leaves the files until this value is
+    /// dropped.
     ///
     /// # Errors
     /// [`Error::Scratch`] if the server does not run.
@@ -238,7 +243,8 @@ impl ScratchServer {
 }
 
 impl Drop for ScratchServer {
-    /// The directory is dropped after this: where the lifeline was killed, it does the lifeline's work.
+    /// The directory is dropped after this: where the lifeline was killed, it does the lifeline's
+    /// work.
     fn drop(&mut self) {
         drop(self.lifeline.stdin.take());
         let _ = self.lifeline.wait();

@@ -12,12 +12,12 @@ use crate::name::quote_literal;
 /// Statements that set up a psql session, begin the transaction and protect both.
 ///
 /// * `\set ON_ERROR_STOP on`: without it psql goes on after an error and exits 0.
-/// * `\restrict`: from here on psql obeys no meta-command, so names and values of a hostile source cannot
-///   run programs (CVE-2025-8714). A psql from before that release does not know the command, and
-///   `\if` cannot wrap it (`\endif` would be refused), so it comes out of a variable that is empty
-///   for old versions. There is no `\unrestrict`: the session ends with the file.
-/// * `standard_conforming_strings`: a role's default may give backslashes another meaning, already in the next
-///   statement.
+/// * `\restrict`: from here on psql obeys no meta-command, so names and values of a hostile source
+///   cannot run programs (CVE-2025-8714). A psql from before that release does not know the
+///   command, and `\if` cannot wrap it (`\endif` would be refused), so it comes out of a variable
+///   that is empty for old versions. There is no `\unrestrict`: the session ends with the file.
+/// * `standard_conforming_strings`: a role's default may give backslashes another meaning, already
+///   in the next statement.
 /// * `BEGIN`: a file that was cut commits nothing, although psql would accept a half COPY.
 /// * `transaction_timeout` exists from version 17 on, so it is set only where it exists.
 pub(crate) fn prologue(facts: &Facts, format: &str) -> String {
@@ -83,7 +83,8 @@ pub(crate) fn epilogue() -> &'static str {
     "\nCOMMIT;\n-- PostgreSQL database dump complete\n"
 }
 
-/// Tables per block: a block is one statement, and one of a hundred thousand tables would be megabytes.
+/// Tables per block: a block is one statement, and one of a hundred thousand tables would be
+/// megabytes.
 const TABLES_PER_BLOCK: usize = 500;
 
 /// Blocks that count every table and raise where a count differs.
@@ -116,8 +117,8 @@ pub(crate) fn check_block(tables: &[TableCensus]) -> String {
     sql
 }
 
-/// What stands before the rows where those of foreign tables are among them: psql cannot be told to leave them out, so it is
-/// kept from adding them to rows that are there.
+/// What stands before the rows where those of foreign tables are among them: psql cannot be told to
+/// leave them out, so it is kept from adding them to rows that are there.
 pub(crate) fn foreign_check(tables: &[ForeignTable]) -> String {
     if tables.is_empty() {
         return String::new();

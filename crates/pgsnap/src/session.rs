@@ -47,7 +47,8 @@ const SETTINGS: &str = "
       FROM pg_catalog.pg_settings WHERE name IN ('transaction_timeout', 'idle_session_timeout');
 ";
 
-/// Bytes of an answer that is kept as a whole: the catalogue of a hundred thousand tables takes half of it.
+/// Bytes of an answer that is kept as a whole: the catalogue of a hundred thousand tables takes
+/// half of it.
 const LONGEST_ANSWER: usize = 256 << 20;
 /// What a row takes besides its bytes.
 const ROW_OVERHEAD: usize = 256;
@@ -59,11 +60,13 @@ fn less(left: usize, bytes: usize, context: &str) -> Result<usize> {
     })
 }
 
-/// The default of the session's transactions. Code that runs in one of them cannot change that one any more, but it can
-/// change this default: what reads the user's expressions begins its transaction itself, with [`BEGIN_READ_ONLY`].
+/// The default of the session's transactions. Code that runs in one of them cannot change that one
+/// any more, but it can change this default: what reads the user's expressions begins its
+/// transaction itself, with [`BEGIN_READ_ONLY`].
 const READ_ONLY: &str = "SET default_transaction_read_only = on";
 
-/// Begins a transaction that nothing can make writable: the server allows that before the first query only.
+/// Begins a transaction that nothing can make writable: the server allows that before the first
+/// query only.
 const BEGIN_READ_ONLY: &str = "BEGIN TRANSACTION READ ONLY; SELECT 1";
 
 /// A connection whose driver task ends with it: dropping a session in the middle of a COPY closes
@@ -73,8 +76,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Connects for reading only, and says so to the server: every transaction of the session is read-only, also one
-    /// that nobody began.
+    /// Connects for reading only, and says so to the server: every transaction of the session is
+    /// read-only, also one that nobody began.
     ///
     /// It is said once the session has begun: a trigger on login may have to write.
     pub(crate) async fn open_read_only(database: &Database, purpose: &str) -> Result<Self> {
@@ -85,8 +88,8 @@ impl Session {
 
     /// Connects and applies the fixed settings. `purpose` shows in `pg_stat_activity`.
     ///
-    /// The connect timeout covers all of it: something that accepts connections and then says nothing
-    /// (a forward to a dead host, a stopped server) must not hold us forever.
+    /// The connect timeout covers all of it: something that accepts connections and then says
+    /// nothing (a forward to a dead host, a stopped server) must not hold us forever.
     pub(crate) async fn open(database: &Database, purpose: &str) -> Result<Self> {
         let limit = database.connect_timeout();
         tokio::time::timeout(limit, Self::open_now(database, purpose))
@@ -161,15 +164,16 @@ impl Session {
         }
     }
 
-    /// Refuses to read views and foreign tables: one that took a table's name must not run its code with
-    /// our rights (CVE-2024-7348). For sessions that read rows; a restore must refresh views.
+    /// Refuses to read views and foreign tables: one that took a table's name must not run its code
+    /// with our rights (CVE-2024-7348). For sessions that read rows; a restore must refresh views.
     pub(crate) async fn read_tables_only(&self) -> Result<()> {
         const SQL: &str = "SELECT pg_catalog.set_config(name, 'view, foreign-table', false)
             FROM pg_catalog.pg_settings WHERE name = 'restrict_nonsystem_relation_kind'";
         self.execute("the session settings", SQL).await
     }
 
-    /// Lets a session that [reads tables only](Self::read_tables_only) read foreign tables as well, which somebody asked for.
+    /// Lets a session that [reads tables only](Self::read_tables_only) read foreign tables as well,
+    /// which somebody asked for.
     pub(crate) async fn read_foreign_tables(&self) -> Result<()> {
         const SQL: &str = "SELECT pg_catalog.set_config(name, 'view', false)
             FROM pg_catalog.pg_settings WHERE name = 'restrict_nonsystem_relation_kind'";
@@ -292,7 +296,8 @@ impl Drop for Session {
 /// Runs one query against a database and returns the first column of its first row as text.
 ///
 /// `None` means no row, or NULL. The session has the defaults of its role and database, as an
-/// application would, except that everything runs in one read-only transaction: this is meant for checks.
+/// application would, except that everything runs in one read-only transaction: this is meant for
+/// checks.
 ///
 /// # Errors
 /// Connection errors and whatever the server answers.

@@ -1,11 +1,11 @@
 //! One consistent point in time, shared by several sessions.
 //!
-//! The order matters: **lock first, snapshot after, then look again**. `LOCK` takes no
-//! snapshot in a REPEATABLE READ transaction, so everything committed before the last lock was granted is
-//! visible, and nothing can TRUNCATE or rewrite a table afterwards. What the catalogue says then holds, whatever it
-//! said before; only what came into being meanwhile must still be locked. `pg_dump` takes the snapshot first;
-//! a table truncated or rewritten in that window is dumped empty with exit code 0, because neither
-//! is MVCC-safe (`doc/src/sgml/mvcc.sgml`, "Caveats").
+//! The order matters: **lock first, snapshot after, then look again**. `LOCK` takes no snapshot in
+//! a REPEATABLE READ transaction, so everything committed before the last lock was granted is
+//! visible, and nothing can TRUNCATE or rewrite a table afterwards. What the catalogue says then
+//! holds, whatever it said before; only what came into being meanwhile must still be locked.
+//! `pg_dump` takes the snapshot first; a table truncated or rewritten in that window is dumped
+//! empty with exit code 0, because neither is MVCC-safe (`doc/src/sgml/mvcc.sgml`, "Caveats").
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -50,12 +50,14 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     /// Locks every table with the leader and `jobs` workers, takes the snapshot and exports it.
     ///
-    /// All sessions queue for their locks at the same time. A writer that locks a table exclusively again and again
-    /// queues behind the first of them, and whoever came after that writer would wait for ever.
+    /// All sessions queue for their locks at the same time. A writer that locks a table exclusively
+    /// again and again queues behind the first of them, and whoever came after that writer would
+    /// wait for ever.
     ///
     /// # Errors
-    /// [`Error::SnapshotUnstable`] if tables keep changing for as long as `lock_timeout`, [`Error::RowSecurity`] and
-    /// [`Error::NotReadable`] if this role would see less than everything.
+    /// [`Error::SnapshotUnstable`] if tables keep changing for as long as `lock_timeout`,
+    /// [`Error::RowSecurity`] and [`Error::NotReadable`] if this role would see less than
+    /// everything.
     pub(crate) async fn take(
         database: &Database,
         purpose: &str,
@@ -118,8 +120,8 @@ impl Snapshot {
         Err(Error::SnapshotUnstable { attempts, detail })
     }
 
-    /// A snapshot without any lock. The rows of a table that is truncated meanwhile are gone from it, so it is for
-    /// the catalogue only.
+    /// A snapshot without any lock. The rows of a table that is truncated meanwhile are gone from
+    /// it, so it is for the catalogue only.
     pub(crate) async fn of_catalogue(database: &Database, purpose: &str) -> Result<Self> {
         let leader = open_reader(database, purpose).await?;
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -141,9 +143,10 @@ impl Snapshot {
         catalog::tables(&self.leader, foreign_servers).await
     }
 
-    /// A further session that sees exactly this snapshot: one that was made beside the leader, or a new one. A new one
-    /// locks without waiting: waiting behind somebody's queued ACCESS EXCLUSIVE lock would be a deadlock the server
-    /// cannot see, since the leader holds the lock they wait for and waits for us outside of the server.
+    /// A further session that sees exactly this snapshot: one that was made beside the leader, or a
+    /// new one. A new one locks without waiting: waiting behind somebody's queued ACCESS EXCLUSIVE
+    /// lock would be a deadlock the server cannot see, since the leader holds the lock they wait
+    /// for and waits for us outside of the server.
     pub(crate) async fn worker(&self, purpose: &str) -> Result<Session> {
         let import = format!("SET TRANSACTION SNAPSHOT '{}'", self.id);
         let ready = {
@@ -251,7 +254,8 @@ impl Party {
         Ok(Ok((after, id)))
     }
 
-    /// Locks what came into being between the list and the snapshot, if nobody has changed it since.
+    /// Locks what came into being between the list and the snapshot, if nobody has changed it
+    /// since.
     async fn lock_fresh(&self, fresh: &[Lockable]) -> Attempt<()> {
         // The function asks the newest catalogue, the table of relations is that of the snapshot.
         const REWRITTEN: &str = "

@@ -64,9 +64,9 @@ pub(crate) fn is_large_object(statement: &str) -> bool {
 }
 
 /// What a statement is about, without any value in it: kind and name, as far as the first
-/// parenthesis, quote or expression. Two databases with the same labels have the same objects, even where an
-/// expression prints in another way; and a label can be shown, where a whole statement could hold
-/// a password.
+/// parenthesis, quote or expression. Two databases with the same labels have the same objects, even
+/// where an expression prints in another way; and a label can be shown, where a whole statement
+/// could hold a password.
 pub(crate) fn label(statement: &str) -> String {
     const EXPRESSIONS: [&str; 6] = [
         " AS ",

@@ -32,8 +32,8 @@ pub(crate) async fn note_what_is_missing(
     Ok(())
 }
 
-/// Takes out of the census of a restored database what its source, a standby, did not count: unlogged relations,
-/// as long as they are as empty as their definitions made them.
+/// Takes out of the census of a restored database what its source, a standby, did not count:
+/// unlogged relations, as long as they are as empty as their definitions made them.
 pub(crate) async fn leave_out_what_is_missing(
     session: &Session,
     census: &mut Census,

@@ -17,13 +17,15 @@ pub(crate) use stream::Encrypted;
 use crate::error::Result;
 use crate::parameters::{ConnectionParameters, invalid};
 
-/// How a connection is encrypted, and what the server must prove: the modes of libpq, weakest first.
+/// How a connection is encrypted, and what the server must prove: the modes of libpq, weakest
+/// first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum TlsMode {
     /// Clear text.
     Disable,
-    /// Encrypted if the server offers it. Only on this machine: a network could take the offer away.
+    /// Encrypted if the server offers it. Only on this machine: a network could take the offer
+    /// away.
     Prefer,
     /// Encrypted, whoever the server is.
     Require,
@@ -61,8 +63,8 @@ pub(crate) struct ClientCertificate {
     pub(crate) key: PathBuf,
 }
 
-/// Everything that is asked of the encryption of a connection. The files are read when a connection is made, so
-/// that renewed certificates count.
+/// Everything that is asked of the encryption of a connection. The files are read when a connection
+/// is made, so that renewed certificates count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tls {
     pub(crate) mode: TlsMode,
@@ -84,8 +86,8 @@ pub(crate) enum Reach {
 }
 
 impl Tls {
-    /// Takes the parameters at their word where they say something, and is at least as strict as libpq where
-    /// they do not: see [`Database`](crate::Database).
+    /// Takes the parameters at their word where they say something, and is at least as strict as
+    /// libpq where they do not: see [`Database`](crate::Database).
     pub(crate) fn of(parameters: &ConnectionParameters, reach: Reach) -> Result<Self> {
         let tls = Self {
             mode: mode(parameters, reach)?,

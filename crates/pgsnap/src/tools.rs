@@ -210,7 +210,8 @@ pub(crate) async fn output(mut command: Command, input: &[u8]) -> Result<Vec<u8>
     }
 }
 
-/// A standby ends whoever reads what its primary changes: that is no failure of the program, and may pass.
+/// A standby ends whoever reads what its primary changes: that is no failure of the program, and
+/// may pass.
 fn failure(tool: String, status: std::process::ExitStatus, stderr: &[u8]) -> Error {
     /// What a session is told whose work was undone so that others could go on.
     const SERIALIZATION_FAILURE: &str = "40001";

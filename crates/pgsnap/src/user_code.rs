@@ -1,9 +1,11 @@
-//! Code of the database: functions that its users wrote, and whatever calls them when rows are loaded or indexes are built.
+//! Code of the database: functions that its users wrote, and whatever calls them when rows are
+//! loaded or indexes are built.
 //!
-//! Such a function may read any other table, although it says that it is immutable. A table that calls one while its
-//! rows are loaded (a check, a domain, a stored generated column, a partition key) is loaded after all other tables,
-//! in the order in which `pg_dump` loads tables; an index that calls one is built when all rows are there. Functions in C and
-//! the server's own only compute: only a superuser can install them.
+//! Such a function may read any other table, although it says that it is immutable. A table that
+//! calls one while its rows are loaded (a check, a domain, a stored generated column, a partition
+//! key) is loaded after all other tables, in the order in which `pg_dump` loads tables; an index
+//! that calls one is built when all rows are there. Functions in C and the server's own only
+//! compute: only a superuser can install them.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -12,9 +14,9 @@ use crate::name::TableName;
 use crate::session::Session;
 use crate::sql::{Token, TokenKind, tokens};
 
-/// The functions of the database in languages that can read tables, and all that calls them, found through the
-/// dependencies that the server records: operators, domains, types made of those, and tables; as class `pg_index`, the tables of
-/// existing indexes.
+/// The functions of the database in languages that can read tables, and all that calls them, found
+/// through the dependencies that the server records: operators, domains, types made of those, and
+/// tables; as class `pg_index`, the tables of existing indexes.
 const CODE: &str = "
 WITH RECURSIVE edge(from_class, from_object, to_class, to_object) AS (
     SELECT 'pg_catalog.pg_proc'::regclass::oid, o.oprcode::oid, 'pg_catalog.pg_operator'::regclass::oid, o.oid
@@ -89,7 +91,8 @@ UNION ALL
 SELECT n.nspname, t.typname FROM code JOIN pg_catalog.pg_type t ON t.oid = code.object
   JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE code.class = 'pg_catalog.pg_type'::regclass";
 
-/// Code that an index calls and its definition does not name: that of operator classes, and of casts.
+/// Code that an index calls and its definition does not name: that of operator classes, and of
+/// casts.
 const HIDDEN: &str = "
 SELECT EXISTS (SELECT FROM code JOIN pg_catalog.pg_amproc f ON f.amproc = code.object WHERE code.class = 'pg_catalog.pg_proc'::regclass)
     OR EXISTS (SELECT FROM code JOIN pg_catalog.pg_amop o ON o.amopopr = code.object WHERE code.class = 'pg_catalog.pg_operator'::regclass),
@@ -98,8 +101,9 @@ SELECT EXISTS (SELECT FROM code JOIN pg_catalog.pg_amproc f ON f.amproc = code.o
 /// What calls functions of the database's users.
 #[derive(Debug, Default)]
 pub(crate) struct UserCode {
-    /// Tables that call one for each row that is loaded, in the order in which `pg_dump` loads tables. With each its owner, where
-    /// this session must not load it by itself: it has a superuser's rights, and the owner has not.
+    /// Tables that call one for each row that is loaded, in the order in which `pg_dump` loads
+    /// tables. With each its owner, where this session must not load it by itself: it has a
+    /// superuser's rights, and the owner has not.
     tables: BTreeMap<TableName, Option<String>>,
     /// Schema and name of functions, operators and types.
     names: HashSet<(String, String)>,
@@ -126,7 +130,8 @@ impl UserCode {
         })
     }
 
-    /// The tables that call functions of the database for each row that is loaded, and the roles to load them as.
+    /// The tables that call functions of the database for each row that is loaded, and the roles to
+    /// load them as.
     pub(crate) async fn tables(session: &Session) -> Result<BTreeMap<TableName, Option<String>>> {
         const CONTEXT: &str = "looking for tables whose rows call functions";
         let rows = session
@@ -139,7 +144,8 @@ impl UserCode {
         Ok(rows.iter().map(table).collect())
     }
 
-    /// The tables that call functions of the database for each row that is loaded while their indexes exist.
+    /// The tables that call functions of the database for each row that is loaded while their
+    /// indexes exist.
     pub(crate) async fn indexed_tables(session: &Session) -> Result<BTreeSet<TableName>> {
         const CONTEXT: &str = "looking for indexes that call functions";
         let query = format!("{CODE}{INDEXED_TABLES}");
@@ -155,7 +161,8 @@ impl UserCode {
         self.tables.contains_key(table)
     }
 
-    /// The role as which the rows of a table have to be loaded, where that is not the role of this session.
+    /// The role as which the rows of a table have to be loaded, where that is not the role of this
+    /// session.
     pub(crate) fn owner_to_load_as(&self, table: &TableName) -> Option<&str> {
         self.tables.get(table)?.as_deref()
     }
@@ -173,7 +180,8 @@ impl UserCode {
             || !self.names.is_empty() && self.is_named_among(&words)
     }
 
-    /// Whether a qualified name is one of code. `pg_dump` qualifies every name that is not the server's own.
+    /// Whether a qualified name is one of code. `pg_dump` qualifies every name that is not the
+    /// server's own.
     fn is_named_among(&self, words: &[Token<'_>]) -> bool {
         let qualified = |at: usize| {
             let schema = words[at].identifier()?;

@@ -1,5 +1,5 @@
-//! The socket over which a living supervisor is asked: a line of JSON each way. There is no file with a state in it that
-//! could be older than the truth.
+//! The socket over which a living supervisor is asked: a line of JSON each way. There is no file
+//! with a state in it that could be older than the truth.
 
 mod client;
 mod server;

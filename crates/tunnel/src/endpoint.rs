@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// One end of a forward: `127.0.0.1:8000`, `[::1]:8000`, `name:8000`, or the absolute path of a unix socket.
+/// One end of a forward: `127.0.0.1:8000`, `[::1]:8000`, `name:8000`, or the absolute path of a
+/// unix socket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
@@ -46,7 +47,8 @@ impl Endpoint {
         Self::Unix { path: path.into() }
     }
 
-    /// Whether only processes of the same machine reach it. A name other than `localhost` may mean any address.
+    /// Whether only processes of the same machine reach it. A name other than `localhost` may mean
+    /// any address.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match self {
@@ -60,8 +62,8 @@ impl Endpoint {
         }
     }
 
-    /// Whether this is the name of a Kubernetes service, which the host of a node does not resolve: that name server is
-    /// for pods.
+    /// Whether this is the name of a Kubernetes service, which the host of a node does not resolve:
+    /// that name server is for pods.
     #[must_use]
     pub fn is_cluster_name(&self) -> bool {
         matches!(self, Self::Tcp { host, .. } if host.trim_end_matches('.').ends_with(".svc.cluster.local")

@@ -1,5 +1,6 @@
-//! The local end of a forward. The port is ours and stays bound while one `ssh` is replaced by another; each connection
-//! is handed on to the unix socket of the `ssh` that serves when it begins.
+//! The local end of a forward. The port is ours and stays bound while one `ssh` is replaced by
+//! another; each connection is handed on to the unix socket of the `ssh` that serves when it
+//! begins.
 
 mod counters;
 mod holder;
@@ -69,7 +70,8 @@ pub(crate) struct Front {
 }
 
 impl Front {
-    /// Begins to listen, and goes on trying while the end is taken. Without an end, `sshd` has the listener.
+    /// Begins to listen, and goes on trying while the end is taken. Without an end, `sshd` has the
+    /// listener.
     pub(crate) fn start(local: Option<Endpoint>, hold: Duration) -> Self {
         let (upstream, _) = watch::channel(None);
         let (wanted, is_wanted) = watch::channel(Wanted {
@@ -99,7 +101,8 @@ impl Front {
         }
     }
 
-    /// Hands new connections to another `ssh`, or lets them wait. Those that are open stay where they are.
+    /// Hands new connections to another `ssh`, or lets them wait. Those that are open stay where
+    /// they are.
     pub(crate) fn serve(&self, upstream: Option<Upstream>) {
         self.upstream.send_replace(upstream);
     }

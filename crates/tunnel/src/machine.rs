@@ -1,8 +1,10 @@
-//! What follows from what happened to a tunnel. No I/O and no clock: events and the time come in, actions go out.
+//! What follows from what happened to a tunnel. No I/O and no clock: events and the time come in,
+//! actions go out.
 //!
-//! A tunnel has links, each one `ssh`. One of them serves: it takes new connections. While its probes meet silence a
-//! challenger is started beside it, and whichever answers first stays. A link that was replaced keeps the connections
-//! that are open on it, as plain ssh would, until they end or it was silent for as long as the profile says.
+//! A tunnel has links, each one `ssh`. One of them serves: it takes new connections. While its
+//! probes meet silence a challenger is started beside it, and whichever answers first stays. A link
+//! that was replaced keeps the connections that are open on it, as plain ssh would, until they end
+//! or it was silent for as long as the profile says.
 
 mod event;
 mod link;
@@ -321,7 +323,8 @@ impl Machine {
         }
     }
 
-    /// A session that answers while a target is silent: the target is to blame, and another `ssh` would not help.
+    /// A session that answers while a target is silent: the target is to blame, and another `ssh`
+    /// would not help.
     fn alive(&mut self, generation: Generation, is_alive: bool, actions: &mut Vec<Action>) {
         let Some(link) = self.links.get_mut(&generation) else {
             return;

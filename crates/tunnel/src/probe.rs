@@ -1,7 +1,8 @@
 //! Proof that bytes get through a forward, and who answers at its other end.
 //!
-//! That a port accepts, that `ssh` runs and that its master says "running" prove nothing: all three hold while the other
-//! side is frozen. So every kind of probe waits for an answer that only the other side can give.
+//! That a port accepts, that `ssh` runs and that its master says "running" prove nothing: all three
+//! hold while the other side is frozen. So every kind of probe waits for an answer that only the
+//! other side can give.
 
 mod command;
 mod http;
@@ -43,8 +44,8 @@ pub struct Probe {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Question {
-    /// That the SSH session answers, and that the target takes a connection. No byte of the target is asked for, so a
-    /// target that is frozen is not noticed.
+    /// That the SSH session answers, and that the target takes a connection. No byte of the target
+    /// is asked for, so a target that is frozen is not noticed.
     Open,
     /// That the target speaks first, as SSH, SMTP and MySQL do: `tcp = "banner"`.
     Banner,
@@ -58,8 +59,8 @@ pub enum Question {
     },
     /// A PostgreSQL server.
     Postgres(PostgresProbe),
-    /// That this program ends with 0. It finds the forward at the unix socket named by the environment variable
-    /// `TUNNEL_SOCKET`.
+    /// That this program ends with 0. It finds the forward at the unix socket named by the
+    /// environment variable `TUNNEL_SOCKET`.
     Command(Vec<String>),
 }
 
@@ -166,7 +167,8 @@ impl Probe {
     }
 }
 
-/// Asks whether the session answers at all: what it says does not matter, an error is an answer as well.
+/// Asks whether the session answers at all: what it says does not matter, an error is an answer as
+/// well.
 pub(crate) async fn is_alive(control: &Path, timeout: Duration) -> bool {
     tokio::time::timeout(timeout, open::session(control))
         .await
@@ -211,7 +213,8 @@ pub(crate) enum Fault {
     /// The connection to `ssh` itself failed.
     #[error("ssh does not listen ({0})")]
     Gone(String),
-    /// The connection was closed before an answer: the target refuses, or cannot be reached from there.
+    /// The connection was closed before an answer: the target refuses, or cannot be reached from
+    /// there.
     #[error("the destination closed the connection before an answer")]
     Closed,
     /// An answer came, and it was a wrong one.

@@ -1,8 +1,9 @@
 //! A Kubernetes service, and where it is now.
 //!
-//! The host of a node does not resolve names of services: its name server is not the cluster's. But it reaches the cluster's
-//! name server, and addresses of services, so both are asked through the SSH session itself. The address of a service that
-//! is made anew is another one, so it is asked for at each connection and whenever a probe fails.
+//! The host of a node does not resolve names of services: its name server is not the cluster's. But
+//! it reaches the cluster's name server, and addresses of services, so both are asked through the
+//! SSH session itself. The address of a service that is made anew is another one, so it is asked
+//! for at each connection and whenever a probe fails.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -32,7 +32,8 @@ use crate::{Error, Result};
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Tunnel {
-    /// What `ssh` is told to connect to: a host, `user@host`, or a `Host` of the user's `ssh_config`.
+    /// What `ssh` is told to connect to: a host, `user@host`, or a `Host` of the user's
+    /// `ssh_config`.
     pub destination: String,
     /// How soon silence is noticed and cut.
     #[serde(default)]
@@ -115,7 +116,8 @@ fn is_name(name: &str) -> bool {
         && !name.starts_with(['-', '.'])
 }
 
-/// How soon silence is noticed, and how soon a silent peer is cut: `ServerAliveInterval` and `ServerAliveCountMax`.
+/// How soon silence is noticed, and how soon a silent peer is cut: `ServerAliveInterval` and
+/// `ServerAliveCountMax`.
 ///
 /// OpenSSH cuts a peer after one interval more than the count says (`clientloop.c`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

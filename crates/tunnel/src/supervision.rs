@@ -1,4 +1,5 @@
-//! One tunnel, kept: the actions of its machine are carried out, and what comes of them is told to it.
+//! One tunnel, kept: the actions of its machine are carried out, and what comes of them is told to
+//! it.
 
 mod approach;
 mod runner;
@@ -201,8 +202,8 @@ impl Supervision {
         }
     }
 
-    /// Begins anew. Where a session of ours that fell silent still has the port on the destination, that is ended first: only now,
-    /// because a human said so.
+    /// Begins anew. Where a session of ours that fell silent still has the port on the destination,
+    /// that is ended first: only now, because a human said so.
     fn restart(&mut self) {
         self.restarting = None;
         let stale = self.silent_sessions();

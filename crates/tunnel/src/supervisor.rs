@@ -40,8 +40,8 @@ pub struct Supervisor {
 type Tunnels = Mutex<BTreeMap<String, Kept>>;
 
 impl Supervisor {
-    /// Takes a directory for its sockets, which no other supervisor may have: private, and best in `$XDG_RUNTIME_DIR`.
-    /// What a dead supervisor left there is removed.
+    /// Takes a directory for its sockets, which no other supervisor may have: private, and best in
+    /// `$XDG_RUNTIME_DIR`. What a dead supervisor left there is removed.
     pub fn open(runtime: impl Into<PathBuf>) -> Result<Self> {
         let life = Life::begin(&runtime.into())?;
         let tunnels = Arc::default();
@@ -80,7 +80,8 @@ impl Supervisor {
         self.order(name, Order::Restart).await
     }
 
-    /// Asks all probes of a tunnel now, and begins the next attempt now, as after a sleep of the machine.
+    /// Asks all probes of a tunnel now, and begins the next attempt now, as after a sleep of the
+    /// machine.
     pub async fn wake(&self, name: &str) -> Result<()> {
         self.order(name, Order::Wake).await
     }
@@ -103,7 +104,8 @@ impl Supervisor {
         self.events.subscribe()
     }
 
-    /// Waits until every forward of a tunnel is up, one has failed, or the time is over, and tells how it is then.
+    /// Waits until every forward of a tunnel is up, one has failed, or the time is over, and tells
+    /// how it is then.
     pub async fn settled(&self, name: &str, within: Duration) -> Result<TunnelStatus> {
         let mut changes = self.of(name, Kept::changes)?;
         let is_settled = |status: &TunnelStatus| status.is_up() || status.has_failed();

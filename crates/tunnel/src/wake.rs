@@ -23,8 +23,9 @@ pub(crate) async fn woken() {
     }
 }
 
-/// Whether this is a machine of WSL2. It stops while no terminal is open (microsoft/WSL#9667), and after a sleep its ports are not
-/// reached from Windows any more until they are bound anew (microsoft/WSL#10086).
+/// Whether this is a machine of WSL2. It stops while no terminal is open (microsoft/WSL#9667), and
+/// after a sleep its ports are not reached from Windows any more until they are bound anew
+/// (microsoft/WSL#10086).
 #[must_use]
 pub fn is_wsl() -> bool {
     const LONGEST: u64 = 4096;

@@ -8,9 +8,11 @@ use super::Error;
 /// not compile when a class is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorClass {
-    /// The caller asked for something that makes no sense: a name, a target or an entry that does not exist.
+    /// The caller asked for something that makes no sense: a name, a target or an entry that does
+    /// not exist.
     Usage,
-    /// The question was asked, and the answer is no: the backup is damaged, untrusted or unverified.
+    /// The question was asked, and the answer is no: the backup is damaged, untrusted or
+    /// unverified.
     No,
     /// The question could not be asked: the file system or a target did not answer.
     CouldNotAsk,

@@ -1,8 +1,10 @@
-//! Every file operation of a vault fails once, fails for good, and is the last one of its process; and each time the promises hold.
+//! Every file operation of a vault fails once, fails for good, and is the last one of its process;
+//! and each time the promises hold.
 //!
-//! A script of seals, verifications, prunings, copies, rekeyings and imports is made by a seed. It runs with a fault at every place that it
-//! passes, in this process, and in others that are killed there. What was acknowledged is written down by the script itself, outside of
-//! what fails. `cargo xtask campaign vault` runs it with many seeds.
+//! A script of seals, verifications, prunings, copies, rekeyings and imports is made by a seed. It
+//! runs with a fault at every place that it passes, in this process, and in others that are killed
+//! there. What was acknowledged is written down by the script itself, outside of what fails.
+//! `cargo xtask campaign vault` runs it with many seeds.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -23,7 +25,8 @@ use crate::{
 const STEPS: u64 = 10;
 const CHILD: &str = "fault::tests::child";
 
-/// The place of one run. It is on a file system in memory where there is one: what is tested is the order of the operations.
+/// The place of one run. It is on a file system in memory where there is one: what is tested is the
+/// order of the operations.
 struct Site {
     directory: tempfile::TempDir,
     seed: u64,
@@ -106,7 +109,8 @@ impl<'a> Script<'a> {
         }
     }
 
-    /// Each step goes on after one that failed, as another run of the program would. Says which step did what.
+    /// Each step goes on after one that failed, as another run of the program would. Says which
+    /// step did what.
     fn run(mut self) -> Vec<(&'static str, Result<()>)> {
         let mut results = Vec::new();
         for step in 0..STEPS {
@@ -286,7 +290,8 @@ fn check_names(vault: &Vault, entries: usize) {
     assert_eq!(names.len(), 2 * entries, "{names:?}");
 }
 
-/// How many places the script of a seed passes; adds what it did and noted there, where nothing fails.
+/// How many places the script of a seed passes; adds what it did and noted there, where nothing
+/// fails.
 fn places(seed: u64, done: &mut BTreeSet<String>) -> u64 {
     let site = Site::new(seed);
     fault::inject(None);
@@ -359,7 +364,8 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// In a test every seventh place of two scripts, and a few deaths; in a campaign all of as many as asked for.
+/// In a test every seventh place of two scripts, and a few deaths; in a campaign all of as many as
+/// asked for.
 #[test]
 #[allow(clippy::print_stderr)]
 fn the_promises_hold_wherever_it_stops() {

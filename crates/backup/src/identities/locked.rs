@@ -74,7 +74,8 @@ impl LockedSshKey {
         )
     }
 
-    /// The four bytes by which an SSH stanza names its key: the beginning of the hash of the public key.
+    /// The four bytes by which an SSH stanza names its key: the beginning of the hash of the public
+    /// key.
     fn tag(&self) -> Option<String> {
         let encoded = self.fingerprint.text.split(' ').nth(1)?;
         let public = BASE64_STANDARD_NO_PAD

@@ -12,7 +12,8 @@ use secrecy::ExposeSecret as _;
 use super::{Person, one_line};
 use crate::stanza;
 
-/// No stanza that a file key has to do with is longer; a plugin that has lost its mind must not fill the memory.
+/// No stanza that a file key has to do with is longer; a plugin that has lost its mind must not
+/// fill the memory.
 const LONGEST: u64 = 1024 * 1024;
 /// The width of a full body line, as in a header.
 const LINE: usize = 64;
@@ -63,7 +64,8 @@ impl Conversation {
         self.to.flush()
     }
 
-    /// Hears the plugin out: each of its commands that is not about a person goes to `heed`, and is acknowledged.
+    /// Hears the plugin out: each of its commands that is not about a person goes to `heed`, and is
+    /// acknowledged.
     pub(super) fn listen(
         &mut self,
         mut heed: impl FnMut(Stanza) -> io::Result<()>,
@@ -109,7 +111,8 @@ pub(super) fn said(body: &[u8]) -> String {
     one_line(&String::from_utf8_lossy(body))
 }
 
-/// Reads one stanza: a line of words, and lines of base64 of which the last is shorter than the others.
+/// Reads one stanza: a line of words, and lines of base64 of which the last is shorter than the
+/// others.
 fn read(from: &mut impl BufRead) -> io::Result<Stanza> {
     let invalid = || io::Error::other("it does not speak the protocol of age plugins");
     let mut from = from.take(LONGEST);

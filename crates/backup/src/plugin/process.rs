@@ -16,7 +16,8 @@ use crate::Result;
 /// How long a plugin may take to exit after its last word.
 const PARTING: Duration = Duration::from_secs(1);
 
-/// Runs a plugin and lets `talk` speak with it, on a thread of its own: whatever blocks there, this returns within the limit.
+/// Runs a plugin and lets `talk` speak with it, on a thread of its own: whatever blocks there, this
+/// returns within the limit.
 pub(super) fn converse<T: Send + 'static>(
     plugin: &str,
     machine: &str,
@@ -75,7 +76,8 @@ fn start(plugin: &str, machine: &str, terms: &Terms, directory: &std::path::Path
     Err(failed(plugin, "it is not installed"))
 }
 
-/// The result, or nothing once the limit has passed. The time in which a person is asked does not count.
+/// The result, or nothing once the limit has passed. The time in which a person is asked does not
+/// count.
 fn wait<T>(ended: &Receiver<T>, asking: &Receiver<Event>, limit: Duration) -> Option<T> {
     const STEP: Duration = Duration::from_millis(20);
     let mut left = limit;

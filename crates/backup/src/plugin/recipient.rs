@@ -53,7 +53,8 @@ impl age::Recipient for PluginRecipient {
     }
 }
 
-/// Its arguments are the number of the file, of which there is one, the type of the stanza, and its arguments.
+/// Its arguments are the number of the file, of which there is one, the type of the stanza, and its
+/// arguments.
 fn stanza(command: Stanza) -> io::Result<Stanza> {
     let mut words = command.args.into_iter();
     match (words.next().as_deref(), words.next()) {

@@ -1,4 +1,5 @@
-//! The age recipients of a `.sops.yaml`, so that backups are sealed for whom secrets are encrypted for.
+//! The age recipients of a `.sops.yaml`, so that backups are sealed for whom secrets are encrypted
+//! for.
 
 use serde::Deserialize;
 
@@ -46,7 +47,8 @@ impl Keys {
 /// The recipients, one per line.
 ///
 /// # Errors
-/// [`Error::BadRecipients`] where the rules name different ones, since no rule is about backups, and where the keys open only together.
+/// [`Error::BadRecipients`] where the rules name different ones, since no rule is about backups,
+/// and where the keys open only together.
 pub(super) fn recipients(text: &str, name: &str) -> Result<String> {
     let bad = |reason: &str| Error::BadRecipients {
         problems: vec![Problem {

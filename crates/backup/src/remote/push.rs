@@ -27,14 +27,18 @@ pub struct Pushed {
 }
 
 impl Remote {
-    /// Sends an entry of the vault unless it is there, and its sidecar unless the one there is the same; records that, and reads both ends of
-    /// the sealed file back where the target can be read.
+    /// Sends an entry of the vault unless it is there, and its sidecar unless the one there is the
+    /// same; records that, and reads both ends of the sealed file back where the target can be
+    /// read.
     ///
-    /// The sealed file comes first: a copy without its sidecar restores, a sidecar without its file does not.
+    /// The sealed file comes first: a copy without its sidecar restores, a sidecar without its file
+    /// does not.
     ///
     /// # Errors
-    /// [`Error::Target`], with [`TargetFailure::Taken`](crate::TargetFailure::Taken) or [`Differs`](crate::TargetFailure::Differs) where the target has something else of that name;
-    /// [`Error::HashDiffers`] where the entry is not what was sealed; those of [`Vault::mark_verified`] about entries that changed.
+    /// [`Error::Target`], with [`TargetFailure::Taken`](crate::TargetFailure::Taken) or
+    /// [`Differs`](crate::TargetFailure::Differs) where the target has something else of that name;
+    /// [`Error::HashDiffers`] where the entry is not what was sealed; those of
+    /// [`Vault::mark_verified`] about entries that changed.
     pub fn push(
         &self,
         vault: &Vault,
@@ -82,7 +86,8 @@ impl Remote {
         }
     }
 
-    /// Sends the sidecar unless the one there is the same. A place that shows nothing keeps its first: a second would lie beside it.
+    /// Sends the sidecar unless the one there is the same. A place that shows nothing keeps its
+    /// first: a second would lie beside it.
     fn send_sidecar(
         &self,
         copy: &mut SentCopy,
@@ -110,7 +115,8 @@ impl Remote {
     /// Reads a copy back, compares it with the entry of the vault, and records that.
     ///
     /// # Errors
-    /// [`Error::Target`], with [`TargetFailure::Differs`](crate::TargetFailure::Differs) where it is not the same: then nothing is recorded.
+    /// [`Error::Target`], with [`TargetFailure::Differs`](crate::TargetFailure::Differs) where it
+    /// is not the same: then nothing is recorded.
     pub fn prove(
         &self,
         vault: &Vault,

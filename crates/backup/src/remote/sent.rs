@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use crate::sidecar::Sidecar;
 use crate::target::Receipt;
 
-/// What is known of an entry's copy at a target. It is recorded in the entry's own sidecar, by the name of the target.
+/// What is known of an entry's copy at a target. It is recorded in the entry's own sidecar, by the
+/// name of the target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SentCopy {

@@ -98,7 +98,8 @@ pub enum TargetFailure {
         /// What it answered.
         answer: String,
     },
-    /// The far end refers to another address. It is not followed: credentials go only where they belong.
+    /// The far end refers to another address. It is not followed: credentials go only where they
+    /// belong.
     #[error("it refers to {location}")]
     Redirected {
         /// Where it refers to.

@@ -1,7 +1,8 @@
 //! A Nextcloud public share that takes files and shows none ("file drop").
 //!
-//! The far end answers PUT only. It never replaces a file: one with a taken name is stored as `name (2).ext`, silently. So a retry after an
-//! answer that was lost may leave the same bytes twice, and nothing may depend on a file that changes.
+//! The far end answers PUT only. It never replaces a file: one with a taken name is stored as
+//! `name (2).ext`, silently. So a retry after an answer that was lost may leave the same bytes
+//! twice, and nothing may depend on a file that changes.
 
 use std::ops::Range;
 use std::path::Path;
@@ -17,8 +18,8 @@ use crate::Result;
 
 /// A public share for uploads only.
 ///
-/// Files longer than [`Limits::part`] are sent as `NAME.000`, `NAME.001`, …, which `cat` puts together: the share knows no chunks, and what is
-/// between may refuse a long one.
+/// Files longer than [`Limits::part`] are sent as `NAME.000`, `NAME.001`, …, which `cat` puts
+/// together: the share knows no chunks, and what is between may refuse a long one.
 #[derive(Debug)]
 pub struct FileDrop {
     client: Client,
@@ -28,10 +29,12 @@ pub struct FileDrop {
 }
 
 impl FileDrop {
-    /// The share with this token, of the Nextcloud at `server`, with the share's password if it has one.
+    /// The share with this token, of the Nextcloud at `server`, with the share's password if it has
+    /// one.
     ///
     /// # Errors
-    /// [`Error::InvalidTarget`](crate::Error::InvalidTarget) for an address that is no URL, or not https (but for one on this machine).
+    /// [`Error::InvalidTarget`](crate::Error::InvalidTarget) for an address that is no URL, or not
+    /// https (but for one on this machine).
     pub fn new(
         server: &str,
         token: &SecretString,

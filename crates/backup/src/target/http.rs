@@ -21,7 +21,8 @@ use super::bandwidth::{Bandwidth, Throttled};
 use super::{Limits, TargetFailure, Upload, local};
 use crate::{Error, Result};
 
-/// Bodies from this length on are announced first, so that a server can refuse before they are sent.
+/// Bodies from this length on are announced first, so that a server can refuse before they are
+/// sent.
 const ANNOUNCED: u64 = 64 * 1024;
 /// No listing of a folder of backups is longer.
 pub(super) const LONGEST_LISTING: u64 = 32 << 20;
@@ -146,7 +147,8 @@ impl<'a> Asked<'a> {
         self.header("Range", format!("bytes={}-{}", range.start, range.end - 1))
     }
 
-    /// How long nothing may be heard of the answer. Servers hash, move and put together whole files before they speak.
+    /// How long nothing may be heard of the answer. Servers hash, move and put together whole files
+    /// before they speak.
     fn patience(&self, limits: &Limits) -> Duration {
         match self.method {
             "PUT" | "POST" | "MOVE" => limits.answer,
@@ -179,7 +181,8 @@ impl<'a> Asked<'a> {
 }
 
 impl Client {
-    /// A client of the server of `base`; `authority` is a PEM file with the certificates to trust instead of the system's.
+    /// A client of the server of `base`; `authority` is a PEM file with the certificates to trust
+    /// instead of the system's.
     pub(super) fn new(
         base: &Url,
         credentials: Option<&Credentials>,
@@ -338,8 +341,8 @@ fn read_all(reader: &mut impl Read, longest: u64) -> Result<Vec<u8>, TargetFailu
     Ok(body)
 }
 
-/// The part of a file that was asked for. A server that knows no ranges sends the whole, of which the beginning is passed over and the end is not
-/// waited for.
+/// The part of a file that was asked for. A server that knows no ranges sends the whole, of which
+/// the beginning is passed over and the end is not waited for.
 fn read_part(
     reader: &mut impl Read,
     status: StatusCode,

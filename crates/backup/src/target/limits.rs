@@ -13,7 +13,8 @@ pub struct Limits {
     pub connect: Duration,
     /// How long nothing may arrive, or leave, in the middle of a transfer.
     pub stall: Duration,
-    /// How long an answer may take after everything was sent. Servers hash and move whole files in that time.
+    /// How long an answer may take after everything was sent. Servers hash and move whole files in
+    /// that time.
     pub answer: Duration,
     /// How often something is tried that may be tried again.
     pub attempts: u32,
@@ -43,7 +44,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// How long a transfer may take as a whole: a far end that sends a byte now and then is never silent, and never done.
+    /// How long a transfer may take as a whole: a far end that sends a byte now and then is never
+    /// silent, and never done.
     pub(super) fn total(&self, patience: Duration, bytes: u64) -> Duration {
         // Half of what was asked for, since several transfers share it.
         let slowest = self.bandwidth.map_or(SLOWEST, |wanted| wanted / 2);

@@ -9,7 +9,8 @@ use crate::source::before_begin;
 /// What is asked for at once where a file is read from one place to the next.
 const LONGEST: u64 = 4 << 20;
 
-/// Reads ranges of a file far away. Nothing is read before it is asked for; who reads on gets more with each request.
+/// Reads ranges of a file far away. Nothing is read before it is asked for; who reads on gets more
+/// with each request.
 #[derive(Debug, Clone)]
 pub(crate) struct Ranges {
     target: Arc<dyn Target>,

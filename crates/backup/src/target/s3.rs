@@ -49,9 +49,11 @@ pub struct S3Location {
 
 /// A bucket, and a prefix in it.
 ///
-/// A file is there when S3 says so: an object appears as a whole. It is written on the condition that the name is free (`If-None-Match: *`), with its
-/// SHA-256 for S3 to check; what is longer than [`Limits::part`] goes in parts, each with its own. Since some servers refuse or ignore conditions, the name is
-/// looked up first; one that knows neither conditions nor checksums is asked without them.
+/// A file is there when S3 says so: an object appears as a whole. It is written on the condition
+/// that the name is free (`If-None-Match: *`), with its SHA-256 for S3 to check; what is longer
+/// than [`Limits::part`] goes in parts, each with its own. Since some servers refuse or ignore
+/// conditions, the name is looked up first; one that knows neither conditions nor checksums is
+/// asked without them.
 pub struct S3 {
     client: Client,
     endpoint: Url,
@@ -66,7 +68,8 @@ impl S3 {
     /// The bucket at `location`, with an access key and its secret.
     ///
     /// # Errors
-    /// [`Error::InvalidTarget`] for an address that is no URL, or not https (but for one on this machine).
+    /// [`Error::InvalidTarget`] for an address that is no URL, or not https (but for one on this
+    /// machine).
     pub fn new(
         location: &S3Location,
         access_key: &str,
@@ -126,7 +129,8 @@ impl S3 {
         })
     }
 
-    /// Does something with conditions and checksums, and without them where the server does not know them.
+    /// Does something with conditions and checksums, and without them where the server does not
+    /// know them.
     fn with_more<T>(
         &self,
         act: impl Fn(bool) -> Result<T, TargetFailure>,

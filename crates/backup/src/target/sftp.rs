@@ -1,6 +1,7 @@
 //! A folder on a machine with an SSH server, by SFTP.
 //!
-//! The connection is OpenSSH's `ssh -s HOST sftp`: its configuration, keys, agent and known hosts hold, and nothing outlives the program.
+//! The connection is OpenSSH's `ssh -s HOST sftp`: its configuration, keys, agent and known hosts
+//! hold, and nothing outlives the program.
 
 mod address;
 mod link;
@@ -38,7 +39,8 @@ const MOST_FILES: usize = 200_000;
 
 /// A folder of an SFTP server.
 ///
-/// A file is written under another name, synced where the server knows how to (OpenSSH does), compared in length, and renamed.
+/// A file is written under another name, synced where the server knows how to (OpenSSH does),
+/// compared in length, and renamed.
 pub struct Sftp {
     address: Address,
     options: Vec<String>,
@@ -50,8 +52,9 @@ pub struct Sftp {
 }
 
 impl Sftp {
-    /// The folder of `place`, which is `[USER@]HOST:FOLDER` or `sftp://[USER@]HOST[:PORT]/FOLDER`, with the options for `ssh` before the host, such
-    /// as `-F FILE`. An IPv6 address is in brackets, and `~/` begins a folder in the home directory.
+    /// The folder of `place`, which is `[USER@]HOST:FOLDER` or `sftp://[USER@]HOST[:PORT]/FOLDER`,
+    /// with the options for `ssh` before the host, such as `-F FILE`. An IPv6 address is in
+    /// brackets, and `~/` begins a folder in the home directory.
     ///
     /// # Errors
     /// [`Error::InvalidTarget`](crate::Error::InvalidTarget) for a place without host or folder.
@@ -73,7 +76,8 @@ impl Sftp {
         })
     }
 
-    /// Does something that takes this many bytes to and fro with the session, which is made when it is needed, and again after it broke.
+    /// Does something that takes this many bytes to and fro with the session, which is made when it
+    /// is needed, and again after it broke.
     fn with<T: Send>(
         &self,
         bytes: u64,

@@ -21,9 +21,10 @@ const PROPERTIES: &str = r#"<?xml version="1.0"?><d:propfind xmlns:d="DAV:"><d:p
 
 /// A folder of a WebDAV server.
 ///
-/// A file is sent under another name and moved when it is all there, with its length compared. Where the server computes the
-/// hash of what it stored (Nextcloud answers `X-Hash-SHA256`), that is compared as well. Nextcloud's chunked upload is used for files
-/// longer than [`Limits::part`]; an interrupted one goes on with the chunks that are missing.
+/// A file is sent under another name and moved when it is all there, with its length compared.
+/// Where the server computes the hash of what it stored (Nextcloud answers `X-Hash-SHA256`), that
+/// is compared as well. Nextcloud's chunked upload is used for files longer than [`Limits::part`];
+/// an interrupted one goes on with the chunks that are missing.
 #[derive(Debug)]
 pub struct WebDav {
     client: Client,
@@ -36,11 +37,12 @@ pub struct WebDav {
 }
 
 impl WebDav {
-    /// The folder `base`; its last part is made if it does not exist. `authority` is a PEM file with the certificates to trust instead of
-    /// the system's.
+    /// The folder `base`; its last part is made if it does not exist. `authority` is a PEM file
+    /// with the certificates to trust instead of the system's.
     ///
     /// # Errors
-    /// [`Error::InvalidTarget`] for an address that is no URL, or not https (but for one on this machine).
+    /// [`Error::InvalidTarget`] for an address that is no URL, or not https (but for one on this
+    /// machine).
     pub fn new(
         base: &str,
         credentials: Option<&Credentials>,
@@ -136,7 +138,8 @@ impl WebDav {
         })
     }
 
-    /// Moves a file. A server behind a proxy that ends TLS may refuse an address that is not its own, and take a path or the address by which it is asked.
+    /// Moves a file. A server behind a proxy that ends TLS may refuse an address that is not its
+    /// own, and take a path or the address by which it is asked.
     fn rename(&self, from: &Url, to: &Url, replace: bool) -> Result<(), TargetFailure> {
         let destinations = destinations(to);
         let known = self.naming.load(Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! Servers that answer otherwise than most do: slow ones, endless ones, and those that lack a part of their protocol.
+//! Servers that answer otherwise than most do: slow ones, endless ones, and those that lack a part
+//! of their protocol.
 
 use std::fmt::Write as _;
 use std::io::Write as _;

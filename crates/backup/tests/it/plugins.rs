@@ -1,6 +1,8 @@
-//! Recipients and identities of age plugins, with a plugin that was made with the `age-plugin` crate.
+//! Recipients and identities of age plugins, with a plugin that was made with the `age-plugin`
+//! crate.
 //!
-//! Plugins are found in the `PATH`, which a test cannot change for its own process, so the tests inside run in another one.
+//! Plugins are found in the `PATH`, which a test cannot change for its own process, so the tests
+//! inside run in another one.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};

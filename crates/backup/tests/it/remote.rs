@@ -385,7 +385,8 @@ fn pruning_a_target_removes_what_the_plan_names_and_nothing_that_changed() {
     );
 }
 
-/// What becomes of one attempt: two entries are pushed, one of them was drilled meanwhile, and what is old goes.
+/// What becomes of one attempt: two entries are pushed, one of them was drilled meanwhile, and what
+/// is old goes.
 fn push_and_prune(fixed: &Fixed, vault: &Vault) -> Result<(), Error> {
     let there = fixed.remote.listing()?;
     fixed.remote.clean(&there)?;
@@ -400,8 +401,8 @@ fn push_and_prune(fixed: &Fixed, vault: &Vault) -> Result<(), Error> {
     fixed.remote.prune(&plan)
 }
 
-/// Every request of the script goes wrong in every way, one at a time; the next attempt makes it right. A process that is killed there sees no more
-/// of it than one whose connection breaks.
+/// Every request of the script goes wrong in every way, one at a time; the next attempt makes it
+/// right. A process that is killed there sees no more of it than one whose connection breaks.
 #[test]
 fn whatever_request_breaks_the_next_attempt_makes_it_right() {
     let effects = [

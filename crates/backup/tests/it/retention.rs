@@ -321,7 +321,8 @@ fn jiff_hours(hours: i64) -> std::time::Duration {
     std::time::Duration::from_secs(hours as u64 * 3600)
 }
 
-/// A crash between the mark and the link leaves the link behind; several in a row leave it at a backup that is to go.
+/// A crash between the mark and the link leaves the link behind; several in a row leave it at a
+/// backup that is to go.
 #[test]
 fn a_link_that_crashes_left_behind_is_put_right_first() {
     let fixture = Fixture::new();

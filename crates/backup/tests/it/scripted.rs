@@ -35,8 +35,9 @@ pub(crate) struct Scripted {
 }
 
 impl Scripted {
-    /// Answers each request, one for each connection, by `answer`, which sees it with its body. A request that expects `100-continue` and is refused is seen
-    /// without its body: `answer` says which those are by [`Asked::header`].
+    /// Answers each request, one for each connection, by `answer`, which sees it with its body. A
+    /// request that expects `100-continue` and is refused is seen without its body: `answer` says
+    /// which those are by [`Asked::header`].
     pub(crate) fn start(
         answer: impl Fn(&Asked, &mut TcpStream) -> std::io::Result<()> + Send + Sync + 'static,
     ) -> Self {

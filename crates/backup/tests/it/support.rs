@@ -83,7 +83,8 @@ pub(crate) fn seal(
         .unwrap()
 }
 
-/// Takes the lock. A process that another test is just starting holds a copy of every lock of this one, until it is that other program.
+/// Takes the lock. A process that another test is just starting holds a copy of every lock of this
+/// one, until it is that other program.
 pub(crate) fn lock(vault: &Vault) -> VaultLock {
     for _ in 0..100 {
         match vault.lock() {

@@ -1,4 +1,5 @@
-//! What every target promises, asked of real servers: Apache, nginx, rclone, OpenSSH, moto; and of an emulated Nextcloud.
+//! What every target promises, asked of real servers: Apache, nginx, rclone, OpenSSH, moto; and of
+//! an emulated Nextcloud.
 
 use std::path::Path;
 use std::sync::Arc;

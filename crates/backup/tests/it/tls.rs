@@ -7,7 +7,8 @@ use testkit::{Certificates, WebServer, installed};
 
 use crate::targets::{keeps_its_promises, limits};
 
-/// Apache with this certificate, and its address as `localhost`; `more` goes into its configuration.
+/// Apache with this certificate, and its address as `localhost`; `more` goes into its
+/// configuration.
 fn server(certificates: &Certificates, name: &str, more: &str) -> Option<(WebServer, String)> {
     let modules = "/usr/lib/apache2/modules";
     let file = |end: &str| certificates.path(&format!("{name}.{end}"));

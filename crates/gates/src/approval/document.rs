@@ -12,7 +12,8 @@ use crate::Hash;
 
 const APPROVAL: &str = "hubctl-approval/1";
 const REVOCATION: &str = "hubctl-revocation/1";
-/// Separates what is signed from the signature. Inside a string its quotation marks would be escaped.
+/// Separates what is signed from the signature. Inside a string its quotation marks would be
+/// escaped.
 const MARK: &str = ",\"signature\":\"";
 const END: &str = "\"}\n";
 

@@ -131,7 +131,8 @@ impl fmt::Display for Flaw {
     }
 }
 
-/// What was found about one file: when it says that it was issued, if that is signed, and what it is worth.
+/// What was found about one file: when it says that it was issued, if that is signed, and what it
+/// is worth.
 pub(super) type Finding = (Option<Timestamp>, Result<Grant, Flaw>);
 
 /// Gate, plan and evidence that are asked about.
@@ -222,8 +223,8 @@ pub(super) fn flaw(
     }
 }
 
-/// Whether a revocation stands beside an approval, and whose it is. What stands there revokes, also where it is damaged: otherwise a
-/// flipped bit would bring the approval back.
+/// Whether a revocation stands beside an approval, and whose it is. What stands there revokes, also
+/// where it is damaged: otherwise a flipped bit would bring the approval back.
 fn revoked(
     approvals: &Approvals,
     stem: &str,

@@ -29,8 +29,8 @@ fn measured(path: &str) -> Result<Value, Absence> {
     }))
 }
 
-/// Asks on a thread that is left behind where the kernel never answers, as for a network file system that is gone. A
-/// runtime would wait for one of its own.
+/// Asks on a thread that is left behind where the kernel never answers, as for a network file
+/// system that is gone. A runtime would wait for one of its own.
 async fn within(
     limit: Duration,
     ask: impl FnOnce() -> Result<Value, Absence> + Send + 'static,

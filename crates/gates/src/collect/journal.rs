@@ -10,7 +10,8 @@ use journal::Journal;
 /// So many of the newest records are kept.
 const NEWEST: usize = 50;
 
-/// The newest records of one kind. No journal at all holds none of them; a damaged one is not believed.
+/// The newest records of one kind. No journal at all holds none of them; a damaged one is not
+/// believed.
 pub(super) fn records(path: Option<&Path>, kind: &str) -> Result<Value, Absence> {
     let path = path.ok_or_else(|| Absence::failed("no journal is configured"))?;
     let Some(journal) = Journal::find(path).map_err(Absence::failed)? else {

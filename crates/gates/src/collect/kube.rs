@@ -84,7 +84,8 @@ impl Access {
         }
     }
 
-    /// What the name of this cluster stands for, without secrets: the address, whose certificate is believed, and who asks.
+    /// What the name of this cluster stands for, without secrets: the address, whose certificate is
+    /// believed, and who asks.
     ///
     /// It is read from the kubeconfig now; where that cannot be read, it says why.
     #[must_use]

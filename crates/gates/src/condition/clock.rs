@@ -17,7 +17,8 @@ use crate::verdict::{Subject, Verdict};
 pub struct Clock {
     /// The cluster.
     pub cluster: String,
-    /// How far they may be apart. Less than 2 seconds cannot be told: the API server says whole seconds.
+    /// How far they may be apart. Less than 2 seconds cannot be told: the API server says whole
+    /// seconds.
     #[serde(default = "five_seconds", with = "humantime_serde")]
     pub max_skew: Duration,
 }

@@ -17,10 +17,11 @@ use crate::verdict::{Subject, Verdict};
 const PLUGIN: &str = "barman-cloud.cloudnative-pg.io";
 const UNFINISHED: [&str; 4] = ["pending", "started", "running", "finalizing"];
 
-/// The newest completed Backup, or the last success that the plugin's object store knows of, is new enough.
+/// The newest completed Backup, or the last success that the plugin's object store knows of, is new
+/// enough.
 ///
-/// When a ScheduledBackup last ran is not asked, since that says nothing of success; nor is `lastSuccessfulBackup` of the
-/// cluster, which nobody sets where a plugin takes the backups.
+/// When a ScheduledBackup last ran is not asked, since that says nothing of success; nor is
+/// `lastSuccessfulBackup` of the cluster, which nobody sets where a plugin takes the backups.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

@@ -47,7 +47,8 @@ const RECONCILIATION: &str = "cnpg.io/reconciliationLoop";
 /// What pods of instances carry; those of its jobs and poolers carry other roles.
 const INSTANCE: &str = "cnpg.io/podRole";
 
-/// The cluster is in its healthy phase, the pods say the same, and no primary is on its way elsewhere.
+/// The cluster is in its healthy phase, the pods say the same, and no primary is on its way
+/// elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -89,7 +90,8 @@ impl CnpgCluster {
 
     /// What stands in the way, if anything: so of all the others.
     ///
-    /// Phase, counts and pods stay healthy for twenty seconds after PostgreSQL was stopped by such an annotation.
+    /// Phase, counts and pods stay healthy for twenty seconds after PostgreSQL was stopped by such
+    /// an annotation.
     fn judge_annotations(&self, database: &Object<'_>) -> Option<Verdict> {
         let name = &self.name;
         let annotations = database.texts("/metadata/annotations");
@@ -200,7 +202,8 @@ impl CnpgCluster {
         }
     }
 
-    /// The pods themselves: on a dead node they stay `Running`, with ready containers; only the condition turns.
+    /// The pods themselves: on a dead node they stay `Running`, with ready containers; only the
+    /// condition turns.
     fn judge_pods(&self, database: &Object<'_>, good: &[&str], bad: &[&str]) -> Option<Verdict> {
         let name = &self.name;
         let primary = database.text("/status/currentPrimary").unwrap_or_default();

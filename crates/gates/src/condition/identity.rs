@@ -13,7 +13,8 @@ use super::{Judge, NamespacedName};
 use crate::evidence::Read;
 use crate::verdict::{Subject, Verdict};
 
-/// The identities that are named are the ones that are found. Names lie; UIDs and system identifiers do not.
+/// The identities that are named are the ones that are found. Names lie; UIDs and system
+/// identifiers do not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

@@ -12,12 +12,14 @@ use super::words::{after, ago, exceeds, span};
 use crate::evidence::Read;
 use crate::verdict::{Subject, Verdict};
 
-/// Members of the evidence of a record that say of when the data is, in the order in which they are believed.
+/// Members of the evidence of a record that say of when the data is, in the order in which they are
+/// believed.
 const TIMES_OF_DATA: [&str; 2] = ["snapshot_at", "taken_at"];
 
 /// The newest record of a kind that was done is of data that is new enough.
 ///
-/// The age is that of the data where the record states it: a drill of today of a backup of last month proves last month.
+/// The age is that of the data where the record states it: a drill of today of a backup of last
+/// month proves last month.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

@@ -1,4 +1,5 @@
-//! The kinds of objects that conditions ask for. The group is always named: Longhorn and CloudNativePG both have `backups`.
+//! The kinds of objects that conditions ask for. The group is always named: Longhorn and
+//! CloudNativePG both have `backups`.
 
 use crate::evidence::Kind;
 

@@ -1,4 +1,5 @@
-//! `longhorn-backup`: there is a completed backup of a claim's volume, of a snapshot that is new enough.
+//! `longhorn-backup`: there is a completed backup of a claim's volume, of a snapshot that is new
+//! enough.
 
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use super::{Judge, NamespacedName};
 use crate::evidence::Read;
 use crate::verdict::Verdict;
 
-/// The newest completed backup holds data of this age at most. What recurring jobs say is not asked.
+/// The newest completed backup holds data of this age at most. What recurring jobs say is not
+/// asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

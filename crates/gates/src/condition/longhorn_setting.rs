@@ -1,4 +1,5 @@
-//! `longhorn-setting`: a setting of Longhorn has the value that it should, in its old and in its new form.
+//! `longhorn-setting`: a setting of Longhorn has the value that it should, in its old and in its
+//! new form.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -37,7 +38,8 @@ fn v1() -> String {
     "v1".to_owned()
 }
 
-/// The value of a setting: plain text up to Longhorn 1.9, an object with one text for each data engine since.
+/// The value of a setting: plain text up to Longhorn 1.9, an object with one text for each data
+/// engine since.
 pub(super) fn value(setting: &Object<'_>, engine: &str) -> Option<String> {
     let text = setting.text("/value")?;
     match serde_json::from_str(text) {

@@ -37,7 +37,8 @@ pub(super) fn volumes(cluster: &str) -> Read {
     Read::list(cluster, longhorn::VOLUME, Some(NAMESPACE))
 }
 
-/// The volume of a claim: the one that is bound to it now. A volume whose claim was deleted still names it.
+/// The volume of a claim: the one that is bound to it now. A volume whose claim was deleted still
+/// names it.
 pub(super) fn of_claim<'a>(
     volumes: &[Object<'a>],
     pvc: &NamespacedName,

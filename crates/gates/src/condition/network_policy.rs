@@ -16,7 +16,8 @@ use crate::evidence::Read;
 use crate::verdict::Verdict;
 use rules::{Allowance, Direction, Peer, allows};
 
-/// Pods of one namespace may connect to a port of pods of another one, as far as NetworkPolicies say.
+/// Pods of one namespace may connect to a port of pods of another one, as far as NetworkPolicies
+/// say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

@@ -15,7 +15,8 @@ use super::words::{ago, list};
 use crate::evidence::Read;
 use crate::verdict::Verdict;
 
-/// Conditions that are a fault when they are true. Types that are not known here are none: `EtcdIsVoter` of k3s is good when true.
+/// Conditions that are a fault when they are true. Types that are not known here are none:
+/// `EtcdIsVoter` of k3s is good when true.
 const FAULTS: [&str; 4] = [
     "MemoryPressure",
     "DiskPressure",

@@ -121,8 +121,8 @@ impl<'a> Object<'a> {
         self.text("/metadata/deletionTimestamp").is_some()
     }
 
-    /// Whether the controller of this object is the one with this UID. A name is not enough: who was deleted and made
-    /// anew has other children.
+    /// Whether the controller of this object is the one with this UID. A name is not enough: who
+    /// was deleted and made anew has other children.
     pub(super) fn is_owned_by(&self, uid: Option<&str>) -> bool {
         let owners = self.items("/metadata/ownerReferences").iter();
         let mut controllers =

@@ -1,4 +1,5 @@
-//! A question that the program answers which uses this library: what needs backups or databases to be known.
+//! A question that the program answers which uses this library: what needs backups or databases to
+//! be known.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -36,7 +36,8 @@ pub struct Script {
     /// What its output must hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<String>,
-    /// For how long a success stands in for a new run. It is a member of the gate, which hands it down.
+    /// For how long a success stands in for a new run. It is a member of the gate, which hands it
+    /// down.
     #[serde(skip)]
     pub(crate) expires: Option<Duration>,
 }

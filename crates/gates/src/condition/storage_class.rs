@@ -17,7 +17,8 @@ const DEFAULT: &str = "/metadata/annotations/storageclass.kubernetes.io~1is-defa
 const REPLICAS: &str = "/parameters/numberOfReplicas";
 const REPLICAS_SETTING: &str = "default-replica-count";
 
-/// A StorageClass is there, by name or as the only default, with the provisioner and the replicas that are asked for.
+/// A StorageClass is there, by name or as the only default, with the provisioner and the replicas
+/// that are asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

@@ -13,7 +13,8 @@ use super::redact;
 pub enum Absence {
     /// There is no such thing; this is an answer.
     NotFound,
-    /// The cluster does not know this kind of object: its definition is not installed. This is an answer.
+    /// The cluster does not know this kind of object: its definition is not installed. This is an
+    /// answer.
     NoSuchKind,
     /// The user may not ask.
     Forbidden {

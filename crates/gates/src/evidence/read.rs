@@ -154,7 +154,8 @@ impl Kind {
 }
 
 impl Read {
-    /// The same question as it is kept: without the passwords and tokens in a command or an address.
+    /// The same question as it is kept: without the passwords and tokens in a command or an
+    /// address.
     #[must_use]
     pub fn without_secrets(&self) -> Self {
         let mut kept = self.clone();

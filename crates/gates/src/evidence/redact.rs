@@ -16,7 +16,8 @@ const SHORTEST: usize = 4;
 /// How a secret is shown: as nothing, or as what tells whether it is the same one.
 type Hide<'a> = &'a mut dyn FnMut(&str) -> String;
 
-/// Serialises the words of a command without the passwords and tokens in them: a hash of each says whether it is the same.
+/// Serialises the words of a command without the passwords and tokens in them: a hash of each says
+/// whether it is the same.
 pub(crate) fn words<S: Serializer>(words: &[String], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(without_secrets(words))
 }
@@ -36,10 +37,12 @@ pub(crate) fn sentences<S: Serializer>(of: &[String], serializer: S) -> Result<S
     serializer.collect_seq(of.iter().map(|sentence| text(sentence)))
 }
 
-/// A URL as it may be shown and kept: without its password, and without the values behind `?` and `#`.
+/// A URL as it may be shown and kept: without its password, and without the values behind `?` and
+/// `#`.
 ///
-/// A few digits of a hash stand in for each of them. A user of `http` who has no password may be a token, and is hidden
-/// as well. An address that is no valid URL rather loses too much than too little. Doing it twice changes nothing.
+/// A few digits of a hash stand in for each of them. A user of `http` who has no password may be a
+/// token, and is hidden as well. An address that is no valid URL rather loses too much than too
+/// little. Doing it twice changes nothing.
 #[must_use]
 pub fn url(url: &str) -> String {
     let url = without_user(url, &mut hidden);
@@ -73,7 +76,8 @@ pub(crate) fn text(text: &str) -> String {
     pieces.collect()
 }
 
-/// An answer without the secrets of the address that was asked: servers repeat it in what they answer.
+/// An answer without the secrets of the address that was asked: servers repeat it in what they
+/// answer.
 pub(crate) fn without_echo(answer: &str, url: &str) -> String {
     let (_, behind) = url.split_at(url.find(['?', '#']).unwrap_or(url.len()));
     let values = behind.split(['?', '#', '&', ';']).filter_map(|piece| {
@@ -85,7 +89,8 @@ pub(crate) fn without_echo(answer: &str, url: &str) -> String {
     })
 }
 
-/// An output without the secrets among the words of its command: programs repeat what they were told.
+/// An output without the secrets among the words of its command: programs repeat what they were
+/// told.
 pub(crate) fn without_words(output: &str, words: &[String]) -> String {
     let mut secrets = Vec::new();
     hide_in(words, &mut |secret| {
@@ -118,7 +123,8 @@ fn hide_in(words: &[String], hide: Hide<'_>) -> Vec<String> {
     shown.collect()
 }
 
-/// One word: what stands behind a secret's name, in the user part of a URL, or is a secret key of age.
+/// One word: what stands behind a secret's name, in the user part of a URL, or is a secret key of
+/// age.
 fn word(word: &str, hide: Hide<'_>) -> String {
     if is_key_of_age(word) || word.contains("earer ") {
         return hide(word);

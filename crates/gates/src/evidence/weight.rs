@@ -7,7 +7,8 @@ const ARRAY: u64 = 128;
 /// A further value, in an array that doubles as it grows or in an object that is half full.
 const VALUE: u64 = 112;
 
-/// The memory that a text of JSON needs once it is parsed: an upper bound in bytes, found without parsing it.
+/// The memory that a text of JSON needs once it is parsed: an upper bound in bytes, found without
+/// parsing it.
 ///
 /// A text of a few bytes for each object may need a hundred times its length.
 #[must_use]

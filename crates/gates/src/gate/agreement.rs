@@ -46,7 +46,8 @@ impl Approving for Nobody {
 }
 
 impl Gates {
-    /// What has to be approved for this gate to open: what it asks, with all its parts, and the evidence of its verdict.
+    /// What has to be approved for this gate to open: what it asks, with all its parts, and the
+    /// evidence of its verdict.
     #[must_use]
     pub fn request(&self, name: &str, verdict: &Verdict) -> ApprovalRequest {
         let approval = self.get(name).and_then(|gate| gate.approval.as_ref());

@@ -1,4 +1,5 @@
-//! All gates of a configuration: checked once, read for together, and judged without asking anybody.
+//! All gates of a configuration: checked once, read for together, and judged without asking
+//! anybody.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -127,8 +128,8 @@ impl Gates {
             .collect()
     }
 
-    /// Judges these gates and their parts by the evidence alone, when it is `now`: nobody has approved anything.
-    /// A name that is no gate is unknown.
+    /// Judges these gates and their parts by the evidence alone, when it is `now`: nobody has
+    /// approved anything. A name that is no gate is unknown.
     #[must_use]
     pub fn evaluate(&self, names: &[&str], evidence: &Evidence, now: Timestamp) -> Verdicts {
         self.evaluate_with(names, evidence, now, &Nobody)
@@ -159,8 +160,8 @@ impl Gates {
         verdicts
     }
 
-    /// Notes in the evidence since when gates with a `stable_for` have passed without a break, given what was noted
-    /// before.
+    /// Notes in the evidence since when gates with a `stable_for` have passed without a break,
+    /// given what was noted before.
     pub fn hold(
         &self,
         names: &[&str],

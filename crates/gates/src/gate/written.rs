@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use super::{Approval, Gate, Rule};
 use crate::condition::Condition;
 
-/// All members of the table; those that are not of the gate are of its condition, which refuses what it does not know.
+/// All members of the table; those that are not of the gate are of its condition, which refuses
+/// what it does not know.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Written {
     #[serde(default, skip_serializing_if = "Option::is_none")]

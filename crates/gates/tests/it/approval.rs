@@ -1,4 +1,5 @@
-//! What an approval is worth: no way leads past the signature of an allowed signer over exactly this.
+//! What an approval is worth: no way leads past the signature of an allowed signer over exactly
+//! this.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -182,7 +183,8 @@ fn an_approval_counts_until_it_ends() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
-/// Whoever may write to the directory may take a revocation away, and a pipe is waited for for ever.
+/// Whoever may write to the directory may take a revocation away, and a pipe is waited for for
+/// ever.
 #[test]
 fn approvals_that_are_no_files_or_in_others_hands_are_not_judged() {
     use std::os::unix::fs::PermissionsExt as _;

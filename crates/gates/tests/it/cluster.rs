@@ -1,4 +1,5 @@
-//! The same on a real Kubernetes: what the API server does with what the fixtures hold, and with real nodes and pods.
+//! The same on a real Kubernetes: what the API server does with what the fixtures hold, and with
+//! real nodes and pods.
 
 mod cloudnative_pg;
 mod cloudnative_pg_backups;

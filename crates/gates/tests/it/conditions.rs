@@ -1,4 +1,5 @@
-//! Every condition, judged by the fixtures: each field that lies has one that fails if the field were believed.
+//! Every condition, judged by the fixtures: each field that lies has one that fails if the field
+//! were believed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,7 +57,8 @@ fn every_condition_has_a_fixture_for_yes_for_no_and_for_neither() {
     }
 }
 
-/// What a gate may be open without: a class that says how many replicas there are does not depend on the default.
+/// What a gate may be open without: a class that says how many replicas there are does not depend
+/// on the default.
 const NEEDLESS: [(&str, &str); 1] = [(
     "storage-class/three-replicas",
     "Setting longhorn-system/default-replica-count",

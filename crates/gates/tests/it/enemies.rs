@@ -1,4 +1,5 @@
-//! Answers without end, answers that come drop by drop, lists that lead nowhere, and programs that hold on.
+//! Answers without end, answers that come drop by drop, lists that lead nowhere, and programs that
+//! hold on.
 
 use std::time::{Duration, Instant};
 

@@ -80,7 +80,8 @@ pub(crate) struct FakeApi {
 }
 
 impl FakeApi {
-    /// Answers `script(path, n)` to the nth request for a path, counted from 1. The identity is answered by itself.
+    /// Answers `script(path, n)` to the nth request for a path, counted from 1. The identity is
+    /// answered by itself.
     pub(crate) async fn start(
         script: impl Fn(&str, usize) -> Said + Send + Sync + 'static,
     ) -> Self {

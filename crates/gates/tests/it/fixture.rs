@@ -1,7 +1,7 @@
 //! The fixtures: objects named after the lie they hold, with the verdict that follows from them.
 //!
-//! Times are written as `@-3h`, relative to when the gate is judged, so that the same objects can be created in a real
-//! cluster, and `@uid:KIND/NAME` is the UID of another object of the fixture.
+//! Times are written as `@-3h`, relative to when the gate is judged, so that the same objects can
+//! be created in a real cluster, and `@uid:KIND/NAME` is the UID of another object of the fixture.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! Kubeconfigs that are no files or name none, and programs in them that issue credentials, or do not.
+//! Kubeconfigs that are no files or name none, and programs in them that issue credentials, or do
+//! not.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -248,7 +249,8 @@ async fn a_program_that_wants_a_terminal_is_refused() {
     assert_eq!(runs(&api), 0);
 }
 
-/// An API server that answers only who shows a certificate. It is `openssl`, which serves files by their names.
+/// An API server that answers only who shows a certificate. It is `openssl`, which serves files by
+/// their names.
 struct Strict {
     directory: tempfile::TempDir,
     certificates: testkit::Certificates,

@@ -1,5 +1,5 @@
-//! A large cluster, measured: 1000 nodes and 10 000 pods, from a FAKE API server. Nothing but the answer is asserted. A
-//! small one is among the tests.
+//! A large cluster, measured: 1000 nodes and 10 000 pods, from a FAKE API server. Nothing but the
+//! answer is asserted. A small one is among the tests.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,8 @@ struct Size {
     page: usize,
 }
 
-/// About 6 kB, as real pods are: most of it is managed fields, variables and volumes, which are not kept.
+/// About 6 kB, as real pods are: most of it is managed fields, variables and volumes, which are not
+/// kept.
 fn pod(number: usize, nodes: usize) -> Value {
     let filler: Vec<Value> = (0..40)
         .map(|index| json!({ "name": format!("VARIABLE_{index}"), "value": "x".repeat(60) }))

@@ -20,7 +20,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// For one attempt, so that there is time for another.
 const ATTEMPT: Duration = Duration::from_secs(5);
 
-/// The URL in a file that only we may read. It must be encrypted, except on this machine, and it is never shown.
+/// The URL in a file that only we may read. It must be encrypted, except on this machine, and it is
+/// never shown.
 pub(super) fn read_url(path: &Path, what: &str) -> anyhow::Result<Url> {
     let refused = |reason: &str| {
         let place = path.display();

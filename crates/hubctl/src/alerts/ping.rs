@@ -1,7 +1,9 @@
-//! The dead-man's switch: a monitor elsewhere that is told when a backup begins and ends, and alarms when it hears nothing.
+//! The dead-man's switch: a monitor elsewhere that is told when a backup begins and ends, and
+//! alarms when it hears nothing.
 //!
-//! As healthchecks.io and its like have it: `URL/start`, `URL` and `URL/fail`, with the same `rid` for what belongs together. An interrupted
-//! backup tells nothing more, which is what the monitor is there to notice.
+//! As healthchecks.io and its like have it: `URL/start`, `URL` and `URL/fail`, with the same `rid`
+//! for what belongs together. An interrupted backup tells nothing more, which is what the monitor
+//! is there to notice.
 
 use tokio::task::JoinHandle;
 use url::Url;
@@ -19,7 +21,8 @@ pub(crate) struct Ping {
 }
 
 impl Ping {
-    /// Tells that a backup begins, beside it; nothing where no monitor is configured or it cannot be asked.
+    /// Tells that a backup begins, beside it; nothing where no monitor is configured or it cannot
+    /// be asked.
     pub(crate) fn begin(settings: &Settings, printer: &Printer) -> Option<Self> {
         let url_file = &settings.alerts.ping.as_ref()?.value;
         let mut url = match http::read_url(url_file, "ping") {

@@ -11,7 +11,8 @@ use crate::settings::Overrides;
 
 /// Send a failure alert to everyone in [alerts]
 ///
-/// The schedule runs it when a run fails. Run it by hand to see that an alert arrives. Exit code 3 where one of them could not be told.
+/// The schedule runs it when a run fails. Run it by hand to see that an alert arrives. Exit code 3
+/// where one of them could not be told.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

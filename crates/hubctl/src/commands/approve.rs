@@ -25,9 +25,11 @@ use crate::settings::{Overrides, Settings};
 
 /// Agree that a gate opens, with an SSH signature
 ///
-/// The gate is asked first. What it asks, what was found, what will be different and the way back are shown; then its name has to be typed, and
-/// the key signs. The approval counts for exactly this plan and this evidence, and for as long as the gate says; whatever changes, voids it. It needs a
-/// terminal: a program cannot agree. Keys may be in an agent, have a passphrase, or wait to be touched.
+/// The gate is asked first. What it asks, what was found, what will be different and the way back
+/// are shown; then its name has to be typed, and the key signs. The approval counts for exactly
+/// this plan and this evidence, and for as long as the gate says; whatever changes, voids it. It
+/// needs a terminal: a program cannot agree. Keys may be in an agent, have a passphrase, or wait to
+/// be touched.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -40,7 +42,8 @@ pub(crate) struct ApproveArgs {
     /// Take back every approval of this gate, also those of others
     #[arg(long)]
     revoke: bool,
-    /// The SSH key that signs; a public one where an agent has the other half [default: [approval] key]
+    /// The SSH key that signs; a public one where an agent has the other half [default: [approval]
+    /// key]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// The name under which the key stands among the allowed signers [default: the one there]

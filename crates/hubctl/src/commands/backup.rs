@@ -33,8 +33,9 @@ use crate::store::{self, OpenEntry};
 
 /// Take an encrypted backup and verify it; print its path
 ///
-/// All rows are of one point in time. The file is sealed while it is written, appears in the vault only when it is
-/// complete, and becomes `latest` only after it is reopened and verified, which requires an identity.
+/// All rows are of one point in time. The file is sealed while it is written, appears in the vault
+/// only when it is complete, and becomes `latest` only after it is reopened and verified, which
+/// requires an identity.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -51,7 +52,8 @@ pub(crate) struct BackupArgs {
     /// Include role password hashes (requires superuser)
     #[arg(long)]
     role_passwords: bool,
-    /// Also back up the rows of this foreign server's tables, read when it is queried (exact name; can be repeated)
+    /// Also back up the rows of this foreign server's tables, read when it is queried (exact name;
+    /// can be repeated)
     #[arg(long = "include-foreign-data", value_name = "SERVER")]
     foreign_data: Vec<String>,
     #[command(flatten)]
@@ -117,7 +119,8 @@ pub(crate) async fn run(context: &Context, args: BackupArgs) -> anyhow::Result<E
     Ok(answer(taken.suspicious.is_empty()))
 }
 
-/// The monitor hears of success only where a backup is verified. One that is merely sealed is none yet, and silence makes it alarm.
+/// The monitor hears of success only where a backup is verified. One that is merely sealed is none
+/// yet, and silence makes it alarm.
 async fn tell_monitor(context: &Context, ping: Ping, backed_up: &anyhow::Result<Taken>) {
     match backed_up {
         Err(error) => ping.fail(Failure::of(error).message).await,
@@ -354,7 +357,8 @@ fn tell(context: &Context, order: &Order, manifest: &Manifest, entry: &Entry, be
     ));
 }
 
-/// Opens the new entry again, compares its manifest with the one of the dump, and lets `latest` follow.
+/// Opens the new entry again, compares its manifest with the one of the dump, and lets `latest`
+/// follow.
 async fn prove(
     context: &Context,
     order: &Order,

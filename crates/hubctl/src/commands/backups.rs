@@ -17,8 +17,9 @@ use crate::targets;
 
 /// List the backups in the vault, newest first
 ///
-/// STATE is how far a backup is proven: sealed (written), verified (opened and checked), drilled (restored for real);
-/// foreign is a file without a sidecar; damaged is what a verification of this journal found. The age counts from the time of the data.
+/// STATE is how far a backup is proven: sealed (written), verified (opened and checked), drilled
+/// (restored for real); foreign is a file without a sidecar; damaged is what a verification of this
+/// journal found. The age counts from the time of the data.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  hubctl backups\n  hubctl backups --vault /opt/backup/state-hub --format json"

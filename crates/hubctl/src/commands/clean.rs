@@ -25,10 +25,11 @@ use crate::site::Site;
 
 /// Drop the databases that restores and copies kept
 ///
-/// A restore and a copy keep the database that they replace as NAME__before_TIME, and a finished copy that could not replace
-/// it as NAME__restored_TIME. Without --execute they are listed. With it, you confirm by typing the database's name
-/// where you are at a terminal. The database itself is never dropped, and where it is absent, nothing is. Names of
-/// more than 32 bytes are cut in those of kept databases, so nothing is listed for them: drop those by hand.
+/// A restore and a copy keep the database that they replace as NAME__before_TIME, and a finished
+/// copy that could not replace it as NAME__restored_TIME. Without --execute they are listed. With
+/// it, you confirm by typing the database's name where you are at a terminal. The database itself
+/// is never dropped, and where it is absent, nothing is. Names of more than 32 bytes are cut in
+/// those of kept databases, so nothing is listed for them: drop those by hand.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

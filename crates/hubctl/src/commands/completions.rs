@@ -10,8 +10,8 @@ use crate::failure::Refusal;
 
 /// Print the completions of a shell
 ///
-/// They complete commands and options, and the sites, backups, targets, gates and tunnels of the configuration: the shell
-/// asks hubctl as you type. Print them again after an update of hubctl.
+/// They complete commands and options, and the sites, backups, targets, gates and tunnels of the
+/// configuration: the shell asks hubctl as you type. Print them again after an update of hubctl.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

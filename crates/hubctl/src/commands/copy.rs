@@ -21,10 +21,11 @@ use crate::site::Site;
 
 /// Copy a database from server to server, with no file in between
 ///
-/// Without --execute nothing is changed: the plan is shown, and the exit code says whether something is in the way. All
-/// rows are of one moment. They are loaded into a new database while they are read, compared with the source row by row,
-/// and only then renamed into place; a database that was there before is kept under another name. Of foreign tables the
-/// definitions are copied, not the rows.
+/// Without --execute nothing is changed: the plan is shown, and the exit code says whether
+/// something is in the way. All rows are of one moment. They are loaded into a new database while
+/// they are read, compared with the source row by row, and only then renamed into place; a database
+/// that was there before is kept under another name. Of foreign tables the definitions are copied,
+/// not the rows.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -21,9 +21,9 @@ use scene::{Scene, Writer};
 
 /// Show a backup, a drill, a restore and a diff on throw-away servers
 ///
-/// Starts two PostgreSQL servers on this machine as the sites `workstation` and `cluster`, fills one with the database of
-/// a sample service that keeps writing, and runs the commands of a migration on them. Leaves a directory with
-/// hubctl.toml, keys, vault and journal to try more.
+/// Starts two PostgreSQL servers on this machine as the sites `workstation` and `cluster`, fills
+/// one with the database of a sample service that keeps writing, and runs the commands of a
+/// migration on them. Leaves a directory with hubctl.toml, keys, vault and journal to try more.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  hubctl demo\n  hubctl demo --keep --scale 0.1\n  hubctl demo --tunnel"

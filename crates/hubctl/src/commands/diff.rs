@@ -27,8 +27,9 @@ use crate::store::{self, OpenEntry};
 
 /// Compare two databases or backups
 ///
-/// Every row counts: tables are compared by exact counts and content digests, each side at one point in time. Exits with
-/// 0 if nothing differs, 1 if something does, 3 if a side could not be asked.
+/// Every row counts: tables are compared by exact counts and content digests, each side at one
+/// point in time. Exits with 0 if nothing differs, 1 if something does, 3 if a side could not be
+/// asked.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -267,7 +268,8 @@ impl Side {
         }
     }
 
-    /// What it holds, with columns in the order of `like`: a digest depends on the order of the fields.
+    /// What it holds, with columns in the order of `like`: a digest depends on the order of the
+    /// fields.
     async fn census(
         &self,
         context: &Context,
@@ -419,7 +421,8 @@ fn describe(table: &TableName, row: &RowDifference) -> String {
     }
 }
 
-/// Both texts of each object that the sides define differently, as far as a terminal is the place for them.
+/// Both texts of each object that the sides define differently, as far as a terminal is the place
+/// for them.
 fn changed_statements(statements: &[StatementDifference]) -> Vec<String> {
     const SHOWN: usize = 20;
     let changed = statements

@@ -27,8 +27,8 @@ use conditions::Question;
 
 /// Examine everything a backup, a restore and a tunnel need
 ///
-/// Asks the servers, the tools, the vault, the keys, the clusters, the tunnels and the journal, and changes nothing. Exits with 1 if something fails, 3
-/// if something could not be asked.
+/// Asks the servers, the tools, the vault, the keys, the clusters, the tunnels and the journal, and
+/// changes nothing. Exits with 1 if something fails, 3 if something could not be asked.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  hubctl doctor\n  hubctl doctor workstation --format json")]
 pub(crate) struct DoctorArgs {

@@ -30,9 +30,10 @@ use record::{Drilled, PASSED, ask};
 
 /// Restore a backup for real, check it, and throw the copy away
 ///
-/// Decrypts with the configured key, restores into a scratch server on this machine (or a database of its own on
-/// --server), compares every row with the manifest, runs the [drill] checks, and records the verdict in the journal and,
-/// if configured, on a Markdown page. A failed drill is recorded as failed.
+/// Decrypts with the configured key, restores into a scratch server on this machine (or a database
+/// of its own on --server), compares every row with the manifest, runs the [drill] checks, and
+/// records the verdict in the journal and, if configured, on a Markdown page. A failed drill is
+/// recorded as failed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -103,7 +104,8 @@ pub(crate) async fn run(context: &Context, args: DrillArgs) -> anyhow::Result<Ex
     finish(context, &drilled, error)
 }
 
-/// Records the drill beside the entry. An entry that was never verified stays so: its hash was not looked at.
+/// Records the drill beside the entry. An entry that was never verified stays so: its hash was not
+/// looked at.
 fn mark(context: &Context, vault: &Vault, entry: &Entry) {
     match vault.mark_drilled(entry, Timestamp::now()) {
         Ok(_) | Err(backup::Error::ForeignEntry { .. }) => {}

@@ -30,9 +30,10 @@ use crate::targets;
 
 /// Answer whether the backups are fresh, for monitors
 ///
-/// Ages count from the time of the data, not of the file. It asks the vault itself, so that a schedule that died long ago shows. A backup
-/// that is damaged or dated after now is none. Exit code 1 where a part is stale or never was, 3 where nothing is known to be stale and the
-/// vault or a target cannot be asked. Targets have 30 seconds to answer.
+/// Ages count from the time of the data, not of the file. It asks the vault itself, so that a
+/// schedule that died long ago shows. A backup that is damaged or dated after now is none. Exit
+/// code 1 where a part is stale or never was, 3 where nothing is known to be stale and the vault or
+/// a target cannot be asked. Targets have 30 seconds to answer.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -44,7 +45,8 @@ pub(crate) struct FreshArgs {
     /// How old the newest backup may be, verified, such as 26h
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     max_age: Option<Duration>,
-    /// Also write the answer for the Prometheus textfile collector [default: metrics of [freshness]]
+    /// Also write the answer for the Prometheus textfile collector [default: metrics of
+    /// [freshness]]
     #[arg(long, value_name = "FILE")]
     metrics: Option<PathBuf>,
     #[command(flatten)]
@@ -148,7 +150,8 @@ fn ask(
     Ok((fresh, entries))
 }
 
-/// The answer of a gate: whether the newest verified backup, or the newest drilled one, is of data that is new enough.
+/// The answer of a gate: whether the newest verified backup, or the newest drilled one, is of data
+/// that is new enough.
 pub(crate) fn verdict(
     context: &Context,
     settings: &Settings,

@@ -30,8 +30,9 @@ use show::Shown;
 
 /// Ask whether gates are open, with evidence
 ///
-/// hubctl reads all facts once, then judges the gates. Unreadable facts make a gate "unknown", which is neither yes nor no.
-/// A gate that needs an approval opens only with one that fits what was read.
+/// hubctl reads all facts once, then judges the gates. Unreadable facts make a gate "unknown",
+/// which is neither yes nor no. A gate that needs an approval opens only with one that fits what
+/// was read.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -78,7 +79,8 @@ pub(crate) struct GatesArgs {
 enum GatesCommand {
     /// Judge what was read before, without asking anybody
     ///
-    /// The gates, the approvals and the allowed signers are those of the bundle, and are judged as of when it was made. Evidence alone holds no approvals.
+    /// The gates, the approvals and the allowed signers are those of the bundle, and are judged as
+    /// of when it was made. Evidence alone holds no approvals.
     Evaluate {
         /// A bundle, or the evidence.json in it, which is judged by the gates of the configuration
         #[arg(long, value_name = "FILE")]

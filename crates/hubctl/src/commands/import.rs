@@ -23,9 +23,10 @@ use crate::store::{self, SUFFIX};
 
 /// Take sealed dumps of other tools into the catalogue
 ///
-/// Every `*.sql.gz.age` of a folder that the keys here open is copied into the vault under the vault's name for its time, with a sidecar in the
-/// state `sealed`; one that lies in the vault under such a name only gets its sidecar. The folder stays as it is. What is in the vault
-/// already is left out, so that it can be run again. The answer is no where a file does not open.
+/// Every `*.sql.gz.age` of a folder that the keys here open is copied into the vault under the
+/// vault's name for its time, with a sidecar in the state `sealed`; one that lies in the vault
+/// under such a name only gets its sidecar. The folder stays as it is. What is in the vault already
+/// is left out, so that it can be run again. The answer is no where a file does not open.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -42,10 +42,12 @@ enum JournalCommand {
     },
     /// Verify every record and print the head of the chain
     ///
-    /// Keep the head elsewhere: with --against it shows later that nothing up to it was changed or cut off. Each backup keeps the head of
-    /// when it was taken, and takes it along wherever it is pushed.
+    /// Keep the head elsewhere: with --against it shows later that nothing up to it was changed or
+    /// cut off. Each backup keeps the head of when it was taken, and takes it along wherever it is
+    /// pushed.
     Verify {
-        /// A head that was printed earlier, as SEQ:HASH; or a backup, by id, path, `latest` or TARGET:BACKUP
+        /// A head that was printed earlier, as SEQ:HASH; or a backup, by id, path, `latest` or
+        /// TARGET:BACKUP
         #[arg(long, value_name = "HEAD|BACKUP")]
         against: Option<String>,
         #[command(flatten)]
@@ -53,7 +55,8 @@ enum JournalCommand {
     },
     /// Close the file of the journal and go on in a new one
     ///
-    /// The closed part stays beside the journal, and all records are still listed and verified: the chain goes on.
+    /// The closed part stays beside the journal, and all records are still listed and verified: the
+    /// chain goes on.
     Rotate,
 }
 

@@ -27,13 +27,14 @@ pub(crate) struct KeysArgs {
 enum KeysCommand {
     /// Show which recipients' keys are here, and open every backup with them
     ///
-    /// Opens the header and the end of each backup. The answer is no where one cannot be opened. It warns where no recipient's key is
-    /// kept elsewhere: then the loss of this machine is the loss of every backup.
+    /// Opens the header and the end of each backup. The answer is no where one cannot be opened. It
+    /// warns where no recipient's key is kept elsewhere: then the loss of this machine is the loss
+    /// of every backup.
     Check(SealedOptions),
     /// Prove that the escrow key, which is not on this machine, is still good
     ///
-    /// Make a challenge, take it to where the key is, open it there with `age -d -i KEY`, and bring the code in it back. The journal keeps
-    /// the result.
+    /// Make a challenge, take it to where the key is, open it there with `age -d -i KEY`, and bring
+    /// the code in it back. The journal keeps the result.
     EscrowTest(EscrowTest),
 }
 

@@ -12,8 +12,8 @@ use crate::exit::Exit;
 
 /// Write the manual pages, one per command, and hubctl.toml(5)
 ///
-/// Without a directory the main page goes to stdout. Where the directory is named man1, hubctl.toml(5) goes to man5 beside
-/// it. Reads no configuration.
+/// Without a directory the main page goes to stdout. Where the directory is named man1,
+/// hubctl.toml(5) goes to man5 beside it. Reads no configuration.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  hubctl man | man -l -\n  hubctl man ~/.local/share/man/man1")]
 pub(crate) struct ManArgs {

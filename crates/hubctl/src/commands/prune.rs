@@ -19,9 +19,10 @@ use crate::targets::{self, Opened};
 
 /// Remove the backups that [retention] does not keep
 ///
-/// Without --execute the plan is printed and nothing is removed: each backup with the reasons for which it is kept. Only verified
-/// backups count; one that was never verified, is damaged, or is dated after now takes no other's place, and is not removed either. The
-/// newest verified and the newest drilled are never removed. Days and hours are those of this machine's time zone.
+/// Without --execute the plan is printed and nothing is removed: each backup with the reasons for
+/// which it is kept. Only verified backups count; one that was never verified, is damaged, or is
+/// dated after now takes no other's place, and is not removed either. The newest verified and the
+/// newest drilled are never removed. Days and hours are those of this machine's time zone.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -148,7 +149,8 @@ impl Place {
         }
     }
 
-    /// Under the lock nobody verifies, seals or pushes in between, and what is known to be damaged is known for certain.
+    /// Under the lock nobody verifies, seals or pushes in between, and what is known to be damaged
+    /// is known for certain.
     fn execute(&self, settings: &Settings, retention: &Retention) -> anyhow::Result<Plan> {
         let (Self::Vault(vault) | Self::Remote(_, vault)) = self;
         let lock = vault.lock()?;

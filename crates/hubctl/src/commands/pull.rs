@@ -17,8 +17,9 @@ use crate::targets::{self, Opened};
 
 /// Fetch backups from a target into the vault
 ///
-/// A backup is compared with its recorded hash before it gets its name, and what is there already is not fetched again. To restore, verify or compare
-/// a backup it need not be fetched: name it as TARGET:BACKUP.
+/// A backup is compared with its recorded hash before it gets its name, and what is there already
+/// is not fetched again. To restore, verify or compare a backup it need not be fetched: name it as
+/// TARGET:BACKUP.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

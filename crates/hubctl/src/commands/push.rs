@@ -25,9 +25,11 @@ use crate::targets::{self, Opened};
 
 /// Copy verified backups to the places of [targets]
 ///
-/// Every verified backup that is not there yet, the newest first, so that it makes up for days off line. A copy on a disk is read again and compared
-/// before it gets its name. One at a server is sent under another name and moved when it is all there; then its header and its end are read back
-/// and compared, and the vault remembers what was sent and what was proven. What a server has under a name of ours is never overwritten.
+/// Every verified backup that is not there yet, the newest first, so that it makes up for days off
+/// line. A copy on a disk is read again and compared before it gets its name. One at a server is
+/// sent under another name and moved when it is all there; then its header and its end are read
+/// back and compared, and the vault remembers what was sent and what was proven. What a server has
+/// under a name of ours is never overwritten.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -168,7 +170,8 @@ async fn push(
 }
 
 impl Pushed {
-    /// The first failure is told; the worst gives the exit code, and what is wrong comes before what could not be asked.
+    /// The first failure is told; the worst gives the exit code, and what is wrong comes before
+    /// what could not be asked.
     fn fail(&mut self, about: Option<&Entry>, error: &anyhow::Error) {
         let failure = Failure::of(error);
         let exits = self.exit.into_iter().chain([failure.exit]);

@@ -19,9 +19,10 @@ use crate::store;
 
 /// Seal backups anew for the present recipients
 ///
-/// For a new key, or one that is not to be trusted any more: every backup that is not sealed for exactly the configured recipients is opened
-/// with a key at hand, sealed for them, read again and compared, and takes the old file's place. No clear text touches a disk. Copies
-/// elsewhere are not changed. Without --execute it is only said which those are.
+/// For a new key, or one that is not to be trusted any more: every backup that is not sealed for
+/// exactly the configured recipients is opened with a key at hand, sealed for them, read again and
+/// compared, and takes the old file's place. No clear text touches a disk. Copies elsewhere are not
+/// changed. Without --execute it is only said which those are.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

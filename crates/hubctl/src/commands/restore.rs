@@ -27,9 +27,10 @@ use crate::store::{self, OpenEntry};
 
 /// Restore a backup into a database
 ///
-/// Without --execute nothing is changed: the plan is shown, and the exit code says whether something is in the way. The
-/// backup is loaded into a new database, compared with its manifest row by row, and only then renamed into place; a
-/// database that was there before is kept under another name.
+/// Without --execute nothing is changed: the plan is shown, and the exit code says whether
+/// something is in the way. The backup is loaded into a new database, compared with its manifest
+/// row by row, and only then renamed into place; a database that was there before is kept under
+/// another name.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -60,18 +61,20 @@ pub(crate) struct RestoreArgs {
     /// Restore everything except rows, large objects and sequence values, into a separate database
     #[arg(long)]
     schema_only: bool,
-    /// Load only rows, large objects and sequence values into existing, empty tables, in one transaction
+    /// Load only rows, large objects and sequence values into existing, empty tables, in one
+    /// transaction
     #[arg(long, conflicts_with_all = ["schema_only", "into_existing", "no_owner", "no_acl", "role_map", "create_roles", "no_tablespaces"])]
     data_only: bool,
-    /// Also write the rows of this foreign server's tables INTO THE SERVER THAT THE BACKUP'S DEFINITION NAMES, if they are
-    /// empty there (can be repeated) [default: skip them]
+    /// Also write the rows of this foreign server's tables INTO THE SERVER THAT THE BACKUP'S
+    /// DEFINITION NAMES, if they are empty there (can be repeated) [default: skip them]
     #[arg(
         long = "include-foreign-data",
         value_name = "SERVER",
         conflicts_with = "schema_only"
     )]
     foreign_data: Vec<String>,
-    /// Restore into the existing, empty database [default: only where the role may not create databases]
+    /// Restore into the existing, empty database [default: only where the role may not create
+    /// databases]
     #[arg(long, conflicts_with_all = ["tables", "schema_only"])]
     into_existing: bool,
     /// Skip ownership: the restoring role owns everything

@@ -17,9 +17,11 @@ use crate::systemd;
 
 /// Run backups, verification, drills and freshness checks on a schedule
 ///
-/// Every night a backup of [backup] site, or of the only site, and then, where [retention] is configured, `prune --execute`; and, where there are [targets], `push`; every Sunday `verify --full` and `drill`; every hour
-/// `fresh`, which is what notices that the others died. systemd makes up for runs that were missed
-/// while the machine was off. `alert` reports failures to everyone in [alerts].
+/// Every night a backup of [backup] site, or of the only site, and then, where [retention] is
+/// configured, `prune --execute`; and, where there are [targets], `push`; every Sunday
+/// `verify --full` and `drill`; every hour `fresh`, which is what notices that the others died.
+/// systemd makes up for runs that were missed while the machine was off. `alert` reports failures
+/// to everyone in [alerts].
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -23,8 +23,9 @@ pub(crate) use show::change;
 
 /// Keep SSH forwards up, and prove that they are
 ///
-/// A forward is `up` only while its probe is answered, by whom it should be. One supervisor for each configuration keeps
-/// the tunnels; every other command asks it, so that what is shown is what is.
+/// A forward is `up` only while its probe is answered, by whom it should be. One supervisor for
+/// each configuration keeps the tunnels; every other command asks it, so that what is shown is what
+/// is.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -42,8 +43,8 @@ pub(crate) struct TunnelArgs {
 enum TunnelCommand {
     /// Start tunnels in the background, and wait until they are up
     ///
-    /// Those that run already are left alone. The answer is no when one of them is not up in time; it is tried again
-    /// nevertheless, until `hubctl tunnel down`.
+    /// Those that run already are left alone. The answer is no when one of them is not up in time;
+    /// it is tried again nevertheless, until `hubctl tunnel down`.
     Up {
         #[command(flatten)]
         names: Names,
@@ -71,7 +72,8 @@ enum TunnelCommand {
     Check(Names),
     /// Trust a host's current key
     ///
-    /// Compare the fingerprint with the one that the host itself shows. No other command makes a host known.
+    /// Compare the fingerprint with the one that the host itself shows. No other command makes a
+    /// host known.
     Trust {
         /// The tunnel whose host it is
         #[arg(value_name = "NAME")]
@@ -88,7 +90,8 @@ enum TunnelCommand {
     Uninstall,
     /// Print the tunnels of a tunnels.yaml of ops-bridge, as they are written in hubctl.toml
     ///
-    /// Nothing is changed; `hubctl tunnel import tunnels.yaml >> hubctl.toml` keeps them. Settings without an equivalent are listed.
+    /// Nothing is changed; `hubctl tunnel import tunnels.yaml >> hubctl.toml` keeps them. Settings
+    /// without an equivalent are listed.
     Import {
         /// The file, such as ~/.config/bridge/tunnels.yaml
         #[arg(value_name = "FILE")]

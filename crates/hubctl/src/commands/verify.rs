@@ -20,9 +20,10 @@ use crate::store::{self, OpenEntry};
 
 /// Verify a backup
 ///
-/// The quick way reads the header, the end and the manifest: the key fits, nothing is missing at the end. With --full
-/// everything is decrypted and decompressed, every row is counted and digested again and held against the manifest.
-/// A backup that was only sealed becomes verified, and `latest` if it is the newest.
+/// The quick way reads the header, the end and the manifest: the key fits, nothing is missing at
+/// the end. With --full everything is decrypted and decompressed, every row is counted and digested
+/// again and held against the manifest. A backup that was only sealed becomes verified, and
+/// `latest` if it is the newest.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -140,8 +141,8 @@ async fn check(
     .await
 }
 
-/// Records the verification. A quick one of an entry that is verified already adds nothing to what is recorded, and
-/// marking would read the whole file.
+/// Records the verification. A quick one of an entry that is verified already adds nothing to what
+/// is recorded, and marking would read the whole file.
 fn mark(vault: &Vault, entry: Entry, full: bool) -> Result<Entry, backup::Error> {
     let is_ours = entry.path().parent() == Some(vault.directory()) && entry.sidecar().is_some();
     let is_news = full || entry.state() == State::Sealed;

@@ -1,4 +1,5 @@
-//! What the libraries' errors mean here: the exit code, the hint, and whether it is damage or a full disk.
+//! What the libraries' errors mean here: the exit code, the hint, and whether it is damage or a
+//! full disk.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -126,7 +127,8 @@ fn sealed_cause(error: &pgsnap::Error) -> Option<&backup::Error> {
     }
 }
 
-/// Whether the error says that the bytes of a backup are not those that were sealed: whoever asks, and with whatever key.
+/// Whether the error says that the bytes of a backup are not those that were sealed: whoever asks,
+/// and with whatever key.
 pub(crate) fn is_damage(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         let sealed = cause

@@ -160,7 +160,8 @@ pub(super) struct JournalTable {
 }
 
 impl ConfigFile {
-    /// Reads the file that was named, or the first one found. None at all is fine: flags may say everything.
+    /// Reads the file that was named, or the first one found. None at all is fine: flags may say
+    /// everything.
     pub(super) fn find(explicit: Option<&Path>) -> anyhow::Result<Option<(PathBuf, Self)>> {
         if let Some(path) = explicit {
             return Self::read(path).map(Some);
@@ -207,7 +208,8 @@ impl ConfigFile {
     }
 }
 
-/// The mistake and its line, without any text of the file but its keys: a value may hold a password.
+/// The mistake and its line, without any text of the file but its keys: a value may hold a
+/// password.
 fn summary(text: &str, error: &toml::de::Error, form: Option<&str>) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
     let line = before.map(|before| before.matches('\n').count() + 1);

@@ -17,7 +17,8 @@ use crate::failure::Refusal;
 /// Subcommands of `hubctl gates`, which no gate can be named after.
 const RESERVED: [&str; 2] = ["evaluate", "help"];
 
-/// Conditions that hubctl itself answers, since the library of gates knows neither backups nor tunnels.
+/// Conditions that hubctl itself answers, since the library of gates knows neither backups nor
+/// tunnels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "condition", rename_all = "kebab-case")]
 pub(crate) enum Own {
@@ -152,7 +153,8 @@ fn misfit<'a>(table: &'a Map<String, Value>, reason: &str, base: &Place) -> Opti
     name.map(String::as_str)
 }
 
-/// Writes a condition of hubctl's own as a question of the library's, after its members were checked.
+/// Writes a condition of hubctl's own as a question of the library's, after its members were
+/// checked.
 fn own(mut table: Map<String, Value>) -> Result<Map<String, Value>, String> {
     let condition = table.get("condition").and_then(Value::as_str);
     if condition == Some("program") {
@@ -194,7 +196,8 @@ fn own(mut table: Map<String, Value>) -> Result<Map<String, Value>, String> {
     Ok(table)
 }
 
-/// Paths in it begin beside the file, as all others do; and so do scripts, wherever hubctl is called from.
+/// Paths in it begin beside the file, as all others do; and so do scripts, wherever hubctl is
+/// called from.
 fn with_paths(mut table: Map<String, Value>, base: &Place) -> Map<String, Value> {
     let beside = |value: &mut Value| {
         if let Some(path) = value.as_str().map(|path| base.path(path)) {

@@ -1,11 +1,13 @@
-//! Values that no table of the configuration takes: passwords in URLs, since names and URLs are shown, and dates.
+//! Values that no table of the configuration takes: passwords in URLs, since names and URLs are
+//! shown, and dates.
 
 use toml::{Table, Value};
 
 use crate::failure::Refusal;
 use crate::site::refuse_password;
 
-/// Keys whose values name a database or something else that is repeated as it is. Places of targets are shown without their secrets.
+/// Keys whose values name a database or something else that is repeated as it is. Places of targets
+/// are shown without their secrets.
 const NAMING: [&str; 10] = [
     "a", "all", "any", "b", "cluster", "database", "name", "not", "site", "tunnel",
 ];

@@ -1,4 +1,5 @@
-//! Every setting of `hubctl.toml`, for its manual page. A test compares it with the keys that are understood.
+//! Every setting of `hubctl.toml`, for its manual page. A test compares it with the keys that are
+//! understood.
 
 use serde_path_to_error::{Path, Segment};
 

@@ -44,7 +44,8 @@ pub(crate) struct TargetSettings {
     pub(crate) bandwidth: Option<u64>,
     /// How long a file may be that is sent in one piece.
     pub(crate) part: Option<u64>,
-    /// How old the data of its newest copy may be; as that of the newest backup unless told otherwise.
+    /// How old the data of its newest copy may be; as that of the newest backup unless told
+    /// otherwise.
     pub(crate) max_age: Option<Duration>,
 }
 

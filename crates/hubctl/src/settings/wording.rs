@@ -1,6 +1,8 @@
-//! Mistakes in the configuration, in its own words: a sequence is a list there, and a `u32` a number.
+//! Mistakes in the configuration, in its own words: a sequence is a list there, and a `u32` a
+//! number.
 
-/// A message of a parser, without the strings of the file. `form` describes the values that the key takes.
+/// A message of a parser, without the strings of the file. `form` describes the values that the key
+/// takes.
 pub(super) fn plain(message: &str, form: Option<&str>) -> String {
     let message = redacted(message);
     let misfit = ["invalid type: ", "invalid value: ", "invalid length "]

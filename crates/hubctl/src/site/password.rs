@@ -19,8 +19,8 @@ use crate::settings::{Settings, SiteSettings};
 
 const PASSWORD: &str = "password";
 
-/// Adds the password from the first place that has one; none suits sockets and trusted networks. `passfile` is the one
-/// that the connection parameters name.
+/// Adds the password from the first place that has one; none suits sockets and trusted networks.
+/// `passfile` is the one that the connection parameters name.
 pub(super) async fn complete(
     settings: &Settings,
     site: &SiteSettings,
@@ -44,7 +44,8 @@ pub(super) async fn complete(
     }
 }
 
-/// Asks for the password where the server does, nobody configured one, and somebody sits at the terminal.
+/// Asks for the password where the server does, nobody configured one, and somebody sits at the
+/// terminal.
 pub(super) async fn prompted(database: Database) -> anyhow::Result<Database> {
     if database.has_password() || !can_ask() {
         return Ok(database);
@@ -83,8 +84,8 @@ fn default_passfile(settings: &Settings) -> Option<PathBuf> {
     path.exists().then_some(path)
 }
 
-/// Runs the command with the shell. Its output is the secret, so nothing of it is ever repeated; the end of what it writes to
-/// stderr is, since that says why there is no password.
+/// Runs the command with the shell. Its output is the secret, so nothing of it is ever repeated;
+/// the end of what it writes to stderr is, since that says why there is no password.
 async fn run(command: &str) -> anyhow::Result<SecretString> {
     let mut shell = Command::new("sh");
     shell
@@ -115,7 +116,8 @@ async fn run(command: &str) -> anyhow::Result<SecretString> {
     secret::first_line(text, PASSWORD, "the password_command")
 }
 
-/// Collects what a command writes to stderr. On a terminal it is shown at once: it may be a question.
+/// Collects what a command writes to stderr. On a terminal it is shown at once: it may be a
+/// question.
 async fn listen(stderr: Option<&mut ChildStderr>) -> Vec<u8> {
     const LONGEST: usize = 64 * 1024;
     let mut said = Vec::new();

@@ -12,7 +12,8 @@ const SYSTEM_DIRECTORIES: [&str; 2] = ["/etc/postgresql-common", "/etc"];
 /// No service file is larger.
 const LARGEST: u64 = 16 * 1024 * 1024;
 
-/// The parameters of a service: from `file` if that is named, else from the user's file, else the machine's.
+/// The parameters of a service: from `file` if that is named, else from the user's file, else the
+/// machine's.
 pub(super) fn find(name: &str, file: Option<&str>) -> anyhow::Result<Vec<(String, String)>> {
     let files = match file {
         Some(path) => vec![PathBuf::from(path)],

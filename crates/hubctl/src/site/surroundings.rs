@@ -1,4 +1,5 @@
-//! What libpq would add to a connection string: a service, variables, and certificates in the home directory.
+//! What libpq would add to a connection string: a service, variables, and certificates in the home
+//! directory.
 //!
 //! What the URL says wins over the service, the service over the variables, and those over files.
 
@@ -48,7 +49,8 @@ fn add_service(parameters: &mut ConnectionParameters) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Host and address belong together: an address from elsewhere would lead a host that was named to another server.
+/// Host and address belong together: an address from elsewhere would lead a host that was named to
+/// another server.
 fn add(parameters: &mut ConnectionParameters, found: Vec<(impl AsRef<str>, String)>) {
     let has_place = ["host", "hostaddr"]
         .iter()
@@ -64,7 +66,8 @@ fn is_certificate(keyword: &str) -> bool {
     ["sslrootcert", "sslcert", "sslkey"].contains(&keyword)
 }
 
-/// Certificates that lie about ask for nothing: they are used where a connection is encrypted anyway.
+/// Certificates that lie about ask for nothing: they are used where a connection is encrypted
+/// anyway.
 fn uses_tls(parameters: &ConnectionParameters) -> anyhow::Result<bool> {
     Ok(match parameters.get("sslmode") {
         Some(mode) => mode != "disable",

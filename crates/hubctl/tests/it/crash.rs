@@ -1,5 +1,5 @@
-//! SIGKILL at random moments of backup and restore: `latest` is always good, no half database is ever in place, and
-//! the next run cleans up.
+//! SIGKILL at random moments of backup and restore: `latest` is always good, no half database is
+//! ever in place, and the next run cleans up.
 
 use std::collections::BTreeSet;
 use std::process::Child;
@@ -41,7 +41,8 @@ impl Seeded {
         f64::from(u32::try_from((z ^ (z >> 31)) >> 32).unwrap()) / f64::from(u32::MAX)
     }
 
-    /// A moment of a run that takes so long, or a little later. Every fourth is near the end, where names change.
+    /// A moment of a run that takes so long, or a little later. Every fourth is near the end, where
+    /// names change.
     fn moment(&mut self, number: u32, run: Duration) -> Duration {
         let part = self.part();
         run.mul_f64(if number.is_multiple_of(4) {

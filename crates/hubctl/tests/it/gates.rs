@@ -1,4 +1,5 @@
-//! `hubctl gates`: what it prints, and with which exit code it ends. Clusters are in the tests of the library.
+//! `hubctl gates`: what it prints, and with which exit code it ends. Clusters are in the tests of
+//! the library.
 
 use crate::support::Home;
 

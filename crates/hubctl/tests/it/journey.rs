@@ -289,7 +289,8 @@ fn everything_works_without_a_configuration() {
         .says("equal:");
 }
 
-/// A definition names a server and not a copy of it: nothing is written there unless that is asked for by name.
+/// A definition names a server and not a copy of it: nothing is written there unless that is asked
+/// for by name.
 #[test]
 fn foreign_rows_are_backed_up_and_written_back_only_on_request() {
     let home = Home::new();

@@ -10,7 +10,8 @@ use testkit::{Machine, Network, Signal, Sshd, signal};
 
 use crate::support::Home;
 
-/// A supervisor on the client's side, and a watch over it. What it forwards to is the server's `sshd`, which speaks first.
+/// A supervisor on the client's side, and a watch over it. What it forwards to is the server's
+/// `sshd`, which speaks first.
 struct Wired {
     network: Network,
     sshd: Sshd,

@@ -1,6 +1,7 @@
 //! `docs/cli.md`: what every command says about itself, as the program prints it.
 //!
-//! The page is generated: `cargo xtask codegen` writes it anew, and this test fails where it is not current.
+//! The page is generated: `cargo xtask codegen` writes it anew, and this test fails where it is not
+//! current.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -226,7 +226,8 @@ fn a_password_command_that_fails_says_why_in_a_few_clean_lines() {
     assert!(!run.stderr.contains(CANARY) && !run.stderr.contains('\u{1b}'));
 }
 
-/// Whatever a URL was meant as, and wherever it stands: its password is not repeated, and nothing is done.
+/// Whatever a URL was meant as, and wherever it stands: its password is not repeated, and nothing
+/// is done.
 #[test]
 fn a_password_in_an_argument_is_never_repeated() {
     const SECRET: &str = "s3cret-7f3a9c";

@@ -393,7 +393,8 @@ fn what_is_not_configured_is_a_matter_of_usage() {
         .says("tunnels.hub.forwards");
 }
 
-/// `systemctl` is a fake: there is no systemd of a user where tests run. It writes down what it is asked.
+/// `systemctl` is a fake: there is no systemd of a user where tests run. It writes down what it is
+/// asked.
 #[test]
 fn a_unit_is_installed_and_removed() {
     let home = Home::with_database("none".to_owned());

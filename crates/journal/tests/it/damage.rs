@@ -127,7 +127,8 @@ fn an_empty_line_is_found() {
     ));
 }
 
-/// The replaced record is sound in itself, as one made by a program would be; only the chain gives it away.
+/// The replaced record is sound in itself, as one made by a program would be; only the chain gives
+/// it away.
 #[test]
 fn a_record_of_another_journal_is_found() {
     let (_directory, other) = journal_of(1);

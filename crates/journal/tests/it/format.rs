@@ -1,11 +1,13 @@
-//! The specification of the format can be followed by a stranger: its programs are run here as they are printed there.
+//! The specification of the format can be followed by a stranger: its programs are run here as they
+//! are printed there.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::support::{journal_of, now};
 
-/// The code blocks of a language in `docs/formats/journal.md`; nothing where the crate is tested without its repository.
+/// The code blocks of a language in `docs/formats/journal.md`; nothing where the crate is tested
+/// without its repository.
 fn code_block(language: &str) -> Option<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     if !root.join("Cargo.toml").exists() {
@@ -18,7 +20,8 @@ fn code_block(language: &str) -> Option<String> {
     Some(block.to_owned())
 }
 
-/// Runs a program of the specification with these files as its arguments; nothing where the interpreter is not installed.
+/// Runs a program of the specification with these files as its arguments; nothing where the
+/// interpreter is not installed.
 fn run(interpreter: &str, language: &str, files: &[&Path]) -> Option<Output> {
     let program = code_block(language)?;
     let output = Command::new(interpreter)

@@ -183,7 +183,8 @@ fn a_rotation_that_was_interrupted_left_a_whole_journal() {
     assert_eq!(verified.leftovers, Vec::<std::path::PathBuf>::new());
 }
 
-/// Somebody put an old copy of the journal, or of a part, back: the number in a name proves nothing.
+/// Somebody put an old copy of the journal, or of a part, back: the number in a name proves
+/// nothing.
 #[test]
 fn a_part_that_only_looks_like_a_leftover_is_damage() {
     let (_directory, journal) = journal_of(3);

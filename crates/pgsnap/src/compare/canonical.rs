@@ -1,12 +1,15 @@
-//! One form for what PostgreSQL prints in two ways: an expression, before and after it was printed and parsed once.
+//! One form for what PostgreSQL prints in two ways: an expression, before and after it was printed
+//! and parsed once.
 //!
-//! A stored expression is the tree that the parser made of what somebody typed. Its print is parsed into another tree in a
-//! few cases, which prints differently from then on. Both prints mean the same, and each rule here is what the parser does:
+//! A stored expression is the tree that the parser made of what somebody typed. Its print is parsed
+//! into another tree in a few cases, which prints differently from then on. Both prints mean the
+//! same, and each rule here is what the parser does:
 //!
 //! * A cast of an `ARRAY[…]` is a cast of its elements (`transformArrayExpr` in `parse_expr.c`):
 //!   `(ARRAY['a'::character varying])::text[]` becomes `ARRAY[('a'::character varying)::text]`.
-//! * `AND` and `OR` take up a list of their own kind on their left (`makeAndExpr` in `gram.y`): what `BETWEEN`, `IN` and
-//!   comparisons of rows are made of prints as `((a AND b) AND c)` and becomes `(a AND b AND c)`.
+//! * `AND` and `OR` take up a list of their own kind on their left (`makeAndExpr` in `gram.y`):
+//!   what `BETWEEN`, `IN` and comparisons of rows are made of prints as `((a AND b) AND c)` and
+//!   becomes `(a AND b AND c)`.
 //! * A table that inherits takes up the columns of its parents first.
 //!
 //! Text is only compared, never run. What no rule knows stays as it is, and therefore differs.
@@ -16,7 +19,8 @@ use crate::sql::{Token, TokenKind, tokens};
 /// Deeper statements are compared as they are.
 const DEEPEST: usize = 200;
 
-/// Key words that an expression in parentheses can follow. After any other word they may be the arguments of a function.
+/// Key words that an expression in parentheses can follow. After any other word they may be the
+/// arguments of a function.
 const BEFORE_EXPRESSION: [&str; 14] = [
     "AND", "CASE", "DEFAULT", "DISTINCT", "ELSE", "NOT", "ON", "OR", "RETURN", "SELECT", "THEN",
     "USING", "WHEN", "WHERE",
@@ -263,7 +267,8 @@ fn cast_elements<'a>(elements: &[Node<'a>], name: &[Node<'a>]) -> Vec<Node<'a>> 
     vec![Node::Atom("ARRAY"), Node::Group(Bracket::Square, casts)]
 }
 
-/// Takes the parentheses from what is cast where it needs none: extended statistics print without them.
+/// Takes the parentheses from what is cast where it needs none: extended statistics print without
+/// them.
 fn strip_casts(nodes: &mut Vec<Node<'_>>) {
     let mut at = 0;
     while at < nodes.len() {
@@ -280,7 +285,8 @@ fn strip_casts(nodes: &mut Vec<Node<'_>>) {
     }
 }
 
-/// Whether parentheses at this position are those of an expression, and not of a function's arguments.
+/// Whether parentheses at this position are those of an expression, and not of a function's
+/// arguments.
 fn can_begin(nodes: &[Node<'_>], at: usize) -> bool {
     let Some(before) = at.checked_sub(1).and_then(|before| nodes.get(before)) else {
         return true;
@@ -369,7 +375,8 @@ mod tests {
 
     use super::*;
 
-    /// Prints of PostgreSQL, before and after one round trip. The tests with a server find more of them.
+    /// Prints of PostgreSQL, before and after one round trip. The tests with a server find more of
+    /// them.
     const ROUND_TRIPS: [(&str, &str); 9] = [
         (
             "CHECK (((status)::text = ANY ((ARRAY['active'::character varying, 'archived'::character varying])::text[])))",

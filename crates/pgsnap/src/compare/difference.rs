@@ -102,7 +102,8 @@ pub enum Difference {
         only_a: Vec<String>,
         /// Statements only B has.
         only_b: Vec<String>,
-        /// All of them with their texts; an object that both sides define differently is one with both.
+        /// All of them with their texts; an object that both sides define differently is one with
+        /// both.
         statements: Vec<StatementDifference>,
     },
 }

@@ -47,13 +47,15 @@ pub enum Note {
         /// What.
         what: String,
     },
-    /// Rows were loaded through a partitioned table, because the server judges the bounds of its partitions in another way
-    /// than the source did. All rows are there, but not in the partitions they came from.
+    /// Rows were loaded through a partitioned table, because the server judges the bounds of its
+    /// partitions in another way than the source did. All rows are there, but not in the partitions
+    /// they came from.
     Rerouted {
         /// The partitioned table, which was compared as a whole.
         table: TableName,
     },
-    /// A generated column has other values than at the source: its function computes them differently now.
+    /// A generated column has other values than at the source: its function computes them
+    /// differently now.
     Recomputed {
         /// The table.
         table: TableName,

@@ -95,7 +95,8 @@ fn without<'a>(statements: &'a [String], others: &[String]) -> Vec<&'a String> {
     found
 }
 
-/// Whether this makes the language that every new database has. `pg_dump` prints it only where somebody made it anew.
+/// Whether this makes the language that every new database has. `pg_dump` prints it only where
+/// somebody made it anew.
 fn is_of_plpgsql(statement: &str) -> bool {
     const STATEMENTS: [&str; 2] = [
         "CREATE EXTENSION IF NOT EXISTS plpgsql WITH SCHEMA pg_catalog;",
@@ -104,8 +105,8 @@ fn is_of_plpgsql(statement: &str) -> bool {
     STATEMENTS.contains(&statement)
 }
 
-/// The text of a statement, without the strings behind words that passwords may follow, and without those that hold one
-/// themselves.
+/// The text of a statement, without the strings behind words that passwords may follow, and without
+/// those that hold one themselves.
 fn without_secrets(statement: &str) -> String {
     const WORDS: [&str; 3] = ["OPTIONS", "CONNECTION", "PASSWORD"];
     let mut text = String::with_capacity(statement.len());

@@ -20,7 +20,8 @@ pub(crate) struct Origin {
     session: Session,
     label: String,
     tool: PgDump,
-    /// What an archive of the database would say, with sizes for the numbers that are not known yet.
+    /// What an archive of the database would say, with sizes for the numbers that are not known
+    /// yet.
     manifest: Manifest,
 }
 

@@ -62,8 +62,8 @@ impl Destination {
     }
 }
 
-/// Copies all rows with `jobs` sessions on either side; counts and digests them. Tells the schedule which tables are
-/// whole.
+/// Copies all rows with `jobs` sessions on either side; counts and digests them. Tells the schedule
+/// which tables are whole.
 pub(crate) async fn copy(
     snapshot: &Snapshot,
     tables: Vec<Table>,

@@ -11,11 +11,12 @@ use crate::tls::TlsMode;
 const NO_FILE: &str = "/nonexistent";
 
 impl Database {
-    /// Host, role, encryption and password. The password travels here because an environment, unlike an
-    /// argument list, is private to the user.
+    /// Host, role, encryption and password. The password travels here because an environment,
+    /// unlike an argument list, is private to the user.
     ///
     /// # Errors
-    /// [`Error::Certificate`](crate::Error::Certificate) where `sslrootcert=system` is asked for and there is no such file.
+    /// [`Error::Certificate`](crate::Error::Certificate) where `sslrootcert=system` is asked for
+    /// and there is no such file.
     pub(crate) fn libpq_environment(&self) -> Result<Vec<(&'static str, String)>> {
         let mut environment = vec![
             ("PGHOST", self.libpq_host()),

@@ -1,4 +1,5 @@
-//! Definitions that cannot be read in UTF-8, by the label of their statement: nobody finds one among a thousand others.
+//! Definitions that cannot be read in UTF-8, by the label of their statement: nobody finds one
+//! among a thousand others.
 
 use std::time::Duration;
 
@@ -31,8 +32,8 @@ pub(super) fn first_in(text: &[u8]) -> Option<String> {
     found.map(|statement| label(statement))
 }
 
-/// Has `pg_dump` print the definitions once more, unconverted, and names the first that the server cannot convert; nothing if it
-/// cannot be found in time.
+/// Has `pg_dump` print the definitions once more, unconverted, and names the first that the server
+/// cannot convert; nothing if it cannot be found in time.
 pub(super) async fn first_of(
     database: &Database,
     tool: &PgDump,

@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::gzip::MemberCompressor;
 use crate::manifest::{Member, MemberKind};
 
-/// Compressed bytes that may wait: for a slow disk, or for the definitions, which come first in the file
-/// and take longer than the rows where there are ten thousand small tables.
+/// Compressed bytes that may wait: for a slow disk, or for the definitions, which come first in the
+/// file and take longer than the rows where there are ten thousand small tables.
 const WAITING_KIB: u32 = 16 << 10;
 
 /// A compressed member.

@@ -150,7 +150,8 @@ struct Running {
 }
 
 impl Running {
-    /// Writes what is received. Returns the bytes, or `None` if psql stopped reading before the end.
+    /// Writes what is received. Returns the bytes, or `None` if psql stopped reading before the
+    /// end.
     async fn write(
         &mut self,
         mut received: mpsc::Receiver<Result<Portion>>,
@@ -186,7 +187,8 @@ impl Running {
     }
 }
 
-/// Reads a stream to its end and keeps only the last of it: a dump may print one line per large object.
+/// Reads a stream to its end and keeps only the last of it: a dump may print one line per large
+/// object.
 async fn end_of(mut stream: impl AsyncRead + Unpin) -> Vec<u8> {
     const KEPT: usize = 16 << 10;
     let mut end = Vec::new();

@@ -54,8 +54,8 @@ impl Guard {
         lines.find(|line| !line.is_empty()) == Some(self.proof.as_bytes())
     }
 
-    /// Makes sure the text is a dump and puts it under our own `\restrict`, in place of the dump's. A
-    /// dump can only pretend to protect itself: whoever wrote it knows its key.
+    /// Makes sure the text is a dump and puts it under our own `\restrict`, in place of the dump's.
+    /// A dump can only pretend to protect itself: whoever wrote it knows its key.
     fn begin(&self, text: &[u8], progress: &dyn Progress) -> Result<Vec<u8>> {
         let mut guarded = format!("\\restrict {}\n", self.key).into_bytes();
         let mut is_dump = false;

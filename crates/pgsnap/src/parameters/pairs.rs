@@ -6,8 +6,8 @@ use std::str::Chars;
 use super::invalid;
 use crate::error::Result;
 
-/// Blanks separate pairs and may surround `=`; values are bare or in single quotes, and a backslash takes the
-/// next character as it is.
+/// Blanks separate pairs and may surround `=`; values are bare or in single quotes, and a backslash
+/// takes the next character as it is.
 pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>> {
     let mut pairs = Vec::new();
     let mut rest = text.chars().peekable();
@@ -31,8 +31,8 @@ fn skip_blanks(rest: &mut Peekable<Chars<'_>>) {
     while rest.next_if(|c| c.is_whitespace()).is_some() {}
 }
 
-/// Not named where the `=` is missing, or where it is no word: it may be the second half of a password with a blank, or
-/// a URL without its scheme.
+/// Not named where the `=` is missing, or where it is no word: it may be the second half of a
+/// password with a blank, or a URL without its scheme.
 fn keyword(rest: &mut Peekable<Chars<'_>>) -> Result<String> {
     let mut keyword = String::new();
     while let Some(character) = rest.next_if(|c| *c != '=' && !c.is_whitespace()) {

@@ -14,7 +14,8 @@ pub(super) fn without_scheme(text: &str) -> Option<&str> {
     (matches!(dialect, "postgresql" | "postgres") && is_word).then_some(rest)
 }
 
-/// The `sslmode` that `ssl=…` stands for: what JDBC writes, and libpq understands, and what asyncpg writes.
+/// The `sslmode` that `ssl=…` stands for: what JDBC writes, and libpq understands, and what asyncpg
+/// writes.
 fn ssl_mode(value: &str) -> Option<&str> {
     match value {
         "true" => Some("require"),

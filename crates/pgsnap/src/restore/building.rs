@@ -22,7 +22,8 @@ use crate::restore::{RestoreOptions, Restored, load, post_data, proof, roles, se
 use crate::session::Session;
 use crate::sql;
 
-/// A database that is being filled: a new one that nobody else can enter yet, or an empty one that was there.
+/// A database that is being filled: a new one that nobody else can enter yet, or an empty one that
+/// was there.
 pub(crate) struct Building<'a> {
     server: &'a Target,
     /// Under the name it is built under.
@@ -45,15 +46,16 @@ pub(crate) struct Loaded {
     pub(crate) source: Source,
     /// What the database must hold. The statements of the schema are there, to name a difference.
     pub(crate) expected: Census,
-    /// The partitioned tables through which rows had to be loaded, so that only all their partitions together are as before.
+    /// The partitioned tables through which rows had to be loaded, so that only all their
+    /// partitions together are as before.
     pub(crate) rerouted: Vec<Tree>,
     /// What comes after the rows and is not done yet.
     pub(crate) steps: Vec<Step>,
 }
 
 impl<'a> Building<'a> {
-    /// Takes the restore lock, drops left-overs, creates missing roles and the empty database, or marks the
-    /// one that is there.
+    /// Takes the restore lock, drops left-overs, creates missing roles and the empty database, or
+    /// marks the one that is there.
     pub(crate) async fn begin(
         server: &'a Target,
         plan: &RestorePlan,
@@ -101,8 +103,8 @@ impl<'a> Building<'a> {
         self.clock.lap(name);
     }
 
-    /// Runs the statements that come before the rows. In a database that is there, a schema may be there for an
-    /// extension.
+    /// Runs the statements that come before the rows. In a database that is there, a schema may be
+    /// there for an extension.
     pub(crate) async fn run_schema(
         &mut self,
         session: &Session,
@@ -123,8 +125,8 @@ impl<'a> Building<'a> {
         Ok(())
     }
 
-    /// Drops the new database, or what was made in one that was there; the old one is as it was. Gives back the error that made
-    /// it useless: what cannot be dropped is found by the next run.
+    /// Drops the new database, or what was made in one that was there; the old one is as it was.
+    /// Gives back the error that made it useless: what cannot be dropped is found by the next run.
     pub(crate) async fn abandon(self, error: Error) -> Error {
         let Some(mark) = &self.mark else {
             let _ = self.server.drop_database(self.database.name()).await;
@@ -139,8 +141,8 @@ impl<'a> Building<'a> {
         self.server.drop_database(self.database.name()).await
     }
 
-    /// Does all that follows the rows, up to the swap. What fails the proof is dropped; a proven database stays, if under
-    /// another name than the one wanted.
+    /// Does all that follows the rows, up to the swap. What fails the proof is dropped; a proven
+    /// database stays, if under another name than the one wanted.
     pub(crate) async fn complete(mut self, loaded: &mut Loaded) -> Result<Restored> {
         let mut restored = match self.finish(loaded).await {
             Ok(restored) => restored,
@@ -153,7 +155,8 @@ impl<'a> Building<'a> {
         Ok(restored)
     }
 
-    /// Keeps a proven database that could not take its place. Where that was there before, it is in its place already.
+    /// Keeps a proven database that could not take its place. Where that was there before, it is in
+    /// its place already.
     async fn keep(self, error: Error) -> Error {
         if self.mark.is_some() {
             return self.abandon(error).await;
@@ -252,7 +255,8 @@ impl Refused {
 }
 
 /// Runs statements some at a time: one query is one transaction, and the locks of a hundred
-/// thousand objects would not fit into the server's lock table. Returns what was refused and can be done without.
+/// thousand objects would not fit into the server's lock table. Returns what was refused and can be
+/// done without.
 pub(crate) async fn run_statements(
     session: &Session,
     statements: Vec<String>,
@@ -311,8 +315,9 @@ async fn run_batch(session: &Session, batch: &mut Vec<String>, context: &str) ->
 }
 
 /// Collects planner statistics of every table and materialised view; partitions come with their
-/// roots. A plain `ANALYZE` would also ask foreign tables, and fail where one cannot be reached; so would that of a table with
-/// foreign partitions or children, whose other partitions are taken one by one.
+/// roots. A plain `ANALYZE` would also ask foreign tables, and fail where one cannot be reached; so
+/// would that of a table with foreign partitions or children, whose other partitions are taken one
+/// by one.
 pub(crate) async fn analyze(
     database: &Database,
     jobs: usize,

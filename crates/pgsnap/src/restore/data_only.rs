@@ -1,5 +1,5 @@
-//! A restore of rows alone, into the empty tables of a schema that is there: one session and one transaction,
-//! which is proven before it ends.
+//! A restore of rows alone, into the empty tables of a schema that is there: one session and one
+//! transaction, which is proven before it ends.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -37,7 +37,8 @@ impl Order<'_> {
     /// Loads rows, large objects and sequences, or nothing.
     ///
     /// # Errors
-    /// [`Error::RestoreDiffers`] if the proof fails, and whatever the server says; nothing was changed then.
+    /// [`Error::RestoreDiffers`] if the proof fails, and whatever the server says; nothing was
+    /// changed then.
     pub(super) async fn restore(
         &self,
         database: &Database,
@@ -147,7 +148,8 @@ async fn load_and_prove(
     }
 }
 
-/// The tables of the target that the rows go into, in the order of the census; what does not fit is an error.
+/// The tables of the target that the rows go into, in the order of the census; what does not fit is
+/// an error.
 pub(super) async fn targets(session: &Session, expected: &Census) -> Result<Vec<Table>> {
     let servers: BTreeSet<&String> = expected
         .tables
@@ -251,9 +253,10 @@ async fn lock(session: &Session, tables: &[Table]) -> Result<()> {
     Ok(())
 }
 
-/// What would change or refuse rows on their way in: triggers, which are switched off, and foreign keys, which are
-/// checked when all rows are there; one that is not valid is dropped and added again, since the rows of the backup need not
-/// satisfy it. All are as before when the transaction ends.
+/// What would change or refuse rows on their way in: triggers, which are switched off, and foreign
+/// keys, which are checked when all rows are there; one that is not valid is dropped and added
+/// again, since the rows of the backup need not satisfy it. All are as before when the transaction
+/// ends.
 struct Guards {
     lower: Vec<String>,
     raise: Vec<String>,

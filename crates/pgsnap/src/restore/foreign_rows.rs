@@ -1,5 +1,5 @@
-//! Rows of foreign tables on their way back: only where they were asked for, only into empty tables, and last of all rows,
-//! since what is written into another server stays there.
+//! Rows of foreign tables on their way back: only where they were asked for, only into empty
+//! tables, and last of all rows, since what is written into another server stays there.
 
 use std::collections::BTreeMap;
 
@@ -59,7 +59,8 @@ pub(super) fn written(manifest: &Manifest, selection: &Selection) -> Option<Stri
     })
 }
 
-/// Makes sure that rows are not added to others: the restored definitions may lead to the server that the rows came from.
+/// Makes sure that rows are not added to others: the restored definitions may lead to the server
+/// that the rows came from.
 ///
 /// # Errors
 /// [`Error::Preflight`] names every table that holds rows.
@@ -89,7 +90,8 @@ pub(super) async fn require_empty(
     ))
 }
 
-/// Loads the rows in one transaction, so that a wrapper that knows transactions has all of them or none.
+/// Loads the rows in one transaction, so that a wrapper that knows transactions has all of them or
+/// none.
 pub(super) async fn load(
     order: &Order<'_>,
     database: &Database,

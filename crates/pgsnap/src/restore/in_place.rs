@@ -1,5 +1,5 @@
-//! A restore into an empty database that is there, by a role that may not create one: nothing can be swapped,
-//! so what was made is dropped again if the restore fails.
+//! A restore into an empty database that is there, by a role that may not create one: nothing can
+//! be swapped, so what was made is dropped again if the restore fails.
 
 use std::fmt;
 
@@ -46,8 +46,8 @@ async fn extensions(session: &Session) -> Result<Vec<u32>> {
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// What is in the database besides what every new one has. Extensions that are kept do not count, nor what they
-/// made, nor the schemas they are in; with `None` that is all extensions.
+/// What is in the database besides what every new one has. Extensions that are kept do not count,
+/// nor what they made, nor the schemas they are in; with `None` that is all extensions.
 pub(crate) async fn objects(
     session: &Session,
     kept_extensions: Option<&[u32]>,
@@ -122,7 +122,8 @@ pub(crate) async fn objects(
     Ok(found)
 }
 
-/// Drops everything that a failed restore made in a database that was empty before. Returns what could not be dropped.
+/// Drops everything that a failed restore made in a database that was empty before. Returns what
+/// could not be dropped.
 async fn clear(session: &Session, kept_extensions: &[u32]) -> Result<Vec<String>> {
     const SUBSCRIPTIONS: &str = "SELECT pg_catalog.quote_ident(subname) FROM pg_catalog.pg_subscription
         WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())";
@@ -152,8 +153,9 @@ async fn clear(session: &Session, kept_extensions: &[u32]) -> Result<Vec<String>
     Ok(left.iter().map(ToString::to_string).collect())
 }
 
-/// Marks a database that is being filled, so that whoever finds it after a crash knows what is to be dropped. The
-/// comment is the only thing of a database that its owner can write and that says nothing else.
+/// Marks a database that is being filled, so that whoever finds it after a crash knows what is to
+/// be dropped. The comment is the only thing of a database that its owner can write and that says
+/// nothing else.
 pub(crate) struct Mark {
     pub(crate) kept_extensions: Vec<u32>,
     /// The comment that was there before.
@@ -164,7 +166,8 @@ const MARK: &str = "An unfinished restore by pgsnap, to be dropped; extensions t
 const BEFORE: &str = "; comment before: ";
 
 impl Mark {
-    /// Marks the database this session is in. Only its owner may; to others nothing is promised after a crash.
+    /// Marks the database this session is in. Only its owner may; to others nothing is promised
+    /// after a crash.
     pub(crate) async fn set(session: &Session, database: &str) -> Result<Self> {
         let mark = Self {
             kept_extensions: extensions(session).await?,
@@ -254,8 +257,8 @@ async fn end_workers(session: &Session, keep: i32) -> Result<()> {
         .map(drop)
 }
 
-/// The error of a restore that failed in place, after everything it made was dropped. `keep` is the session that
-/// holds the restore lock.
+/// The error of a restore that failed in place, after everything it made was dropped. `keep` is the
+/// session that holds the restore lock.
 pub(crate) async fn failed(database: &Database, mark: &Mark, keep: i32, error: Error) -> Error {
     let cleared = async {
         let session = Session::open(database, "clean-up").await?;

@@ -48,9 +48,10 @@ impl Target {
     }
 }
 
-/// Lists the databases that restores and copies of database `target.name()` kept, the oldest first: those that it replaced, and
-/// finished copies that could not replace it. Nothing is listed for a name of more than 32 bytes (30 for finished copies):
-/// PostgreSQL's limit cuts it in the names of kept databases, which may then belong to another database.
+/// Lists the databases that restores and copies of database `target.name()` kept, the oldest first:
+/// those that it replaced, and finished copies that could not replace it. Nothing is listed for a
+/// name of more than 32 bytes (30 for finished copies): PostgreSQL's limit cuts it in the names of
+/// kept databases, which may then belong to another database.
 ///
 /// # Errors
 /// Errors of the server.
@@ -58,11 +59,13 @@ pub async fn kept_databases(target: &Database) -> Result<Vec<KeptDatabase>> {
     Target::connect(target).await?.kept().await
 }
 
-/// Drops kept databases of `target.name()`. Other names are left alone; a database in use is refused by the server.
+/// Drops kept databases of `target.name()`. Other names are left alone; a database in use is
+/// refused by the server.
 ///
 /// # Errors
-/// [`Error::Preflight`](crate::Error::Preflight) where the database itself is absent, since a kept one may be the only one left then,
-/// [`Error::RestoreRunning`](crate::Error::RestoreRunning), and errors of the server.
+/// [`Error::Preflight`](crate::Error::Preflight) where the database itself is absent, since a kept
+/// one may be the only one left then, [`Error::RestoreRunning`](crate::Error::RestoreRunning), and
+/// errors of the server.
 pub async fn drop_kept(target: &Database, names: &[String]) -> Result<()> {
     let server = Target::connect(target).await?;
     let dropped = async {

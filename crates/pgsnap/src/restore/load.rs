@@ -37,9 +37,10 @@ pub(crate) fn wanted(manifest: &Manifest, selection: &Selection) -> Vec<Member> 
         .collect()
 }
 
-/// Loads members with `jobs` sessions, and builds the indexes that need nothing but the rows of their table. Tables that call
-/// functions of the database come after all others, one after the other. Every session's
-/// failure fails the load. Returns the partitioned tables through which rows had to be loaded.
+/// Loads members with `jobs` sessions, and builds the indexes that need nothing but the rows of
+/// their table. Tables that call functions of the database come after all others, one after the
+/// other. Every session's failure fails the load. Returns the partitioned tables through which rows
+/// had to be loaded.
 pub(crate) async fn load(
     archive: &Archive,
     database: &Database,
@@ -224,7 +225,8 @@ impl Loader {
         Ok(())
     }
 
-    /// Loads members of one table, once more through the partitioned table it belongs to if it does not take the rows.
+    /// Loads members of one table, once more through the partitioned table it belongs to if it does
+    /// not take the rows.
     async fn load_or_reroute(&self, run: Run, reader: MemberReader) -> Result<MemberReader> {
         let manifest = self.archive.manifest();
         let table = &manifest.census.tables[run[0].table.expect("data members have a table")];
@@ -244,8 +246,8 @@ impl Loader {
         Ok(reader)
     }
 
-    /// Loads members of one table into it, or into one that has the same columns, in one COPY; the next member is read and
-    /// decompressed while the server takes the present one.
+    /// Loads members of one table into it, or into one that has the same columns, in one COPY; the
+    /// next member is read and decompressed while the server takes the present one.
     async fn load_run(
         &self,
         run: Vec<Member>,

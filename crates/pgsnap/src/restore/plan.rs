@@ -27,8 +27,8 @@ pub enum TargetState {
 pub enum Method {
     /// Into a new database, which gets its name when it is proven.
     Swap,
-    /// Into an empty database that is there, by a role that may not create one. If the restore fails, what it made
-    /// there is dropped again.
+    /// Into an empty database that is there, by a role that may not create one. If the restore
+    /// fails, what it made there is dropped again.
     InPlace,
     /// Into the empty tables of a database that is there, in one transaction.
     IntoTables,

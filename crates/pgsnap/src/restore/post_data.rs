@@ -1,10 +1,10 @@
-//! Everything that comes after the rows, in an order that keeps all sessions busy and changes nothing
-//! about the result.
+//! Everything that comes after the rows, in an order that keeps all sessions busy and changes
+//! nothing about the result.
 //!
-//! `pg_dump` prints statements in dependency order. Consecutive index builds (and keys, which
-//! are built as unique indexes first and become keys afterwards) run side by side; foreign
-//! keys are added `NOT VALID`, which is instant, and validated side by side; everything else runs alone, in order. Event
-//! triggers come last: they would fire when materialised views are refreshed.
+//! `pg_dump` prints statements in dependency order. Consecutive index builds (and keys, which are
+//! built as unique indexes first and become keys afterwards) run side by side; foreign keys are
+//! added `NOT VALID`, which is instant, and validated side by side; everything else runs alone, in
+//! order. Event triggers come last: they would fire when materialised views are refreshed.
 
 mod execution;
 mod refreshes;
@@ -80,9 +80,10 @@ impl PlainTables {
     }
 }
 
-/// Takes the indexes that need nothing but the rows of their own tables, up to the first statement that creates anything else,
-/// for example a function, which an index after it may call. What is between them stays: keys of unusual form, indexes
-/// of materialised views, and those that call functions of the database, which may read any other table.
+/// Takes the indexes that need nothing but the rows of their own tables, up to the first statement
+/// that creates anything else, for example a function, which an index after it may call. What is
+/// between them stays: keys of unusual form, indexes of materialised views, and those that call
+/// functions of the database, which may read any other table.
 pub(crate) fn take_builds(
     steps: &mut Vec<Step>,
     tables: &PlainTables,
@@ -249,7 +250,8 @@ impl Planner<'_> {
         settings + statement
     }
 
-    /// Keys take an exclusive lock, but only for an instant once their index exists: many go into one query.
+    /// Keys take an exclusive lock, but only for an instant once their index exists: many go into
+    /// one query.
     fn end_deferred(&mut self) {
         const BATCH: usize = 50;
         let deferred = std::mem::take(&mut self.deferred);
@@ -297,8 +299,8 @@ fn is_of_event_trigger(statement: &str) -> bool {
         })
 }
 
-/// How much longer than a B-tree an index takes to build, roughly: inverted and tree-of-boxes indexes are
-/// built by one process and take the longest, so they must begin first.
+/// How much longer than a B-tree an index takes to build, roughly: inverted and tree-of-boxes
+/// indexes are built by one process and take the longest, so they must begin first.
 fn effort(statement: &str) -> u64 {
     let is_slow = [" USING gin ", " USING gist ", " USING spgist "]
         .iter()

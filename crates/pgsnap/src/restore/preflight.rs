@@ -1,4 +1,5 @@
-//! Everything that can be known to be in the way of a restore, found before anything is made and said at once.
+//! Everything that can be known to be in the way of a restore, found before anything is made and
+//! said at once.
 
 mod extensions;
 mod locale;
@@ -133,7 +134,8 @@ impl Preflight<'_> {
         Ok(())
     }
 
-    /// What becomes of the rows of foreign tables. That theirs are empty shows when their definitions are there.
+    /// What becomes of the rows of foreign tables. That theirs are empty shows when their
+    /// definitions are there.
     fn check_foreign_data(&mut self) {
         let left_out = foreign_rows::left_out(self.manifest, self.selection);
         let written = foreign_rows::written(self.manifest, self.selection);

@@ -39,7 +39,8 @@ pub(crate) fn expected(archive: &Archive, selection: &Selection) -> Census {
     expected
 }
 
-/// Takes out what the server refused and what can be done without, by its label: there may be another in its place.
+/// Takes out what the server refused and what can be done without, by its label: there may be
+/// another in its place.
 fn remove_refused(schema: &mut SchemaFingerprint, refused: &[Refused]) {
     if refused.is_empty() {
         return;
@@ -53,8 +54,8 @@ fn remove_refused(schema: &mut SchemaFingerprint, refused: &[Refused]) {
     schema.replace_statements(kept);
 }
 
-/// Counts and digests what is in the restored database now, and compares: the proof comes from the database, not
-/// from what was sent to it.
+/// Counts and digests what is in the restored database now, and compares: the proof comes from the
+/// database, not from what was sent to it.
 ///
 /// # Errors
 /// [`Error::RestoreDiffers`], and errors of the server.
@@ -134,8 +135,8 @@ pub(crate) async fn prove(
     }
 }
 
-/// Takes out the privileges on the schema `public` that a new database has and nobody ordered: before PostgreSQL 15 a
-/// `pg_dump` of 15 or newer prints them.
+/// Takes out the privileges on the schema `public` that a new database has and nobody ordered:
+/// before PostgreSQL 15 a `pg_dump` of 15 or newer prints them.
 fn forget_public(expected: &SchemaFingerprint, found: &mut SchemaFingerprint) {
     let is_of_public = |statement: &String| {
         ["GRANT ", "REVOKE "]
@@ -173,8 +174,8 @@ fn reduce(schema: &mut SchemaFingerprint, selection: &Selection) -> Result<()> {
     Ok(())
 }
 
-/// Takes privileges out of both sides and says where they differ. They print as the difference from what an
-/// owner has anyway, so with other owners an equal privilege may print in another way.
+/// Takes privileges out of both sides and says where they differ. They print as the difference from
+/// what an owner has anyway, so with other owners an equal privilege may print in another way.
 fn compare_privileges(a: &mut SchemaFingerprint, b: &mut SchemaFingerprint) -> Option<Note> {
     let (privileges_a, privileges_b) = (take_privileges(a), take_privileges(b));
     let only = |x: &BTreeSet<String>, y: &BTreeSet<String>| -> Vec<String> {

@@ -1,7 +1,7 @@
-//! Rows that their partition does not take, because the server judges its bound in another way than the source did: by
-//! another collation, or another hash function. They are loaded through the partitioned table, which is then proven as a
-//! whole: the digest of a table is a sum over its rows, so the digests of all partitions add up to the same one wherever
-//! the rows lie.
+//! Rows that their partition does not take, because the server judges its bound in another way than
+//! the source did: by another collation, or another hash function. They are loaded through the
+//! partitioned table, which is then proven as a whole: the digest of a table is a sum over its
+//! rows, so the digests of all partitions add up to the same one wherever the rows lie.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Mutex;
@@ -45,8 +45,8 @@ impl Tree {
     /// The tree that a partition belongs to.
     ///
     /// # Errors
-    /// [`Error::PartitionBound`] where its rows must not go through the root: into a foreign server, or where the whole could
-    /// not be proven.
+    /// [`Error::PartitionBound`] where its rows must not go through the root: into a foreign
+    /// server, or where the whole could not be proven.
     pub(super) async fn of(
         session: &Session,
         manifest: &Manifest,

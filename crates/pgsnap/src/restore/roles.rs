@@ -10,8 +10,9 @@ use crate::restore::building::{Refused, try_statement};
 use crate::restore::selection::Selection;
 use crate::session::Session;
 
-/// Creates roles without login and without password, and makes them members of what they were members of, as far
-/// as it is there. Memberships between roles that were there before are none of ours. Returns what the server refused.
+/// Creates roles without login and without password, and makes them members of what they were
+/// members of, as far as it is there. Memberships between roles that were there before are none of
+/// ours. Returns what the server refused.
 pub(crate) async fn create(
     session: &Session,
     names: &[String],

@@ -1,4 +1,5 @@
-//! What the sessions of a restore do next: load rows, or build an index of a table whose rows are all there.
+//! What the sessions of a restore do next: load rows, or build an index of a table whose rows are
+//! all there.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -32,8 +33,8 @@ pub(crate) enum Task {
     Build(Build),
 }
 
-/// Hands out work. A build goes before a load, since the longest build decides when everything is done; the rows of the
-/// tables with the longest builds are loaded first.
+/// Hands out work. A build goes before a load, since the longest build decides when everything is
+/// done; the rows of the tables with the longest builds are loaded first.
 pub(crate) struct Schedule {
     state: Mutex<State>,
     changed: Notify,
@@ -63,7 +64,8 @@ impl Schedule {
         Self::of(runs, open, builds)
     }
 
-    /// Only builds: the rows of these tables come from elsewhere, and each is loaded once as a whole.
+    /// Only builds: the rows of these tables come from elsewhere, and each is loaded once as a
+    /// whole.
     pub(crate) fn beside(tables: impl IntoIterator<Item = usize>, builds: Vec<Build>) -> Self {
         let open = tables.into_iter().map(|table| (table, 1)).collect();
         Self::of(Vec::new(), open, builds)
@@ -91,7 +93,8 @@ impl Schedule {
         }
     }
 
-    /// The next piece of work; waits while there may be more once another session has loaded its rows.
+    /// The next piece of work; waits while there may be more once another session has loaded its
+    /// rows.
     pub(crate) async fn next(&self) -> Option<Task> {
         loop {
             let mut changed = pin!(self.changed.notified());
@@ -113,7 +116,8 @@ impl Schedule {
         }
     }
 
-    /// Notes that a run of this table is loaded. Returns the number of builds left if it was the last run of all.
+    /// Notes that a run of this table is loaded. Returns the number of builds left if it was the
+    /// last run of all.
     pub(crate) fn loaded(&self, table: usize) -> Option<usize> {
         let mut state = self.lock();
         let left = state.open.entry(table).or_insert(1);

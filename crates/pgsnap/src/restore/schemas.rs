@@ -1,4 +1,5 @@
-//! A restore of some schemas: which objects belong to them, and whether they can live without the rest.
+//! A restore of some schemas: which objects belong to them, and whether they can live without the
+//! rest.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -55,8 +56,8 @@ impl Schemas {
         self.names.contains(&flat(schema))
     }
 
-    /// Whether a statement belongs to these schemas. Extensions are in no schema and are always made, as
-    /// anything may need them; publications, languages, servers and the like are never.
+    /// Whether a statement belongs to these schemas. Extensions are in no schema and are always
+    /// made, as anything may need them; publications, languages, servers and the like are never.
     pub(crate) fn hold(&self, entry: Option<&Entry>, statement: &str) -> bool {
         if sql::is_default_setting(statement) {
             return true;
@@ -80,8 +81,8 @@ impl Schemas {
         }
     }
 
-    /// Refuses where an object of these schemas needs one that is left out. Names in a dump are always qualified,
-    /// and whatever an extension makes has no entry of its own.
+    /// Refuses where an object of these schemas needs one that is left out. Names in a dump are
+    /// always qualified, and whatever an extension makes has no entry of its own.
     ///
     /// # Errors
     /// [`Error::Preflight`] with every such need at once.

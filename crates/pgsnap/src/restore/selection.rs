@@ -80,8 +80,8 @@ impl Edits {
         Ok(kept)
     }
 
-    /// What can be compared of a statement of the restored database: what the order left out is left out here,
-    /// too, and roles are spelt in one way.
+    /// What can be compared of a statement of the restored database: what the order left out is
+    /// left out here, too, and roles are spelt in one way.
     pub(crate) fn comparable(&self, statement: &str) -> Result<Option<String>> {
         match sql::role_use(statement) {
             None => Ok(Some(statement.to_owned())),
@@ -123,8 +123,10 @@ impl Selection {
     /// Reads the DDL of an archive and takes what the options ask for.
     ///
     /// # Errors
-    /// Errors of reading; [`Error::NoSuchTable`](crate::Error::NoSuchTable); [`Error::Preflight`](crate::Error::Preflight) where a schema cannot be restored without another
-    /// one; [`Error::UnexpectedDdl`](crate::Error::UnexpectedDdl) for a statement that would have to be changed and is not understood.
+    /// Errors of reading; [`Error::NoSuchTable`](crate::Error::NoSuchTable);
+    /// [`Error::Preflight`](crate::Error::Preflight) where a schema cannot be restored without
+    /// another one; [`Error::UnexpectedDdl`](crate::Error::UnexpectedDdl) for a statement that
+    /// would have to be changed and is not understood.
     pub(crate) fn read(archive: &Archive, options: &RestoreOptions) -> Result<Self> {
         for table in options.tables.iter().flatten() {
             archive.table_index(table)?;
@@ -197,7 +199,8 @@ impl Selection {
         }
     }
 
-    /// Whether the archive is restored with everything in it, so that the database can take its place.
+    /// Whether the archive is restored with everything in it, so that the database can take its
+    /// place.
     pub(crate) fn is_whole(&self) -> bool {
         self.extent != Extent::SchemaOnly && self.is_of_everything()
     }

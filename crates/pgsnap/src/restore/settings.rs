@@ -21,8 +21,8 @@ const LISTS: &[&str] = &[
     "unix_socket_directories",
 ];
 
-/// Gives the restored database what the source had. A restore of a part is nobody's successor and keeps
-/// the role that made it as its owner. Returns what the server refused to this role.
+/// Gives the restored database what the source had. A restore of a part is nobody's successor and
+/// keeps the role that made it as its owner. Returns what the server refused to this role.
 pub(crate) async fn apply(
     target: &Target,
     database: &str,
@@ -44,8 +44,8 @@ pub(crate) async fn apply(
     Ok(notes)
 }
 
-/// Gives a database that was there the comment and settings of the source. Its owner, privileges and connection
-/// limit belong to whoever created it.
+/// Gives a database that was there the comment and settings of the source. Its owner, privileges
+/// and connection limit belong to whoever created it.
 pub(crate) async fn apply_in_place(
     session: &Session,
     database: &str,
@@ -68,8 +68,8 @@ async fn run(session: &Session, statement: &str) -> Result<()> {
         .await
 }
 
-/// Comment and settings. Some settings are for superusers only, some values exist on other servers only; nothing depends on
-/// them, and a finished copy is not given up for them.
+/// Comment and settings. Some settings are for superusers only, some values exist on other servers
+/// only; nothing depends on them, and a finished copy is not given up for them.
 async fn apply_settings(
     session: &Session,
     database: &str,

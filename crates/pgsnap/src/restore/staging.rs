@@ -1,11 +1,12 @@
 //! Rows of tables that call functions of the database's users, loaded by a superuser.
 //!
-//! A check or a generated column runs as whoever writes the row. A superuser who loads the rows of somebody else's table would
-//! run that role's functions as superuser, and every one of them may become a command of the operating system. So such
-//! rows arrive in a staging table that calls nothing, and move from there in a refresh of a
-//! materialised view that the owner of the table owns. PostgreSQL refreshes as the owner, in a security-restricted operation: the
-//! functions can neither become another role nor leave a trigger behind that fires later.
-//! They may read every table meanwhile, since privileges are granted after the rows.
+//! A check or a generated column runs as whoever writes the row. A superuser who loads the rows of
+//! somebody else's table would run that role's functions as superuser, and every one of them may
+//! become a command of the operating system. So such rows arrive in a staging table that calls
+//! nothing, and move from there in a refresh of a materialised view that the owner of the table
+//! owns. PostgreSQL refreshes as the owner, in a security-restricted operation: the functions can
+//! neither become another role nor leave a trigger behind that fires later. They may read every
+//! table meanwhile, since privileges are granted after the rows.
 
 use crate::error::Result;
 use crate::name::{TableName, quote_identifier, quote_literal};
@@ -122,8 +123,8 @@ impl Staging {
     }
 }
 
-/// The columns and their types without checks: a domain becomes its base type, and what may hold one inside becomes text, in
-/// the form that COPY has anyway.
+/// The columns and their types without checks: a domain becomes its base type, and what may hold
+/// one inside becomes text, in the form that COPY has anyway.
 async fn staged_columns(
     session: &Session,
     table: &TableName,

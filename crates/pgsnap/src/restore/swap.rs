@@ -104,7 +104,8 @@ impl Target {
         }
     }
 
-    /// Gives a finished copy that could not be swapped in a name that no later run takes for a left-over.
+    /// Gives a finished copy that could not be swapped in a name that no later run takes for a
+    /// left-over.
     pub(crate) async fn keep_finished(&self, restoring: &str) -> Result<String> {
         let finished = suffixed(&self.name, RESTORED, self.id());
         let rename = format!(

@@ -12,7 +12,8 @@ use crate::restore::plan::{TargetState, refusal};
 use crate::restore::swap::{left_over_stem, leftover_pattern};
 use crate::session::Session;
 
-/// A session in a database that is there anyway, from which others are created, renamed and dropped.
+/// A session in a database that is there anyway, from which others are created, renamed and
+/// dropped.
 pub(crate) struct Target {
     pub(crate) session: Session,
     pub(crate) name: String,
@@ -45,8 +46,8 @@ impl Rights {
 }
 
 impl Target {
-    /// Connects to database `postgres`, to `template1` where that was dropped, or to the database itself where
-    /// this role may enter no other.
+    /// Connects to database `postgres`, to `template1` where that was dropped, or to the database
+    /// itself where this role may enter no other.
     pub(crate) async fn connect(database: &Database) -> Result<Self> {
         let session = match Session::open(&database.with_name("postgres"), "restore").await {
             Err(error) if error.sqlstate() == Some("3D000") => {
@@ -92,7 +93,8 @@ impl Target {
         Ok(row.get(0))
     }
 
-    /// Drops what an unfinished restore made in the database itself, if that was marked. The restore lock must be held.
+    /// Drops what an unfinished restore made in the database itself, if that was marked. The
+    /// restore lock must be held.
     pub(crate) async fn clear_unfinished(&self) -> Result<Vec<String>> {
         let Some(mark) = Mark::find(&self.session, &self.name).await? else {
             return Ok(Vec::new());
@@ -129,8 +131,8 @@ impl Target {
         }
     }
 
-    /// Gives the lock back at the end of a run: the server may take a moment to notice that a session is gone, and whoever tries
-    /// again at once would be told that a restore is under way.
+    /// Gives the lock back at the end of a run: the server may take a moment to notice that a
+    /// session is gone, and whoever tries again at once would be told that a restore is under way.
     pub(crate) async fn unlock<T>(&self, outcome: Result<T>) -> Result<T> {
         const SQL: &str = "SELECT pg_catalog.pg_advisory_unlock_all()";
         // Without a connection there is no lock, soon.
@@ -141,8 +143,8 @@ impl Target {
         outcome
     }
 
-    /// What stands at the wanted name. A session that was closed just now is still there for a moment, so sessions are looked
-    /// at again before they are called a hindrance.
+    /// What stands at the wanted name. A session that was closed just now is still there for a
+    /// moment, so sessions are looked at again before they are called a hindrance.
     pub(crate) async fn state(&self) -> Result<TargetState> {
         const LOOKS: u32 = 10;
         const PAUSE: Duration = Duration::from_millis(100);

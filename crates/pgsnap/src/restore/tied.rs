@@ -8,8 +8,9 @@ use crate::manifest::Manifest;
 use crate::name::TableName;
 use crate::session::Session;
 
-/// The indexes in the manifest's census of the tables that a foreign key ties to another one already now, before the
-/// post-data section. Their members must be loaded in file order, which is that of `dump`: referenced tables first.
+/// The indexes in the manifest's census of the tables that a foreign key ties to another one
+/// already now, before the post-data section. Their members must be loaded in file order, which is
+/// that of `dump`: referenced tables first.
 pub(crate) async fn tied(session: &Session, manifest: &Manifest) -> Result<HashSet<usize>> {
     const QUERY: &str = "
         SELECT DISTINCT n.nspname::text, c.relname::text

@@ -1,8 +1,10 @@
-//! The directory of a scratch server: private from the first moment, and removed when nobody holds it.
+//! The directory of a scratch server: private from the first moment, and removed when nobody holds
+//! it.
 //!
-//! `owner.lock` in it is locked (`flock`) by us and by the lifeline, and not by the server. Whoever can
-//! take the lock knows that both are gone, also across containers that share the directory's parent,
-//! where process ids say nothing. What the server's user could have put there is never followed.
+//! `owner.lock` in it is locked (`flock`) by us and by the lifeline, and not by the server. Whoever
+//! can take the lock knows that both are gone, also across containers that share the directory's
+//! parent, where process ids say nothing. What the server's user could have put there is never
+//! followed.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Read, Write};
@@ -33,10 +35,11 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Makes a directory with all files that are ours: the lock, the log, and the password for `initdb`.
+    /// Makes a directory with all files that are ours: the lock, the log, and the password for
+    /// `initdb`.
     ///
-    /// The server's user gets it last. Before that nobody else can enter, so that no file that we make can
-    /// have been made into a link to somewhere else.
+    /// The server's user gets it last. Before that nobody else can enter, so that no file that we
+    /// make can have been made into a link to somewhere else.
     pub(super) fn create(
         parent: &Path,
         user: Option<ServerUser>,
@@ -144,7 +147,8 @@ fn create_new(path: &Path) -> io::Result<File> {
         .map(regularfile::File::into_file)
 }
 
-/// Removes what is left of servers whose owner and lifeline were both killed, and stops those that still run.
+/// Removes what is left of servers whose owner and lifeline were both killed, and stops those that
+/// still run.
 pub(super) fn sweep(parent: &Path, user: Option<ServerUser>) {
     let ours = [
         Some(rustix::process::geteuid().as_raw()),

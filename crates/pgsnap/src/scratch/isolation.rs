@@ -1,11 +1,13 @@
-//! A scratch server without a network: in a network namespace of its own, where the kernel gives one to this user.
+//! A scratch server without a network: in a network namespace of its own, where the kernel gives
+//! one to this user.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::user::ServerUser;
 
-/// util-linux: a user namespace, which asks for no privilege, and in it a network that leads nowhere.
+/// util-linux: a user namespace, which asks for no privilege, and in it a network that leads
+/// nowhere.
 const UNSHARE: [&str; 4] = ["unshare", "--user", "--map-current-user", "--net"];
 
 /// Whether a program of this user can have a network namespace of its own here.

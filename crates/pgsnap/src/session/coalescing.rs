@@ -1,9 +1,10 @@
 //! Rows in fewer messages.
 //!
-//! A server sends every row of a COPY as a message of its own, and the driver looks at each: for narrow rows that costs
-//! more than anything else done with them. This stream stands between the socket (or what decrypts it) and the driver, and joins
-//! neighbouring `CopyData` messages that have arrived together into one. The protocol gives their boundaries no meaning
-//! ("the message boundaries are not required to have anything to do with row boundaries", section 55.2.6 of the
+//! A server sends every row of a COPY as a message of its own, and the driver looks at each: for
+//! narrow rows that costs more than anything else done with them. This stream stands between the
+//! socket (or what decrypts it) and the driver, and joins neighbouring `CopyData` messages that
+//! have arrived together into one. The protocol gives their boundaries no meaning ("the message
+//! boundaries are not required to have anything to do with row boundaries", section 55.2.6 of the
 //! PostgreSQL manual). Everything else passes as it is.
 
 use std::io;
@@ -73,7 +74,8 @@ impl Guard {
         ))
     }
 
-    /// Judges what the server asks for. `code` is missing where the message is too short for the driver, too.
+    /// Judges what the server asks for. `code` is missing where the message is too short for the
+    /// driver, too.
     fn judge(&mut self, code: Option<u32>) -> io::Result<()> {
         match code.and_then(AuthMethod::of_request) {
             Some(AuthMethod::None) if self.has_asked => Ok(()),
@@ -194,7 +196,8 @@ impl Joiner {
     }
 }
 
-/// The length of a message with its type. `None` is nonsense: it and whatever follows is the driver's to refuse.
+/// The length of a message with its type. `None` is nonsense: it and whatever follows is the
+/// driver's to refuse.
 fn length_of(header: [u8; HEADER]) -> Option<usize> {
     let [_, length @ ..] = header;
     let length = u32::from_be_bytes(length) as usize;

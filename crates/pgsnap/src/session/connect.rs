@@ -19,8 +19,9 @@ use crate::random::random_digits;
 use crate::session::{Coalescing, Guard};
 use crate::tls::TlsFailure;
 
-/// A setting of ours with a value that no other session has, given when the session starts. A pooler hands out
-/// sessions that others started, or refuses to pass such a thing on: what comes back tells.
+/// A setting of ours with a value that no other session has, given when the session starts. A
+/// pooler hands out sessions that others started, or refuses to pass such a thing on: what comes
+/// back tells.
 const MARK: &str = "pgsnap.session";
 
 /// Asks for the mark. It may be the last of several statements.
@@ -126,8 +127,8 @@ async fn connect_to_socket(
     Ok((client, driver))
 }
 
-/// Puts [`Coalescing`] between the driver and a socket in clear text: to the driver it is a kind of TLS that need not
-/// be negotiated.
+/// Puts [`Coalescing`] between the driver and a socket in clear text: to the driver it is a kind of
+/// TLS that need not be negotiated.
 #[derive(Clone)]
 struct ClearText(Authentication);
 
@@ -164,7 +165,8 @@ impl TlsConnect<Socket> for ClearText {
     }
 }
 
-/// The reason is noted before the connection is dropped, because that is what wakes those who wait for answers.
+/// The reason is noted before the connection is dropped, because that is what wakes those who wait
+/// for answers.
 async fn drive<R, S>(
     mut connection: Connection<R, S>,
     farewell: Arc<OnceLock<tokio_postgres::Error>>,

@@ -14,7 +14,8 @@ pub(crate) struct Entry {
     pub(crate) schema: Option<String>,
 }
 
-/// The statements of a text, with their entries if they are wanted: only then must the comments be readable.
+/// The statements of a text, with their entries if they are wanted: only then must the comments be
+/// readable.
 ///
 /// # Errors
 /// As for [`entries`].
@@ -29,8 +30,8 @@ pub(crate) fn entries_or_statements(
     Ok(statements.map(|statement| (None, statement)).collect())
 }
 
-/// The statements of a text, each with the entry it belongs to. A statement before the first entry, or of
-/// a part of the archive that has none, belongs to no entry.
+/// The statements of a text, each with the entry it belongs to. A statement before the first entry,
+/// or of a part of the archive that has none, belongs to no entry.
 ///
 /// # Errors
 /// [`Error::UnexpectedDdl`] for a comment that can be read in two ways: names may hold anything.

@@ -1,8 +1,8 @@
 //! Where the statements of a dump name a role.
 //!
-//! `pg_dump` names roles in few forms, all known here. A statement that must name one and is of none of
-//! them is not understood, and then nothing is guessed: a privilege given to the wrong role is worse
-//! than a refusal.
+//! `pg_dump` names roles in few forms, all known here. A statement that must name one and is of
+//! none of them is not understood, and then nothing is guessed: a privilege given to the wrong role
+//! is worse than a refusal.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -77,8 +77,8 @@ pub(crate) fn with_roles(
     Ok(text)
 }
 
-/// The statement with all roles in quotes, and those of a policy in the order of their names: PostgreSQL keeps
-/// them in the order of their OIDs, which differs from server to server.
+/// The statement with all roles in quotes, and those of a policy in the order of their names:
+/// PostgreSQL keeps them in the order of their OIDs, which differs from server to server.
 ///
 /// # Errors
 /// As for [`roles`].
@@ -118,7 +118,8 @@ fn places(statement: &str) -> Result<Vec<Place>> {
         .collect())
 }
 
-/// A role's name. `PUBLIC` is everybody, however it is spelt, and the other words are whoever runs the statement.
+/// A role's name. `PUBLIC` is everybody, however it is spelt, and the other words are whoever runs
+/// the statement.
 fn role_name(token: &Token<'_>) -> Option<String> {
     let name = token.identifier()?;
     let is_word = token.kind == TokenKind::Word;

@@ -32,9 +32,9 @@ where
     }
 }
 
-/// The hash of the server's certificate for `tls-server-end-point` (RFC 5929, section 4.1): by the algorithm of
-/// its signature. `None` for signatures that name no single hash (Ed25519, RSA-PSS), on which client and server
-/// may not agree.
+/// The hash of the server's certificate for `tls-server-end-point` (RFC 5929, section 4.1): by the
+/// algorithm of its signature. `None` for signatures that name no single hash (Ed25519, RSA-PSS),
+/// on which client and server may not agree.
 fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
     const SHA_1_WITH_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.5");
     let algorithm = Certificate::from_der(certificate)

@@ -18,8 +18,9 @@ use x509_cert::der::{Decode, Encode};
 use super::certificates::Roots;
 use super::failure::is_of_old_version;
 
-/// Verifies what the mode asks for. That the server holds the key of its certificate is verified in every
-/// mode: otherwise channel binding, which ties a password to the certificate, would prove nothing.
+/// Verifies what the mode asks for. That the server holds the key of its certificate is verified in
+/// every mode: otherwise channel binding, which ties a password to the certificate, would prove
+/// nothing.
 #[derive(Debug)]
 pub(super) struct Verifier {
     authority: Option<Authority>,

@@ -1,11 +1,13 @@
-//! How long a test goes on: shortly as a test, long as a campaign (`cargo xtask campaign`, which sets these variables).
+//! How long a test goes on: shortly as a test, long as a campaign (`cargo xtask campaign`, which
+//! sets these variables).
 
 /// How many rounds to run.
 pub(crate) fn rounds(in_a_test: u64) -> u64 {
     number("CAMPAIGN_ROUNDS").unwrap_or(in_a_test)
 }
 
-/// The seed of the first round. The tests have one of their own, so that they are the same everywhere.
+/// The seed of the first round. The tests have one of their own, so that they are the same
+/// everywhere.
 pub(crate) fn seed(in_a_test: u64) -> u64 {
     number("CAMPAIGN_SEED").unwrap_or(in_a_test)
 }

@@ -1,4 +1,5 @@
-//! From one C library to another: an index that was sorted by musl would be damaged under glibc, and is built anew.
+//! From one C library to another: an index that was sorted by musl would be damaged under glibc,
+//! and is built anew.
 
 use std::path::PathBuf;
 
@@ -6,7 +7,8 @@ use pgsnap::{Note, ScratchOptions};
 
 use crate::server::Server;
 
-/// The server that `cargo xtask servers musl` brings. Its clusters take any name of a locale, and sort by bytes.
+/// The server that `cargo xtask servers musl` brings. Its clusters take any name of a locale, and
+/// sort by bytes.
 fn musl_programs() -> Option<PathBuf> {
     std::env::var_os("PGSNAP_TEST_MUSL_SERVER_BIN").map(PathBuf::from)
 }
@@ -14,7 +16,8 @@ fn musl_programs() -> Option<PathBuf> {
 /// A locale of glibc that does not sort by bytes.
 const LOCALE: &str = "en_US.utf8";
 
-/// Words that musl, glibc and the versions of ICU may put in different orders, some of them more than once.
+/// Words that musl, glibc and the versions of ICU may put in different orders, some of them more
+/// than once.
 const WORDS: &str = "
     CREATE EXTENSION citext;
     CREATE TABLE words (id int PRIMARY KEY, word text NOT NULL, unicode text COLLATE \"und-x-icu\", german text COLLATE \"de-x-icu\", any_case citext, UNIQUE (word, id));
@@ -32,7 +35,8 @@ const WORDS: &str = "
     CREATE TABLE by_word_high PARTITION OF by_word FOR VALUES FROM ('m') TO (MAXVALUE);
     CREATE INDEX ON by_word (word)";
 
-/// How many indexes `amcheck` found sound, with every row of their tables in them. It fails at the first damage.
+/// How many indexes `amcheck` found sound, with every row of their tables in them. It fails at the
+/// first damage.
 const CHECK: &str = "
     SELECT count(*) FROM (
         SELECT amcheck.bt_index_check(i.indexrelid, true) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam

@@ -233,8 +233,8 @@ async fn a_lock_that_is_never_released_ends_the_copy_with_a_reason() {
     assert_eq!(names(&server, "copy").await, ["copy"]);
 }
 
-/// What no lock protects must be that of the snapshot, as in a dump: else the copy is of two points in time, or its
-/// target refuses the rows.
+/// What no lock protects must be that of the snapshot, as in a dump: else the copy is of two points
+/// in time, or its target refuses the rows.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_definition_changed_meanwhile_fails_the_copy() {
     for (phase, statement) in [
@@ -267,7 +267,8 @@ async fn a_definition_changed_meanwhile_fails_the_copy() {
     }
 }
 
-/// A connection of the source, of the target: whichever breaks, the old database stays and nothing else.
+/// A connection of the source, of the target: whichever breaks, the old database stays and nothing
+/// else.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_cut_in_mid_copy_leaves_the_old_database() {
     let (here, there) = (Server::with_tcp().await, Server::with_tcp().await);

@@ -92,7 +92,8 @@ async fn duplicates_sequences_and_schema_are_compared() {
     );
 }
 
-/// After `ALTER TABLE parent ADD COLUMN` a child has its columns in another order than after a restore.
+/// After `ALTER TABLE parent ADD COLUMN` a child has its columns in another order than after a
+/// restore.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_order_of_columns_is_no_difference() {
     let server = Server::start().await;

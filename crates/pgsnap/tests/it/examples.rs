@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-/// Runs an example as a reader of the crate would, with the profile and the target directory of this test.
+/// Runs an example as a reader of the crate would, with the profile and the target directory of
+/// this test.
 fn run(example: &str) -> String {
     let test = std::env::current_exe().unwrap();
     let target = test.ancestors().nth(3).unwrap();

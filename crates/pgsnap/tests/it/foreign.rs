@@ -59,8 +59,9 @@ fn fake_programs(directory: &Path, version: &str, psql: &str) -> RestoreOptions 
     options
 }
 
-/// Writes a script that can be run at once. What another test starts meanwhile would inherit a descriptor of ours, and
-/// the kernel runs no file that somebody may still write to ("text file busy"): so a shell writes it.
+/// Writes a script that can be run at once. What another test starts meanwhile would inherit a
+/// descriptor of ours, and the kernel runs no file that somebody may still write to ("text file
+/// busy"): so a shell writes it.
 fn write_program(path: &Path, script: &str) {
     let mut shell = Command::new("sh")
         .args(["-c", "cat > \"$0\" && chmod 755 \"$0\""])

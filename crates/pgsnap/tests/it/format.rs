@@ -1,4 +1,5 @@
-//! The specification of the format can be followed by a stranger: its reader runs here as it is printed there.
+//! The specification of the format can be followed by a stranger: its reader runs here as it is
+//! printed there.
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -166,8 +166,8 @@ mod without_createdb {
         ALTER VIEW v OWNER TO app; ALTER MATERIALIZED VIEW m OWNER TO app; ALTER FUNCTION f() OWNER TO app; ALTER TABLE u OWNER TO app;
         ALTER LARGE OBJECT 77 OWNER TO app; REVOKE CREATE ON SCHEMA public FROM app";
 
-    /// As CloudNativePG makes it: `app` owns the database and nothing else, may not create databases, and a superuser
-    /// has created the extensions.
+    /// As CloudNativePG makes it: `app` owns the database and nothing else, may not create
+    /// databases, and a superuser has created the extensions.
     async fn cluster() -> (Server, Database) {
         let server = Server::with_tcp().await;
         let database = server
@@ -180,7 +180,8 @@ mod without_createdb {
         (server, Database::from_url(&url).unwrap())
     }
 
-    /// Before PostgreSQL 15 the schema `public` belongs to a superuser, and no owner of a database may take it over.
+    /// Before PostgreSQL 15 the schema `public` belongs to a superuser, and no owner of a database
+    /// may take it over.
     async fn owners_have_public() -> bool {
         let has = Server::start().await.major().await >= 15;
         if !has {

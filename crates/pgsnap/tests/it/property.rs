@@ -1,7 +1,8 @@
-//! Random databases: whatever a server accepts must come out of an archive as it went in, natively and through
-//! `gunzip | psql`.
+//! Random databases: whatever a server accepts must come out of an archive as it went in, natively
+//! and through `gunzip | psql`.
 //!
-//! `cargo xtask campaign property` runs many more cases than the tests do. Every case is determined by its seed.
+//! `cargo xtask campaign property` runs many more cases than the tests do. Every case is determined
+//! by its seed.
 
 mod generator;
 mod value;
@@ -169,8 +170,9 @@ fn equal(what: &str, a: &pgsnap::Census, b: &pgsnap::Census) -> Result<(), Strin
     Err(format!("{what}: {:#?}", comparison.differences))
 }
 
-/// Compares lines without their order: sessions that load side by side do not keep that of rows. Names with line
-/// breaks keep us from sorting within each COPY; that every row is in its table, the census says.
+/// Compares lines without their order: sessions that load side by side do not keep that of rows.
+/// Names with line breaks keep us from sorting within each COPY; that every row is in its table,
+/// the census says.
 fn same_lines(what: &str, expected: &str, found: &str) -> Result<(), String> {
     let sorted = |text: &str| {
         let mut lines: Vec<String> = text.lines().map(ToString::to_string).collect();

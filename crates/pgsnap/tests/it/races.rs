@@ -55,7 +55,8 @@ async fn a_truncate_and_an_alter_that_race_the_dump_lose_no_row() {
     assert_eq!(manifest.census.tables[1].columns[0].r#type, "bigint");
 }
 
-/// Somebody who always waits for an exclusive lock on a table, or holds one, keeps no dump from its end.
+/// Somebody who always waits for an exclusive lock on a table, or holds one, keeps no dump from its
+/// end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_refilled_all_the_time_starves_no_dump() {
     const ROWS: u64 = 2000;
@@ -249,8 +250,8 @@ async fn dump_during(
     (server, dumped.map(|(_, manifest)| manifest))
 }
 
-/// Types cannot be locked, and their text is that of the newest catalogue: with `pg_dump` the rows get
-/// labels that the DDL does not have.
+/// Types cannot be locked, and their text is that of the newest catalogue: with `pg_dump` the rows
+/// get labels that the DDL does not have.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_type_changed_while_rows_are_read_fails_the_dump() {
     for statement in [
@@ -264,7 +265,8 @@ async fn a_type_changed_while_rows_are_read_fails_the_dump() {
     }
 }
 
-/// Functions and types cannot be locked either; the server prints the newest names and bodies of them.
+/// Functions and types cannot be locked either; the server prints the newest names and bodies of
+/// them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_definition_changed_while_pg_dump_reads_it_fails_the_dump() {
     for statement in [

@@ -212,8 +212,8 @@ async fn a_cut_archive_commits_nothing_through_psql() {
     assert_eq!(keys.as_deref(), Some("1"));
 }
 
-/// Expressions may print differently once they were parsed again, extensions have the versions of the
-/// target, and every new database has plpgsql: none of it is a loss.
+/// Expressions may print differently once they were parsed again, extensions have the versions of
+/// the target, and every new database has plpgsql: none of it is a loss.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_restore_can_keep_is_a_note_and_no_refusal() {
     let server = Server::start().await;
@@ -313,7 +313,8 @@ async fn privileges_and_limits_of_the_database_follow() {
     assert_eq!(allowed.as_deref(), Some("t"));
 }
 
-/// An ordinary role does not see what other users' sessions do, but it must see that they are there.
+/// An ordinary role does not see what other users' sessions do, but it must see that they are
+/// there.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ordinary_role_sees_that_the_database_is_in_use() {
     let server = Server::with_tcp().await;

@@ -1,5 +1,5 @@
-//! What fuzzers start from: archives of real databases, whole and in parts. `cargo xtask fuzz` has them written into
-//! the directory that `FUZZ_CORPUS` names.
+//! What fuzzers start from: archives of real databases, whole and in parts. `cargo xtask fuzz` has
+//! them written into the directory that `FUZZ_CORPUS` names.
 
 use std::collections::BTreeMap;
 use std::path::Path;

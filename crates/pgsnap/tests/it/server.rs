@@ -196,8 +196,8 @@ impl Server {
     }
 }
 
-/// The server that `cargo xtask test --pg` wants tested, instead of the installed one. The client programs that go with
-/// it come first on the search path.
+/// The server that `cargo xtask test --pg` wants tested, instead of the installed one. The client
+/// programs that go with it come first on the search path.
 pub(crate) fn server_programs() -> Option<PathBuf> {
     std::env::var_os("PGSNAP_TEST_SERVER_BIN").map(PathBuf::from)
 }

@@ -1,4 +1,5 @@
-//! Functions of the database's users: whatever calls one while rows are loaded or indexes are built.
+//! Functions of the database's users: whatever calls one while rows are loaded or indexes are
+//! built.
 
 mod differential;
 mod ownership;
@@ -30,7 +31,8 @@ async fn copied(source: &Database, server: &Server, name: &str) -> Database {
     target
 }
 
-/// The database restored in every way there is: natively, by psql, by a copy, and rows alone into the schema.
+/// The database restored in every way there is: natively, by psql, by a copy, and rows alone into
+/// the schema.
 async fn restored_everywhere(server: &Server, source: &Database) -> Vec<Database> {
     let (archive, _) = server.dump(source).await;
     let named = |suffix: &str| format!("{}_{suffix}", source.name());

@@ -1,5 +1,5 @@
-//! What differs between the versions of PostgreSQL. `cargo xtask test` runs all tests on each; these need two, or a
-//! certain one.
+//! What differs between the versions of PostgreSQL. `cargo xtask test` runs all tests on each;
+//! these need two, or a certain one.
 
 use std::process::Command;
 
@@ -7,7 +7,8 @@ use pgsnap::{RestoreOptions, plan_restore};
 
 use crate::server::{Server, server_programs};
 
-/// Otherwise a run for another version would be a second run for the installed one, and nobody would know.
+/// Otherwise a run for another version would be a second run for the installed one, and nobody
+/// would know.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_is_the_one_that_was_asked_for() {
     let Some(programs) = server_programs() else {

@@ -1,4 +1,5 @@
-//! Dumps of a database that others write to and migrate: each is one point in time, or fails as one to repeat.
+//! Dumps of a database that others write to and migrate: each is one point in time, or fails as one
+//! to repeat.
 //!
 //! `cargo xtask campaign writers` runs hundreds of dumps; the tests only some.
 

@@ -117,8 +117,8 @@ impl Client {
 }
 
 impl Watch {
-    /// The next change; nothing when the supervisor ended. Whoever reads too slowly misses changes and not the last state:
-    /// [`Watch::next`] then gives a status.
+    /// The next change; nothing when the supervisor ended. Whoever reads too slowly misses changes
+    /// and not the last state: [`Watch::next`] then gives a status.
     pub async fn next(&mut self) -> Result<Option<Change>> {
         Ok(match next(&mut self.lines).await? {
             Some(Response::Event(event)) => Some(Change::Event(event)),

@@ -5,8 +5,8 @@ use procfs::process::FDTarget;
 
 use crate::endpoint::Endpoint;
 
-/// Who listens at a TCP port of this machine, as far as this user may see: names and numbers of processes. Nothing where
-/// nobody does.
+/// Who listens at a TCP port of this machine, as far as this user may see: names and numbers of
+/// processes. Nothing where nobody does.
 pub async fn holder(local: &Endpoint) -> Option<String> {
     let local = local.clone();
     // All processes are looked at.

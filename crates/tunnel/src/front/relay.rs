@@ -1,5 +1,6 @@
-//! Bytes between two sockets, without a copy in this process: splice(2) through a pipe. `ssh -L` reads the client's socket itself; what
-//! stands in front of it must not cost a second copy of every byte (docs/benchmarks.md has both).
+//! Bytes between two sockets, without a copy in this process: splice(2) through a pipe. `ssh -L`
+//! reads the client's socket itself; what stands in front of it must not cost a second copy of
+//! every byte (docs/benchmarks.md has both).
 
 use std::io;
 use std::os::fd::AsFd;
@@ -10,13 +11,15 @@ use tokio::io::Interest;
 
 use super::socket::Socket;
 
-/// At most as much is taken at once. A pipe has room for 64 KiB by default, and for up to 1 MiB if asked (pipe(7)); only what is on its way
-/// takes memory.
+/// At most as much is taken at once. A pipe has room for 64 KiB by default, and for up to 1 MiB if
+/// asked (pipe(7)); only what is on its way takes memory.
 const AT_ONCE: usize = 256 * 1024;
 
-/// Moves bytes both ways until both ends are closed. The closures are told of bytes that went from `client` and that came to it.
+/// Moves bytes both ways until both ends are closed. The closures are told of bytes that went from
+/// `client` and that came to it.
 ///
-/// A service that takes no more may still have an answer to give, such as why. So it is an error only where that did not reach the client whole.
+/// A service that takes no more may still have an answer to give, such as why. So it is an error
+/// only where that did not reach the client whole.
 pub(super) async fn relay(
     client: &Socket,
     service: &Socket,
@@ -52,7 +55,8 @@ async fn stream(from: &Socket, to: &Socket, moved: impl Fn(usize)) -> io::Result
     }
 }
 
-/// The pipe is empty when it is written and has `length` bytes when it is read, so only the socket can make this wait.
+/// The pipe is empty when it is written and has `length` bytes when it is read, so only the socket
+/// can make this wait.
 fn splice(from: &impl AsFd, to: &impl AsFd, length: usize) -> io::Result<usize> {
     let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
     loop {

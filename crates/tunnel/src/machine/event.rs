@@ -37,7 +37,8 @@ pub(crate) enum Event {
 /// Something to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// After this pause, find out whether the server can be reached. It replaces what was begun before.
+    /// After this pause, find out whether the server can be reached. It replaces what was begun
+    /// before.
     Approach(Duration),
     /// No longer.
     StopApproach,

@@ -9,7 +9,8 @@ use tokio::io::AsyncReadExt as _;
 
 use super::{Fault, connect};
 
-/// How long a refusal may be behind the answer of the session: the destination connects to the target meanwhile.
+/// How long a refusal may be behind the answer of the session: the destination connects to the
+/// target meanwhile.
 const REFUSAL: Duration = Duration::from_millis(50);
 
 pub(super) async fn ask(socket: &Path, control: &Path) -> Result<Option<String>, Fault> {

@@ -13,8 +13,8 @@ use super::{Fault, connect};
 /// No password is longer.
 const LARGEST: u64 = 64 * 1024;
 
-/// How a PostgreSQL server is asked. Without a user it is asked whether it speaks TLS, which needs no credentials and
-/// leaves no line in its log; with one, which server it is.
+/// How a PostgreSQL server is asked. Without a user it is asked whether it speaks TLS, which needs
+/// no credentials and leaves no line in its log; with one, which server it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -28,7 +28,8 @@ pub struct PostgresProbe {
     /// The database, that of the role's name unless told otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
-    /// The `system_identifier` that `pg_controldata` shows: it is given by `initdb`, and a physical copy keeps it.
+    /// The `system_identifier` that `pg_controldata` shows: it is given by `initdb`, and a physical
+    /// copy keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system_identifier: Option<String>,
 }

@@ -14,7 +14,8 @@ use crate::service::Service;
 #[serde(try_from = "RawForward", into = "RawForward")]
 #[non_exhaustive]
 pub struct Forward {
-    /// The end on this machine: where connections are taken, or, with [`Way::From`], where they lead.
+    /// The end on this machine: where connections are taken, or, with [`Way::From`], where they
+    /// lead.
     pub local: Endpoint,
     /// The other end, and the direction.
     pub way: Way,

@@ -1,4 +1,5 @@
-//! Whether an SSH server greets: a TCP connection that costs next to nothing decides when `ssh` is worth starting.
+//! Whether an SSH server greets: a TCP connection that costs next to nothing decides when `ssh` is
+//! worth starting.
 
 use std::io;
 use std::time::Duration;
@@ -6,7 +7,8 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
-/// Connects, tells that, and waits for `SSH-`, with which every server begins (RFC 4253, 4.2; lines may stand before it, which OpenSSH never sends).
+/// Connects, tells that, and waits for `SSH-`, with which every server begins (RFC 4253, 4.2; lines
+/// may stand before it, which OpenSSH never sends).
 pub(crate) async fn greets(
     host: &str,
     port: u16,

@@ -1,5 +1,5 @@
-//! The configuration of our `ssh`: ours first, since the first value wins (ssh_config(5)), then the user's and the
-//! system's, which `-F` would leave out.
+//! The configuration of our `ssh`: ours first, since the first value wins (ssh_config(5)), then the
+//! user's and the system's, which `-F` would leave out.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! The key by which a host is known, and its first acquaintance: by a human's decision, never on the way.
+//! The key by which a host is known, and its first acquaintance: by a human's decision, never on
+//! the way.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -31,7 +32,8 @@ pub struct HostKey {
 }
 
 impl HostKey {
-    /// Connects to the host of a tunnel just far enough to be shown its key. Jump hosts must be known already.
+    /// Connects to the host of a tunnel just far enough to be shown its key. Jump hosts must be
+    /// known already.
     pub async fn shown(tunnel: &Tunnel) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let home = directory.path().join("ssh");
@@ -85,8 +87,8 @@ impl HostKey {
         })
     }
 
-    /// The fingerprints by which the host is known so far. Where there are others than the one it shows, it was changed, or
-    /// somebody else answers.
+    /// The fingerprints by which the host is known so far. Where there are others than the one it
+    /// shows, it was changed, or somebody else answers.
     pub async fn known(&self) -> Result<Vec<String>> {
         if !self.known_hosts.exists() {
             return Ok(Vec::new());

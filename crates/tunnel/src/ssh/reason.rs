@@ -22,7 +22,8 @@ pub(crate) enum Kind {
     RemoteTaken,
 }
 
-/// Wording, meaning, remedy. The first that is found counts: what causes stands before what follows from it.
+/// Wording, meaning, remedy. The first that is found counts: what causes stands before what follows
+/// from it.
 const PERMANENT: &[(&str, &str)] = &[
     (
         "REMOTE HOST IDENTIFICATION HAS CHANGED",

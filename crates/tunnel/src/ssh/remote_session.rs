@@ -1,5 +1,6 @@
-//! The process of `sshd` that serves a session, and so listens for its remote forwards. When its client fell silent it goes on to
-//! listen until it notices, which without `ClientAliveInterval` takes hours, and nobody else can have the port.
+//! The process of `sshd` that serves a session, and so listens for its remote forwards. When its
+//! client fell silent it goes on to listen until it notices, which without `ClientAliveInterval`
+//! takes hours, and nobody else can have the port.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -11,8 +12,8 @@ use tokio::process::Command;
 /// How long the destination may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The parent of a command of the session, with the name and the start time that no later process of its number has (proc(5)). Not
-/// every login shell knows `$PPID`.
+/// The parent of a command of the session, with the name and the start time that no later process
+/// of its number has (proc(5)). Not every login shell knows `$PPID`.
 const TELL: &str = "exec sh -c 'cat /proc/$PPID/stat'";
 
 /// One such process.
@@ -24,7 +25,8 @@ pub(crate) struct RemoteSession {
 }
 
 impl RemoteSession {
-    /// Asks through the session itself. Nothing where it runs no commands, or the destination has no `/proc`.
+    /// Asks through the session itself. Nothing where it runs no commands, or the destination has
+    /// no `/proc`.
     pub(crate) async fn of(control: &Path) -> Option<Self> {
         let session = Session::resume_mux(control.into(), None);
         let mut tell = session.raw_command(TELL);

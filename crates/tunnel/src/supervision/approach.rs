@@ -1,4 +1,5 @@
-//! Waiting for the server: knocking costs a packet or two, where an `ssh` costs a process and a key exchange.
+//! Waiting for the server: knocking costs a packet or two, where an `ssh` costs a process and a key
+//! exchange.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -79,7 +80,8 @@ async fn answered(
     }
 }
 
-/// Only `ssh` itself reaches what lies behind others, and it tells best what is wrong with its configuration.
+/// Only `ssh` itself reaches what lies behind others, and it tells best what is wrong with its
+/// configuration.
 async fn knock(
     destination: &std::io::Result<Destination>,
     greeting: &AtomicUsize,

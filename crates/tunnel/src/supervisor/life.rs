@@ -1,4 +1,5 @@
-//! The life of a supervisor: one at a time in a runtime directory, with a directory of its own that goes when it does.
+//! The life of a supervisor: one at a time in a runtime directory, with a directory of its own that
+//! goes when it does.
 
 use std::fs::TryLockError;
 use std::io::{Read as _, Write as _};
@@ -11,7 +12,8 @@ use regularfile::Options;
 
 use crate::{Error, Result};
 
-/// The longest runtime directory: the address of a socket holds 108 bytes, and `ssh` adds 17 for a moment.
+/// The longest runtime directory: the address of a socket holds 108 bytes, and `ssh` adds 17 for a
+/// moment.
 const LONGEST: usize = 56;
 
 /// The file that says who lives: a process, and the name of its directory.

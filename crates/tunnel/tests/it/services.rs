@@ -1,4 +1,5 @@
-//! Services of a cluster. A small name server stands in for the cluster's, since only it would know the names.
+//! Services of a cluster. A small name server stands in for the cluster's, since only it would know
+//! the names.
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
@@ -10,7 +11,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tunnel::{Endpoint, Tunnel, Way};
 
-/// Answers every question for an address of `hub.example.svc.cluster.local.`, over TCP only (RFC 1035).
+/// Answers every question for an address of `hub.example.svc.cluster.local.`, over TCP only (RFC
+/// 1035).
 struct NameServer {
     port: u16,
     address: Arc<Mutex<Option<Ipv4Addr>>>,
@@ -41,7 +43,8 @@ impl NameServer {
     }
 }
 
-/// The question with an answer behind it: a pointer to its name, type A, class IN, a minute, four bytes.
+/// The question with an answer behind it: a pointer to its name, type A, class IN, a minute, four
+/// bytes.
 fn answer(question: &[u8], address: Option<Ipv4Addr>) -> Vec<u8> {
     let name = b"\x03hub\x07example\x03svc\x07cluster\x05local\x00\x00\x01";
     let is_asked = question.windows(name.len()).any(|window| window == name);

@@ -16,7 +16,8 @@ use tunnel::{Endpoint, Event, Expected, Forward, Probe, State, Supervisor, Tunne
 /// What is waited for takes far less; a busy machine takes its time.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A service that tells who it is: HTTP/1.1 with one answer per connection, and an echo where the first byte is `!`.
+/// A service that tells who it is: HTTP/1.1 with one answer per connection, and an echo where the
+/// first byte is `!`.
 pub(crate) struct Hub {
     pub(crate) port: u16,
     manner: Arc<Mutex<Manner>>,

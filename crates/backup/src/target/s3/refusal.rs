@@ -5,7 +5,8 @@ use ureq::http::{HeaderMap, StatusCode};
 
 use super::super::TargetFailure;
 
-/// What the codes mean that an operator can do something about (S3's API reference, "Error responses").
+/// What the codes mean that an operator can do something about (S3's API reference, "Error
+/// responses").
 const MEANINGS: [(&[&str], &str, &str); 12] = [
     (
         &[

@@ -1,4 +1,5 @@
-//! Packets of SFTP as they arrive: one that claims an absurd length is an error before anybody makes room for it.
+//! Packets of SFTP as they arrive: one that claims an absurd length is an error before anybody
+//! makes room for it.
 
 use std::io;
 use std::pin::Pin;

@@ -1,7 +1,8 @@
 //! Nextcloud's chunked upload, version 2 (developer manual, "Chunked file upload").
 //!
-//! Chunks are put into a folder of their own, and moving its `.file` to the destination makes the file out of them. The folder's name
-//! is made from the hash of the file, so an upload that was interrupted finds the chunks that it sent.
+//! Chunks are put into a folder of their own, and moving its `.file` to the destination makes the
+//! file out of them. The folder's name is made from the hash of the file, so an upload that was
+//! interrupted finds the chunks that it sent.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,8 @@ use super::super::http::{Asked, Body, Client};
 use super::super::{Receipt, TargetFailure, Upload};
 use super::{child, confirmed, listing, propfind};
 
-/// Nextcloud takes chunks of 5 MiB and more, the last one excepted, and no more than 10 000 of them.
+/// Nextcloud takes chunks of 5 MiB and more, the last one excepted, and no more than 10 000 of
+/// them.
 const SHORTEST: u64 = 5 << 20;
 const MOST: u64 = 10_000;
 
@@ -61,7 +63,8 @@ impl Uploads {
     }
 }
 
-/// The chunks that an earlier attempt sent, with their lengths; the folder is made if there is none.
+/// The chunks that an earlier attempt sent, with their lengths; the folder is made if there is
+/// none.
 fn chunks_there(
     client: &Client,
     folder: &Url,

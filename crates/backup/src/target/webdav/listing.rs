@@ -10,8 +10,8 @@ use super::super::{RemoteFile, TargetFailure};
 /// A listing has several nodes for each file, and no more files than that are of use.
 const MOST_NODES: u32 = 2_000_000;
 
-/// The files among the answers; folders, such as the one that was asked about, are left out, and so is what has no length or no name, or may not
-/// be read: it is not ours.
+/// The files among the answers; folders, such as the one that was asked about, are left out, and so
+/// is what has no length or no name, or may not be read: it is not ours.
 pub(super) fn parse(text: &str, asked: &Url) -> Result<Vec<RemoteFile>, TargetFailure> {
     let options = ParsingOptions {
         nodes_limit: MOST_NODES,

@@ -1,4 +1,5 @@
-//! Requests with deadlines and repetitions of our own: the defaults wait for ever, and repeat for minutes.
+//! Requests with deadlines and repetitions of our own: the defaults wait for ever, and repeat for
+//! minutes.
 
 use std::time::Duration;
 

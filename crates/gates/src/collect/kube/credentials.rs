@@ -1,5 +1,5 @@
-//! Programs that issue credentials ("exec plugins"): kube would wait for them without a limit, on a thread that others
-//! need, and keep and repeat whatever they print.
+//! Programs that issue credentials ("exec plugins"): kube would wait for them without a limit, on a
+//! thread that others need, and keep and repeat whatever they print.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;

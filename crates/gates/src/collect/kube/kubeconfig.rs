@@ -1,4 +1,5 @@
-//! A kubeconfig and the files that it names, read here: kube would wait for pipes, and read whatever there is.
+//! A kubeconfig and the files that it names, read here: kube would wait for pipes, and read
+//! whatever there is.
 
 use std::path::{Path, PathBuf};
 
@@ -32,7 +33,8 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
-    /// Reads the kubeconfig. Whoever may change it may run commands, so that only its owner and root may.
+    /// Reads the kubeconfig. Whoever may change it may run commands, so that only its owner and
+    /// root may.
     pub(super) fn read(path: &Path, context: &str) -> Result<Self, Absence> {
         let refused = |reason: String| {
             let path = path.display();
@@ -101,7 +103,8 @@ impl Chosen {
         })
     }
 
-    /// What kube connects with, and when its credentials end. A program that issues credentials runs here.
+    /// What kube connects with, and when its credentials end. A program that issues credentials
+    /// runs here.
     pub(super) async fn config(
         mut self,
         pace: Pace,

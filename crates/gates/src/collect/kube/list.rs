@@ -71,7 +71,8 @@ impl Tokens {
     }
 }
 
-/// Reads the whole list, or nothing: a list whose continuation is gone begins anew, since half of it is of another time.
+/// Reads the whole list, or nothing: a list whose continuation is gone begins anew, since half of
+/// it is of another time.
 pub(super) async fn all(
     connection: &Connection,
     kind: &Kind,
@@ -129,7 +130,8 @@ async fn pages(
     }
 }
 
-/// Items of a list do not say their kind; and half of a pod is what nobody here asks for, of which thousands are kept.
+/// Items of a list do not say their kind; and half of a pod is what nobody here asks for, of which
+/// thousands are kept.
 fn slim(mut item: Value, kind: &Kind) -> Value {
     let Some(members) = item.as_object_mut() else {
         return item;

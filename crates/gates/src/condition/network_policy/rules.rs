@@ -1,4 +1,5 @@
-//! What the rules of NetworkPolicies say, as the API defines it: policies only add up, and a selected pod is closed to all else.
+//! What the rules of NetworkPolicies say, as the API defines it: policies only add up, and a
+//! selected pod is closed to all else.
 
 use std::collections::BTreeMap;
 
@@ -85,8 +86,8 @@ impl Direction {
     }
 }
 
-/// Whether the policies of `own`'s namespace let it connect with `other` in this direction. `port` is that of whoever is
-/// connected to.
+/// Whether the policies of `own`'s namespace let it connect with `other` in this direction. `port`
+/// is that of whoever is connected to.
 pub(super) fn allows(
     policies: &[Object<'_>],
     direction: Direction,

@@ -1,4 +1,5 @@
-//! Instances that a real operator of CloudNativePG looks after: what it says of them while they come, change and fail.
+//! Instances that a real operator of CloudNativePG looks after: what it says of them while they
+//! come, change and fail.
 
 use std::time::{Duration, Instant};
 

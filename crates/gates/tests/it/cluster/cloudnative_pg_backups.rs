@@ -174,8 +174,8 @@ async fn a_backup_that_was_completed_counts_until_it_is_too_old() {
     database.delete().await;
 }
 
-/// By which address the pods reach this machine: the first of the network of the nodes. A name with dots would not do,
-/// since moto takes its first part for that of a bucket.
+/// By which address the pods reach this machine: the first of the network of the nodes. A name with
+/// dots would not do, since moto takes its first part for that of a bucket.
 fn host(nodes: &Value) -> IpAddr {
     let addresses = nodes["items"][0]["status"]["addresses"].as_array().unwrap();
     let mut internal = addresses

@@ -40,7 +40,8 @@ impl<'a> Database<'a> {
         database
     }
 
-    /// Creates an object beside it. A test before this one may have taken the operator's node away, so its webhook has time.
+    /// Creates an object beside it. A test before this one may have taken the operator's node away,
+    /// so its webhook has time.
     pub(super) async fn add(&self, plural: &str, kind: &str, name: &str, spec: Value) {
         let object = json!({
             "apiVersion": "postgresql.cnpg.io/v1", "kind": kind,
@@ -85,7 +86,8 @@ impl<'a> Database<'a> {
         self.real.ask(gate).await
     }
 
-    /// Asks, without a pause, until the answer is this one; returns how often it was another while the phase was healthy.
+    /// Asks, without a pause, until the answer is this one; returns how often it was another while
+    /// the phase was healthy.
     pub(super) async fn until(&self, gate: Value, answer: Answer) -> (Verdict, usize) {
         let begun = Instant::now();
         let collector = self.real.collector();

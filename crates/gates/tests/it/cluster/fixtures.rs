@@ -1,7 +1,8 @@
-//! The fixtures of Longhorn, CloudNativePG and NetworkPolicies, written into a real API server and read back from it.
+//! The fixtures of Longhorn, CloudNativePG and NetworkPolicies, written into a real API server and
+//! read back from it.
 //!
-//! No operator is there to correct them, so the statuses stay as they were written. Kinds that have a controller in any
-//! cluster are tested with real objects instead.
+//! No operator is there to correct them, so the statuses stay as they were written. Kinds that have
+//! a controller in any cluster are tested with real objects instead.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,8 @@ use testkit::cluster::Handle;
 use super::real::{Real, collection};
 use crate::fixture::{Fixture, resolve, uids};
 
-/// A fixture that needs an object older than another of an earlier life, which a server does not let anybody write.
+/// A fixture that needs an object older than another of an earlier life, which a server does not
+/// let anybody write.
 const NOT_WRITABLE: [&str; 1] = ["cnpg-backup/of-an-earlier-namesake"];
 /// Each fixture gets its own in their place.
 const NAMESPACES: [&str; 3] = ["state-hub", "databases", "restore-test"];
@@ -224,8 +226,8 @@ fn plural(object: &Value) -> String {
     }
 }
 
-/// Makes the kinds known: by the definitions of their authors where they are at hand, else by our own, which allow anything.
-/// A real operator has brought its own.
+/// Makes the kinds known: by the definitions of their authors where they are at hand, else by our
+/// own, which allow anything. A real operator has brought its own.
 async fn define(real: &Real) {
     let mut applied = BTreeSet::new();
     let directory = testkit::cluster::definitions();

@@ -1,4 +1,5 @@
-//! A real cluster as the tests use it: objects are written through its API, and gates asked about it.
+//! A real cluster as the tests use it: objects are written through its API, and gates asked about
+//! it.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -1,7 +1,8 @@
 //! What about a new backup looks as if its source had lost something.
 //!
-//! An empty database backs up well, and its backup opens well. So a new one is held against the newest verified one, by the public facts of both:
-//! what looks wrong is kept and not marked as verified, so that it does not become `latest`, takes no other's place, and is missed by
+//! An empty database backs up well, and its backup opens well. So a new one is held against the
+//! newest verified one, by the public facts of both: what looks wrong is kept and not marked as
+//! verified, so that it does not become `latest`, takes no other's place, and is missed by
 //! `hubctl fresh`, until a human looked at it and verifies it.
 //!
 //! A backup of another database is suspicious as well. A database of another name always counts as

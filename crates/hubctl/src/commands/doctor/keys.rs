@@ -67,7 +67,8 @@ pub(super) fn examine(context: &Context, settings: &Settings, findings: &mut Vec
     }
 }
 
-/// Seals a few bytes the way a backup is sealed and opens them the way a restore does, away from the vault.
+/// Seals a few bytes the way a backup is sealed and opens them the way a restore does, away from
+/// the vault.
 fn round_trip(recipients: &Recipients, identities: &Identities) -> anyhow::Result<()> {
     let directory = tempfile::tempdir()?;
     let vault = Vault::open(directory.path(), "probe")?;

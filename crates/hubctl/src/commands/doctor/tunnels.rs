@@ -112,7 +112,8 @@ fn agent(subject: &str, tunnel: &Tunnel) -> Option<Finding> {
     })
 }
 
-/// `sshd` of its own accord does not notice a client that fell silent, and goes on to listen for it.
+/// `sshd` of its own accord does not notice a client that fell silent, and goes on to listen for
+/// it.
 fn remote_listener(subject: &str, tunnel: &Tunnel) -> Option<Finding> {
     let mut ways = tunnel.forwards.iter().map(|forward| &forward.way);
     ways.any(|way| matches!(way, Way::From(_))).then(|| {
@@ -162,8 +163,9 @@ async fn ports(subject: &str, tunnel: &Tunnel) -> Vec<Finding> {
 /// How long a tunnel may take to show that it works.
 const TRIAL: Duration = Duration::from_secs(10);
 
-/// Makes the tunnel for a moment, from sockets instead of its ports: whether the server allows the forwards, and whether what is behind
-/// them answers, shows in no other way. A forward from the destination would take its port there, and is left out.
+/// Makes the tunnel for a moment, from sockets instead of its ports: whether the server allows the
+/// forwards, and whether what is behind them answers, shows in no other way. A forward from the
+/// destination would take its port there, and is left out.
 async fn trial(subject: &str, tunnel: &Tunnel) -> Vec<Finding> {
     let mut tunnel = tunnel.clone();
     tunnel

@@ -71,7 +71,8 @@ impl Place {
         }
     }
 
-    /// Ends the drill. A kept scratch server lives until Ctrl-C; its copy is not to survive the program.
+    /// Ends the drill. A kept scratch server lives until Ctrl-C; its copy is not to survive the
+    /// program.
     pub(super) async fn leave(self, context: &Context, keep: bool) -> anyhow::Result<()> {
         match self {
             Self::Scratch { server, database } if keep => {
@@ -110,8 +111,8 @@ fn literal(text: &str) -> String {
 }
 
 impl TemporaryDatabase {
-    /// Drops the copy, which is one of service and id, so that it can be nobody else's; and what a restore of it left, under
-    /// whatever name that has.
+    /// Drops the copy, which is one of service and id, so that it can be nobody else's; and what a
+    /// restore of it left, under whatever name that has.
     async fn remove(&self) -> pgsnap::Result<()> {
         unfinished::drop_database(&self.database, self.database.name()).await?;
         for left in unfinished::restoring(&self.database).await? {

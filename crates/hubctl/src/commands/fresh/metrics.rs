@@ -35,7 +35,8 @@ pub(super) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// All that is known. Where the vault could not be asked, only that: ages that nobody asked for must not look like answers.
+/// All that is known. Where the vault could not be asked, only that: ages that nobody asked for
+/// must not look like answers.
 pub(super) fn text(settings: &Settings, found: Option<(&Fresh, &[Entry])>) -> String {
     let configured = settings
         .service

@@ -69,7 +69,8 @@ const LARGEST: u64 = 16 * 1024 * 1024;
 
 /// Copies of the files that approvals and their signers are in.
 ///
-/// Whoever makes a bundle chooses them: they show what the verdicts of its maker rested on, and nothing opens by them.
+/// Whoever makes a bundle chooses them: they show what the verdicts of its maker rested on, and
+/// nothing opens by them.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Copies {
     /// When the verdicts were made, which is after all was read.
@@ -84,7 +85,8 @@ impl Copies {
     /// What is there of these gates.
     ///
     /// # Errors
-    /// Where an approval or a revocation cannot be read: without it the others may be worth more than they are.
+    /// Where an approval or a revocation cannot be read: without it the others may be worth more
+    /// than they are.
     pub(super) fn of<'a>(
         settings: &Settings,
         judged_at: Timestamp,
@@ -153,7 +155,8 @@ impl Copies {
     }
 }
 
-/// Whether this is the name of an approval of the gate, or of its revocation: `GATE-ID.json`, `GATE-ID.revoked.json`.
+/// Whether this is the name of an approval of the gate, or of its revocation: `GATE-ID.json`,
+/// `GATE-ID.revoked.json`.
 fn is_of(gate: &str, name: &str) -> bool {
     let is_id = |id: &str| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     let rest = name

@@ -1,4 +1,5 @@
-//! The verdicts as CI systems read results of tests: a failure is a failure, "could not ask" an error, and what waits is skipped.
+//! The verdicts as CI systems read results of tests: a failure is a failure, "could not ask" an
+//! error, and what waits is skipped.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! What gates rest on: the sites, clusters, tunnels, vaults and files behind the names in them. An approval covers these too.
+//! What gates rest on: the sites, clusters, tunnels, vaults and files behind the names in them. An
+//! approval covers these too.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -118,7 +119,8 @@ fn side(settings: &Settings, word: &str, found: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// Whether a connection with these parameters enters the end of a forward. Hosts have many names, and ports one.
+/// Whether a connection with these parameters enters the end of a forward. Hosts have many names,
+/// and ports one.
 fn is_entered(local: &Endpoint, parameters: &BTreeMap<&'static str, String>) -> bool {
     let values = |keyword: &str| {
         parameters

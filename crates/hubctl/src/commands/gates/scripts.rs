@@ -1,4 +1,5 @@
-//! Scripts in the journal: each run is recorded, and a success stands in for new runs as long as its gate lets it.
+//! Scripts in the journal: each run is recorded, and a success stands in for new runs as long as
+//! its gate lets it.
 
 use std::path::Path;
 

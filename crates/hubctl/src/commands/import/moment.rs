@@ -9,8 +9,8 @@ use jiff::tz::TimeZone;
 /// The forms of a time, by the number of their digits.
 const FORMS: [(usize, &str); 3] = [(14, "%Y%m%d%H%M%S"), (12, "%Y%m%d%H%M"), (8, "%Y%m%d")];
 
-/// The time, and what it was taken from. One without `Z` is of the machine's zone; one without an hour is the begin of its day, so that the
-/// backup never seems younger than it is.
+/// The time, and what it was taken from. One without `Z` is of the machine's zone; one without an
+/// hour is the begin of its day, so that the backup never seems younger than it is.
 pub(super) fn of(path: &Path, zone: &TimeZone) -> anyhow::Result<(Timestamp, &'static str)> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     match in_name(&name, zone) {

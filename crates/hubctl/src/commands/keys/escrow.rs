@@ -15,8 +15,8 @@ use crate::keys;
 use crate::printer::answer as exit;
 use crate::settings::Settings;
 
-/// Letters that are not taken for one another when they are read aloud or copied by hand. There are 32, so that a byte has no
-/// preference.
+/// Letters that are not taken for one another when they are read aloud or copied by hand. There are
+/// 32, so that a byte has no preference.
 const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
 /// What is remembered is shorter.

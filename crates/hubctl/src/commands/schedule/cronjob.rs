@@ -92,7 +92,8 @@ fn manifest(
     })
 }
 
-/// The commands of a job, each only after the one before; the job fails with the code of the one that did.
+/// The commands of a job, each only after the one before; the job fails with the code of the one
+/// that did.
 fn script(settings: &Settings, job: &Job) -> String {
     let commands = job
         .commands

@@ -1,4 +1,5 @@
-//! `hubctl tunnel import`: the tunnels of ops-bridge's `tunnels.yaml`, as sections of `hubctl.toml`.
+//! `hubctl tunnel import`: the tunnels of ops-bridge's `tunnels.yaml`, as sections of
+//! `hubctl.toml`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

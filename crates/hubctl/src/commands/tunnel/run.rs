@@ -49,7 +49,8 @@ pub(super) async fn run(
     Ok(Exit::Yes)
 }
 
-/// A connection takes six descriptors, and the usual limit is 1024; the hard one may be used without asking.
+/// A connection takes six descriptors, and the usual limit is 1024; the hard one may be used
+/// without asking.
 fn allow_many_connections() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let maximum = getrlimit(Resource::Nofile).maximum;

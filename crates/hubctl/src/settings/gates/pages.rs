@@ -1,4 +1,5 @@
-//! The pages of `docs/gates` say what the code does: of every condition, its members, their defaults, and what is read.
+//! The pages of `docs/gates` say what the code does: of every condition, its members, their
+//! defaults, and what is read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,8 @@
 //! Refreshes of materialised views, in an order that works.
 //!
-//! `pg_dump` orders views by what the catalogue knows. It does not know what a function reads, so a view may be
-//! refreshed before the one that its function asks, which the server refuses. Such a refresh is put off.
+//! `pg_dump` orders views by what the catalogue knows. It does not know what a function reads, so a
+//! view may be refreshed before the one that its function asks, which the server refuses. Such a
+//! refresh is put off.
 
 use super::describe;
 use crate::error::{Error, Result};

@@ -2,8 +2,8 @@
 
 use crate::name::TableName;
 
-/// The table that this statement makes the heir or partition of another. From 18 on a key added to one `USING INDEX` would make
-/// the `NOT NULL` that it inherits its own, so its keys stay whole.
+/// The table that this statement makes the heir or partition of another. From 18 on a key added to
+/// one `USING INDEX` would make the `NOT NULL` that it inherits its own, so its keys stay whole.
 pub(super) fn heir(statement: &str) -> Option<String> {
     if let Some((_, rest)) = statement.split_once(" ATTACH PARTITION ")
         && statement.starts_with("ALTER TABLE ")
@@ -57,8 +57,8 @@ impl<'a> Constraint<'a> {
             .any(|kind| self.definition.starts_with(kind))
     }
 
-    /// Splits a plain key into a unique index, which needs no exclusive lock, and the key on it. The
-    /// result prints the same. Deferrable keys and others of unusual form stay whole.
+    /// Splits a plain key into a unique index, which needs no exclusive lock, and the key on it.
+    /// The result prints the same. Deferrable keys and others of unusual form stay whole.
     pub(super) fn using_index(&self) -> Option<(String, String)> {
         let (kind, columns) = ["PRIMARY KEY", "UNIQUE"].iter().find_map(|kind| {
             Some((

@@ -1,4 +1,5 @@
-//! Extensions: whether the server has them, in which versions, and whether this role may create them.
+//! Extensions: whether the server has them, in which versions, and whether this role may create
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

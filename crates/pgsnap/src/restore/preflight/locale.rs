@@ -80,8 +80,8 @@ impl Preflight<'_> {
         }
     }
 
-    /// A new database gets those of the backup, if the server has them. Trying it out is the only way to
-    /// know: a temporary collation is made and forgotten.
+    /// A new database gets those of the backup, if the server has them. Trying it out is the only
+    /// way to know: a temporary collation is made and forgotten.
     async fn check_new_locale(&mut self) -> Result<()> {
         const KNOWN: &str = "SELECT pg_catalog.pg_char_to_encoding($1) >= 0";
         let (server, source) = (self.server, &self.manifest.source);
@@ -176,8 +176,8 @@ fn is_portable(name: &str) -> bool {
     name == "C" || name == "POSIX"
 }
 
-/// Makes a collation in the temporary schema, asks for its version, and undoes it. The inner error is what
-/// the server says against it.
+/// Makes a collation in the temporary schema, asks for its version, and undoes it. The inner error
+/// is what the server says against it.
 async fn probe(
     session: &Session,
     definition: &str,

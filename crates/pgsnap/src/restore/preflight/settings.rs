@@ -1,5 +1,6 @@
-//! Settings of the database and of roles in it that this server cannot take: a locale that it lacks, a time zone that its
-//! tables have given up. Nothing depends on them, so they are named in the plan and left out.
+//! Settings of the database and of roles in it that this server cannot take: a locale that it
+//! lacks, a time zone that its tables have given up. Nothing depends on them, so they are named in
+//! the plan and left out.
 
 use super::Preflight;
 use crate::error::{Error, Result};
@@ -25,8 +26,8 @@ impl Preflight<'_> {
         Ok(())
     }
 
-    /// The server's objection to a value, tried out in a transaction of its own. That a setting may not be changed now, or by
-    /// this role, says nothing about its value.
+    /// The server's objection to a value, tried out in a transaction of its own. That a setting may
+    /// not be changed now, or by this role, says nothing about its value.
     async fn refusal(&self, setting: &str) -> Result<Option<String>> {
         const QUERY: &str = "SELECT pg_catalog.set_config($1, $2, true)";
         const INVALID_VALUE: &str = "22023";

@@ -9,8 +9,9 @@ use crate::error::Result;
 const ROW: u64 = 28;
 
 impl Preflight<'_> {
-    /// Compares what the backup needs with what the disk of the server has. That can only be asked on the machine
-    /// of the server, and an address is no proof of being there: a forward has one of this machine, too.
+    /// Compares what the backup needs with what the disk of the server has. That can only be asked
+    /// on the machine of the server, and an address is no proof of being there: a forward has one
+    /// of this machine, too.
     pub(super) async fn check_space(&mut self) -> Result<()> {
         const QUERY: &str =
             "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory'";
@@ -72,7 +73,8 @@ impl Preflight<'_> {
 /// The file has a few short lines.
 const LARGEST: u64 = 64 * 1024;
 
-/// Free bytes beside the data directory of the server that was started at this time, if that directory is here.
+/// Free bytes beside the data directory of the server that was started at this time, if that
+/// directory is here.
 fn free_bytes(directory: &Path, started: i64) -> Option<u64> {
     // The server said where that is, and it is not to be believed.
     let lock = regularfile::Options::read()

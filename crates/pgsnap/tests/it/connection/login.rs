@@ -46,7 +46,8 @@ async fn sessions_fire_no_login_trigger() {
     assert_eq!(answer.unwrap().as_deref(), Some("reader"));
 }
 
-/// Answers the first message with a request for the password in clear text; returns all that was sent to it then.
+/// Answers the first message with a request for the password in clear text; returns all that was
+/// sent to it then.
 async fn greedy_server() -> (u16, tokio::task::JoinHandle<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -1,10 +1,12 @@
-//! Defaults of roles and databases that change how values and definitions print, or how they are read.
+//! Defaults of roles and databases that change how values and definitions print, or how they are
+//! read.
 
 use pgsnap::{CensusOptions, compare};
 
 use crate::server::{Server, assert_same_text, quiet, with_sorted_rows};
 
-/// The dump must come out the same whatever the role's or database's defaults are: rows and definitions.
+/// The dump must come out the same whatever the role's or database's defaults are: rows and
+/// definitions.
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_defaults_do_not_leak_into_the_text() {
     let server = Server::start().await;

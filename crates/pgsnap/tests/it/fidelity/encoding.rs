@@ -35,7 +35,8 @@ async fn bytes_of_an_sql_ascii_database_pass_unconverted() {
     assert_eq!(bytes.as_deref(), Some("636166e9,80ff"));
 }
 
-/// A definition in an unknown encoding cannot be handled. It must be refused, and not be lost or end in a panic.
+/// A definition in an unknown encoding cannot be handled. It must be refused, and not be lost or
+/// end in a panic.
 #[tokio::test(flavor = "multi_thread")]
 async fn definitions_of_an_sql_ascii_database_that_are_not_utf8_are_refused() {
     let server = Server::start().await;
@@ -125,7 +126,8 @@ const INEXACT_BYTES: [(&str, &str); 6] = [
     ("EUC_TW", "8ea1a1a1"),
 ];
 
-/// Rows without an exact equivalent in UTF-8, in tables of every shape that is read or loaded in its own way.
+/// Rows without an exact equivalent in UTF-8, in tables of every shape that is read or loaded in
+/// its own way.
 fn with_bytes(encoding: &str, bytes: &str) -> String {
     format!(
         "CREATE FUNCTION odd() RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT convert_from('\\x{bytes}', '{encoding}') $$;
@@ -232,7 +234,8 @@ async fn rows_without_an_equivalent_in_utf8_arrive_on_every_way() {
     }
 }
 
-/// An encoding out of a manifest becomes part of a statement only if it is the one of the database, and a server has it.
+/// An encoding out of a manifest becomes part of a statement only if it is the one of the database,
+/// and a server has it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_planted_encoding_is_damage() {
     let server = Server::start().await;
@@ -269,7 +272,8 @@ async fn a_planted_encoding_is_damage() {
     }
 }
 
-/// Ordinary text of such an encoding takes the way it always took, and can be compared with text of any other.
+/// Ordinary text of such an encoding takes the way it always took, and can be compared with text of
+/// any other.
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_with_an_equivalent_in_utf8_are_archived_in_it() {
     const ROWS: &str = "CREATE TABLE t (v text); INSERT INTO t VALUES ('café – naïve €')";
@@ -420,7 +424,8 @@ async fn a_table_among_very_many_is_looked_into() {
     pgsnap::verify(&archive, &VerifyOptions::default(), &quiet()).unwrap();
 }
 
-/// Encodings that the probe passes over must have an equivalent for every byte, in this version of the server as well.
+/// Encodings that the probe passes over must have an equivalent for every byte, in this version of
+/// the server as well.
 #[tokio::test(flavor = "multi_thread")]
 async fn encodings_that_are_taken_for_exact_are_exact() {
     const BYTES: &str = "

@@ -1,7 +1,7 @@
 //! Tables that extensions mark as configuration: their rows belong to the user and are dumped.
 //!
-//! The tests write an extension of their own beside those of the server, which takes rights on that directory
-//! (root, usually); from 18 on `extension_control_path` makes any directory do.
+//! The tests write an extension of their own beside those of the server, which takes rights on that
+//! directory (root, usually); from 18 on `extension_control_path` makes any directory do.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -14,8 +14,8 @@ use crate::server::Server;
 
 const CONTROL: &str = "default_version = '1.0'\nrelocatable = false\nschema = settings\n";
 
-/// A table with a condition, one without, a pair where the earlier name refers to the later one, a sequence, and a
-/// table and a sequence that are not configuration.
+/// A table with a condition, one without, a pair where the earlier name refers to the later one, a
+/// sequence, and a table and a sequence that are not configuration.
 const SCRIPT: &str = r#"
 CREATE TABLE settings.chosen (name text PRIMARY KEY, value text, builtin boolean NOT NULL DEFAULT false);
 INSERT INTO settings.chosen VALUES ('from the extension', 'x', true);

@@ -1,4 +1,5 @@
-//! Rows of foreign tables: dumped and written back only where both are asked for, and never added to others.
+//! Rows of foreign tables: dumped and written back only where both are asked for, and never added
+//! to others.
 
 use std::sync::Arc;
 
@@ -44,7 +45,8 @@ fn near(server: &Server) -> String {
     )
 }
 
-/// Two databases, of which one reads the other as a foreign server; nothing where the extension is missing.
+/// Two databases, of which one reads the other as a foreign server; nothing where the extension is
+/// missing.
 async fn two_databases() -> Option<(Server, Database, Database)> {
     let server = Server::start().await;
     let query = "SELECT count(*) FROM pg_available_extensions WHERE name = 'postgres_fdw'";
@@ -282,7 +284,8 @@ async fn foreign_servers_that_are_missing_or_silent_are_named() {
     }
 }
 
-/// Nothing locks a foreign table: whoever changes where it leads while it is read is found out afterwards.
+/// Nothing locks a foreign table: whoever changes where it leads while it is read is found out
+/// afterwards.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_table_changed_while_it_is_read_fails_the_dump() {
     let Some((server, near, _)) = two_databases().await else {

@@ -1,6 +1,6 @@
-//! Our script against that of `pg_dump --format=plain` of the same database, which nobody changes meanwhile: the same
-//! statements in the same order, rows, sequences, and large objects. What may differ is listed here and explained in
-//! `docs/fidelity.md`; anything else fails.
+//! Our script against that of `pg_dump --format=plain` of the same database, which nobody changes
+//! meanwhile: the same statements in the same order, rows, sequences, and large objects. What may
+//! differ is listed here and explained in `docs/fidelity.md`; anything else fails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -64,7 +64,8 @@ pub(super) async fn assert_golden_with(
     assert_eq!(rows as u64, manifest.census.rows());
 }
 
-/// The statements that both sides must have: those that define large objects, sorted, and all others in order.
+/// The statements that both sides must have: those that define large objects, sorted, and all
+/// others in order.
 fn statements(script: &Script) -> (Vec<String>, Vec<String>) {
     let mut defaults = BTreeMap::new();
     let (mut objects, mut others, mut event_triggers) = (Vec::new(), Vec::new(), Vec::new());

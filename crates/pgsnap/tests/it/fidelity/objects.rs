@@ -1,4 +1,5 @@
-//! Objects that the zoo cannot hold, because they need more than one database or more than a restore can give.
+//! Objects that the zoo cannot hold, because they need more than one database or more than a
+//! restore can give.
 
 use std::process::Command;
 
@@ -86,8 +87,8 @@ async fn tablespaces_of_tables_and_indexes_are_kept() {
     );
 }
 
-/// Subscriptions come back as `pg_dump` keeps them: not connected, so that a copy does not take the changes away from
-/// the original.
+/// Subscriptions come back as `pg_dump` keeps them: not connected, so that a copy does not take the
+/// changes away from the original.
 #[tokio::test(flavor = "multi_thread")]
 async fn subscriptions_come_back_asleep() {
     let server = Server::start().await;
@@ -122,9 +123,9 @@ async fn subscriptions_come_back_asleep() {
     assert_eq!(state.as_deref(), Some("Odd 'one' f the_slot {p,\"Q r\"}"));
 }
 
-/// No provider of labels comes with PostgreSQL's packages (`dummy_seclabel` is a test module, `sepgsql` needs SELinux).
-/// A superuser can write the labels all the same; then they must be in the dump, and a server without the provider
-/// must refuse them rather than lose them.
+/// No provider of labels comes with PostgreSQL's packages (`dummy_seclabel` is a test module,
+/// `sepgsql` needs SELinux). A superuser can write the labels all the same; then they must be in
+/// the dump, and a server without the provider must refuse them rather than lose them.
 #[tokio::test(flavor = "multi_thread")]
 async fn security_labels_are_dumped_and_refused_where_their_provider_is_missing() {
     let server = Server::start().await;
@@ -217,7 +218,8 @@ async fn a_role_that_may_not_read_a_large_object_is_told_so() {
         .unwrap();
 }
 
-/// Tables of foreign servers are definitions; their rows belong to somebody else, and nobody is asked for them.
+/// Tables of foreign servers are definitions; their rows belong to somebody else, and nobody is
+/// asked for them.
 #[tokio::test(flavor = "multi_thread")]
 async fn foreign_tables_are_kept_and_nobody_is_asked_for_their_rows() {
     let server = Server::start().await;

@@ -31,7 +31,8 @@ async fn hash_partitions_of_an_enum_are_loaded_through_their_root() {
     server.require_census(&plain, &manifest).await;
 }
 
-/// From 18 on `NOT NULL` is a constraint, and one that a table inherits must not become its own. Before, there is nothing to see.
+/// From 18 on `NOT NULL` is a constraint, and one that a table inherits must not become its own.
+/// Before, there is nothing to see.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_child_inherits_stays_inherited() {
     const NOT_NULL: &str = "
@@ -60,8 +61,8 @@ async fn what_a_child_inherits_stays_inherited() {
     assert_eq!(source.is_some(), server.major().await >= 18, "{source:?}");
 }
 
-/// Below another partitioned table, only the part whose rows move is loaded through its own root: the rest stays apart,
-/// and is not counted twice. The foreign server is not asked for any row.
+/// Below another partitioned table, only the part whose rows move is loaded through its own root:
+/// the rest stays apart, and is not counted twice. The foreign server is not asked for any row.
 #[tokio::test(flavor = "multi_thread")]
 async fn hash_partitions_of_an_enum_lie_beside_other_partitions() {
     let server = Server::start().await;
@@ -196,7 +197,8 @@ async fn a_copy_begins_again_where_rows_belong_to_other_partitions() {
     );
 }
 
-/// What cannot be proven, or must not be sent, is not loaded through the root; a restore of rows alone does not try.
+/// What cannot be proven, or must not be sent, is not loaded through the root; a restore of rows
+/// alone does not try.
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_a_partition_refuses_are_told_apart_from_other_failures() {
     let server = Server::start().await;

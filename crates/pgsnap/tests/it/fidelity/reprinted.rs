@@ -1,4 +1,5 @@
-//! What prints differently after a round trip is the same object, and what is another object is not.
+//! What prints differently after a round trip is the same object, and what is another object is
+//! not.
 
 use pgsnap::{
     Census, CensusOptions, CopyOptions, Database, Difference, Note, StatementDifference, compare,

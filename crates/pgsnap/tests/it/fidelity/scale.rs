@@ -1,7 +1,8 @@
 //! Many objects, wide rows, large values: everything arrives, and memory stays bounded.
 //!
-//! Each case has a short form among the tests and a large one, which takes minutes and gigabytes and runs by
-//! `cargo xtask fidelity --large`, each in a process of its own: it measures the memory of the whole process.
+//! Each case has a short form among the tests and a large one, which takes minutes and gigabytes
+//! and runs by `cargo xtask fidelity --large`, each in a process of its own: it measures the memory
+//! of the whole process.
 
 use std::time::Instant;
 
@@ -46,7 +47,8 @@ async fn measured<T>(step: impl Future<Output = T>) -> (T, Step) {
     (result, step)
 }
 
-/// Dumps, verifies, restores and compares; prints a line for `docs/fidelity.md`, and returns the most memory of it all.
+/// Dumps, verifies, restores and compares; prints a line for `docs/fidelity.md`, and returns the
+/// most memory of it all.
 #[expect(
     clippy::print_stderr,
     reason = "the command that runs the large cases shows what they print"
@@ -152,7 +154,8 @@ async fn large_a_value_of_900_megabytes() {
     assert!(peak < 5 * 900 * MEGABYTE, "{peak}");
 }
 
-/// 1 600 columns are the most that a table may have; a row of them must fit into a page but for what is in TOAST.
+/// 1 600 columns are the most that a table may have; a row of them must fit into a page but for
+/// what is in TOAST.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_of_1600_columns() {
     const SQL: &str = "
@@ -172,8 +175,8 @@ async fn a_table_of_1600_columns() {
     assert!(restored.comparison.unwrap().is_equal());
 }
 
-/// A row whose text is longer than 1 GB cannot leave the server by `COPY`, so neither `pg_dump` nor we can dump it. That
-/// must be an error that says what to do, and not a dump.
+/// A row whose text is longer than 1 GB cannot leave the server by `COPY`, so neither `pg_dump` nor
+/// we can dump it. That must be an error that says what to do, and not a dump.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "large: run by `cargo xtask fidelity --large`"]
 async fn large_a_row_that_the_server_cannot_print_is_refused() {
@@ -215,8 +218,8 @@ async fn large_a_row_that_the_server_cannot_print_is_refused() {
     }
 }
 
-/// Ten thousand tables in one transaction of psql take more locks than a server has by default. It must say so and keep
-/// nothing.
+/// Ten thousand tables in one transaction of psql take more locks than a server has by default. It
+/// must say so and keep nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_tables_for_one_transaction_leave_nothing_behind() {
     let mut options = pgsnap::ScratchOptions::default();

@@ -131,8 +131,8 @@ fn unhex(literal: &str) -> Vec<u8> {
         .collect()
 }
 
-/// Takes the quotes off every name that `pg_dump` may leave without, so that `"a"."b c"` and `a."b c"` are one. Key
-/// words lose theirs as well, which is the same on both sides.
+/// Takes the quotes off every name that `pg_dump` may leave without, so that `"a"."b c"` and
+/// `a."b c"` are one. Key words lose theirs as well, which is the same on both sides.
 pub(super) fn unquoted(names: &str) -> String {
     let mut out = String::new();
     let mut rest = names;
@@ -167,7 +167,8 @@ fn name_length(text: &str) -> usize {
     }
 }
 
-/// Where the next statement begins: behind white space and line comments. `pg_dump` prints no others.
+/// Where the next statement begins: behind white space and line comments. `pg_dump` prints no
+/// others.
 fn statement_start(text: &str) -> Option<usize> {
     let mut at = 0;
     loop {

@@ -1,4 +1,5 @@
-//! Random schemas whose functions reach across tables, restored in every way: always the same database.
+//! Random schemas whose functions reach across tables, restored in every way: always the same
+//! database.
 
 use std::fmt::Write as _;
 
@@ -20,7 +21,8 @@ impl Dice {
     }
 }
 
-/// Plain tables of any name and size, and tables that look up plain ones or those before them by name, as `pg_dump` needs it.
+/// Plain tables of any name and size, and tables that look up plain ones or those before them by
+/// name, as `pg_dump` needs it.
 fn schema(dice: &mut Dice) -> String {
     let mut sql = String::from("CREATE EXTENSION amcheck;\n");
     let mut known = Vec::new();

@@ -8,7 +8,8 @@ use pgsnap::{CopyOptions, Database, copy};
 use super::value;
 use crate::server::{Server, quiet};
 
-/// Everything in which a plain role can have its functions called by a restore. `run`, which all of them call, is harmless still.
+/// Everything in which a plain role can have its functions called by a restore. `run`, which all of
+/// them call, is harmless still.
 const SCHEMA: &str = "
     CREATE ROLE mallory; CREATE ROLE other; CREATE SCHEMA theirs AUTHORIZATION mallory; CREATE SCHEMA hidden AUTHORIZATION other;
     CREATE TABLE hidden.words(w text); INSERT INTO hidden.words VALUES ('x'); ALTER TABLE hidden.words OWNER TO other;
@@ -25,7 +26,8 @@ const SCHEMA: &str = "
     INSERT INTO theirs.t(x, y, ys, c, w) SELECT i, i, ARRAY[i], ('(' || i || ')')::theirs.c, 'x' FROM generate_series(1, 500) i;
     CREATE MATERIALIZED VIEW theirs.mv AS SELECT theirs.n(x) FROM theirs.t";
 
-/// Makes `run` a command of the operating system, where whoever calls it may run one or can become somebody who may.
+/// Makes `run` a command of the operating system, where whoever calls it may run one or can become
+/// somebody who may.
 fn hostile(command: &Path) -> String {
     format!(
         "CREATE OR REPLACE FUNCTION theirs.run() RETURNS void LANGUAGE plpgsql AS $f$ BEGIN
