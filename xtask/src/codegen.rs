@@ -6,7 +6,8 @@ use xshell::cmd;
 
 use crate::project;
 
-/// Writes `docs/cli.md` from the help of every command. A test of hubctl fails where it is not current.
+/// Writes `docs/cli.md` from the help of every command. A test of hubctl fails where it is not
+/// current.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let shell = project::shell()?;
     let cargo = project::cargo();

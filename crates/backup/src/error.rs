@@ -128,7 +128,7 @@ pub enum Error {
         recipients: Vec<String>,
     },
     /// The file is sealed with a passphrase that asks for more work than this machine should spend.
-    #[error("{} asks for scrypt work 2^{required}, more than this machine accepts", path.display())]
+    #[error("{} asks for scrypt work 2^{required}, and at most 2^22 is accepted", path.display())]
     ExcessiveWork {
         /// The sealed file.
         path: PathBuf,

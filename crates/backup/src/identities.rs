@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use age::scrypt;
 use secrecy::SecretString;
 
 use crate::origin::{Origin, Problem};
@@ -18,6 +19,18 @@ use crate::{Error, Result};
 
 use held::Held;
 pub(crate) use held::{Attempt, Known};
+
+/// The most work that a file may ask of a passphrase, as a power of two: the limit of age's own
+/// program, which takes 4 GiB of memory.
+///
+/// The crate would measure this machine instead, and on a busy one refuse what it sealed itself.
+const MOST_WORK: u8 = 22;
+
+fn opened_by(passphrase: SecretString) -> scrypt::Identity {
+    let mut identity = scrypt::Identity::new(passphrase);
+    identity.set_max_work_factor(MOST_WORK);
+    identity
+}
 
 /// Asked for the passphrase of a private key or identity file, given its path; `None` skips that
 /// file.
@@ -152,5 +165,30 @@ impl fmt::Debug for Identities {
             )
             .field("notes", &self.notes)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use age::{DecryptError, Identity as _};
+    use age_core::format::Stanza;
+
+    use super::*;
+
+    /// The crate takes four steps more than it measures, which a busy machine makes fewer.
+    #[test]
+    fn accepted_work_does_not_depend_on_how_busy_the_machine_is() {
+        let identity = opened_by("a passphrase".to_owned().into());
+        let asking = |work: u8| Stanza {
+            tag: "scrypt".to_owned(),
+            args: vec!["bBjlhJVYZeE4aqUdmtRHfw".to_owned(), work.to_string()],
+            body: vec![0; 32],
+        };
+        let refused = |work| {
+            let answer = identity.unwrap_stanza(&asking(work));
+            matches!(answer, Some(Err(DecryptError::ExcessiveWork { .. })))
+        };
+        assert!(refused(MOST_WORK + 1));
+        assert!(!refused(10));
     }
 }

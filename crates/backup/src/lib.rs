@@ -40,8 +40,8 @@
 //! # What is on disk
 //!
 //! ```text
-//! state-hub-20261121T161200Z.sql.gz.age     the sealed file: `age -d` opens it, with or without this library
-//! state-hub-20261121T161200Z.json           its sidecar: public facts, specified in docs/formats/sidecar.md
+//! state-hub-20261121T161200Z.sql.gz.age     the sealed file: `age -d` opens it as well
+//! state-hub-20261121T161200Z.json           its sidecar: public facts (docs/formats/sidecar.md)
 //! state-hub-latest.sql.gz.age               a link to the newest verified one
 //! .state-hub.lock  .state-hub.catalogue-lock
 //! ```
@@ -105,7 +105,8 @@
 //! let remote = Remote::new("cloud", Arc::new(cloud), &vault);
 //!
 //! let there = remote.listing()?;
-//! remote.push(&vault, &vault.find("latest")?, &there, Timestamp::now())?;   // sent, its ends read back, recorded
+//! // Sent, its ends read back, and recorded:
+//! remote.push(&vault, &vault.find("latest")?, &there, Timestamp::now())?;
 //!
 //! let copy = remote.find("latest")?;
 //! vault.verify(&copy, &identities, Depth::Quick)?;      // two requests, whatever the size

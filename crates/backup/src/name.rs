@@ -1,10 +1,13 @@
 //! The names of files in a vault, and nothing that only looks like one.
 //!
 //! ```text
-//! NAME-20261121T161200Z.sql.gz.age     an entry        NAME-20261121T161200Z-2.sql.gz.age   the next of the same second
-//! NAME-20261121T161200Z.json           its sidecar     NAME-latest.sql.gz.age               the link
-//! .NAME.lock  .NAME.catalogue-lock     locks           .NAME-….ID.partial                   unfinished files
-//! .NAME.sql.gz.age.pruning             what is being removed
+//! NAME-20261121T161200Z.sql.gz.age     an entry
+//! NAME-20261121T161200Z-2.sql.gz.age   the next one of the same second
+//! NAME-20261121T161200Z.json           its sidecar
+//! NAME-latest.sql.gz.age               the link
+//! .NAME.lock  .NAME.catalogue-lock     locks
+//! .NAME-….ID.partial                   unfinished files
+//! .NAME.sql.gz.age.pruning             the list of files that are being removed
 //! ```
 //!
 //! Service names have no upper-case letter and stamps have two, so that no entry of `hub` is ever

@@ -24,7 +24,8 @@ const SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// backup may be kept for several reasons; one that has none is removed.
 ///
 /// ```
-/// let retention: backup::Retention = serde_json::from_str(r#"{"last": 3, "daily": 7, "weekly": 5, "within": "2days"}"#)?;
+/// let json = r#"{"last": 3, "daily": 7, "weekly": 5, "within": "2days"}"#;
+/// let retention: backup::Retention = serde_json::from_str(json)?;
 /// assert_eq!(retention.daily, 7);
 /// # Ok::<(), serde_json::Error>(())
 /// ```

@@ -14,7 +14,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let directory = tempfile::tempdir()?;
 //! let journal = Journal::open(directory.path().join("journal.jsonl"))?;
-//! let new = NewRecord::new(SystemTime::now(), "backup", Outcome::Done, "state-hub-20261121T161200Z")
+//! let new = NewRecord::new(SystemTime::now(), "backup", Outcome::Done, "hub-20261121T161200Z")
 //!     .with_host("workstation")
 //!     .with_evidence(json!({ "tables": 14, "rows": 120_345 }));
 //! let appended = journal.append(new)?;

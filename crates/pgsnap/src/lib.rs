@@ -10,7 +10,8 @@
 //! # async fn example() -> pgsnap::Result<()> {
 //! use std::path::PathBuf;
 //! use std::sync::Arc;
-//! use pgsnap::{Archive, Database, DumpOptions, NoProgress, Progress, RestoreOptions, VerifyOptions};
+//! use pgsnap::{Archive, Database, DumpOptions, RestoreOptions, VerifyOptions};
+//! use pgsnap::{NoProgress, Progress};
 //!
 //! let progress: Arc<dyn Progress> = Arc::new(NoProgress);
 //! let source = Database::from_url("postgresql://hub@127.0.0.1:5432/state_hub")?;
@@ -69,7 +70,8 @@
 //! serves as a source, too.
 //! ```
 //! # use pgsnap::{Database, TlsMode};
-//! let database = Database::from_url("postgresql://hub@db.example/state_hub?sslrootcert=/etc/hub/ca.pem")?;
+//! let url = "postgresql://hub@db.example/state_hub?sslrootcert=/etc/hub/ca.pem";
+//! let database = Database::from_url(url)?;
 //! assert_eq!(database.tls_mode(), TlsMode::VerifyFull);
 //! # Ok::<(), pgsnap::Error>(())
 //! ```

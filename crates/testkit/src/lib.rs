@@ -13,7 +13,8 @@
 //! - **Networks.** [`Network`] is two machines with a wire that can be pulled, or swallow what goes
 //!   one way.
 //! - **Clusters.** [`cluster`] finds a real Kubernetes, whose nodes can lose their power.
-//! - **Terminals.** [`Terminal`] is a real one that is typed to and resized, [`screen`] what is left on it.
+//! - **Terminals.** [`Terminal`] is a real one that is typed to and resized, [`screen`] what is
+//!   left on it.
 //! - **Full disks.** [`Tmpfs`] is a file system that is as small as the test wants.
 //! - **Keys in a token.** [`AgePlugin`] is a real age plugin, which works, hangs, dies or asks.
 //! - **Certificates.** [`Certificates`] is an authority and what it signs, expired ones too.

@@ -152,9 +152,11 @@ fn collect(master: OwnedFd, drawn: Arc<Mutex<Vec<u8>>>) -> JoinHandle<()> {
     })
 }
 
-/// The lines of a terminal after all this was drawn, the last ones of the scrolled ones included. Lines that are too long wrap.
+/// The lines of a terminal after all this was drawn, the last ones of the scrolled ones included.
+/// Lines that are too long wrap.
 ///
-/// It knows what progress bars and shells draw: carriage returns, line ends, cursor movements, and clearing.
+/// It knows what progress bars and shells draw: carriage returns, line ends, cursor movements, and
+/// clearing.
 #[must_use]
 pub fn screen(drawn: &str, columns: u16) -> Vec<String> {
     let columns = usize::from(columns);

@@ -3,13 +3,14 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use age::{DecryptError, scrypt, ssh, x25519};
+use age::{DecryptError, ssh, x25519};
 use regularfile::Options;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Identities;
 use super::held::Held;
 use super::locked::LockedSshKey;
+use super::opened_by;
 use crate::origin::Origin;
 use crate::plugin::{self, PluginIdentity};
 use crate::recipients::ssh_fingerprint;
@@ -156,7 +157,7 @@ fn add_encrypted(identities: &mut Identities, path: &Path, sealed: &[u8]) -> Res
 }
 
 fn decrypt(sealed: &[u8], passphrase: SecretString) -> Result<Vec<u8>, DecryptError> {
-    let identity = scrypt::Identity::new(passphrase);
+    let identity = opened_by(passphrase);
     let mut clear = Vec::new();
     age::Decryptor::new_buffered(sealed)?
         .decrypt(std::iter::once(&identity as _))?

@@ -4,12 +4,13 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use age::{DecryptError, Identity as _, scrypt, ssh, x25519};
+use age::{DecryptError, Identity as _, ssh, x25519};
 use age_core::format::{FileKey, Stanza};
 use age_core::secrecy::ExposeSecret as _;
 use secrecy::SecretString;
 
 use super::locked::LockedSshKey;
+use super::opened_by;
 use crate::plugin::PluginIdentity;
 use crate::recipients::{Fingerprint, RecipientKind};
 use crate::{Error, stanza};
@@ -69,9 +70,9 @@ impl Held {
             Self::X25519(identity) => identity.unwrap_stanzas(stanzas),
             Self::Ssh(_, identity) => identity.unwrap_stanzas(stanzas),
             Self::LockedSsh(key) => key.unwrap_stanzas(stanzas),
-            // Making a scrypt identity measures this machine's speed, so it is made only where it is needed.
+            // Making one measures this machine's speed, so it is made only where it is needed.
             Self::Passphrase(passphrase) if stanzas.iter().any(|stanza| stanza.tag == "scrypt") => {
-                scrypt::Identity::new(passphrase.clone()).unwrap_stanzas(stanzas)
+                opened_by(passphrase.clone()).unwrap_stanzas(stanzas)
             }
             Self::Passphrase(_) => None,
             Self::Plugin(identity) => identity.unwrap_stanzas(stanzas),

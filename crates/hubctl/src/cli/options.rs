@@ -26,8 +26,8 @@ pub(crate) struct RecipientOptions {
     /// Seal for every public key in this file
     #[arg(long, value_name = "FILE")]
     pub(crate) recipients_file: Option<PathBuf>,
-    /// Seal with a passphrase instead of the configured public keys (prompts unless --passphrase-file
-    /// is set)
+    /// Seal with a passphrase instead of the configured public keys (prompts unless
+    /// --passphrase-file is set)
     #[arg(long, conflicts_with_all = ["recipients", "recipients_file"])]
     pub(crate) passphrase: bool,
 }
