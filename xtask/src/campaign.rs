@@ -55,25 +55,18 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             "writers::every_dump_under_writes_and_migrations_is_one_point_in_time",
             runs,
         ),
-        Campaign::Vault { faults } => (
-            "backup",
-            &["--lib"][..],
-            "fault::tests::the_promises_hold_wherever_it_stops",
-            faults,
-        ),
+        Campaign::Vault { faults } => {
+            ("backup", &["--lib"][..], "fault::tests::the_promises_hold_wherever_it_stops", faults)
+        }
     };
     let seed = args.seed.unwrap_or_else(seed_of_now);
     eprintln!("seed {seed}");
     let shell = project::shell()?;
     let cargo = project::cargo();
-    let command = cmd!(
-        shell,
-        "{cargo} test --package {package} {target...} -- --exact --nocapture {test}"
-    );
+    let command =
+        cmd!(shell, "{cargo} test --package {package} {target...} -- --exact --nocapture {test}");
     one_test::run(
-        command
-            .env("CAMPAIGN_ROUNDS", rounds.to_string())
-            .env("CAMPAIGN_SEED", seed.to_string()),
+        command.env("CAMPAIGN_ROUNDS", rounds.to_string()).env("CAMPAIGN_SEED", seed.to_string()),
     )
 }
 

@@ -54,10 +54,7 @@ struct Ended {
 
 impl From<ExitCode> for Ended {
     fn from(code: ExitCode) -> Self {
-        Self {
-            passed: code == ExitCode::SUCCESS,
-            skipped: Vec::new(),
-        }
+        Self { passed: code == ExitCode::SUCCESS, skipped: Vec::new() }
     }
 }
 
@@ -65,10 +62,7 @@ impl Ended {
     /// Nothing failed, as nothing could be asked; that is said at once, and again at the end.
     fn skipped(what: String) -> Self {
         println!("SKIPPED {what}");
-        Self {
-            passed: true,
-            skipped: vec![what],
-        }
+        Self { passed: true, skipped: vec![what] }
     }
 
     /// Both, one after the other.
@@ -102,11 +96,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     print!("{}", summary(&results, start.elapsed()));
     let passed = results.iter().all(|(_, ended, _)| ended.passed);
-    Ok(if passed {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Runs commands of ours, one after the other, with what the parts leave of the processor.
@@ -153,10 +143,7 @@ fn format(shell: &Shell) -> anyhow::Result<Ended> {
 
 fn clippy(shell: &Shell) -> anyhow::Result<Ended> {
     let cargo = project::cargo();
-    check(cmd!(
-        shell,
-        "{cargo} clippy --locked --workspace --all-targets -- -D warnings"
-    ))
+    check(cmd!(shell, "{cargo} clippy --locked --workspace --all-targets -- -D warnings"))
 }
 
 fn documentation(shell: &Shell) -> anyhow::Result<Ended> {
@@ -168,24 +155,13 @@ fn documentation(shell: &Shell) -> anyhow::Result<Ended> {
 /// Packs the libraries as if to publish them; the parts before have built what is in them.
 fn packages(shell: &Shell) -> anyhow::Result<Ended> {
     let cargo = project::cargo();
-    let libraries = tidy::LIBRARIES
-        .iter()
-        .flat_map(|library| ["--package", library]);
-    check(cmd!(
-        shell,
-        "{cargo} package --offline --no-verify --allow-dirty --quiet {libraries...}"
-    ))
+    let libraries = tidy::LIBRARIES.iter().flat_map(|library| ["--package", library]);
+    check(cmd!(shell, "{cargo} package --offline --no-verify --allow-dirty --quiet {libraries...}"))
 }
 
 /// The compiler that fuzzing needs looks at the targets. Where it cannot be had, ours has to do.
 fn fuzz_targets(shell: &Shell) -> anyhow::Result<Ended> {
-    let check = [
-        "check",
-        "--locked",
-        "--bins",
-        "--manifest-path",
-        "fuzz/Cargo.toml",
-    ];
+    let check = ["check", "--locked", "--bins", "--manifest-path", "fuzz/Cargo.toml"];
     if fuzz::has_nightly() {
         return self::check(cmd!(shell, "rustup run nightly cargo {check...}"));
     }

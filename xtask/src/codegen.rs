@@ -12,8 +12,5 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     let shell = project::shell()?;
     let cargo = project::cargo();
     let _writes = shell.push_env("HUBCTL_CODEGEN", "1");
-    project::run(cmd!(
-        shell,
-        "{cargo} test --package hubctl --test it -- reference::"
-    ))
+    project::run(cmd!(shell, "{cargo} test --package hubctl --test it -- reference::"))
 }

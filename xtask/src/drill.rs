@@ -24,13 +24,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let arguments = args.arguments;
     let mut drill = Command::new(&cargo);
     project::forget_package(&mut drill);
-    drill
-        .current_dir(project::root())
-        .args(["run", "--quiet", "--package", "drill", "--"]);
-    if !arguments
-        .iter()
-        .any(|argument| argument == "--help" || argument == "-h")
-    {
+    drill.current_dir(project::root()).args(["run", "--quiet", "--package", "drill", "--"]);
+    if !arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
         setup::ensure()?;
         drill.arg("--clients").arg(client_directories()?);
         eprintln!("Building hubctl and the drill.");

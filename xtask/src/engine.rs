@@ -35,10 +35,7 @@ pub(crate) struct Engine {
 /// cannot be.
 pub(crate) fn ensure() -> anyhow::Result<Engine> {
     provision::ensure_programs(&[("docker", "docker.io")])?;
-    let machines = Engine {
-        host: None,
-        directory: None,
-    };
+    let machines = Engine { host: None, directory: None };
     if machines.answers() {
         return Ok(machines);
     }
@@ -68,9 +65,7 @@ fn own() -> anyhow::Result<Engine> {
     };
     // The supervisor stops the engine under this lock, after it looked once more for owners.
     let lock = fs_err::File::create(directory.join("lock"))?;
-    lock.file()
-        .lock()
-        .context("could not lock the engine's directory")?;
+    lock.file().lock().context("could not lock the engine's directory")?;
     let me = Process::of(std::process::id()).context("could not read /proc")?;
     fs_err::write(directory.join("owners").join(me.name()), "")?;
 
@@ -86,10 +81,7 @@ fn own() -> anyhow::Result<Engine> {
     }
     let log = directory.join("dockerd.log");
     Err(Unavailable::error(
-        format!(
-            "Docker does not start here\n{}",
-            last_lines(&log).unwrap_or_default()
-        ),
+        format!("Docker does not start here\n{}", last_lines(&log).unwrap_or_default()),
         "the whole log is in dockerd.log of that directory; or set DOCKER_HOST to an engine elsewhere",
     ))
 }
@@ -197,19 +189,13 @@ struct Process {
 impl Process {
     fn of(pid: u32) -> Option<Self> {
         let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        Some(Self {
-            pid,
-            started: started(&stat)?,
-        })
+        Some(Self { pid, started: started(&stat)? })
     }
 
     fn read(file: &Path) -> Option<Self> {
         let text = fs_err::read_to_string(file).ok()?;
         let (pid, started) = text.split_once('-')?;
-        Some(Self {
-            pid: pid.parse().ok()?,
-            started: started.parse().ok()?,
-        })
+        Some(Self { pid: pid.parse().ok()?, started: started.parse().ok()? })
     }
 
     fn name(&self) -> String {
@@ -230,9 +216,7 @@ fn started(stat: &str) -> Option<u64> {
 
 /// Asks a process to end. It may be gone already.
 fn terminate(pid: u32) {
-    let pid = i32::try_from(pid)
-        .ok()
-        .and_then(rustix::process::Pid::from_raw);
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
     }
@@ -258,19 +242,13 @@ mod tests {
     fn a_process_is_told_by_its_start() {
         let me = Process::of(std::process::id()).unwrap();
         assert!(me.is_alive());
-        let earlier = Process {
-            started: me.started - 1,
-            ..me
-        };
+        let earlier = Process { started: me.started - 1, ..me };
         assert!(!earlier.is_alive());
     }
 
     #[test]
     fn the_name_of_a_process_may_hold_anything() {
-        let fields = (3..=52)
-            .map(|n| n.to_string())
-            .collect::<Vec<_>>()
-            .join(" ");
+        let fields = (3..=52).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
         assert_eq!(started(&format!("7 (a) b (c) {fields}")), Some(22));
     }
 }

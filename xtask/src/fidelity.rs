@@ -49,10 +49,7 @@ fn run_large(shell: &Shell, arguments: &[String]) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     let listed = String::from_utf8(listed.stdout)?;
-    ensure!(
-        cases(&listed).next().is_some(),
-        "there is no large case of this name"
-    );
+    ensure!(cases(&listed).next().is_some(), "there is no large case of this name");
     println!("| case | dump: time, memory | verify | restore |\n|---|---|---|---|");
     let mut worst = ExitCode::SUCCESS;
     for case in cases(&listed) {
@@ -83,9 +80,6 @@ mod tests {
     fn large_cases_are_found_by_their_names() {
         let listed =
             "fidelity::scale::large_value: test\nother::large: test\n\n2 tests, 0 benchmarks\n";
-        assert_eq!(
-            cases(listed).collect::<Vec<_>>(),
-            ["fidelity::scale::large_value"]
-        );
+        assert_eq!(cases(listed).collect::<Vec<_>>(), ["fidelity::scale::large_value"]);
     }
 }

@@ -11,9 +11,8 @@ use xshell::cmd;
 use crate::test::one_test;
 use crate::{project, setup};
 
-const TARGETS: [&str; 7] = [
-    "archive", "manifest", "member", "sql", "foreign", "sidecar", "signers",
-];
+const TARGETS: [&str; 7] =
+    ["archive", "manifest", "member", "sql", "foreign", "sidecar", "signers"];
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -36,11 +35,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if seed()? != ExitCode::SUCCESS {
         return Ok(ExitCode::FAILURE);
     }
-    let targets = if args.targets.is_empty() {
-        TARGETS.map(String::from).into()
-    } else {
-        args.targets
-    };
+    let targets =
+        if args.targets.is_empty() { TARGETS.map(String::from).into() } else { args.targets };
     // One finding does not keep the others from being looked for.
     let mut failed = Vec::new();
     for target in targets {
@@ -52,10 +48,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         println!("fuzz: nothing found");
         return Ok(ExitCode::SUCCESS);
     }
-    println!(
-        "fuzz: {} fell over; the inputs are in fuzz/artifacts",
-        failed.join(", ")
-    );
+    println!("fuzz: {} fell over; the inputs are in fuzz/artifacts", failed.join(", "));
     Ok(ExitCode::FAILURE)
 }
 
@@ -79,10 +72,7 @@ pub(crate) fn has_nightly() -> bool {
         return true;
     }
     eprintln!("Installing the nightly compiler …");
-    install(
-        "rustup",
-        &["toolchain", "install", "nightly", "--profile", "minimal"],
-    );
+    install("rustup", &["toolchain", "install", "nightly", "--profile", "minimal"]);
     succeeds("rustup", &COMPILER)
 }
 
@@ -105,10 +95,7 @@ fn seed() -> anyhow::Result<ExitCode> {
     let cargo = project::cargo();
     let corpus = project::root().join("fuzz/corpus");
     let test = "seeds::archives_of_real_databases_are_sound_seeds";
-    let command = cmd!(
-        shell,
-        "{cargo} test --package pgsnap --test it -- --exact {test}"
-    );
+    let command = cmd!(shell, "{cargo} test --package pgsnap --test it -- --exact {test}");
     one_test::run(command.env("FUZZ_CORPUS", corpus))
 }
 
@@ -118,12 +105,7 @@ fn fuzz(target: &str, seconds: u32) -> anyhow::Result<ExitCode> {
     let corpus = format!("corpus/{target}");
     fs::create_dir_all(project::root().join("fuzz").join(&corpus))?;
     // The limits are those of "no unbounded memory"; a member claims up to 1032 times its own length.
-    let limits = [
-        "-max_len=131072",
-        "-rss_limit_mb=512",
-        "-malloc_limit_mb=256",
-        "-timeout=20",
-    ];
+    let limits = ["-max_len=131072", "-rss_limit_mb=512", "-malloc_limit_mb=256", "-timeout=20"];
     let time = format!("-max_total_time={seconds}");
     let mut directories = vec![corpus];
     if project::root().join("fuzz/seeds").join(target).is_dir() {

@@ -94,10 +94,7 @@ fn build(engine: &Engine, bundle: &'static Bundle, tag: &str, recipe: &str) -> a
     let server = servers::ensure(bundle)?;
     let context = Scratch::new(&format!("image-{}", bundle.name))?;
     provision::run_quietly(
-        Command::new("cp")
-            .arg("-a")
-            .arg(server.tree())
-            .arg(context.path("server")),
+        Command::new("cp").arg("-a").arg(server.tree()).arg(context.path("server")),
     )?;
     fs_err::write(context.path("Dockerfile"), DOCKERFILE)?;
     fs_err::write(context.path("docker-entrypoint.sh"), POSTGRES_ENTRYPOINT)?;

@@ -1,10 +1,6 @@
 //! `cargo xtask`: the project's own commands, one module each.
 
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "these commands talk to a developer"
-)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "these commands talk to a developer")]
 
 mod bench;
 mod campaign;

@@ -19,9 +19,7 @@ pub(crate) fn ensure() -> anyhow::Result<PathBuf> {
     Cache::open("python")?.ensure("moto", PACKAGE, |directory| {
         // Debian's own pip may be missing or forbidden; one of a throw-away environment is neither.
         let environment = tempfile::tempdir()?;
-        run(Command::new("python3")
-            .args(["-m", "venv"])
-            .arg(environment.path()))?;
+        run(Command::new("python3").args(["-m", "venv"]).arg(environment.path()))?;
         run(Command::new(environment.path().join("bin/pip"))
             .args(["install", "--quiet", "--disable-pip-version-check"])
             .args(["--no-compile", "--target"])

@@ -31,9 +31,7 @@ pub(crate) fn run(command: Cmd<'_>) -> anyhow::Result<ExitCode> {
     eprintln!("$ {shown}");
     let mut command = Command::from(command);
     forget_package(&mut command);
-    let status = command
-        .status()
-        .with_context(|| format!("could not run `{shown}`"))?;
+    let status = command.status().with_context(|| format!("could not run `{shown}`"))?;
     // A process that a signal ended has no code.
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(ExitCode::from(code.unwrap_or(1)))

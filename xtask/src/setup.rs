@@ -9,14 +9,8 @@ use std::process::ExitCode;
 
 use provision::{ensure_file, ensure_programs, is_root, program_directories};
 
-const SERVER_PROGRAMS: [&str; 6] = [
-    "initdb",
-    "postgres",
-    "pg_dump",
-    "pg_restore",
-    "psql",
-    "pgbench",
-];
+const SERVER_PROGRAMS: [&str; 6] =
+    ["initdb", "postgres", "pg_dump", "pg_restore", "psql", "pgbench"];
 
 /// The task: installs what is missing and says so when nothing is.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
@@ -46,26 +40,17 @@ pub(crate) fn ensure_file_servers() -> anyhow::Result<()> {
         ("nginx", "nginx"),
         ("rclone", "rclone"),
     ])?;
-    ensure_file(
-        "/usr/lib/nginx/modules/ngx_http_dav_ext_module.so",
-        "libnginx-mod-http-dav-ext",
-    )
+    ensure_file("/usr/lib/nginx/modules/ngx_http_dav_ext_module.so", "libnginx-mod-http-dav-ext")
 }
 
 /// The Debian packages of what is not found in `directories`.
 fn missing_packages(directories: &[PathBuf]) -> Vec<&'static str> {
-    let has = |program: &str| {
-        directories
-            .iter()
-            .any(|directory| directory.join(program).is_file())
-    };
+    let has = |program: &str| directories.iter().any(|directory| directory.join(program).is_file());
     let mut packages = Vec::new();
     // One installation has to have them all: a wrapper of one version and a server of another do not make a pair.
-    let server = directories.iter().find(|directory| {
-        SERVER_PROGRAMS
-            .iter()
-            .all(|program| directory.join(program).is_file())
-    });
+    let server = directories
+        .iter()
+        .find(|directory| SERVER_PROGRAMS.iter().all(|program| directory.join(program).is_file()));
     match server {
         None => packages.push("postgresql"),
         Some(directory) if !has_contrib(directory) => packages.push("postgresql-contrib"),
@@ -97,21 +82,13 @@ fn missing_packages(directories: &[PathBuf]) -> Vec<&'static str> {
 /// Whether the extensions that the tests use (citext, hstore, pgcrypto) are beside the server in
 /// `programs`.
 fn has_contrib(programs: &Path) -> bool {
-    let mut candidates = vec![
-        programs.join("../share/extension"),
-        programs.join("../share/postgresql/extension"),
-    ];
+    let mut candidates =
+        vec![programs.join("../share/extension"), programs.join("../share/postgresql/extension")];
     // Debian keeps the programs in /usr/lib/postgresql/17/bin and the extensions in /usr/share/postgresql/17/extension.
     if let Some(version) = programs.parent().and_then(Path::file_name) {
-        candidates.push(
-            Path::new("/usr/share/postgresql")
-                .join(version)
-                .join("extension"),
-        );
+        candidates.push(Path::new("/usr/share/postgresql").join(version).join("extension"));
     }
-    candidates
-        .iter()
-        .any(|directory| directory.join("citext.control").is_file())
+    candidates.iter().any(|directory| directory.join("citext.control").is_file())
 }
 
 #[cfg(test)]
@@ -133,15 +110,7 @@ mod tests {
     fn an_empty_machine_lacks_everything() {
         assert_eq!(
             missing_packages(&[]),
-            [
-                "postgresql",
-                "age",
-                "openssh-server",
-                "openssl",
-                "pgbouncer",
-                "iproute2",
-                "iptables"
-            ]
+            ["postgresql", "age", "openssh-server", "openssl", "pgbouncer", "iproute2", "iptables"]
         );
     }
 

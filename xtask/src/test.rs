@@ -49,9 +49,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut report = Report::default();
     let is_everything = args.arguments.is_empty();
     let musl = musl(is_everything, &mut report);
-    let moto = moto::ensure()
-        .inspect_err(|error| report.is_absent("copies at S3".to_owned(), error))
-        .ok();
+    let moto =
+        moto::ensure().inspect_err(|error| report.is_absent("copies at S3".to_owned(), error)).ok();
     let skips = Skips::new()?;
     // They need no cluster, which may still be compiled meanwhile.
     for bundle in versions(&args) {
@@ -117,10 +116,7 @@ fn versions(args: &Args) -> Vec<&'static Bundle> {
         return Vec::new();
     }
     let installed = servers::installed_major();
-    BUNDLES
-        .iter()
-        .filter(|bundle| Some(bundle.major) != installed)
-        .collect()
+    BUNDLES.iter().filter(|bundle| Some(bundle.major) != installed).collect()
 }
 
 /// What the test of collations needs: a server of another C library to restore from, and a locale
@@ -132,16 +128,10 @@ struct Musl {
 
 /// It is fetched for a run of everything only.
 fn musl(fetch: bool, report: &mut Report) -> Option<Musl> {
-    let find = || {
-        anyhow::Ok(Musl {
-            server: servers::ensure(&MUSL)?,
-            locales: servers::locales()?,
-        })
-    };
+    let find =
+        || anyhow::Ok(Musl { server: servers::ensure(&MUSL)?, locales: servers::locales()? });
     let found: anyhow::Result<Musl> = fetch.then(find)?;
-    found
-        .inspect_err(|error| report.did_not_run("collations of musl".to_owned(), error))
-        .ok()
+    found.inspect_err(|error| report.did_not_run("collations of musl".to_owned(), error)).ok()
 }
 
 /// A Kubernetes for the time of the tests. It ends with this process, however that ends.
@@ -200,21 +190,13 @@ fn with_cluster<'a>(command: Cmd<'a>, cluster: Option<&Cluster>) -> Cmd<'a> {
 fn workspace<'a>(shell: &'a Shell, arguments: &[String], chosen: &[String]) -> Cmd<'a> {
     let cargo = project::cargo();
     let command = complete(cmd!(shell, "{cargo} test --no-fail-fast {arguments...}"));
-    if chosen.is_empty() {
-        command
-    } else {
-        command.arg("--").args(chosen)
-    }
+    if chosen.is_empty() { command } else { command.arg("--").args(chosen) }
 }
 
 /// Everything was just installed, and root may mount and make networks: no test has a reason to
 /// pass unseen.
 fn complete(command: Cmd<'_>) -> Cmd<'_> {
-    if provision::is_root() {
-        command.env(COMPLETE, "1")
-    } else {
-        command
-    }
+    if provision::is_root() { command.env(COMPLETE, "1") } else { command }
 }
 
 /// The integration tests of `pgsnap` on this server, with its clients first on the search path.
@@ -233,9 +215,7 @@ fn against<'a>(
         shell,
         "{cargo} test --package pgsnap --test it {arguments...} -- --skip examples:: {chosen...}"
     );
-    Ok(complete(command)
-        .env("PATH", path)
-        .env("PGSNAP_TEST_SERVER_BIN", server.programs()))
+    Ok(complete(command).env("PATH", path).env("PGSNAP_TEST_SERVER_BIN", server.programs()))
 }
 
 fn with_musl<'a>(command: Cmd<'a>, musl: Option<&Musl>) -> anyhow::Result<Cmd<'a>> {
@@ -243,18 +223,12 @@ fn with_musl<'a>(command: Cmd<'a>, musl: Option<&Musl>) -> anyhow::Result<Cmd<'a
         return Ok(command);
     };
     let locales = std::env::join_paths([locales.as_path(), Path::new("/usr/lib/locale")])?;
-    Ok(command
-        .env("PGSNAP_TEST_MUSL_SERVER_BIN", server.programs())
-        .env("LOCPATH", locales))
+    Ok(command.env("PGSNAP_TEST_MUSL_SERVER_BIN", server.programs()).env("LOCPATH", locales))
 }
 
 /// What was chosen of the tests, for the report.
 fn chosen(arguments: &[String]) -> String {
-    if arguments.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", arguments.join(" "))
-    }
+    if arguments.is_empty() { String::new() } else { format!(" ({})", arguments.join(" ")) }
 }
 
 /// Where tests write down that they were passed over.
@@ -297,11 +271,9 @@ impl Report {
             Outcome::Failed => format!("FAILED  {what}"),
         });
         if !skips.is_empty() {
-            self.lines
-                .push(format!("        {} passed over:", skips.len()));
+            self.lines.push(format!("        {} passed over:", skips.len()));
         }
-        self.lines
-            .extend(skips.iter().map(|line| format!("        {line}")));
+        self.lines.extend(skips.iter().map(|line| format!("        {line}")));
     }
 
     fn did_not_run(&mut self, what: String, error: &anyhow::Error) {
@@ -382,10 +354,7 @@ mod tests {
     #[test]
     fn arguments_alone_are_for_the_installed_server() {
         let args = |pg: &[&str], arguments: &[&str]| Args {
-            pg: pg
-                .iter()
-                .map(|name| servers::bundle(name).unwrap())
-                .collect(),
+            pg: pg.iter().map(|name| servers::bundle(name).unwrap()).collect(),
             rerun: false,
             arguments: arguments.iter().map(ToString::to_string).collect(),
         };

@@ -18,9 +18,8 @@ use repository::Repository;
 
 /// The crates that others may use without the rest of the project. They know nothing of each other,
 /// except [`LEAVES`].
-pub(crate) const LIBRARIES: [&str; 7] = [
-    "pgsnap", "backup", "tunnel", "gates", LEAVES[0], LEAVES[1], LEAVES[2],
-];
+pub(crate) const LIBRARIES: [&str; 7] =
+    ["pgsnap", "backup", "tunnel", "gates", LEAVES[0], LEAVES[1], LEAVES[2]];
 
 /// Libraries that several of them need, and that need none of them: there is one way to check a
 /// signature, one to keep an account, and one to open a file. A leaf may use another one.
@@ -47,19 +46,12 @@ struct Finding {
 impl Finding {
     fn in_file(path: &str, message: impl Into<String>) -> Self {
         let (path, message) = (path.to_owned(), message.into());
-        Self {
-            path,
-            line: None,
-            message,
-        }
+        Self { path, line: None, message }
     }
 
     fn at_line(path: &str, line: usize, message: impl Into<String>) -> Self {
         let line = Some(line);
-        Self {
-            line,
-            ..Self::in_file(path, message)
-        }
+        Self { line, ..Self::in_file(path, message) }
     }
 }
 
@@ -78,11 +70,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         println!("{finding}");
     }
     println!("tidy: {} findings", findings.len());
-    Ok(if findings.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn findings() -> anyhow::Result<Vec<Finding>> {

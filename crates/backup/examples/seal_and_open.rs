@@ -45,11 +45,7 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     identities.add_text(&secret, "generated above");
     let verification = vault.verify(&entry, &identities, Depth::Full)?;
     let entry = vault.mark_verified(&entry, Timestamp::now())?;
-    println!(
-        "{}: {:?} bytes of clear text",
-        entry.state(),
-        verification.clear_bytes
-    );
+    println!("{}: {:?} bytes of clear text", entry.state(), verification.clear_bytes);
 
     // Any place of the clear text can be read without decrypting what lies before it.
     let mut clear = vault.open_entry(&vault.find("latest")?, &identities)?;

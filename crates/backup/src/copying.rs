@@ -19,9 +19,8 @@ const BUFFER: usize = 256 * 1024;
 
 /// Copies the sealed file and its sidecar, unless they are there.
 pub(crate) fn copy_to(entry: &Entry, to: &Vault) -> Result<Entry> {
-    let stamp = entry.stamp().ok_or_else(|| Error::ForeignEntry {
-        path: entry.path().to_owned(),
-    })?;
+    let stamp =
+        entry.stamp().ok_or_else(|| Error::ForeignEntry { path: entry.path().to_owned() })?;
     fetch(entry, stamp, to)
 }
 
@@ -30,9 +29,7 @@ pub(crate) fn fetch(entry: &Entry, stamp: Stamp, to: &Vault) -> Result<Entry> {
     to.check_trust(entry)?;
     let sidecar = entry.require_sidecar()?;
     if !sidecar.belongs_to(to.names(), stamp) {
-        return Err(Error::ForeignEntry {
-            path: entry.path().to_owned(),
-        });
+        return Err(Error::ForeignEntry { path: entry.path().to_owned() });
     }
     prune::finish(to, &to.catalogue_lock()?)?;
     let path = to.directory().join(to.names().entry(stamp));
@@ -64,9 +61,7 @@ fn there_already(to: &Vault, stamp: Stamp, sidecar: &Sidecar) -> Result<Entry> {
         present.sealed_bytes() == sidecar.sealed_bytes && known.sha256 == sidecar.sha256
     });
     let Some(known) = known else {
-        return Err(Error::Changed {
-            path: present.path().to_owned(),
-        });
+        return Err(Error::Changed { path: present.path().to_owned() });
     };
     let mut learnt = known.clone();
     learnt.learn(sidecar);
@@ -91,11 +86,7 @@ fn write(
     watch: &Watch,
 ) -> Result<()> {
     let (id, bytes) = (stamp.to_string(), from.sealed_bytes());
-    let stage = if from.is_remote() {
-        Stage::Fetch
-    } else {
-        Stage::Copy
-    };
+    let stage = if from.is_remote() { Stage::Fetch } else { Stage::Copy };
     let source = watch.reading(from.place().open()?, stage, &id, bytes);
     let mut source = BufReader::with_capacity(BUFFER, source);
     let mut tally = Tally::new(to.as_file())?;

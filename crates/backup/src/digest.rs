@@ -108,9 +108,7 @@ impl Hashing {
 
     fn send(&mut self, next: Vec<u8>) {
         let full = std::mem::replace(&mut self.filling, next);
-        self.full
-            .send(full)
-            .expect("the thread takes buffers until nobody can send any");
+        self.full.send(full).expect("the thread takes buffers until nobody can send any");
     }
 
     fn finish(mut self) -> String {
@@ -129,11 +127,7 @@ pub(crate) struct Tally<W> {
 
 impl<W: Write> Tally<W> {
     pub(crate) fn new(inner: W) -> io::Result<Self> {
-        Ok(Self {
-            inner,
-            bytes: 0,
-            hash: Hashing::begin()?,
-        })
+        Ok(Self { inner, bytes: 0, hash: Hashing::begin()? })
     }
 
     /// The writer, how many bytes it got, and their hash.
@@ -166,10 +160,7 @@ mod tests {
         let mut tally = Tally::new(Vec::new()).unwrap();
         tally.write_all(b"a").unwrap();
         tally.write_all(b"bc").unwrap();
-        assert_eq!(
-            tally.into_parts(),
-            (b"abc".to_vec(), 3, expected.to_owned())
-        );
+        assert_eq!(tally.into_parts(), (b"abc".to_vec(), 3, expected.to_owned()));
     }
 
     #[test]

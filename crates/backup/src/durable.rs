@@ -64,9 +64,7 @@ pub(crate) fn relink(link: &Path, prefix: &str, target: &str) -> Result<()> {
         .prefix(&format!("{prefix}."))
         .suffix(PARTIAL)
         .rand_bytes(12)
-        .make_in(directory, |path| {
-            fs_err::os::unix::fs::symlink(target, path)
-        })?;
+        .make_in(directory, |path| fs_err::os::unix::fs::symlink(target, path))?;
     let temporary = temporary.into_temp_path();
     fault::point()?;
     temporary.persist(link).map_err(|error| error.error)?;
@@ -92,8 +90,7 @@ fn written(directory: &Path, prefix: &str, bytes: &[u8]) -> Result<NamedTempFile
 }
 
 fn directory_of(path: &Path) -> &Path {
-    path.parent()
-        .expect("the path of a vault's file has a directory")
+    path.parent().expect("the path of a vault's file has a directory")
 }
 
 #[cfg(test)]
@@ -110,10 +107,7 @@ mod tests {
         assert_eq!(fs_err::read(&path).unwrap(), b"one");
         replace(&path, ".a", b"three").unwrap();
         assert_eq!(fs_err::read(&path).unwrap(), b"three");
-        assert_eq!(
-            fs_err::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs_err::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs_err::read_dir(directory.path()).unwrap().count(), 1);
     }
 

@@ -82,10 +82,7 @@ impl Entry {
         source: Ranges,
         sidecar: Result<Option<Vec<u8>>, String>,
     ) -> Self {
-        let unreadable = |reason| Error::SidecarUnreadable {
-            path: path.clone(),
-            reason,
-        };
+        let unreadable = |reason| Error::SidecarUnreadable { path: path.clone(), reason };
         let sidecar = sidecar.map_err(unreadable);
         let facts = match sidecar.and_then(|bytes| {
             let parsed = bytes.map(|bytes| Sidecar::parse(&path, &bytes));
@@ -112,11 +109,7 @@ impl Entry {
     /// Reads a sealed file outside the vault, with the sidecar beside it if there is one for it.
     pub(crate) fn outside(path: &Path, vault: &Vault) -> Result<Self> {
         let sealed_bytes = length(path)?;
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let beside = name
             .strip_suffix(vault.names().suffix())
             .map(|stem| path.with_file_name(format!("{stem}.json")));
@@ -169,9 +162,7 @@ impl Entry {
     /// The time whose data it holds: from the sidecar, else from the name; `None` for a file
     /// outside the vault without a sidecar.
     pub fn taken_at(&self) -> Option<Timestamp> {
-        self.sidecar()
-            .map(|sidecar| sidecar.taken_at)
-            .or_else(|| self.stamp.map(Stamp::second))
+        self.sidecar().map(|sidecar| sidecar.taken_at).or_else(|| self.stamp.map(Stamp::second))
     }
 
     /// The length of the sealed file on disk, in bytes.
@@ -220,22 +211,17 @@ impl Entry {
     pub(crate) fn require_sidecar(&self) -> Result<&Sidecar> {
         match &self.facts {
             Facts::Known(sidecar) => Ok(sidecar),
-            Facts::Absent => Err(Error::NoSidecar {
-                path: self.path.clone(),
-            }),
+            Facts::Absent => Err(Error::NoSidecar { path: self.path.clone() }),
             Facts::Unusable(error) => Err(match &**error {
-                Error::UnknownSidecarVersion { path, found } => Error::UnknownSidecarVersion {
-                    path: path.clone(),
-                    found: found.clone(),
-                },
-                Error::SidecarUnreadable { path, reason } => Error::SidecarUnreadable {
-                    path: path.clone(),
-                    reason: reason.clone(),
-                },
-                Error::Untrusted { path, reason } => Error::Untrusted {
-                    path: path.clone(),
-                    reason: reason.clone(),
-                },
+                Error::UnknownSidecarVersion { path, found } => {
+                    Error::UnknownSidecarVersion { path: path.clone(), found: found.clone() }
+                }
+                Error::SidecarUnreadable { path, reason } => {
+                    Error::SidecarUnreadable { path: path.clone(), reason: reason.clone() }
+                }
+                Error::Untrusted { path, reason } => {
+                    Error::Untrusted { path: path.clone(), reason: reason.clone() }
+                }
                 other => invalid(&self.path, other.to_string()),
             }),
         }
@@ -246,10 +232,7 @@ impl Entry {
 fn length(path: &Path) -> Result<u64> {
     let metadata = fs_err::metadata(path)?;
     if !metadata.is_file() {
-        return Err(Error::NotAge {
-            path: path.to_owned(),
-            armored: false,
-        });
+        return Err(Error::NotAge { path: path.to_owned(), armored: false });
     }
     Ok(metadata.len())
 }

@@ -480,10 +480,7 @@ mod tests {
     #[test]
     fn a_source_is_printed_or_returned_never_both() {
         let source = io::Error::other("disk on fire");
-        let error = Error::IdentityUnreadable {
-            path: "keys.txt".into(),
-            source,
-        };
+        let error = Error::IdentityUnreadable { path: "keys.txt".into(), source };
         assert!(!error.to_string().contains("disk on fire"));
         assert_eq!(error.source().unwrap().to_string(), "disk on fire");
         let error = Error::from(io::Error::other("disk on fire"));
@@ -498,10 +495,7 @@ mod tests {
             tried: 2,
             sealed_for: vec!["age1xyz".to_owned()],
         };
-        assert_eq!(
-            error.to_string(),
-            "none of the 2 given identities opens x.age"
-        );
+        assert_eq!(error.to_string(), "none of the 2 given identities opens x.age");
         assert_eq!(error.hint().unwrap(), "it was sealed for age1xyz");
         assert!(!error.is_retryable());
     }

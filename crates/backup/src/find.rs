@@ -26,10 +26,8 @@ pub(crate) fn find(vault: &Vault, spec: &str) -> Result<Entry> {
 fn by_id(vault: &Vault, spec: &str) -> Result<Option<Stamp>> {
     let mut stamps = vault.stamps()?;
     stamps.sort_unstable_by(|one, other| other.cmp(one));
-    let ids: Vec<(String, Stamp)> = stamps
-        .into_iter()
-        .map(|stamp| (stamp.to_string(), stamp))
-        .collect();
+    let ids: Vec<(String, Stamp)> =
+        stamps.into_iter().map(|stamp| (stamp.to_string(), stamp)).collect();
     unique(&ids, spec)
 }
 
@@ -53,19 +51,13 @@ pub(crate) fn unique<T: Copy>(ids: &[(String, T)], spec: &str) -> Result<Option<
 /// The bare name of an entry's file.
 fn by_name(vault: &Vault, spec: &str) -> Option<Result<Entry>> {
     let stamp = vault.names().parse_entry(spec)?;
-    vault
-        .directory()
-        .join(spec)
-        .is_file()
-        .then(|| Entry::read(vault, stamp))
+    vault.directory().join(spec).is_file().then(|| Entry::read(vault, stamp))
 }
 
 /// A path into the vault, also through its link, or out of it.
 fn by_path(vault: &Vault, path: &Path) -> Result<Entry> {
     let Ok(path) = fs_err::canonicalize(path) else {
-        return Err(Error::NoSuchEntry {
-            spec: path.display().to_string(),
-        });
+        return Err(Error::NoSuchEntry { spec: path.display().to_string() });
     };
     let name = path.file_name().and_then(|name| name.to_str());
     match name.and_then(|name| vault.names().parse_entry(name)) {

@@ -133,10 +133,7 @@ impl Identities {
 
     pub(crate) fn attempt(&self, path: &Path) -> Result<Attempt<'_>> {
         if self.held.is_empty() {
-            return Err(Error::NoIdentity {
-                path: path.to_owned(),
-                skipped: self.notes.len(),
-            });
+            return Err(Error::NoIdentity { path: path.to_owned(), skipped: self.notes.len() });
         }
         Ok(Attempt::new(&self.held))
     }
@@ -146,23 +143,14 @@ impl Identities {
     }
 
     fn note(&mut self, origin: Origin, reason: impl Into<String>) {
-        self.notes.push(Problem {
-            origin,
-            reason: reason.into(),
-        });
+        self.notes.push(Problem { origin, reason: reason.into() });
     }
 }
 
 impl fmt::Debug for Identities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identities")
-            .field(
-                "public",
-                &self
-                    .fingerprints()
-                    .map(|each| each.text)
-                    .collect::<Vec<_>>(),
-            )
+            .field("public", &self.fingerprints().map(|each| each.text).collect::<Vec<_>>())
             .field("notes", &self.notes)
             .finish_non_exhaustive()
     }

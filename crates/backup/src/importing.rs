@@ -88,17 +88,9 @@ fn copy_in(
     let clear_bytes = read_everything(open_file(from, identities)?)?;
     let copied = read_everything(open_file(file.path(), identities)?)?;
     if copied != clear_bytes {
-        return Err(Error::Changed {
-            path: from.to_owned(),
-        });
+        return Err(Error::Changed { path: from.to_owned() });
     }
-    let streamed = Streamed {
-        taken_at,
-        clear_bytes,
-        sealed_bytes,
-        sha256,
-        recipients: Vec::new(),
-    };
+    let streamed = Streamed { taken_at, clear_bytes, sealed_bytes, sha256, recipients: Vec::new() };
     let sidecar = Sidecar::new(vault.service(), String::new(), streamed, facts);
     // The lock on the file lives until it has its name.
     let (_lock, temporary) = file.into_parts();

@@ -15,15 +15,9 @@ use crate::{Error, Result, durable, verify};
 pub(crate) fn mark_verified(vault: &Vault, entry: &Entry, at: Timestamp) -> Result<Entry> {
     // The slow part runs without the catalogue lock; nothing ever writes into a finished entry.
     if entry.stamp().is_none() {
-        return Err(Error::ForeignEntry {
-            path: entry.path().to_owned(),
-        });
+        return Err(Error::ForeignEntry { path: entry.path().to_owned() });
     }
-    verify::check_size(
-        entry.path(),
-        entry.current_length()?,
-        Some(entry.require_sidecar()?),
-    )?;
+    verify::check_size(entry.path(), entry.current_length()?, Some(entry.require_sidecar()?))?;
     verify::check_hash(entry, vault.watch())?;
     let catalogue = vault.catalogue_lock()?;
     let marked = update(vault, entry, |sidecar| sidecar.verify_at(at))?;
@@ -36,9 +30,7 @@ pub(crate) fn mark_drilled(vault: &Vault, entry: &Entry, at: Timestamp) -> Resul
     let _catalogue: CatalogueLock = vault.catalogue_lock()?;
     let current = reread(vault, entry)?;
     if current.state() < State::Verified {
-        return Err(Error::NotVerified {
-            id: entry.id().to_owned(),
-        });
+        return Err(Error::NotVerified { id: entry.id().to_owned() });
     }
     update(vault, entry, |sidecar| sidecar.drill_at(at))
 }
@@ -58,24 +50,18 @@ pub(crate) fn record_copy(
 
 fn update(vault: &Vault, entry: &Entry, change: impl FnOnce(&mut Sidecar)) -> Result<Entry> {
     let current = reread(vault, entry)?;
-    let stamp = current
-        .stamp()
-        .expect("an entry that was read from the vault has a stamp");
+    let stamp = current.stamp().expect("an entry that was read from the vault has a stamp");
     let mut sidecar = current.require_sidecar()?.clone();
     change(&mut sidecar);
     let names = vault.names();
-    sidecar.rewrite(
-        &vault.directory().join(names.sidecar(stamp)),
-        &names.temporary_sidecar(stamp),
-    )?;
+    sidecar
+        .rewrite(&vault.directory().join(names.sidecar(stamp)), &names.temporary_sidecar(stamp))?;
     reread(vault, entry)
 }
 
 /// The entry as it is now, if it still is the one that the caller means.
 pub(crate) fn reread(vault: &Vault, entry: &Entry) -> Result<Entry> {
-    let foreign = || Error::ForeignEntry {
-        path: entry.path().to_owned(),
-    };
+    let foreign = || Error::ForeignEntry { path: entry.path().to_owned() };
     let stamp = entry.stamp().ok_or_else(foreign)?;
     if entry.path() != vault.directory().join(vault.names().entry(stamp)) {
         return Err(foreign());
@@ -85,19 +71,14 @@ pub(crate) fn reread(vault: &Vault, entry: &Entry) -> Result<Entry> {
     let same = was.sha256 == is.sha256
         && was.sealed_bytes == is.sealed_bytes
         && current.sealed_bytes() == is.sealed_bytes;
-    same.then_some(current).ok_or_else(|| Error::Changed {
-        path: entry.path().to_owned(),
-    })
+    same.then_some(current).ok_or_else(|| Error::Changed { path: entry.path().to_owned() })
 }
 
 /// Points the link at the newest verified entry, also where a crash kept an earlier run from doing
 /// so.
 pub(crate) fn advance(vault: &Vault, _catalogue: &CatalogueLock) -> Result<()> {
     let link = vault.latest_link();
-    if link
-        .symlink_metadata()
-        .is_ok_and(|metadata| !metadata.is_symlink())
-    {
+    if link.symlink_metadata().is_ok_and(|metadata| !metadata.is_symlink()) {
         return Err(Error::LatestIsNotALink { path: link });
     }
     let newest = vault.newest(Entry::is_verified)?;

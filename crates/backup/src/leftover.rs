@@ -56,11 +56,7 @@ pub(crate) fn list(vault: &Vault, _catalogue: &CatalogueLock) -> Result<Vec<Left
             continue;
         };
         match path.symlink_metadata() {
-            Ok(metadata) => leftovers.push(Leftover {
-                path,
-                kind,
-                bytes: metadata.len(),
-            }),
+            Ok(metadata) => leftovers.push(Leftover { path, kind, bytes: metadata.len() }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error.into()),
         }

@@ -29,25 +29,14 @@ pub struct LockOwner {
 
 impl LockOwner {
     fn this_process() -> Self {
-        let host = rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned();
-        Self {
-            pid: std::process::id(),
-            host,
-            since: Timestamp::now(),
-        }
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        Self { pid: std::process::id(), host, since: Timestamp::now() }
     }
 }
 
 impl fmt::Display for LockOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "process {} on {} since {:.0}",
-            self.pid, self.host, self.since
-        )
+        write!(f, "process {} on {} since {:.0}", self.pid, self.host, self.since)
     }
 }
 
@@ -68,17 +57,12 @@ impl VaultLock {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let owner = read_owner(&mut file);
-                return Err(Error::Locked {
-                    service: service.to_owned(),
-                    owner,
-                });
+                return Err(Error::Locked { service: service.to_owned(), owner });
             }
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
         record_owner(&mut file)?;
-        Ok(Self {
-            file: Arc::new(file),
-        })
+        Ok(Self { file: Arc::new(file) })
     }
 
     pub(crate) fn is_at(&self, path: &Path) -> bool {
@@ -136,10 +120,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(".hub.lock");
         let lock = VaultLock::acquire(&path, "hub").unwrap();
-        let Err(Error::Locked {
-            owner: Some(owner), ..
-        }) = VaultLock::acquire(&path, "hub")
-        else {
+        let Err(Error::Locked { owner: Some(owner), .. }) = VaultLock::acquire(&path, "hub") else {
             panic!("the lock was given twice");
         };
         assert_eq!(owner.pid, std::process::id());
@@ -174,9 +155,6 @@ mod tests {
         let path = directory.path().join(".hub.lock");
         let _lock = VaultLock::acquire(&path, "hub").unwrap();
         fs_err::write(&path, "half a rec").unwrap();
-        assert!(matches!(
-            VaultLock::acquire(&path, "hub"),
-            Err(Error::Locked { owner: None, .. })
-        ));
+        assert!(matches!(VaultLock::acquire(&path, "hub"), Err(Error::Locked { owner: None, .. })));
     }
 }

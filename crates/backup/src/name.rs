@@ -40,21 +40,14 @@ pub(crate) struct Stamp {
 impl Stamp {
     pub(crate) fn new(at: Timestamp) -> Result<Self> {
         let out_of_range = || Error::TimeOutOfRange { at };
-        let floor = jiff::TimestampRound::new()
-            .smallest(Unit::Second)
-            .mode(jiff::RoundMode::Floor);
+        let floor = jiff::TimestampRound::new().smallest(Unit::Second).mode(jiff::RoundMode::Floor);
         let second = at.round(floor).map_err(|_| out_of_range())?;
         let stamp = Self { second, number: 1 };
-        (Self::parse(&stamp.to_string()) == Some(stamp))
-            .then_some(stamp)
-            .ok_or_else(out_of_range)
+        (Self::parse(&stamp.to_string()) == Some(stamp)).then_some(stamp).ok_or_else(out_of_range)
     }
 
     pub(crate) fn next(self) -> Self {
-        Self {
-            number: self.number + 1,
-            ..self
-        }
+        Self { number: self.number + 1, ..self }
     }
 
     pub(crate) fn second(self) -> Timestamp {
@@ -77,11 +70,7 @@ impl Stamp {
 
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}",
-            TimeZone::UTC.to_datetime(self.second).strftime(STAMP)
-        )?;
+        write!(f, "{}", TimeZone::UTC.to_datetime(self.second).strftime(STAMP))?;
         if self.number > 1 {
             write!(f, "-{}", self.number)?;
         }
@@ -107,19 +96,12 @@ pub(crate) struct Names {
 impl Names {
     pub(crate) fn new(service: &str, suffix: &str) -> Result<Self> {
         if !is_service(service) {
-            return Err(Error::InvalidService {
-                name: service.to_owned(),
-            });
+            return Err(Error::InvalidService { name: service.to_owned() });
         }
         if !is_suffix(suffix) {
-            return Err(Error::InvalidSuffix {
-                suffix: suffix.to_owned(),
-            });
+            return Err(Error::InvalidSuffix { suffix: suffix.to_owned() });
         }
-        Ok(Self {
-            service: service.to_owned(),
-            suffix: suffix.to_owned(),
-        })
+        Ok(Self { service: service.to_owned(), suffix: suffix.to_owned() })
     }
 
     pub(crate) fn service(&self) -> &str {
@@ -176,9 +158,7 @@ impl Names {
     }
 
     pub(crate) fn parse_unfinished(&self, name: &str) -> Option<Unfinished> {
-        let inner = self
-            .after_service(name.strip_prefix('.')?)?
-            .strip_suffix(PARTIAL)?;
+        let inner = self.after_service(name.strip_prefix('.')?)?.strip_suffix(PARTIAL)?;
         let (kind, id) = inner.rsplit_once('.')?;
         if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return None;
@@ -194,9 +174,7 @@ impl Names {
 
     /// Whether a file at a target is an upload of one of the names above that is not yet all there.
     pub(crate) fn is_partial_upload(&self, name: &str) -> bool {
-        let inner = name
-            .strip_prefix('.')
-            .and_then(|name| name.strip_suffix(PARTIAL));
+        let inner = name.strip_prefix('.').and_then(|name| name.strip_suffix(PARTIAL));
         inner.is_some_and(|name| {
             self.parse_entry(name).is_some() || self.parse_sidecar(name).is_some()
         })
@@ -211,18 +189,14 @@ fn is_service(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     name.len() <= LONGEST_SERVICE
         && name.bytes().next().is_some_and(plain)
-        && name
-            .bytes()
-            .all(|byte| plain(byte) || b"._-".contains(&byte))
+        && name.bytes().all(|byte| plain(byte) || b"._-".contains(&byte))
 }
 
 fn is_suffix(suffix: &str) -> bool {
     suffix.len() > 1
         && suffix.len() <= LONGEST_SUFFIX
         && suffix.starts_with('.')
-        && suffix
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        && suffix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
         && suffix != ".json"
         && !suffix.ends_with(PARTIAL)
 }
@@ -277,14 +251,8 @@ mod tests {
         assert_eq!(dev.parse_entry(&hub.entry(stamp)), None);
         assert_eq!(hub.parse_sidecar(&dev.sidecar(stamp)), None);
         assert_eq!(hub.parse_entry(&hub.latest()), None);
-        assert_eq!(
-            hub.parse_entry("state-hub-20261121T161200Z.sql.gz.age.bak"),
-            None
-        );
-        assert_ne!(
-            names("a").catalogue_lock(),
-            names("a.catalogue-lock").run_lock()
-        );
+        assert_eq!(hub.parse_entry("state-hub-20261121T161200Z.sql.gz.age.bak"), None);
+        assert_ne!(names("a").catalogue_lock(), names("a.catalogue-lock").run_lock());
     }
 
     #[test]
@@ -298,10 +266,7 @@ mod tests {
             hub.parse_unfinished(".hub-20261121T161200Z-2.json.aB3.partial"),
             Some(Unfinished::Sidecar)
         );
-        assert_eq!(
-            hub.parse_unfinished(".hub-latest.aB3.partial"),
-            Some(Unfinished::Link)
-        );
+        assert_eq!(hub.parse_unfinished(".hub-latest.aB3.partial"), Some(Unfinished::Link));
         for other in [
             ".hub-dev-20261121T161200Z.aB3.partial",
             ".hub-20261121T161200Z.partial",
@@ -314,17 +279,8 @@ mod tests {
 
     #[test]
     fn names_that_would_leave_the_directory_or_confuse_are_refused() {
-        for service in [
-            "",
-            "../x",
-            "a/b",
-            "Hub",
-            "-hub",
-            ".hub",
-            "hub\n",
-            "höb",
-            &"a".repeat(129),
-        ] {
+        for service in ["", "../x", "a/b", "Hub", "-hub", ".hub", "hub\n", "höb", &"a".repeat(129)]
+        {
             assert!(Names::new(service, ".age").is_err(), "{service}");
         }
         for suffix in ["", ".", "age", ".a/b", ".json", ".x.partial", ".é"] {

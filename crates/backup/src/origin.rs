@@ -15,17 +15,11 @@ pub struct Origin {
 
 impl Origin {
     pub(crate) fn whole(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            line: None,
-        }
+        Self { name: name.into(), line: None }
     }
 
     pub(crate) fn line(name: impl Into<String>, line: usize) -> Self {
-        Self {
-            name: name.into(),
-            line: Some(line),
-        }
+        Self { name: name.into(), line: Some(line) }
     }
 }
 
@@ -55,9 +49,5 @@ impl fmt::Display for Problem {
 }
 
 pub(crate) fn join(problems: &[Problem]) -> String {
-    problems
-        .iter()
-        .map(Problem::to_string)
-        .collect::<Vec<_>>()
-        .join("; ")
+    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
 }

@@ -50,10 +50,7 @@ pub(crate) struct Terms {
 
 impl Default for Terms {
     fn default() -> Self {
-        Self {
-            limit: LIMIT,
-            person: None,
-        }
+        Self { limit: LIMIT, person: None }
     }
 }
 
@@ -65,9 +62,7 @@ pub(crate) fn of_recipient(text: &str) -> Option<String> {
 
 /// The plugin of an identity `AGE-PLUGIN-NAME-1…`, if that is what the text is.
 pub(crate) fn of_identity(text: &str) -> Option<String> {
-    let name = name(text, IDENTITY_PREFIX)?
-        .strip_suffix('-')?
-        .to_lowercase();
+    let name = name(text, IDENTITY_PREFIX)?.strip_suffix('-')?.to_lowercase();
     is_name(&name).then_some(name)
 }
 
@@ -77,13 +72,7 @@ fn name(text: &str, prefix: &str) -> Option<String> {
         text,
         |_| (),
         |_| Ok(()),
-        |human, _| {
-            human
-                .as_str()
-                .strip_prefix(prefix)
-                .map(str::to_owned)
-                .ok_or(())
-        },
+        |human, _| human.as_str().strip_prefix(prefix).map(str::to_owned).ok_or(()),
     )
     .ok()
 }
@@ -91,9 +80,7 @@ fn name(text: &str, prefix: &str) -> Option<String> {
 /// It becomes part of a program's name, which must not lead out of the `PATH`.
 fn is_name(name: &str) -> bool {
     !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte))
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte))
 }
 
 /// The program of a plugin.
@@ -102,10 +89,7 @@ fn program(plugin: &str) -> String {
 }
 
 fn failed(plugin: &str, problem: impl fmt::Display) -> Error {
-    Error::PluginFailed {
-        plugin: program(plugin),
-        problem: one_line(&problem.to_string()),
-    }
+    Error::PluginFailed { plugin: program(plugin), problem: one_line(&problem.to_string()) }
 }
 
 /// What a plugin says is shown, so it must not steer a terminal or fill it.

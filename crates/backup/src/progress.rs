@@ -75,10 +75,7 @@ impl Watch {
         if let Some(progress) = self.progress() {
             progress.begin(stage, id, bytes);
         }
-        Watched {
-            inner,
-            progress: self.progress(),
-        }
+        Watched { inner, progress: self.progress() }
     }
 }
 

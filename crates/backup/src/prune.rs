@@ -71,9 +71,7 @@ fn check_unchanged(vault: &Vault, entry: &Entry) -> Result<()> {
 }
 
 fn changed(entry: &Entry) -> Error {
-    Error::Changed {
-        path: entry.path().to_owned(),
-    }
+    Error::Changed { path: entry.path().to_owned() }
 }
 
 /// Writes down what is to go.
@@ -165,10 +163,7 @@ fn read(vault: &Vault) -> Result<Option<BTreeSet<Stamp>>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let invalid = |reason: String| Error::InvalidPruning {
-        path: path.clone(),
-        reason,
-    };
+    let invalid = |reason: String| Error::InvalidPruning { path: path.clone(), reason };
     let pruning: Pruning =
         serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
     if pruning.format != FORMAT || pruning.service != vault.service() {
@@ -176,10 +171,5 @@ fn read(vault: &Vault) -> Result<Option<BTreeSet<Stamp>>> {
     }
     let stamp =
         |id: &String| Stamp::parse(id).ok_or_else(|| invalid(format!("`{id}` is not an id")));
-    pruning
-        .entries
-        .iter()
-        .map(stamp)
-        .collect::<Result<_>>()
-        .map(Some)
+    pruning.entries.iter().map(stamp).collect::<Result<_>>().map(Some)
 }

@@ -84,13 +84,9 @@ impl Recipients {
     /// Sealing and opening take about a second and 256 MiB of memory each, which is what makes
     /// guessing expensive.
     pub fn passphrase(passphrase: SecretString) -> Self {
-        let fingerprint = Fingerprint {
-            kind: RecipientKind::Scrypt,
-            text: "passphrase".to_owned(),
-        };
-        Self {
-            members: vec![(fingerprint, Box::new(scrypt::Recipient::new(passphrase)))],
-        }
+        let fingerprint =
+            Fingerprint { kind: RecipientKind::Scrypt, text: "passphrase".to_owned() };
+        Self { members: vec![(fingerprint, Box::new(scrypt::Recipient::new(passphrase)))] }
     }
 
     /// Adds one recipient: `age1…`, `ssh-ed25519 …`, `ssh-rsa …`, or `age1NAME1…` of an age plugin,
@@ -102,9 +98,7 @@ impl Recipients {
         let origin = Origin::whole(format!("recipient {}", self.members.len() + 1));
         match parse(recipient.trim()) {
             Ok(member) => self.insert(member),
-            Err(reason) => Err(Error::BadRecipients {
-                problems: vec![Problem { origin, reason }],
-            }),
+            Err(reason) => Err(Error::BadRecipients { problems: vec![Problem { origin, reason }] }),
         }
     }
 
@@ -118,9 +112,7 @@ impl Recipients {
     pub fn add_file(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         // Whoever may add a recipient may read every backup from then on.
-        let bytes = regularfile::Options::read()
-            .trusted_for_root()
-            .to_vec(path, LARGEST)?;
+        let bytes = regularfile::Options::read().trusted_for_root().to_vec(path, LARGEST)?;
         let (text, name) = (String::from_utf8_lossy(&bytes), path.display().to_string());
         let kind = path.extension().and_then(|kind| kind.to_str());
         match kind {
@@ -139,10 +131,9 @@ impl Recipients {
             }
             match parse(line) {
                 Ok(member) => members.push(member),
-                Err(reason) => problems.push(Problem {
-                    origin: Origin::line(name, index + 1),
-                    reason,
-                }),
+                Err(reason) => {
+                    problems.push(Problem { origin: Origin::line(name, index + 1), reason });
+                }
             }
         }
         if problems.is_empty() && members.is_empty() {
@@ -154,24 +145,14 @@ impl Recipients {
         if !problems.is_empty() {
             return Err(Error::BadRecipients { problems });
         }
-        members
-            .into_iter()
-            .try_for_each(|member| self.insert(member))
+        members.into_iter().try_for_each(|member| self.insert(member))
     }
 
     fn insert(&mut self, member: Member) -> Result<()> {
-        if self
-            .members
-            .iter()
-            .any(|(fingerprint, _)| fingerprint.kind == RecipientKind::Scrypt)
-        {
+        if self.members.iter().any(|(fingerprint, _)| fingerprint.kind == RecipientKind::Scrypt) {
             return Err(Error::PassphraseNotAlone);
         }
-        if !self
-            .members
-            .iter()
-            .any(|(fingerprint, _)| *fingerprint == member.0)
-        {
+        if !self.members.iter().any(|(fingerprint, _)| *fingerprint == member.0) {
             self.members.push(member);
         }
         Ok(())
@@ -240,22 +221,12 @@ impl fmt::Debug for Recipients {
 
 fn parse(text: &str) -> Result<Member, String> {
     if let Ok(recipient) = text.parse::<x25519::Recipient>() {
-        let fingerprint = Fingerprint {
-            kind: RecipientKind::X25519,
-            text: recipient.to_string(),
-        };
+        let fingerprint = Fingerprint { kind: RecipientKind::X25519, text: recipient.to_string() };
         return Ok((fingerprint, Box::new(recipient)));
     }
     if let Some(plugin) = plugin::of_recipient(text) {
-        let fingerprint = Fingerprint {
-            kind: RecipientKind::Plugin,
-            text: text.to_owned(),
-        };
-        let recipient = PluginRecipient {
-            plugin,
-            text: text.to_owned(),
-            terms: Terms::default(),
-        };
+        let fingerprint = Fingerprint { kind: RecipientKind::Plugin, text: text.to_owned() };
+        let recipient = PluginRecipient { plugin, text: text.to_owned(), terms: Terms::default() };
         return Ok((fingerprint, Box::new(recipient)));
     }
     match text.parse::<ssh::Recipient>() {
@@ -270,10 +241,7 @@ pub(crate) fn ssh_fingerprint(recipient: &ssh::Recipient) -> Fingerprint {
         ssh::Recipient::SshRsa(..) => RecipientKind::SshRsa,
         ssh::Recipient::SshEd25519(..) => RecipientKind::SshEd25519,
     };
-    Fingerprint {
-        kind,
-        text: recipient.to_string().trim().to_owned(),
-    }
+    Fingerprint { kind, text: recipient.to_string().trim().to_owned() }
 }
 
 /// Says what the text looks like without repeating it.
@@ -316,34 +284,19 @@ mod tests {
         let key = age_key();
         let mut recipients = Recipients::new();
         recipients
-            .add_lines(
-                &format!("# escrow\n\n{key}\r\n{SSH} someone@somewhere\n{key}\n"),
-                "keys",
-            )
+            .add_lines(&format!("# escrow\n\n{key}\r\n{SSH} someone@somewhere\n{key}\n"), "keys")
             .unwrap();
-        let shown: Vec<_> = recipients
-            .fingerprints()
-            .map(|each| each.text.clone())
-            .collect();
+        let shown: Vec<_> = recipients.fingerprints().map(|each| each.text.clone()).collect();
         assert_eq!(shown, [key, SSH.to_owned()]);
     }
 
     #[test]
     fn every_bad_line_is_named_and_none_is_shown() {
         use age::secrecy::ExposeSecret as _;
-        let secret = x25519::Identity::generate()
-            .to_string()
-            .expose_secret()
-            .to_owned();
-        let text = format!(
-            "{}\n{secret}\nage1short\nage1yubikey1abc\nhunter2\n",
-            age_key()
-        );
+        let secret = x25519::Identity::generate().to_string().expose_secret().to_owned();
+        let text = format!("{}\n{secret}\nage1short\nage1yubikey1abc\nhunter2\n", age_key());
         let mut recipients = Recipients::new();
-        let message = recipients
-            .add_lines(&text, "team.txt")
-            .unwrap_err()
-            .to_string();
+        let message = recipients.add_lines(&text, "team.txt").unwrap_err().to_string();
         for expected in [
             "team.txt, line 2: this is a private key",
             "line 3: not a complete",
@@ -352,20 +305,14 @@ mod tests {
         ] {
             assert!(message.contains(expected), "{message}");
         }
-        assert!(
-            !message.contains("hunter2") && !message.contains(&secret[..20]),
-            "{message}"
-        );
+        assert!(!message.contains("hunter2") && !message.contains(&secret[..20]), "{message}");
         assert!(recipients.is_empty());
     }
 
     #[test]
     fn a_passphrase_stays_alone_and_unseen() {
         let mut recipients = Recipients::passphrase(SecretString::from("hunter2"));
-        assert!(matches!(
-            recipients.add(&age_key()),
-            Err(Error::PassphraseNotAlone)
-        ));
+        assert!(matches!(recipients.add(&age_key()), Err(Error::PassphraseNotAlone)));
         assert!(!format!("{recipients:?}").contains("hunter2"));
     }
 

@@ -31,16 +31,12 @@ pub(crate) fn rekey(
     let sidecar = old.require_sidecar()?;
     let clear = vault.open_entry(old, identities)?;
     let stamp = old.stamp().expect("an entry of this vault has a stamp");
-    let mut sealing = vault
-        .begin(lock, recipients, sidecar.taken_at)?
-        .after(stamp);
+    let mut sealing = vault.begin(lock, recipients, sidecar.taken_at)?.after(stamp);
     let (watch, bytes) = (vault.watch(), sidecar.clear_bytes);
     let clear = watch.reading(clear, Stage::Seal, old.id(), bytes);
     let payload = copy(clear, &mut sealing)?;
     let new = sealing.commit(
-        SidecarFacts::new(at)
-            .payload(sidecar.payload.clone())
-            .anchor(sidecar.anchor.clone()),
+        SidecarFacts::new(at).payload(sidecar.payload.clone()).anchor(sidecar.anchor.clone()),
     )?;
     let proven = prove(vault, &new, identities, &payload)
         .and_then(|()| carry_over(vault, new.clone(), old, at));
@@ -61,17 +57,9 @@ pub(crate) fn rekey(
 fn prove(vault: &Vault, new: &Entry, identities: &Identities, payload: &str) -> Result<()> {
     let clear = vault.open_entry(new, identities)?;
     let bytes = clear.clear_len();
-    let clear = vault
-        .watch()
-        .reading(clear, Stage::Compare, new.id(), bytes);
+    let clear = vault.watch().reading(clear, Stage::Compare, new.id(), bytes);
     let found = copy(clear, &mut io::sink())?;
-    if found == payload {
-        Ok(())
-    } else {
-        Err(Error::Changed {
-            path: new.path().to_owned(),
-        })
-    }
+    if found == payload { Ok(()) } else { Err(Error::Changed { path: new.path().to_owned() }) }
 }
 
 /// What was proven of the payload is true of the same payload.

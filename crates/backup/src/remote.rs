@@ -37,11 +37,7 @@ impl Remote {
     /// those of the vault are.
     #[must_use]
     pub fn new(name: &str, target: Arc<dyn Target>, vault: &Vault) -> Self {
-        Self {
-            name: name.to_owned(),
-            target,
-            vault: vault.clone(),
-        }
+        Self { name: name.to_owned(), target, vault: vault.clone() }
     }
 
     fn names(&self) -> &Names {
@@ -113,15 +109,11 @@ impl Remote {
         {
             return self.entry(&listing, stamp);
         }
-        let ids: Vec<(String, Stamp)> = listing
-            .stamps()
-            .map(|stamp| (stamp.to_string(), stamp))
-            .collect();
+        let ids: Vec<(String, Stamp)> =
+            listing.stamps().map(|stamp| (stamp.to_string(), stamp)).collect();
         match find::unique(&ids, spec)? {
             Some(stamp) => self.entry(&listing, stamp),
-            None => Err(Error::NoSuchEntry {
-                spec: format!("{}:{spec}", self.name),
-            }),
+            None => Err(Error::NoSuchEntry { spec: format!("{}:{spec}", self.name) }),
         }
     }
 
@@ -158,17 +150,12 @@ impl Remote {
             let length = self.names().parse_entry(&file_name(entry));
             let length = length.and_then(|stamp| there.length(stamp));
             if length != Some(entry.sealed_bytes()) {
-                return Err(Error::Changed {
-                    path: entry.path().to_owned(),
-                });
+                return Err(Error::Changed { path: entry.path().to_owned() });
             }
         }
         for entry in plan.removals() {
             let name = file_name(entry);
-            let stamp = self
-                .names()
-                .parse_entry(&name)
-                .ok_or_else(|| foreign(entry))?;
+            let stamp = self.names().parse_entry(&name).ok_or_else(|| foreign(entry))?;
             self.target.remove(&name)?;
             self.target.remove(&self.names().sidecar(stamp))?;
         }
@@ -238,18 +225,13 @@ impl Remote {
         crate::target::failed(
             &*self.target,
             format!("compare {}", file_name(entry)),
-            TargetFailure::Differs {
-                expected: expected.to_string(),
-                actual: actual.to_string(),
-            },
+            TargetFailure::Differs { expected: expected.to_string(), actual: actual.to_string() },
         )
     }
 }
 
 fn foreign(entry: &Entry) -> Error {
-    Error::ForeignEntry {
-        path: entry.path().to_owned(),
-    }
+    Error::ForeignEntry { path: entry.path().to_owned() }
 }
 
 /// The name of the sealed file, without the name of the target.

@@ -67,21 +67,13 @@ impl Circumstances {
     #[must_use]
     pub fn now() -> Self {
         let now = Zoned::now();
-        Self {
-            now: now.timestamp(),
-            zone: now.time_zone().clone(),
-            damaged: BTreeSet::new(),
-        }
+        Self { now: now.timestamp(), zone: now.time_zone().clone(), damaged: BTreeSet::new() }
     }
 
     /// Another time and time zone.
     #[must_use]
     pub fn at(now: Timestamp, zone: TimeZone) -> Self {
-        Self {
-            now,
-            zone,
-            damaged: BTreeSet::new(),
-        }
+        Self { now, zone, damaged: BTreeSet::new() }
     }
 }
 
@@ -113,10 +105,7 @@ impl Reason {
     /// Whether it counts as a backup, and not only as a file that is left alone.
     #[must_use]
     pub fn counts(&self) -> bool {
-        !matches!(
-            self,
-            Self::Unverified | Self::Damaged | Self::Foreign | Self::Future
-        )
+        !matches!(self, Self::Unverified | Self::Damaged | Self::Foreign | Self::Future)
     }
 }
 
@@ -165,10 +154,7 @@ pub struct Plan {
 impl Plan {
     /// The entries to remove.
     pub fn removals(&self) -> impl Iterator<Item = &Entry> {
-        let removals = self
-            .decisions
-            .iter()
-            .filter(|decision| decision.is_removal());
+        let removals = self.decisions.iter().filter(|decision| decision.is_removal());
         removals.map(|decision| &decision.entry)
     }
 
@@ -201,16 +187,12 @@ impl Plan {
             let now = circumstances.now;
             return Err(Error::ClockBehind { now, recorded });
         }
-        let candidates: Vec<Candidate> = entries
-            .iter()
-            .map(|entry| Candidate::of(entry, circumstances))
-            .collect();
+        let candidates: Vec<Candidate> =
+            entries.iter().map(|entry| Candidate::of(entry, circumstances)).collect();
         let reasons = decide(retention, &candidates, &circumstances.zone);
         let decisions = entries.into_iter().zip(reasons);
         Ok(Self {
-            decisions: decisions
-                .map(|(entry, reasons)| Decision { entry, reasons })
-                .collect(),
+            decisions: decisions.map(|(entry, reasons)| Decision { entry, reasons }).collect(),
         })
     }
 }
@@ -219,11 +201,7 @@ impl Plan {
 fn last_act(entry: &Entry) -> Option<Timestamp> {
     let sidecar = entry.sidecar()?;
     let proofs = [sidecar.verified_at, sidecar.drilled_at];
-    proofs
-        .into_iter()
-        .flatten()
-        .chain([sidecar.sealed_at])
-        .max()
+    proofs.into_iter().flatten().chain([sidecar.sealed_at]).max()
 }
 
 /// What the rules need to know of an entry.
@@ -251,23 +229,16 @@ impl Candidate {
         } else {
             None
         };
-        Self {
-            taken_at,
-            is_drilled: entry.state() == State::Drilled,
-            flaw,
-        }
+        Self { taken_at, is_drilled: entry.state() == State::Drilled, flaw }
     }
 }
 
 /// The reasons to keep each candidate; they come newest first.
 fn decide(retention: &Retention, candidates: &[Candidate], zone: &TimeZone) -> Vec<Vec<Reason>> {
-    let mut reasons: Vec<Vec<Reason>> = candidates
-        .iter()
-        .map(|candidate| candidate.flaw.iter().cloned().collect())
-        .collect();
-    let counting: Vec<usize> = (0..candidates.len())
-        .filter(|index| candidates[*index].flaw.is_none())
-        .collect();
+    let mut reasons: Vec<Vec<Reason>> =
+        candidates.iter().map(|candidate| candidate.flaw.iter().cloned().collect()).collect();
+    let counting: Vec<usize> =
+        (0..candidates.len()).filter(|index| candidates[*index].flaw.is_none()).collect();
     let Some(newest) = counting.first() else {
         return reasons;
     };
@@ -297,11 +268,7 @@ fn decide(retention: &Retention, candidates: &[Candidate], zone: &TimeZone) -> V
     if let Some(within) = retention.within {
         let newest = candidates[*newest].taken_at;
         for index in &counting {
-            if newest
-                .duration_since(candidates[*index].taken_at)
-                .unsigned_abs()
-                <= within
-            {
+            if newest.duration_since(candidates[*index].taken_at).unsigned_abs() <= within {
                 reasons[*index].push(Reason::Within);
             }
         }
@@ -318,39 +285,18 @@ struct Period {
 
 const PERIODS: [Period; 5] = [
     // An hour comes twice when clocks are set back; the offset tells them apart.
-    Period {
-        word: "hourly",
-        name_of: |at| at.strftime("%Y-%m-%dT%H%z").to_string(),
-    },
-    Period {
-        word: "daily",
-        name_of: |at| at.strftime("%Y-%m-%d").to_string(),
-    },
+    Period { word: "hourly", name_of: |at| at.strftime("%Y-%m-%dT%H%z").to_string() },
+    Period { word: "daily", name_of: |at| at.strftime("%Y-%m-%d").to_string() },
     // The year of the week, which is not always the year of the day.
-    Period {
-        word: "weekly",
-        name_of: |at| at.strftime("%G-W%V").to_string(),
-    },
-    Period {
-        word: "monthly",
-        name_of: |at| at.strftime("%Y-%m").to_string(),
-    },
-    Period {
-        word: "yearly",
-        name_of: |at| at.strftime("%Y").to_string(),
-    },
+    Period { word: "weekly", name_of: |at| at.strftime("%G-W%V").to_string() },
+    Period { word: "monthly", name_of: |at| at.strftime("%Y-%m").to_string() },
+    Period { word: "yearly", name_of: |at| at.strftime("%Y").to_string() },
 ];
 
 impl Retention {
     /// How many of each of [`PERIODS`].
     fn periods(&self) -> [u32; 5] {
-        [
-            self.hourly,
-            self.daily,
-            self.weekly,
-            self.monthly,
-            self.yearly,
-        ]
+        [self.hourly, self.daily, self.weekly, self.monthly, self.yearly]
     }
 }
 

@@ -95,9 +95,7 @@ impl Sealing {
             return Err(Error::SealingBroken);
         }
         let (buffer, sealed_bytes, sha256) = self.sink.finish()?.into_parts();
-        let file = buffer
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)?;
+        let file = buffer.into_inner().map_err(io::IntoInnerError::into_error)?;
         fault::point()?;
         file.sync_all()?;
         let streamed = Streamed {
@@ -141,20 +139,14 @@ impl fmt::Debug for Sealing {
 }
 
 fn wrap(recipients: &Recipients) -> Result<(age::Encryptor, Vec<SealedFor>)> {
-    let recording: Vec<_> = recipients
-        .members()
-        .map(|(_, recipient)| Recording::new(recipient))
-        .collect();
+    let recording: Vec<_> =
+        recipients.members().map(|(_, recipient)| Recording::new(recipient)).collect();
     let encryptor = age::Encryptor::with_recipients(recording.iter().map(|each| each as _))
         .map_err(Error::of_sealing)?;
     let sealed_for = recipients.fingerprints().zip(recording);
     let sealed_for = sealed_for
         .map(|(fingerprint, recording)| {
-            SealedFor::new(
-                fingerprint.kind,
-                fingerprint.text.clone(),
-                recording.into_hashes(),
-            )
+            SealedFor::new(fingerprint.kind, fingerprint.text.clone(), recording.into_hashes())
         })
         .collect();
     Ok((encryptor, sealed_for))

@@ -77,12 +77,7 @@ pub struct SealedFor {
 
 impl SealedFor {
     pub(crate) fn new(kind: RecipientKind, recipient: String, stanzas: Vec<String>) -> Self {
-        Self {
-            kind: kind.as_str().to_owned(),
-            recipient,
-            stanzas,
-            unknown: Map::new(),
-        }
+        Self { kind: kind.as_str().to_owned(), recipient, stanzas, unknown: Map::new() }
     }
 }
 
@@ -103,11 +98,7 @@ pub struct SidecarFacts {
 impl SidecarFacts {
     /// Facts without a payload.
     pub fn new(sealed_at: Timestamp) -> Self {
-        Self {
-            sealed_at,
-            payload: Value::Null,
-            anchor: None,
-        }
+        Self { sealed_at, payload: Value::Null, anchor: None }
     }
 
     /// Sets the facts about the payload.
@@ -214,12 +205,7 @@ impl Sidecar {
 
     /// The same without what was proven: a file that has no name yet is proven by nobody.
     pub(crate) fn unproven(&self) -> Self {
-        Self {
-            state: State::Sealed,
-            verified_at: None,
-            drilled_at: None,
-            ..self.clone()
-        }
+        Self { state: State::Sealed, verified_at: None, drilled_at: None, ..self.clone() }
     }
 
     pub(crate) fn verify_at(&mut self, at: Timestamp) {
@@ -244,24 +230,15 @@ impl Sidecar {
 
     /// The sidecar for a copy: where other copies are is this vault's business.
     pub(crate) fn for_elsewhere(&self) -> Self {
-        Self {
-            copies: BTreeMap::new(),
-            ..self.clone()
-        }
+        Self { copies: BTreeMap::new(), ..self.clone() }
     }
 
     pub(crate) fn stanzas(&self) -> impl Iterator<Item = &str> {
-        self.recipients
-            .iter()
-            .flat_map(|recipient| &recipient.stanzas)
-            .map(String::as_str)
+        self.recipients.iter().flat_map(|recipient| &recipient.stanzas).map(String::as_str)
     }
 
     pub(crate) fn public_recipients(&self) -> Vec<String> {
-        self.recipients
-            .iter()
-            .map(|recipient| recipient.recipient.clone())
-            .collect()
+        self.recipients.iter().map(|recipient| recipient.recipient.clone()).collect()
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
@@ -313,10 +290,7 @@ impl Sidecar {
 
     fn check(&self, path: &Path) -> Result<()> {
         let is_hash = |text: &str| {
-            text.len() == 64
-                && text
-                    .bytes()
-                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+            text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
         };
         let proven = match self.state {
             State::Foreign => return Err(invalid(path, "it has no state that a sidecar can have")),
@@ -325,16 +299,10 @@ impl Sidecar {
             State::Drilled => self.verified_at.is_some() && self.drilled_at.is_some(),
         };
         if !proven {
-            return Err(invalid(
-                path,
-                "its state and its times contradict each other",
-            ));
+            return Err(invalid(path, "its state and its times contradict each other"));
         }
         if !is_hash(&self.sha256) || !self.stanzas().all(is_hash) {
-            return Err(invalid(
-                path,
-                "a hash in it is not SHA-256 in lower-case hexadecimal",
-            ));
+            return Err(invalid(path, "a hash in it is not SHA-256 in lower-case hexadecimal"));
         }
         Ok(())
     }
@@ -348,10 +316,7 @@ impl Sidecar {
 }
 
 pub(crate) fn invalid(path: &Path, reason: impl Into<String>) -> Error {
-    Error::InvalidSidecar {
-        path: path.to_owned(),
-        reason: reason.into(),
-    }
+    Error::InvalidSidecar { path: path.to_owned(), reason: reason.into() }
 }
 
 #[cfg(test)]
@@ -411,10 +376,7 @@ mod tests {
         ] {
             let mut bad = sample();
             bad[field] = value;
-            assert!(
-                matches!(read(&bad), Err(Error::InvalidSidecar { .. })),
-                "{field}"
-            );
+            assert!(matches!(read(&bad), Err(Error::InvalidSidecar { .. })), "{field}");
         }
         assert!(read(&json!({"name": "some other tool"})).unwrap().is_none());
     }
@@ -422,16 +384,11 @@ mod tests {
     #[test]
     fn the_times_of_proofs_never_go_back() {
         let mut sidecar = read(&sample()).unwrap().unwrap();
-        let (early, late) = (
-            "2026-11-22T00:00:00Z".parse().unwrap(),
-            "2026-11-23T00:00:00Z".parse().unwrap(),
-        );
+        let (early, late) =
+            ("2026-11-22T00:00:00Z".parse().unwrap(), "2026-11-23T00:00:00Z".parse().unwrap());
         sidecar.verify_at(late);
         sidecar.drill_at(late);
         sidecar.verify_at(early);
-        assert_eq!(
-            (sidecar.state(), sidecar.verified_at),
-            (State::Drilled, Some(late))
-        );
+        assert_eq!((sidecar.state(), sidecar.verified_at), (State::Drilled, Some(late)));
     }
 }

@@ -110,12 +110,7 @@ impl Trust {
         let statement = statement(sidecar);
         let signature = sshsig::sign(&key.path, SIGNATURE_NAMESPACE, &statement, key.prompt)?;
         if let Some(signers) = &self.signers {
-            signers.verify(
-                SIGNATURE_NAMESPACE,
-                &statement,
-                &signature,
-                sidecar.sealed_at,
-            )?;
+            signers.verify(SIGNATURE_NAMESPACE, &statement, &signature, sidecar.sealed_at)?;
         }
         sidecar.signature = Some(signature);
         Ok(())
@@ -126,23 +121,14 @@ impl Trust {
         let Some(signers) = &self.signers else {
             return Ok(());
         };
-        let untrusted = |reason: &str| Error::Untrusted {
-            path: path.to_owned(),
-            reason: reason.to_owned(),
-        };
+        let untrusted =
+            |reason: &str| Error::Untrusted { path: path.to_owned(), reason: reason.to_owned() };
         let sidecar = sidecar.ok_or_else(|| untrusted("it has no sidecar that could be signed"))?;
-        let signature = sidecar
-            .signature
-            .as_ref()
-            .ok_or_else(|| untrusted("its sidecar is not signed"))?;
+        let signature =
+            sidecar.signature.as_ref().ok_or_else(|| untrusted("its sidecar is not signed"))?;
         // As of then: a backup stays what it is when its key's time is over.
         signers
-            .verify(
-                SIGNATURE_NAMESPACE,
-                &statement(sidecar),
-                signature,
-                sidecar.sealed_at,
-            )
+            .verify(SIGNATURE_NAMESPACE, &statement(sidecar), signature, sidecar.sealed_at)
             .map_err(|error| untrusted(&error.to_string()))?;
         Ok(())
     }

@@ -14,11 +14,7 @@ impl<R: Seek> Measured<R> {
     pub(crate) fn new(mut inner: R) -> io::Result<Self> {
         let length = inner.seek(SeekFrom::End(0))?;
         inner.rewind()?;
-        Ok(Self {
-            inner,
-            position: 0,
-            length,
-        })
+        Ok(Self { inner, position: 0, length })
     }
 
     pub(crate) fn length(&self) -> u64 {
@@ -50,11 +46,9 @@ impl<R: Read> Read for Measured<R> {
 impl<R: Seek> Seek for Measured<R> {
     fn seek(&mut self, target: SeekFrom) -> io::Result<u64> {
         let target = match target {
-            SeekFrom::End(offset) => SeekFrom::Start(
-                self.length
-                    .checked_add_signed(offset)
-                    .ok_or_else(before_begin)?,
-            ),
+            SeekFrom::End(offset) => {
+                SeekFrom::Start(self.length.checked_add_signed(offset).ok_or_else(before_begin)?)
+            }
             other => other,
         };
         self.position = self.inner.seek(target)?;
@@ -67,8 +61,5 @@ impl<R: Seek> Seek for Measured<R> {
 }
 
 pub(crate) fn before_begin() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidInput,
-        "seek to a place before the beginning",
-    )
+    io::Error::new(io::ErrorKind::InvalidInput, "seek to a place before the beginning")
 }

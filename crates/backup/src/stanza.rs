@@ -51,16 +51,11 @@ pub(crate) struct Recording<'a> {
 
 impl<'a> Recording<'a> {
     pub(crate) fn new(inner: &'a dyn age::Recipient) -> Self {
-        Self {
-            inner,
-            hashes: Mutex::new(Vec::new()),
-        }
+        Self { inner, hashes: Mutex::new(Vec::new()) }
     }
 
     pub(crate) fn into_hashes(self) -> Vec<String> {
-        self.hashes
-            .into_inner()
-            .expect("no thread panics while it holds the hashes")
+        self.hashes.into_inner().expect("no thread panics while it holds the hashes")
     }
 }
 
@@ -70,10 +65,7 @@ impl age::Recipient for Recording<'_> {
         file_key: &FileKey,
     ) -> Result<(Vec<Stanza>, HashSet<String>), age::EncryptError> {
         let (stanzas, labels) = self.inner.wrap_file_key(file_key)?;
-        let mut hashes = self
-            .hashes
-            .lock()
-            .expect("no thread panics while it holds the hashes");
+        let mut hashes = self.hashes.lock().expect("no thread panics while it holds the hashes");
         hashes.extend(stanzas.iter().map(hash));
         Ok((stanzas, labels))
     }
@@ -90,27 +82,16 @@ mod tests {
         let recording = Recording::new(&recipient);
         let encryptor = age::Encryptor::with_recipients(std::iter::once(&recording as _)).unwrap();
         let mut sealed = Vec::new();
-        encryptor
-            .wrap_output(&mut sealed)
-            .unwrap()
-            .finish()
-            .unwrap();
+        encryptor.wrap_output(&mut sealed).unwrap().finish().unwrap();
         let header = String::from_utf8_lossy(&sealed);
         let mut lines = header.lines().skip(1);
         let first = format!("{}\n{}\n", lines.next().unwrap(), lines.next().unwrap());
-        assert_eq!(
-            recording.into_hashes(),
-            [digest::of_bytes(first.as_bytes())]
-        );
+        assert_eq!(recording.into_hashes(), [digest::of_bytes(first.as_bytes())]);
     }
 
     #[test]
     fn a_body_of_whole_lines_ends_with_an_empty_one() {
-        let stanza = Stanza {
-            tag: "t".to_owned(),
-            args: vec!["a".to_owned()],
-            body: vec![0; 48],
-        };
+        let stanza = Stanza { tag: "t".to_owned(), args: vec!["a".to_owned()], body: vec![0; 48] };
         assert_eq!(encode(&stanza), format!("-> t a\n{}\n\n", "A".repeat(64)));
     }
 }

@@ -115,10 +115,9 @@ impl<'a> Upload<'a> {
         let length = range.end - range.start;
         Ok(match self.content {
             Content::File(path) => Box::new(part_of(path, &range)?),
-            Content::Watched(path, progress) => Box::new(Watched {
-                inner: part_of(path, &range)?,
-                progress: Some(progress),
-            }),
+            Content::Watched(path, progress) => {
+                Box::new(Watched { inner: part_of(path, &range)?, progress: Some(progress) })
+            }
             Content::Bytes(bytes) => {
                 let mut cursor = Cursor::new(bytes);
                 cursor.set_position(range.start);
@@ -149,11 +148,7 @@ pub(crate) fn failed(
     doing: impl Into<String>,
     failure: TargetFailure,
 ) -> Error {
-    Error::Target {
-        place: target.place(),
-        doing: doing.into(),
-        failure,
-    }
+    Error::Target { place: target.place(), doing: doing.into(), failure }
 }
 
 /// The name of a file that is not yet all there.

@@ -73,13 +73,8 @@ impl Unsealed {
         expected: &Expected<'_>,
         ahead: usize,
     ) -> Result<Self> {
-        let mut unsealed = Self::new(
-            place.open()?,
-            path,
-            identities,
-            expected,
-            place.ahead(ahead),
-        )?;
+        let mut unsealed =
+            Self::new(place.open()?, path, identities, expected, place.ahead(ahead))?;
         unsealed.place = Some(place);
         Ok(unsealed)
     }
@@ -90,25 +85,16 @@ impl Unsealed {
     /// # Errors
     /// [`Error::Changed`] if the name leads to another file by now.
     pub fn reopen(&self) -> Result<Self> {
-        let place = self
-            .place
-            .as_ref()
-            .expect("a sealed file is opened by its place");
+        let place = self.place.as_ref().expect("a sealed file is opened by its place");
         let source = buffered(place.open()?, place.ahead(READ_AHEAD))?;
         let (decryptor, payload) = parse(source, &self.path)?;
-        let changed = || Error::Changed {
-            path: self.path.clone(),
-        };
+        let changed = || Error::Changed { path: self.path.clone() };
         let known = Known(&self.file_key);
-        let inner = decryptor
-            .decrypt(std::iter::once(&known as _))
-            .map_err(|_| changed())?;
+        let inner = decryptor.decrypt(std::iter::once(&known as _)).map_err(|_| changed())?;
         let key = Arc::clone(&self.file_key);
         let mut reopened = Self::authenticate(inner, payload, &self.path, key)?;
         reopened.place = Some(place.clone());
-        (reopened.clear_len == self.clear_len)
-            .then_some(reopened)
-            .ok_or_else(changed)
+        (reopened.clear_len == self.clear_len).then_some(reopened).ok_or_else(changed)
     }
 }
 
@@ -126,9 +112,9 @@ impl<R: Read + Seek> Unsealed<R> {
         let (inner, file_key) = judge(decrypted, attempt, path, identities, expected)?;
         let unsealed = Self::authenticate(inner, payload, path, Arc::new(file_key))?;
         match expected.clear_bytes {
-            Some(bytes) if bytes != unsealed.clear_len => Err(Error::NotAsSealed {
-                path: path.to_owned(),
-            }),
+            Some(bytes) if bytes != unsealed.clear_len => {
+                Err(Error::NotAsSealed { path: path.to_owned() })
+            }
             _ => Ok(unsealed),
         }
     }
@@ -146,14 +132,10 @@ impl<R: Read + Seek> Unsealed<R> {
         match inner.seek(SeekFrom::End(to_begin)) {
             Ok(0) => {}
             Ok(_) => {
-                return Err(Error::Changed {
-                    path: path.to_owned(),
-                });
+                return Err(Error::Changed { path: path.to_owned() });
             }
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                return Err(Error::EndDamaged {
-                    path: path.to_owned(),
-                });
+                return Err(Error::EndDamaged { path: path.to_owned() });
             }
             Err(error) => return Err(error.into()),
         }
@@ -191,10 +173,7 @@ impl<R: Read + Seek> Unsealed<R> {
         let offset = self.position / CHUNK * CHUNK;
         io::Error::new(
             io::ErrorKind::InvalidData,
-            Error::Damaged {
-                path: self.path.clone(),
-                offset,
-            },
+            Error::Damaged { path: self.path.clone(), offset },
         )
     }
 }
@@ -271,13 +250,7 @@ pub fn open_reader<R: Read + Seek>(
     name: impl AsRef<Path>,
     identities: &Identities,
 ) -> Result<Unsealed<R>> {
-    Unsealed::new(
-        source,
-        name.as_ref(),
-        identities,
-        &Expected::default(),
-        HEADER_ONLY,
-    )
+    Unsealed::new(source, name.as_ref(), identities, &Expected::default(), HEADER_ONLY)
 }
 
 /// Parses the header, and finds the length of the payload that follows it.
@@ -308,19 +281,12 @@ fn check_magic<R: Read>(reader: &mut Buffered<R>, length: u64, path: &Path) -> R
         return Ok(());
     }
     if VERSION.starts_with(begin) {
-        return Err(Error::Truncated {
-            path: path(),
-            expected: None,
-            actual: length,
-        });
+        return Err(Error::Truncated { path: path(), expected: None, actual: length });
     }
     if begin.starts_with(MAGIC) {
         return Err(Error::UnknownAgeVersion { path: path() });
     }
-    Err(Error::NotAge {
-        path: path(),
-        armored: begin.starts_with(ARMOR),
-    })
+    Err(Error::NotAge { path: path(), armored: begin.starts_with(ARMOR) })
 }
 
 /// A payload is whole chunks and a last one that is not empty, unless it is the only one.
@@ -330,19 +296,13 @@ fn check_arithmetic(payload: u64, length: u64, path: &Path) -> Result<()> {
     if possible {
         return Ok(());
     }
-    Err(Error::Truncated {
-        path: path.to_owned(),
-        expected: None,
-        actual: length,
-    })
+    Err(Error::Truncated { path: path.to_owned(), expected: None, actual: length })
 }
 
 fn unparsed(error: DecryptError, path: &Path) -> Error {
     match error {
         DecryptError::Io(error) if error.kind() != io::ErrorKind::UnexpectedEof => Error::Io(error),
-        _ => Error::HeaderDamaged {
-            path: path.to_owned(),
-        },
+        _ => Error::HeaderDamaged { path: path.to_owned() },
     }
 }
 
@@ -356,10 +316,8 @@ fn judge<R>(
     expected: &Expected<'_>,
 ) -> Result<(StreamReader<Buffered<R>>, FileKey)> {
     let outcome = attempt.into_outcome();
-    let complete = expected
-        .stanzas
-        .iter()
-        .all(|hash| outcome.stanzas.iter().any(|found| found == hash));
+    let complete =
+        expected.stanzas.iter().all(|hash| outcome.stanzas.iter().any(|found| found == hash));
     let path = path.to_owned();
     match (decrypted, outcome.file_key) {
         (Ok(_), Some(_)) if !complete => Err(Error::NotAsSealed { path }),
@@ -371,9 +329,9 @@ fn judge<R>(
                 Error::ExcessiveWork { path, required }
             }
             Some(DecryptError::InvalidHeader) => Error::HeaderDamaged { path },
-            _ if outcome.still_locked.is_some() => Error::WrongPassphrase {
-                path: outcome.still_locked.unwrap_or_default(),
-            },
+            _ if outcome.still_locked.is_some() => {
+                Error::WrongPassphrase { path: outcome.still_locked.unwrap_or_default() }
+            }
             // What was not tried might have opened it: that is no answer.
             _ if outcome.untried.is_some() => outcome.untried.expect("it was looked at just now"),
             _ => Error::NoIdentityMatched {
@@ -430,11 +388,7 @@ mod tests {
     fn opening_takes_two_reads_and_less_than_66_kib() {
         let clear: Vec<u8> = (0..40 * CHUNK - 1).map(|n| n as u8).collect();
         let (sealed, identities) = sealed(&clear);
-        let mut source = Counting {
-            inner: Cursor::new(sealed),
-            reads: 0,
-            bytes: 0,
-        };
+        let mut source = Counting { inner: Cursor::new(sealed), reads: 0, bytes: 0 };
         let unsealed = open_reader(&mut source, "far away", &identities).unwrap();
         assert_eq!(unsealed.clear_len(), clear.len() as u64);
         drop(unsealed);
@@ -446,26 +400,17 @@ mod tests {
     fn small_reads_within_a_chunk_cost_one_read_of_the_source() {
         let clear = vec![7; 3 * CHUNK as usize];
         let (sealed, identities) = sealed(&clear);
-        let mut source = Counting {
-            inner: Cursor::new(sealed),
-            reads: 0,
-            bytes: 0,
-        };
+        let mut source = Counting { inner: Cursor::new(sealed), reads: 0, bytes: 0 };
         let mut unsealed = open_reader(&mut source, "x", &identities).unwrap();
         for position in [CHUNK + 9, CHUNK + 60_000, CHUNK, CHUNK + 1, 0] {
             unsealed.seek(SeekFrom::Start(position)).unwrap();
-            unsealed
-                .seek(SeekFrom::Start(CHUNK + position % CHUNK))
-                .unwrap();
+            unsealed.seek(SeekFrom::Start(CHUNK + position % CHUNK)).unwrap();
             let mut byte = [0];
             unsealed.read_exact(&mut byte).unwrap();
             assert_eq!(byte, [7]);
         }
         drop(unsealed);
-        assert_eq!(
-            source.reads, 3,
-            "the header, the last chunk, and the one that is read from"
-        );
+        assert_eq!(source.reads, 3, "the header, the last chunk, and the one that is read from");
     }
 
     #[test]
@@ -484,11 +429,7 @@ mod tests {
                 unsealed.seek(SeekFrom::Start(length)).unwrap() == length
                     && unsealed.read(&mut [0; 4]).unwrap() == 0
             );
-            assert!(
-                unsealed
-                    .seek(SeekFrom::Current(-(length as i64) - 1))
-                    .is_err()
-            );
+            assert!(unsealed.seek(SeekFrom::Current(-(length as i64) - 1)).is_err());
         }
     }
 }

@@ -37,10 +37,7 @@ pub struct VaultOptions {
 
 impl Default for VaultOptions {
     fn default() -> Self {
-        Self {
-            create: false,
-            suffix: ".sql.gz.age".to_owned(),
-        }
+        Self { create: false, suffix: ".sql.gz.age".to_owned() }
     }
 }
 
@@ -81,18 +78,13 @@ impl Vault {
             create_private(directory)?;
         }
         match fs_err::canonicalize(directory) {
-            Ok(directory) if directory.is_dir() => Ok(Self {
-                directory,
-                names,
-                trust: Arc::default(),
-                watch: Watch::default(),
-            }),
-            Ok(_) => Err(Error::NoVault {
-                path: directory.to_owned(),
-            }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Error::NoVault {
-                path: directory.to_owned(),
-            }),
+            Ok(directory) if directory.is_dir() => {
+                Ok(Self { directory, names, trust: Arc::default(), watch: Watch::default() })
+            }
+            Ok(_) => Err(Error::NoVault { path: directory.to_owned() }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(Error::NoVault { path: directory.to_owned() })
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -422,8 +414,7 @@ impl Vault {
         if self.trust.signers.is_none() {
             return Ok(());
         }
-        self.trust
-            .check(entry.path(), Some(entry.require_sidecar()?))
+        self.trust.check(entry.path(), Some(entry.require_sidecar()?))
     }
 
     pub(crate) fn names(&self) -> &Names {
@@ -448,15 +439,9 @@ fn create_private(directory: &Path) -> Result<()> {
     if directory.is_dir() {
         return Ok(());
     }
-    let created = std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory);
+    let created = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
     created.map_err(|error| {
-        std::io::Error::new(
-            error.kind(),
-            format!("cannot create {}: {error}", directory.display()),
-        )
+        std::io::Error::new(error.kind(), format!("cannot create {}: {error}", directory.display()))
     })?;
     match directory.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => durable::sync_directory(parent),

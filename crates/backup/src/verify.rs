@@ -61,16 +61,9 @@ pub(crate) fn verify(
             compare_hash(entry.path(), sidecar, actual)?;
             None
         }
-        Depth::Full => Some(read_everything(open_checked(
-            entry, identities, READ_AHEAD,
-        )?)?),
+        Depth::Full => Some(read_everything(open_checked(entry, identities, READ_AHEAD)?)?),
     };
-    Ok(Verification {
-        depth,
-        sealed_bytes,
-        clear_bytes,
-        sidecar: sidecar.is_some(),
-    })
+    Ok(Verification { depth, sealed_bytes, clear_bytes, sidecar: sidecar.is_some() })
 }
 
 /// Opens an entry and holds it against its sidecar, where it has one.
@@ -89,13 +82,11 @@ fn usable_sidecar(entry: &Entry) -> Result<Option<&Sidecar>> {
 }
 
 fn open_checked(entry: &Entry, identities: &Identities, ahead: usize) -> Result<Unsealed> {
-    let expected = entry
-        .sidecar()
-        .map_or_else(Expected::default, |sidecar| Expected {
-            stanzas: sidecar.stanzas().collect(),
-            clear_bytes: Some(sidecar.clear_bytes),
-            sealed_for: sidecar.public_recipients(),
-        });
+    let expected = entry.sidecar().map_or_else(Expected::default, |sidecar| Expected {
+        stanzas: sidecar.stanzas().collect(),
+        clear_bytes: Some(sidecar.clear_bytes),
+        sealed_for: sidecar.public_recipients(),
+    });
     Unsealed::open(entry.place(), entry.path(), identities, &expected, ahead)
 }
 
@@ -105,16 +96,12 @@ pub(crate) fn check_size(path: &Path, actual: u64, sidecar: Option<&Sidecar>) ->
         return Err(Error::Empty { path: path() });
     }
     match sidecar.map(|sidecar| sidecar.sealed_bytes) {
-        Some(expected) if actual < expected => Err(Error::Truncated {
-            path: path(),
-            expected: Some(expected),
-            actual,
-        }),
-        Some(expected) if actual > expected => Err(Error::SizeDiffers {
-            path: path(),
-            expected,
-            actual,
-        }),
+        Some(expected) if actual < expected => {
+            Err(Error::Truncated { path: path(), expected: Some(expected), actual })
+        }
+        Some(expected) if actual > expected => {
+            Err(Error::SizeDiffers { path: path(), expected, actual })
+        }
         _ => Ok(()),
     }
 }
@@ -132,11 +119,7 @@ pub(crate) fn compare_hash(path: &Path, sidecar: &Sidecar, actual: String) -> Re
     if actual == sidecar.sha256 {
         return Ok(());
     }
-    Err(Error::HashDiffers {
-        path: path.to_owned(),
-        expected: sidecar.sha256.clone(),
-        actual,
-    })
+    Err(Error::HashDiffers { path: path.to_owned(), expected: sidecar.sha256.clone(), actual })
 }
 
 /// Reads to the end, and returns how much that was.

@@ -46,10 +46,6 @@ fn main() {
 /// The program that is measured: cargo puts it beside this one.
 fn hubctl() -> PathBuf {
     let program = std::env::current_exe().unwrap().with_file_name("hubctl");
-    assert!(
-        program.is_file(),
-        "{} is missing; `cargo xtask bench` builds it",
-        program.display()
-    );
+    assert!(program.is_file(), "{} is missing; `cargo xtask bench` builds it", program.display());
     program
 }

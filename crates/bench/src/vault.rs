@@ -72,18 +72,8 @@ impl Bench {
             "`age` crate and SHA-256 into a file, `fsync`",
             &sealing,
         );
-        line(
-            &mut text,
-            "seal",
-            "`age` crate into a file, `fsync`; no hash",
-            &bare,
-        );
-        line(
-            &mut text,
-            "open and read to the end",
-            "`age` crate from a file",
-            &opening,
-        );
+        line(&mut text, "seal", "`age` crate into a file, `fsync`; no hash", &bare);
+        line(&mut text, "open and read to the end", "`age` crate from a file", &opening);
         let (planned, pruned) = self.prune();
         let _ = writeln!(
             text,
@@ -130,10 +120,7 @@ impl Bench {
         let mut identities = Identities::new();
         identities.add_text(&self.key.to_string(), "the bench");
         let entry = vault.entries().unwrap().remove(0);
-        assert_eq!(
-            drained(vault.open_entry(&entry, &identities).unwrap()),
-            LENGTH
-        );
+        assert_eq!(drained(vault.open_entry(&entry, &identities).unwrap()), LENGTH);
     }
 
     fn open_with_age(&self) {
@@ -147,12 +134,8 @@ impl Bench {
     fn clean(&self) {
         for entry in self.vault().entries().unwrap() {
             fs_err::remove_file(entry.path()).unwrap();
-            fs_err::remove_file(
-                entry
-                    .path()
-                    .with_file_name(format!("hub-{}.json", entry.id())),
-            )
-            .unwrap();
+            fs_err::remove_file(entry.path().with_file_name(format!("hub-{}.json", entry.id())))
+                .unwrap();
         }
     }
 

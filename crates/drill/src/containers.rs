@@ -41,11 +41,7 @@ impl Run {
             ))
         })?;
         let me = Owner::current()?;
-        let run = Self {
-            id: format!("{}-{}", me.pid, me.started),
-            docker,
-            keep,
-        };
+        let run = Self { id: format!("{}-{}", me.pid, me.started), docker, keep };
         run.sweep(&me).await?;
         Ok(run)
     }
@@ -60,10 +56,7 @@ impl Run {
 
     /// What every container of this run is labelled with.
     pub(crate) fn labels(&self) -> anyhow::Result<Vec<(&'static str, String)>> {
-        let mut labels = vec![
-            (RUN, self.id.clone()),
-            (OWNER, Owner::current()?.to_string()),
-        ];
+        let mut labels = vec![(RUN, self.id.clone()), (OWNER, Owner::current()?.to_string())];
         if self.keep {
             labels.push((KEPT, "yes".into()));
         }
@@ -119,20 +112,14 @@ impl Run {
     /// Running or not.
     async fn list(&self, label: &str) -> anyhow::Result<Vec<ContainerSummary>> {
         let filters = HashMap::from([("label", vec![label])]);
-        let options = ListContainersOptionsBuilder::default()
-            .all(true)
-            .filters(&filters)
-            .build();
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let found = self.docker.list_containers(Some(options)).await;
         found.context("could not list containers")
     }
 
     async fn remove(&self, container: &ContainerSummary) -> anyhow::Result<()> {
         let id = container.id.as_deref().unwrap_or_default();
-        let options = RemoveContainerOptionsBuilder::default()
-            .force(true)
-            .v(true)
-            .build();
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
         match self.docker.remove_container(id, Some(options)).await {
             Ok(()) => Ok(()),
             // Gone, or on its way: its handle was dropped at the same time.
@@ -212,12 +199,7 @@ impl Owner {
 
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            host,
-            boot,
-            pid,
-            started,
-        } = self;
+        let Self { host, boot, pid, started } = self;
         write!(f, "{host} {boot} {pid} {started}")
     }
 }
@@ -238,9 +220,7 @@ mod tests {
     fn what_is_kept_can_be_entered_and_removed_by_the_engine_that_has_it() {
         let docker = "docker --host unix:///cache/docker.sock";
         let text = kept(docker, "hubctl.drill=7-1", &["drill-source-16".into()]);
-        assert!(text.contains(&format!(
-            "{docker} exec --interactive --tty drill-source-16 psql"
-        )));
+        assert!(text.contains(&format!("{docker} exec --interactive --tty drill-source-16 psql")));
         assert!(text.contains(&format!("{docker} rm --force --volumes $({docker} ps")));
         assert!(text.contains("--filter label=hubctl.drill=7-1)"));
     }

@@ -52,10 +52,7 @@ impl Home {
         lock.lock()?;
         // It appears under its name only once it is held: nobody takes this home for abandoned.
         fs_err::rename(&new, directory.path().join(LOCK))?;
-        Ok(Self {
-            directory,
-            _lock: lock,
-        })
+        Ok(Self { directory, _lock: lock })
     }
 
     /// Makes a database of another server known as a site.
@@ -67,14 +64,9 @@ impl Home {
     ) -> anyhow::Result<()> {
         let password = format!("{name}.password");
         self.secret(&password, server.password())?;
-        let mut file = fs_err::OpenOptions::new()
-            .append(true)
-            .open(self.path("hubctl.toml"))?;
+        let mut file = fs_err::OpenOptions::new().append(true).open(self.path("hubctl.toml"))?;
         let url = server.url(database);
-        writeln!(
-            file,
-            "[sites.{name}]\ndatabase = \"{url}\"\npassword_file = \"{password}\""
-        )?;
+        writeln!(file, "[sites.{name}]\ndatabase = \"{url}\"\npassword_file = \"{password}\"")?;
         Ok(())
     }
 
@@ -149,14 +141,9 @@ fn sweep_in(parent: &Path) -> anyhow::Result<()> {
     let me = fs_err::metadata("/proc/self")?.uid();
     for entry in fs_err::read_dir(parent)?.flatten() {
         let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX)
-            && entry
-                .metadata()
-                .is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == me);
+            && entry.metadata().is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == me);
         if is_ours && is_abandoned(&entry.path()) {
-            eprintln!(
-                "Removing {} of a run that was killed.",
-                entry.path().display()
-            );
+            eprintln!("Removing {} of a run that was killed.", entry.path().display());
             // Another run may be at it as well.
             if let Err(error) = fs_err::remove_dir_all(entry.path())
                 && entry.path().exists()

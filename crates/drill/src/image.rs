@@ -39,10 +39,7 @@ impl Images {
         if !are_local {
             eprintln!("They are of one C library, so no way leads from one to another.");
         }
-        Ok(Self {
-            template,
-            are_local,
-        })
+        Ok(Self { template, are_local })
     }
 
     async fn default_for(run: &Run, ways: &[Way]) -> String {
@@ -108,9 +105,6 @@ mod tests {
     fn a_port_is_not_a_tag() {
         let pair = |name: &str, tag: &str| (name.to_owned(), tag.to_owned());
         assert_eq!(split("postgres:17-alpine"), pair("postgres", "17-alpine"));
-        assert_eq!(
-            split("192.0.2.10:5000/postgres"),
-            pair("192.0.2.10:5000/postgres", "latest")
-        );
+        assert_eq!(split("192.0.2.10:5000/postgres"), pair("192.0.2.10:5000/postgres", "latest"));
     }
 }

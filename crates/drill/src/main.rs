@@ -6,11 +6,7 @@
 //! Then contents, schema and every index of the copies are compared and checked. Servers run with
 //! their default settings, `fsync` included.
 
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this program talks to a developer"
-)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to a developer")]
 
 mod arguments;
 mod containers;
@@ -49,9 +45,7 @@ impl std::error::Error for Unavailable {}
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = runtime
         .context("could not start the runtime")
         .and_then(|runtime| runtime.block_on(drill(&arguments)));
@@ -88,10 +82,7 @@ async fn drill(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     run.end().await?;
     if let Some(file) = engine_keeper {
-        eprintln!(
-            "To stop the engine, once they are removed:\n  rm {}",
-            file.display()
-        );
+        eprintln!("To stop the engine, once they are removed:\n  rm {}", file.display());
     }
     let Some(result) = outcome else {
         return Ok(ExitCode::from(130));
@@ -116,12 +107,9 @@ fn code(matrix: &Matrix) -> ExitCode {
 
 /// Waits for a signal that asks this process to end.
 async fn interrupted() {
-    let [mut interrupt, mut terminate, mut hang_up] = [
-        SignalKind::interrupt(),
-        SignalKind::terminate(),
-        SignalKind::hangup(),
-    ]
-    .map(|kind| signal(kind).expect("these signals can be handled"));
+    let [mut interrupt, mut terminate, mut hang_up] =
+        [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()]
+            .map(|kind| signal(kind).expect("these signals can be handled"));
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}

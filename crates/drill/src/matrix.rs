@@ -77,10 +77,7 @@ impl Matrix {
     }
 
     pub(crate) fn add_server(&mut self, server: &Server) {
-        let release = Release {
-            release: server.release.clone(),
-            image: server.image.clone(),
-        };
+        let release = Release { release: server.release.clone(), image: server.image.clone() };
         self.servers.insert(server.version.to_string(), release);
     }
 
@@ -146,19 +143,12 @@ impl Cell {
     pub(crate) fn line(&self) -> String {
         // A sum of nothing would be -0.0.
         let seconds = self.steps.iter().fold(0.0, |sum, step| sum + step.seconds);
-        let Self {
-            from, to, sample, ..
-        } = self;
-        format!(
-            "{from} → {to} {sample}: {} ({seconds:.1} s)",
-            self.verdict()
-        )
+        let Self { from, to, sample, .. } = self;
+        format!("{from} → {to} {sample}: {} ({seconds:.1} s)", self.verdict())
     }
 
     fn failures(&self) -> impl Iterator<Item = String> {
-        let Self {
-            from, to, sample, ..
-        } = self;
+        let Self { from, to, sample, .. } = self;
         let backup = self
             .backup_failure
             .iter()
@@ -166,9 +156,7 @@ impl Cell {
         let steps = self.steps.iter().filter_map(move |step| {
             let failure = step.failure.as_ref()?;
             let (name, copy) = (step.name, step.copy);
-            Some(format!(
-                "{from} → {to}, {sample}, {name} of {copy}: {failure}"
-            ))
+            Some(format!("{from} → {to}, {sample}, {name} of {copy}: {failure}"))
         });
         backup.chain(steps)
     }
@@ -177,11 +165,7 @@ impl Cell {
 impl fmt::Display for Matrix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (version, server) in &self.servers {
-            writeln!(
-                f,
-                "- {version}: PostgreSQL {} in {}",
-                server.release, server.image
-            )?;
+            writeln!(f, "- {version}: PostgreSQL {} in {}", server.release, server.image)?;
         }
         write!(f, "\n{HEAD}")?;
         for cell in &self.cells {
@@ -191,11 +175,7 @@ impl fmt::Display for Matrix {
             writeln!(f, "\n{failure}")?;
         }
         for way in &self.untried {
-            writeln!(
-                f,
-                "\n{} → {} was not tried: {}",
-                way.from, way.to, way.reason
-            )?;
+            writeln!(f, "\n{} → {} was not tried: {}", way.from, way.to, way.reason)?;
         }
         let right = self.cells.iter().filter(|cell| cell.has_passed()).count();
         let (all, untried) = (self.cells.len(), self.untried.len());
@@ -209,9 +189,7 @@ impl fmt::Display for Matrix {
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            from, to, sample, ..
-        } = self;
+        let Self { from, to, sample, .. } = self;
         write!(f, "| {from} → {to} | {sample} |")?;
         match self.backup_seconds {
             Some(seconds) => write!(f, " {seconds:.1} s |")?,
@@ -232,19 +210,11 @@ mod tests {
     use super::*;
 
     fn way() -> Way {
-        Way {
-            from: 14.into(),
-            to: 18.into(),
-        }
+        Way { from: 14.into(), to: 18.into() }
     }
 
     fn step(failure: Option<&str>) -> Step {
-        Step {
-            name: "restore",
-            copy: "hubctl",
-            seconds: 1.24,
-            failure: failure.map(str::to_owned),
-        }
+        Step { name: "restore", copy: "hubctl", seconds: 1.24, failure: failure.map(str::to_owned) }
     }
 
     #[test]
@@ -252,22 +222,11 @@ mod tests {
         let mut matrix = Matrix::default();
         matrix.add(Cell::new(way(), "hub", 0.5, vec![step(None)]));
         assert!(!matrix.has_failed());
-        matrix.add(Cell::new(
-            way(),
-            "zoo",
-            0.5,
-            vec![step(None), step(Some("why"))],
-        ));
+        matrix.add(Cell::new(way(), "zoo", 0.5, vec![step(None), step(Some("why"))]));
         assert!(matrix.has_failed());
         let text = matrix.to_string();
-        assert!(
-            text.contains("| 14 → 18 | hub | 0.5 s | 1.2 s | right |"),
-            "{text}"
-        );
-        assert!(
-            text.contains("14 → 18, zoo, restore of hubctl: why"),
-            "{text}"
-        );
+        assert!(text.contains("| 14 → 18 | hub | 0.5 s | 1.2 s | right |"), "{text}");
+        assert!(text.contains("14 → 18, zoo, restore of hubctl: why"), "{text}");
         assert!(text.contains("1 of 2 right"), "{text}");
     }
 

@@ -28,9 +28,7 @@ impl FromStr for Version {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (major, musl) = text
-            .strip_suffix("-musl")
-            .map_or((text, false), |major| (major, true));
+        let (major, musl) = text.strip_suffix("-musl").map_or((text, false), |major| (major, true));
         let major = major.parse().ok().filter(|major| MAJORS.contains(major));
         major
             .map(|major| Self { major, musl })
@@ -76,21 +74,14 @@ fn candidates(arguments: &Arguments) -> Vec<Way> {
     let mut versions = arguments.pg.clone();
     if versions.is_empty() {
         if !arguments.all && ends == [None, None] {
-            return SHORT
-                .map(|(from, to)| Way {
-                    from: from.into(),
-                    to: to.into(),
-                })
-                .into();
+            return SHORT.map(|(from, to)| Way { from: from.into(), to: to.into() }).into();
         }
         versions = MAJORS.map(Version::from).into();
         versions.extend(ends.into_iter().flatten());
     }
     versions.sort();
     versions.dedup();
-    let pairs = versions
-        .iter()
-        .flat_map(|&from| versions.iter().map(move |&to| Way { from, to }));
+    let pairs = versions.iter().flat_map(|&from| versions.iter().map(move |&to| Way { from, to }));
     pairs.filter(|way| way.from.major <= way.to.major).collect()
 }
 
@@ -103,14 +94,8 @@ pub(crate) fn with_another_library(
 ) -> Vec<Way> {
     let is_short = arguments.pg.is_empty() && arguments.from.is_none() && arguments.to.is_none();
     if is_short && images.are_local() {
-        let from = Version {
-            major: 16,
-            musl: true,
-        };
-        ways.push(Way {
-            from,
-            to: 17.into(),
-        });
+        let from = Version { major: 16, musl: true };
+        ways.push(Way { from, to: 17.into() });
     }
     ways
 }
@@ -124,11 +109,7 @@ mod tests {
     fn plan(arguments: &[&str]) -> Result<String, String> {
         let arguments = Arguments::parse_from([&["drill"], arguments].concat());
         let ways = ways(&arguments)?;
-        Ok(ways
-            .iter()
-            .map(|way| way.to_string().replace(" → ", ">"))
-            .collect::<Vec<_>>()
-            .join(" "))
+        Ok(ways.iter().map(|way| way.to_string().replace(" → ", ">")).collect::<Vec<_>>().join(" "))
     }
 
     #[test]
@@ -146,10 +127,7 @@ mod tests {
         assert_eq!(plan(&["--pg", "16,17"]).unwrap(), "16>16 16>17 17>17");
         assert_eq!(plan(&["--from", "16", "--to", "18"]).unwrap(), "16>18");
         assert_eq!(plan(&["--from", "17"]).unwrap(), "17>17 17>18");
-        assert_eq!(
-            plan(&["--from", "16-musl", "--to", "16"]).unwrap(),
-            "16-musl>16"
-        );
+        assert_eq!(plan(&["--from", "16-musl", "--to", "16"]).unwrap(), "16-musl>16");
     }
 
     #[test]

@@ -52,10 +52,7 @@ impl Programs {
                 found.entry(major).or_insert(directory);
             }
         }
-        Ok(Self {
-            hubctl,
-            clients: found,
-        })
+        Ok(Self { hubctl, clients: found })
     }
 
     /// The lowest version that knows a server of this one: a newer one writes what an older server
@@ -90,11 +87,7 @@ async fn major(directory: &Path) -> Option<u32> {
     let output = command.arg("--version").output().await.ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     let number = text.split(' ').nth(2)?;
-    number
-        .split(|c: char| !c.is_ascii_digit())
-        .next()?
-        .parse()
-        .ok()
+    number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// Runs a program to its end; returns what it printed. Fails with the last lines it said.
@@ -109,14 +102,8 @@ pub(crate) async fn run_for_answer(
     answers: &[i32],
 ) -> anyhow::Result<String> {
     let name = name(command);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    let running = command
-        .spawn()
-        .with_context(|| format!("could not start {name}"))?;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let running = command.spawn().with_context(|| format!("could not start {name}"))?;
     output(running, &name, answers).await
 }
 
@@ -132,14 +119,8 @@ pub(crate) async fn run_pipeline<const N: usize>(mut commands: [Command; N]) -> 
             }
             None => Stdio::null(),
         };
-        command
-            .stdin(input)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let child = command
-            .spawn()
-            .with_context(|| format!("could not start {name}"))?;
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let child = command.spawn().with_context(|| format!("could not start {name}"))?;
         children.push((name, child));
     }
     // The last first: where it fails, the others say no more than that nobody listens.
@@ -147,10 +128,7 @@ pub(crate) async fn run_pipeline<const N: usize>(mut commands: [Command; N]) -> 
     while let Some((name, child)) = children.pop() {
         results.push(output(child, &name, &[0]).await);
     }
-    results
-        .into_iter()
-        .find_map(Result::err)
-        .map_or(Ok(()), Err)
+    results.into_iter().find_map(Result::err).map_or(Ok(()), Err)
 }
 
 fn name(command: &Command) -> String {
@@ -163,18 +141,10 @@ async fn output(child: Child, name: &str, answers: &[i32]) -> anyhow::Result<Str
     let output = tokio::time::timeout(TIMEOUT, child.wait_with_output())
         .await
         .with_context(|| format!("{name} did not end in {} minutes", TIMEOUT.as_secs() / 60))??;
-    if output
-        .status
-        .code()
-        .is_some_and(|code| answers.contains(&code))
-    {
+    if output.status.code().is_some_and(|code| answers.contains(&code)) {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    Err(anyhow::anyhow!(
-        "{name}: {}\n{}",
-        output.status,
-        last_words(&output)
-    ))
+    Err(anyhow::anyhow!("{name}: {}\n{}", output.status, last_words(&output)))
 }
 
 fn last_words(output: &Output) -> String {
@@ -195,9 +165,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_says_what_the_program_said() {
-        let error = run(&mut sh("echo out; echo why >&2; exit 3"))
-            .await
-            .unwrap_err();
+        let error = run(&mut sh("echo out; echo why >&2; exit 3")).await.unwrap_err();
         assert_eq!(error.to_string(), "sh: exit status: 3\nout\nwhy");
         assert_eq!(run(&mut sh("echo out")).await.unwrap(), "out\n");
     }
@@ -205,11 +173,7 @@ mod tests {
     #[tokio::test]
     async fn every_part_of_a_pipeline_must_succeed() {
         run_pipeline([sh("echo a"), sh("grep -q a")]).await.unwrap();
-        run_pipeline([sh("echo a; exit 1"), sh("cat >/dev/null")])
-            .await
-            .unwrap_err();
-        run_pipeline([sh("echo a"), sh("cat >/dev/null; exit 1")])
-            .await
-            .unwrap_err();
+        run_pipeline([sh("echo a; exit 1"), sh("cat >/dev/null")]).await.unwrap_err();
+        run_pipeline([sh("echo a"), sh("cat >/dev/null; exit 1")]).await.unwrap_err();
     }
 }

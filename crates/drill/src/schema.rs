@@ -41,9 +41,7 @@ pub(crate) async fn compare(
 
 async fn text(programs: &Programs, major: u32, place: Place<'_>) -> anyhow::Result<String> {
     let mut command = Command::new(programs.clients(major)?.join("pg_dump"));
-    command
-        .arg("--schema-only")
-        .envs(place.server.environment(place.database));
+    command.arg("--schema-only").envs(place.server.environment(place.database));
     programs::run(&mut command).await
 }
 
@@ -150,9 +148,7 @@ fn lines(text: &str) -> impl Iterator<Item = String> {
         !is_noise && !line.is_empty()
     };
     // Which line of a list is the last, and so has no comma, may depend on the collation.
-    text.lines()
-        .filter(is_schema)
-        .map(|line| line.trim_end_matches(',').to_owned())
+    text.lines().filter(is_schema).map(|line| line.trim_end_matches(',').to_owned())
 }
 
 #[cfg(test)]
@@ -163,10 +159,7 @@ mod tests {
     fn lines_of_one_side_are_found() {
         let source = "-- Dumped from 14\n\\restrict abc\nCREATE TABLE a;\nCREATE TABLE b;\n";
         let copy = "-- Dumped from 18\n\\restrict def\nCREATE TABLE b;\nCREATE TABLE c;\n";
-        assert_eq!(
-            differences(source, copy),
-            ["-CREATE TABLE a;", "+CREATE TABLE c;"]
-        );
+        assert_eq!(differences(source, copy), ["-CREATE TABLE a;", "+CREATE TABLE c;"]);
     }
 
     #[test]

@@ -40,18 +40,13 @@ impl Server {
         let (name, tag) = images.of(version);
         let image = format!("{name}:{tag}");
         // Docker opens the port on every interface of this machine.
-        let password = fs_err::read_to_string("/proc/sys/kernel/random/uuid")?
-            .trim()
-            .to_owned();
+        let password = fs_err::read_to_string("/proc/sys/kernel/random/uuid")?.trim().to_owned();
         let request = GenericImage::new(name, tag)
             .with_exposed_port(PORT.tcp())
             .with_wait_for(WaitFor::message_on_stdout(READY))
             .with_wait_for(WaitFor::message_on_stderr(READY))
             .with_env_var("POSTGRES_PASSWORD", &password)
-            .with_container_name(format!(
-                "hubctl-drill-{}-{role}-{version}",
-                std::process::id()
-            ))
+            .with_container_name(format!("hubctl-drill-{}-{role}-{version}", std::process::id()))
             .with_labels(run.labels()?)
             .with_startup_timeout(START_TIMEOUT);
         let container = request
@@ -59,11 +54,7 @@ impl Server {
             .await
             .map_err(|error| images.unavailable(version, &error.to_string()))?;
         let host = container.get_host().await?.to_string();
-        let host = if host == "localhost" {
-            "127.0.0.1".to_owned()
-        } else {
-            host
-        };
+        let host = if host == "localhost" { "127.0.0.1".to_owned() } else { host };
         let port = container.get_host_port_ipv4(PORT).await?;
         let mut server = Self {
             version,
@@ -90,17 +81,10 @@ impl Server {
             .await?;
         let (release, fsync, major): (String, String, i32) = (row.get(0), row.get(1), row.get(2));
         if u32::try_from(major) != Ok(self.version.major) {
-            bail!(
-                "{} holds PostgreSQL {release}, not {}",
-                self.image,
-                self.version
-            );
+            bail!("{} holds PostgreSQL {release}, not {}", self.image, self.version);
         }
         if fsync != "on" {
-            bail!(
-                "{} runs with fsync {fsync}: times and crashes mean nothing there",
-                self.image
-            );
+            bail!("{} runs with fsync {fsync}: times and crashes mean nothing there", self.image);
         }
         // Debian adds its package to the number.
         Ok(release.split(' ').next().unwrap_or_default().to_owned())

@@ -43,9 +43,7 @@ impl<'a> Backup<'a> {
         let home = Home::new(database, source)?;
         let begin = Instant::now();
         let arguments = ["backup", "source"];
-        let printed = home
-            .hubctl(programs, source.version.major, &arguments)
-            .await?;
+        let printed = home.hubctl(programs, source.version.major, &arguments).await?;
         Ok(Self {
             source,
             database,
@@ -119,16 +117,12 @@ impl Attempt<'_> {
     async fn hubctl(&self, arguments: &[&str]) -> anyhow::Result<String> {
         // A restored copy is read as well, so pg_dump has to know the newer of the two.
         let major = self.target.version.major;
-        self.backup
-            .home
-            .hubctl(self.programs, major, arguments)
-            .await
+        self.backup.home.hubctl(self.programs, major, arguments).await
     }
 
     async fn restore(&self, name: &str) -> anyhow::Result<()> {
         self.backup.home.add_site(name, self.target, name)?;
-        self.hubctl(&["restore", &self.backup.entry, "--to", name, "--execute"])
-            .await?;
+        self.hubctl(&["restore", &self.backup.entry, "--to", name, "--execute"]).await?;
         Ok(())
     }
 
@@ -136,9 +130,7 @@ impl Attempt<'_> {
     async fn restore_with_stock_tools(&self, name: &str) -> anyhow::Result<()> {
         self.backup.home.add_site(name, self.target, name)?;
         let client = self.target.connect("postgres").await?;
-        client
-            .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0"))
-            .await?;
+        client.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await?;
         let mut decrypt = Command::new("age");
         decrypt
             .args(["--decrypt", "--identity"])
@@ -146,19 +138,15 @@ impl Attempt<'_> {
             .arg(&self.backup.entry);
         let clients = self.programs.clients(self.target.version.major)?;
         let mut psql = Command::new(clients.join("psql"));
-        psql.args(["-X", "--quiet", "-v", "ON_ERROR_STOP=1"])
-            .envs(self.target.environment(name));
+        psql.args(["-X", "--quiet", "-v", "ON_ERROR_STOP=1"]).envs(self.target.environment(name));
         programs::run_pipeline([decrypt, Command::new("gunzip"), psql]).await
     }
 
     async fn compare_contents(&self, name: &str) -> anyhow::Result<()> {
         let (home, major) = (&self.backup.home, self.target.version.major);
-        let answer = home
-            .ask(self.programs, major, &["diff", "source", name])
-            .await?;
-        let differences = answer["differences"]
-            .as_array()
-            .context("hubctl printed no `differences`")?;
+        let answer = home.ask(self.programs, major, &["diff", "source", name]).await?;
+        let differences =
+            answer["differences"].as_array().context("hubctl printed no `differences`")?;
         let is_other_version = self.backup.source.version.major != major;
         let unexpected: Vec<_> = differences
             .iter()
@@ -172,14 +160,8 @@ impl Attempt<'_> {
     }
 
     async fn compare_schema(&self, name: &str) -> anyhow::Result<()> {
-        let source = Place {
-            server: self.backup.source,
-            database: self.backup.database,
-        };
-        let copy = Place {
-            server: self.target,
-            database: name,
-        };
+        let source = Place { server: self.backup.source, database: self.backup.database };
+        let copy = Place { server: self.target, database: name };
         schema::compare(self.programs, source, copy).await
     }
 
@@ -206,17 +188,13 @@ async fn check_indexes(server: &Server, database: &str) -> anyhow::Result<()> {
         FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam \
         WHERE a.amname = 'btree' AND c.relkind = 'i' AND c.relpersistence <> 't' AND i.indisvalid";
     let client = server.connect(database).await?;
-    client
-        .batch_execute("CREATE SCHEMA amcheck; CREATE EXTENSION amcheck SCHEMA amcheck")
-        .await?;
+    client.batch_execute("CREATE SCHEMA amcheck; CREATE EXTENSION amcheck SCHEMA amcheck").await?;
     let messages = client.simple_query(CHECK).await.map_err(|error| {
         let detail = error.as_db_error().map(ToString::to_string);
         anyhow::anyhow!(detail.unwrap_or_else(|| error.to_string()))
     })?;
-    let checked = messages
-        .iter()
-        .filter(|message| matches!(message, SimpleQueryMessage::Row(_)))
-        .count();
+    let checked =
+        messages.iter().filter(|message| matches!(message, SimpleQueryMessage::Row(_))).count();
     if checked == 0 {
         bail!("there is no index to check");
     }

@@ -86,9 +86,7 @@ async fn back_up<'a>(
 
 async fn load(source: &Server, sample: &str) -> anyhow::Result<()> {
     let client = source.connect("postgres").await?;
-    client
-        .batch_execute(&format!("CREATE DATABASE {sample} TEMPLATE template0"))
-        .await?;
+    client.batch_execute(&format!("CREATE DATABASE {sample} TEMPLATE template0")).await?;
     let client = source.connect(sample).await?;
     match sample {
         "hub" => testkit::load_hub(&client, HUB_SCALE).await?,

@@ -78,9 +78,7 @@ impl Answer {
             return deciding;
         }
         let undecided = answers.into_iter().filter(|answer| answer.is_undecided());
-        undecided
-            .min_by_key(|answer| answer.precedence())
-            .unwrap_or(otherwise)
+        undecided.min_by_key(|answer| answer.precedence()).unwrap_or(otherwise)
     }
 }
 
@@ -128,19 +126,13 @@ mod tests {
         assert_eq!(all(Fail), [Fail; 5]);
         assert_eq!(all(Unknown), [Unknown, Fail, Unknown, Unknown, Unknown]);
         assert_eq!(all(Waiting), [Waiting, Fail, Unknown, Waiting, Waiting]);
-        assert_eq!(
-            all(NeedsApproval),
-            [NeedsApproval, Fail, Unknown, Waiting, NeedsApproval]
-        );
+        assert_eq!(all(NeedsApproval), [NeedsApproval, Fail, Unknown, Waiting, NeedsApproval]);
         let any = |left| row(Answer::any, left);
         assert_eq!(any(Pass), [Pass; 5]);
         assert_eq!(any(Fail), [Pass, Fail, Unknown, Waiting, NeedsApproval]);
         assert_eq!(any(Unknown), [Pass, Unknown, Unknown, Unknown, Unknown]);
         assert_eq!(any(Waiting), [Pass, Waiting, Unknown, Waiting, Waiting]);
-        assert_eq!(
-            any(NeedsApproval),
-            [Pass, NeedsApproval, Unknown, Waiting, NeedsApproval]
-        );
+        assert_eq!(any(NeedsApproval), [Pass, NeedsApproval, Unknown, Waiting, NeedsApproval]);
     }
 
     #[test]

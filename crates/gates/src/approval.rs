@@ -80,13 +80,7 @@ impl Approvals {
     ) -> Result<PathBuf, Error> {
         check_gate(&request.gate)?;
         allowed(approver, issued_at, policy)?;
-        let approval = Approval::new(
-            request,
-            approver.principal,
-            issued_at,
-            expires_at,
-            new_id()?,
-        );
+        let approval = Approval::new(request, approver.principal, issued_at, expires_at, new_id()?);
         let subject = (&*request.gate, request.plan_hash(), request.evidence_hash);
         if let Some(flaw) = judging::flaw(&approval, subject, issued_at, policy) {
             let reason = flaw.to_string();
@@ -171,11 +165,7 @@ impl Approvals {
             let name = item?.file_name();
             let id = name
                 .to_str()
-                .and_then(|name| {
-                    name.strip_prefix(gate)?
-                        .strip_prefix('-')?
-                        .strip_suffix(SUFFIX)
-                })
+                .and_then(|name| name.strip_prefix(gate)?.strip_prefix('-')?.strip_suffix(SUFFIX))
                 .filter(|id| document::is_id(id));
             ids.extend(id.map(str::to_owned));
         }
@@ -192,11 +182,7 @@ impl Approvals {
         at: Timestamp,
         policy: &Policy,
     ) -> Result<String, Error> {
-        let Approver {
-            principal,
-            key,
-            prompt,
-        } = approver;
+        let Approver { principal, key, prompt } = approver;
         let signature = sshsig::sign(key, APPROVAL_NAMESPACE, statement.as_bytes(), prompt)?;
         let text = document::join(&statement, &signature);
         let sealed = Sealed::parse(&text).map_err(|reason| Error::InvalidApproval { reason })?;
@@ -224,9 +210,7 @@ impl Approvals {
 /// A person is not asked for what would not count.
 fn allowed(approver: Approver<'_>, at: Timestamp, policy: &Policy) -> Result<(), Error> {
     let key = PublicKey::of_file(approver.key)?;
-    policy
-        .signers
-        .signer(&key, Some(approver.principal), APPROVAL_NAMESPACE, at)?;
+    policy.signers.signer(&key, Some(approver.principal), APPROVAL_NAMESPACE, at)?;
     Ok(())
 }
 
@@ -264,10 +248,6 @@ fn new_id() -> Result<String, Error> {
     let filled = rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty())
         .map_err(io::Error::from)?;
     // The kernel gives so few bytes at once or none.
-    assert_eq!(
-        filled,
-        bytes.len(),
-        "the kernel gives 16 bytes in one piece"
-    );
+    assert_eq!(filled, bytes.len(), "the kernel gives 16 bytes in one piece");
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -86,11 +86,8 @@ impl Collector {
     /// has no answer says why.
     pub async fn collect(&self, reads: &[Read]) -> Evidence {
         let mut evidence = Evidence::new(Timestamp::now());
-        let readings: Vec<Reading> = stream::iter(reads)
-            .map(|read| self.read(read))
-            .buffered(AT_A_TIME)
-            .collect()
-            .await;
+        let readings: Vec<Reading> =
+            stream::iter(reads).map(|read| self.read(read)).buffered(AT_A_TIME).collect().await;
         for reading in readings {
             evidence.push(reading);
         }
@@ -101,36 +98,23 @@ impl Collector {
         if let Some(name) = read.cluster() {
             return match self.clusters.get(name) {
                 Some(cluster) => cluster.read(read).await,
-                None => here(
-                    read,
-                    Err(Absence::failed(format!(
-                        "no cluster `{name}` is configured"
-                    ))),
-                ),
+                None => {
+                    here(read, Err(Absence::failed(format!("no cluster `{name}` is configured"))))
+                }
             };
         }
         match read {
-            Read::Script {
-                run,
-                directory,
-                limit_seconds,
-                expires_seconds,
-                ..
-            } => {
+            Read::Script { run, directory, limit_seconds, expires_seconds, .. } => {
                 if let Some(kept) = expires_seconds.and_then(|expires| self.standing(read, expires))
                 {
                     return kept;
                 }
-                here(
-                    read,
-                    script::run(run, directory.as_deref(), *limit_seconds).await,
-                )
+                here(read, script::run(run, directory.as_deref(), *limit_seconds).await)
             }
             Read::Http { url, limit_seconds } => here(read, http::get(url, *limit_seconds).await),
-            Read::Tcp {
-                address,
-                limit_seconds,
-            } => here(read, socket::connect(address, *limit_seconds).await),
+            Read::Tcp { address, limit_seconds } => {
+                here(read, socket::connect(address, *limit_seconds).await)
+            }
             Read::Port { address } => here(read, socket::listen(address).await),
             Read::Disk { path } => here(read, disk::room(path).await),
             Read::Journal { record } => {
@@ -152,10 +136,7 @@ impl Collector {
         let age = now.duration_since(newest.observed_at);
         let succeeded = matches!(&newest.content, Content::Found(ended) if ended["exit_code"] == 0);
         let stands = !age.is_negative() && age.unsigned_abs().as_secs() < expires;
-        (succeeded && stands).then(|| Reading {
-            read: read.clone(),
-            ..newest.clone()
-        })
+        (succeeded && stands).then(|| Reading { read: read.clone(), ..newest.clone() })
     }
 
     async fn ask(&self, question: &str, about: &str) -> Result<Value, Absence> {

@@ -71,10 +71,7 @@ impl Held {
     /// A stretch that begins now.
     #[must_use]
     pub fn new(since: Timestamp, identity: impl Into<String>) -> Self {
-        Self {
-            since,
-            identity: identity.into(),
-        }
+        Self { since, identity: identity.into() }
     }
 }
 
@@ -83,12 +80,7 @@ impl Reading {
     #[must_use]
     pub fn new(read: Read, observed_at: Timestamp, content: Content) -> Self {
         let content = content.without_secrets();
-        Self {
-            read,
-            observed_at,
-            skew_seconds: None,
-            content,
-        }
+        Self { read, observed_at, skew_seconds: None, content }
     }
 
     /// The reading, with how far the other clock is ahead.
@@ -151,10 +143,7 @@ impl Evidence {
 
     /// The reading that answers a question: of several, the newest.
     pub(crate) fn answering(&self, read: &Read) -> Option<&Reading> {
-        let same = self
-            .readings
-            .iter()
-            .filter(|reading| read.is_same(&reading.read));
+        let same = self.readings.iter().filter(|reading| read.is_same(&reading.read));
         same.max_by(|left, right| {
             // Comparing the texts is dear, and only for times that are equal.
             let time = left.observed_at.cmp(&right.observed_at);

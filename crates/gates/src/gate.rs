@@ -63,11 +63,7 @@ pub struct Approval {
     #[serde(default = "one")]
     pub persons: usize,
     /// What will be different afterwards, for whoever is asked.
-    #[serde(
-        default,
-        skip_serializing_if = "Vec::is_empty",
-        serialize_with = "redact::sentences"
-    )]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", serialize_with = "redact::sentences")]
     pub consequences: Vec<String>,
     /// How to get back, for whoever is asked.
     #[serde(
@@ -86,13 +82,7 @@ impl Gate {
     /// A gate that asks this and nothing else.
     #[must_use]
     pub fn new(rule: Rule) -> Self {
-        Self {
-            rule,
-            expires: None,
-            stable_for: None,
-            approval: None,
-            rests_on: BTreeMap::new(),
-        }
+        Self { rule, expires: None, stable_for: None, approval: None, rests_on: BTreeMap::new() }
     }
 
     /// The gates that it is made of.

@@ -39,10 +39,8 @@ impl Size {
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let decimal = UNITS[..5].iter().rev();
-        let (unit, factor) = decimal
-            .copied()
-            .find(|(_, factor)| self.0 >= *factor)
-            .unwrap_or(("B", 1));
+        let (unit, factor) =
+            decimal.copied().find(|(_, factor)| self.0 >= *factor).unwrap_or(("B", 1));
         let scaled = self.0 as f64 / factor as f64;
         if scaled.fract() == 0.0 {
             write!(f, "{scaled:.0}{unit}")
@@ -57,15 +55,11 @@ impl TryFrom<String> for Size {
 
     fn try_from(text: String) -> Result<Self, String> {
         let malformed = || format!("`{text}` is not an amount such as 20GB or 512MiB");
-        let end = text
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(text.len());
+        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let (number, unit) = text.split_at(end);
         let number: u64 = number.parse().map_err(|_| malformed())?;
         let unit = unit.trim();
-        let known = UNITS
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(unit));
+        let known = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit));
         let (_, factor) = known.ok_or_else(malformed)?;
         number.checked_mul(*factor).map(Self).ok_or_else(malformed)
     }

@@ -34,9 +34,7 @@ static UNDER_WAY: Mutex<Vec<Weak<Begun>>> = Mutex::new(Vec::new());
 /// Records every act under way as interrupted.
 pub(crate) fn record_interrupted() {
     let acts = std::mem::take(&mut *UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner));
-    acts.iter()
-        .filter_map(Weak::upgrade)
-        .for_each(|act| act.interrupt());
+    acts.iter().filter_map(Weak::upgrade).for_each(|act| act.interrupt());
 }
 
 impl Act {
@@ -109,8 +107,7 @@ impl Act {
     /// Records an answer: yes is `done`, no is `failed`.
     pub(crate) fn answer(self, yes: bool, evidence: Value) -> anyhow::Result<()> {
         let outcome = if yes { Outcome::Done } else { Outcome::Failed };
-        self.finish(outcome, evidence)
-            .context("the result could not be recorded in the journal")
+        self.finish(outcome, evidence).context("the result could not be recorded in the journal")
     }
 
     fn finish(self, outcome: Outcome, evidence: Value) -> anyhow::Result<()> {
@@ -161,8 +158,5 @@ impl Drop for Act {
 
 /// The name of this machine.
 pub(crate) fn host() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

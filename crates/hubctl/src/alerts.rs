@@ -37,14 +37,9 @@ pub(crate) struct Message {
 
 impl Message {
     pub(crate) fn new(settings: &Settings, what: &str) -> Self {
-        let service = settings
-            .service
-            .as_ref()
-            .map(|service| service.value.clone());
+        let service = settings.service.as_ref().map(|service| service.value.clone());
         let host = act::host();
-        let of = service
-            .as_ref()
-            .map_or_else(String::new, |service| format!(" of {service}"));
+        let of = service.as_ref().map_or_else(String::new, |service| format!(" of {service}"));
         Self {
             schema: "hubctl.alert.v1",
             text: format!(
@@ -88,10 +83,7 @@ pub(crate) async fn tell(settings: &Settings, message: &Message) -> Vec<Told> {
 /// The operator's own command.
 async fn run(command: &str, what: &str) -> anyhow::Result<()> {
     let mut child = Command::new("/bin/sh");
-    child
-        .args(["-c", command])
-        .env(env::FAILED_UNIT, what)
-        .stdin(Stdio::null());
+    child.args(["-c", command]).env(env::FAILED_UNIT, what).stdin(Stdio::null());
     child.kill_on_drop(true);
     ended(child.spawn()?.wait_with_output()).await
 }

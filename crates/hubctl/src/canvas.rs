@@ -36,10 +36,7 @@ struct Drawing {
 
 impl Canvas {
     pub(crate) fn new() -> Self {
-        Self {
-            width,
-            drawing: Mutex::default(),
-        }
+        Self { width, drawing: Mutex::default() }
     }
 
     fn drawing(&self) -> MutexGuard<'_, Drawing> {
@@ -134,10 +131,7 @@ mod tests {
 
     #[test]
     fn a_line_that_a_narrower_terminal_breaks_is_cleared_as_a_whole() {
-        let canvas = Canvas {
-            width: || 10,
-            ..Canvas::new()
-        };
+        let canvas = Canvas { width: || 10, ..Canvas::new() };
         for (line, cleared) in [
             ("0123456789", "\r\x1b[2K"),
             ("0123456789a", "\r\x1b[1A\x1b[J"),

@@ -62,13 +62,7 @@ pub(crate) struct GlobalOptions {
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub(crate) verbose: u8,
     /// Use colours
-    #[arg(
-        long,
-        value_name = "WHEN",
-        global = true,
-        value_enum,
-        default_value = "auto"
-    )]
+    #[arg(long, value_name = "WHEN", global = true, value_enum, default_value = "auto")]
     pub(crate) color: ColorChoice,
     /// Hide progress
     #[arg(long, global = true)]
@@ -124,11 +118,7 @@ mod tests {
             }
         }
         for below in command.get_subcommands() {
-            options(
-                below,
-                &[words, &[below.get_name().to_owned()]].concat(),
-                found,
-            );
+            options(below, &[words, &[below.get_name().to_owned()]].concat(), found);
         }
     }
 
@@ -153,19 +143,8 @@ mod tests {
         let mut refused = std::collections::BTreeSet::new();
         for (words, arg) in &found {
             let option = format!("--{}", arg.get_long().unwrap());
-            for value in [
-                "x",
-                "-1",
-                "0",
-                "1.5",
-                "",
-                "99999999999999999999",
-                "5 lightyears",
-            ] {
-                let typed = words
-                    .iter()
-                    .cloned()
-                    .chain([option.clone(), value.to_owned()]);
+            for value in ["x", "-1", "0", "1.5", "", "99999999999999999999", "5 lightyears"] {
+                let typed = words.iter().cloned().chain([option.clone(), value.to_owned()]);
                 let Err(error) = Cli::try_parse_from(typed) else {
                     continue;
                 };

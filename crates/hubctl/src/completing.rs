@@ -33,9 +33,7 @@ pub(crate) fn script(shell: &str, program: &Path) -> Option<String> {
     let shells = Shells::builtins();
     let completer = shells.completer(shell)?;
     let program = program.to_string_lossy();
-    completer
-        .write_registration(env::COMPLETE, NAME, NAME, &program, &mut script)
-        .ok()?;
+    completer.write_registration(env::COMPLETE, NAME, NAME, &program, &mut script).ok()?;
     if shell == "bash" {
         script.extend_from_slice(BASH.as_bytes());
     }
@@ -88,22 +86,16 @@ fn command() -> Command {
 /// What a value stands for is told by its name, as in `--help`.
 fn completed(command: Command, name: &str) -> Command {
     let command = command.mut_args(|arg| match values(&arg, name) {
-        Some(values) => arg.add(ArgValueCompleter::new(move |typed: &OsStr| {
-            candidates(values, typed)
-        })),
+        Some(values) => {
+            arg.add(ArgValueCompleter::new(move |typed: &OsStr| candidates(values, typed)))
+        }
         None => arg,
     });
-    let below: Vec<String> = command
-        .get_subcommands()
-        .map(|below| below.get_name().to_owned())
-        .collect();
+    let below: Vec<String> =
+        command.get_subcommands().map(|below| below.get_name().to_owned()).collect();
     below.into_iter().fold(command, |command, child| {
         // The subcommands of `gates` and `tunnel` name what those do.
-        let name = if name.is_empty() {
-            child.clone()
-        } else {
-            name.to_owned()
-        };
+        let name = if name.is_empty() { child.clone() } else { name.to_owned() };
         command.mut_subcommand(child, |below| completed(below, &name))
     })
 }
@@ -121,13 +113,9 @@ fn values(arg: &Arg, command: &str) -> Option<Values> {
         ("diff", "A" | "B") => sides,
         (_, "TARGET") => |settings| settings.targets.keys().cloned().collect(),
         ("tunnel", "NAME") => |settings| settings.tunnels.keys().cloned().collect(),
-        ("gates", "NAME") | ("approve", "GATE") => |settings| {
-            settings
-                .gates
-                .iter()
-                .map(|(name, _)| name.to_owned())
-                .collect()
-        },
+        ("gates", "NAME") | ("approve", "GATE") => {
+            |settings| settings.gates.iter().map(|(name, _)| name.to_owned()).collect()
+        }
         _ => return None,
     })
 }
@@ -153,9 +141,7 @@ fn candidates(values: Values, typed: &OsStr) -> Vec<CompletionCandidate> {
     let (Some(typed), Some(settings)) = (typed.to_str(), settings()) else {
         return Vec::new();
     };
-    let fitting = values(&settings)
-        .into_iter()
-        .filter(|value| value.starts_with(typed));
+    let fitting = values(&settings).into_iter().filter(|value| value.starts_with(typed));
     let ordered = fitting.enumerate();
     ordered
         .map(|(order, value)| CompletionCandidate::new(value).display_order(Some(order)))
@@ -166,10 +152,7 @@ fn candidates(values: Values, typed: &OsStr) -> Vec<CompletionCandidate> {
 fn settings() -> Option<Settings> {
     let words: Vec<OsString> = std::env::args_os().collect();
     let flag = words.windows(2).rev().find(|pair| pair[0] == "--config");
-    let joined = words
-        .iter()
-        .rev()
-        .find_map(|word| word.to_str()?.strip_prefix("--config="));
+    let joined = words.iter().rev().find_map(|word| word.to_str()?.strip_prefix("--config="));
     let named = flag
         .map(|pair| pair[1].clone())
         .or_else(|| joined.map(OsString::from))
@@ -192,11 +175,7 @@ mod tests {
         }
         for below in command.get_subcommands() {
             let path = format!("{path}{} ", below.get_name());
-            let name = if name.is_empty() {
-                below.get_name()
-            } else {
-                name
-            };
+            let name = if name.is_empty() { below.get_name() } else { name };
             known(below, &path, name, found);
         }
     }

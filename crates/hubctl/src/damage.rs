@@ -26,9 +26,7 @@ impl Damaged {
         match records {
             Ok(records) => Self::of(&records.unwrap_or_default()),
             Err(error) => {
-                printer.warn(format_args!(
-                    "earlier findings of damage are unknown: {error}"
-                ));
+                printer.warn(format_args!("earlier findings of damage are unknown: {error}"));
                 Self::default()
             }
         }
@@ -79,10 +77,7 @@ impl Damaged {
         let fact = format!("{} was found damaged {finding}", entry.id());
         let other = vault.newest(|other| self.is_good(other))?;
         let hint = match other {
-            Some(other) => format!(
-                "the newest other verified backup is {}: name it",
-                other.id()
-            ),
+            Some(other) => format!("the newest other verified backup is {}: name it", other.id()),
             None => "there is no other verified backup; take one with `hubctl backup`".to_owned(),
         };
         let again = "if the file was replaced by a good copy, `hubctl verify --full` clears it";
@@ -96,9 +91,7 @@ fn finding(record: &Record) -> String {
     let text = |name: &str| record.evidence.get(name).and_then(Value::as_str);
     let causes = record.evidence.get("causes").and_then(Value::as_array);
     let last = causes.and_then(|causes| causes.last()?.as_str());
-    let error = last
-        .or_else(|| text("error"))
-        .unwrap_or("no reason is recorded");
+    let error = last.or_else(|| text("error")).unwrap_or("no reason is recorded");
     format!("at {at}: {error}")
 }
 

@@ -30,10 +30,7 @@ pub(crate) const FAILED_UNIT: &str = "HUBCTL_FAILED_UNIT";
 pub(crate) const DOCUMENTED: &[(&str, &str)] = &[
     (CONFIG, "Configuration file; --config wins."),
     (FORMAT, "Form of the results: text or json."),
-    (
-        LOG,
-        "What is logged to stderr, such as pgsnap=debug; it wins over -v.",
-    ),
+    (LOG, "What is logged to stderr, such as pgsnap=debug; it wins over -v."),
     (SERVICE, "Service name, prefix of its backup files."),
     (VAULT, "Directory of the backups."),
     (RECIPIENTS, "Public keys to seal for, separated by commas."),
@@ -41,10 +38,7 @@ pub(crate) const DOCUMENTED: &[(&str, &str)] = &[
     (IDENTITIES, "Files of private keys, separated by colons."),
     (PASSPHRASE_FILE, "File of a passphrase."),
     (JOURNAL, "Journal file."),
-    (
-        FAILED_UNIT,
-        "Set by hubctl for the command of [alerts]: the unit that failed.",
-    ),
+    (FAILED_UNIT, "Set by hubctl for the command of [alerts]: the unit that failed."),
     (COMPLETE, "Set by the completions of a shell."),
     (
         "PGPASSWORD, PGPASSFILE, PGSERVICE, PGHOST, ...",
@@ -124,18 +118,13 @@ pub(crate) fn state_home() -> Option<PathBuf> {
 /// Where sockets live: below `$XDG_RUNTIME_DIR`, or where there is none, beside the state. Never
 /// below `/tmp`, where another user could have been first.
 pub(crate) fn runtime_home() -> Option<PathBuf> {
-    let set = get("XDG_RUNTIME_DIR")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute());
-    set.map(|home| home.join("hubctl"))
-        .or_else(|| Some(state_home()?.join("hubctl").join("run")))
+    let set = get("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
+    set.map(|home| home.join("hubctl")).or_else(|| Some(state_home()?.join("hubctl").join("run")))
 }
 
 /// The XDG specification has relative paths in its variables ignored.
 fn base(variable: &str, below_home: &str) -> Option<PathBuf> {
-    let set = get(variable)
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute());
+    let set = get(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     set.or_else(|| Some(home()?.join(below_home)))
 }
 

@@ -23,29 +23,17 @@ pub(crate) struct Refusal {
 impl Refusal {
     /// Arguments or configuration that make no sense.
     pub(crate) fn usage(fact: impl Into<String>) -> Self {
-        Self {
-            fact: fact.into(),
-            hint: None,
-            exit: Exit::Usage,
-        }
+        Self { fact: fact.into(), hint: None, exit: Exit::Usage }
     }
 
     /// The question was asked, and the answer is no.
     pub(crate) fn no(fact: impl Into<String>) -> Self {
-        Self {
-            fact: fact.into(),
-            hint: None,
-            exit: Exit::No,
-        }
+        Self { fact: fact.into(), hint: None, exit: Exit::No }
     }
 
     /// The question could not be asked.
     pub(crate) fn could_not_ask(fact: impl Into<String>) -> Self {
-        Self {
-            fact: fact.into(),
-            hint: None,
-            exit: Exit::CouldNotAsk,
-        }
+        Self { fact: fact.into(), hint: None, exit: Exit::CouldNotAsk }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -107,9 +95,7 @@ fn plain(text: String) -> String {
         "failed to query raw metadata ",
         "failed to canonicalize path ",
     ];
-    CALLS
-        .iter()
-        .fold(text, |text, call| text.replace(call, "could not find "))
+    CALLS.iter().fold(text, |text, call| text.replace(call, "could not find "))
 }
 
 impl fmt::Display for Failure {
@@ -150,14 +136,8 @@ mod tests {
             fs_err::canonicalize("/nowhere/at-all").unwrap_err(),
         ] {
             let failure = Failure::of(&anyhow::Error::from(error)).to_string();
-            assert!(
-                !failure.contains("metadata") && !failure.contains("canonical"),
-                "{failure}"
-            );
-            assert!(
-                failure.contains("could not find `/nowhere/at-all`"),
-                "{failure}"
-            );
+            assert!(!failure.contains("metadata") && !failure.contains("canonical"), "{failure}");
+            assert!(failure.contains("could not find `/nowhere/at-all`"), "{failure}");
         }
     }
 
@@ -175,10 +155,7 @@ mod tests {
 
     #[test]
     fn the_vaults_error_inside_an_archive_error_decides() {
-        let damaged = backup::Error::Damaged {
-            path: "x.age".into(),
-            offset: 65536,
-        };
+        let damaged = backup::Error::Damaged { path: "x.age".into(), offset: 65536 };
         let source = io::Error::new(io::ErrorKind::InvalidData, damaged);
         let failure = Failure::of(&anyhow::Error::from(pgsnap::Error::Read { source }));
         insta::assert_snapshot!(failure, @r"
@@ -195,10 +172,7 @@ mod tests {
             Err(Refusal::no("the drill failed").hint("look at the journal"));
         let error = answer.context("drill").unwrap_err();
         assert_eq!(Failure::of(&error).exit, Exit::No);
-        assert_eq!(
-            Failure::of(&error).hint.as_deref(),
-            Some("look at the journal")
-        );
+        assert_eq!(Failure::of(&error).hint.as_deref(), Some("look at the journal"));
     }
 
     #[test]
@@ -220,15 +194,9 @@ mod tests {
         let path = || "x.age".into();
         let tried = 1;
         let sealed_for = Vec::new();
-        let wrong_key = backup::Error::NoIdentityMatched {
-            path: path(),
-            tried,
-            sealed_for,
-        };
+        let wrong_key = backup::Error::NoIdentityMatched { path: path(), tried, sealed_for };
         assert!(!is_damage(&wrong_key.into()));
-        let newer = pgsnap::Error::UnsupportedFormat {
-            found: "pgsnap/9".to_owned(),
-        };
+        let newer = pgsnap::Error::UnsupportedFormat { found: "pgsnap/9".to_owned() };
         assert!(!is_damage(&newer.into()));
         assert!(is_damage(
             &anyhow::Error::from(backup::Error::Empty { path: path() }).context("drill")

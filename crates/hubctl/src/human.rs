@@ -36,11 +36,7 @@ pub(crate) fn bytes(value: u64) -> String {
             break;
         }
     }
-    if scaled < 99.95 {
-        format!("{scaled:.1} {unit}")
-    } else {
-        format!("{scaled:.0} {unit}")
-    }
+    if scaled < 99.95 { format!("{scaled:.1} {unit}") } else { format!("{scaled:.0} {unit}") }
 }
 
 /// `0.4 s`, `12 s`, `3 min 20 s`, `5 h 12 min`, `3 d 4 h`.
@@ -61,11 +57,7 @@ pub(crate) fn duration(value: Duration) -> String {
 
 /// A list of words in backquotes: `` `a`, `b` ``.
 pub(crate) fn quoted<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
-    words
-        .into_iter()
-        .map(|word| format!("`{word}`"))
-        .collect::<Vec<_>>()
-        .join(", ")
+    words.into_iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -74,22 +66,10 @@ mod tests {
 
     #[test]
     fn sizes_have_three_digits() {
-        let shown = [
-            0,
-            999,
-            1000,
-            99_940,
-            99_960,
-            999_499,
-            999_999,
-            2_500_000_000,
-        ]
-        .map(bytes);
+        let shown = [0, 999, 1000, 99_940, 99_960, 999_499, 999_999, 2_500_000_000].map(bytes);
         assert_eq!(
             shown,
-            [
-                "0 B", "999 B", "1.0 kB", "99.9 kB", "100 kB", "999 kB", "1.0 MB", "2.5 GB"
-            ]
+            ["0 B", "999 B", "1.0 kB", "99.9 kB", "100 kB", "999 kB", "1.0 MB", "2.5 GB"]
         );
     }
 
@@ -97,29 +77,12 @@ mod tests {
     fn durations_have_two_units() {
         let shown = [0, 59, 60, 200, 3600, 18_720, 90_000]
             .map(|seconds| duration(Duration::from_secs(seconds)));
-        assert_eq!(
-            shown,
-            [
-                "0.0 s",
-                "59 s",
-                "1 min",
-                "3 min 20 s",
-                "1 h",
-                "5 h 12 min",
-                "1 d 1 h"
-            ]
-        );
+        assert_eq!(shown, ["0.0 s", "59 s", "1 min", "3 min 20 s", "1 h", "5 h 12 min", "1 d 1 h"]);
     }
 
     #[test]
     fn thousands_are_grouped() {
-        assert_eq!(
-            [7, 999, 1000, 1_234_567].map(number),
-            ["7", "999", "1 000", "1 234 567"]
-        );
-        assert_eq!(
-            (plural(1, "table"), plural(2, "row")),
-            ("1 table".into(), "2 rows".into())
-        );
+        assert_eq!([7, 999, 1000, 1_234_567].map(number), ["7", "999", "1 000", "1 234 567"]);
+        assert_eq!((plural(1, "table"), plural(2, "row")), ("1 table".into(), "2 rows".into()));
     }
 }

@@ -55,9 +55,7 @@ struct Shared {
 impl Interruption {
     /// Begins to watch. A signal that somebody holds is passed on to them.
     pub(crate) fn watch(printer: &Printer, hold: &Arc<Hold>) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = {
             let _inside = runtime.enter();
             Listener::new()?
@@ -101,8 +99,7 @@ impl Interruption {
 
     /// Says that a signal ended the command.
     pub(crate) fn report(&self) -> Exit {
-        self.shared
-            .say("interrupted; nothing unfinished is in place");
+        self.shared.say("interrupted; nothing unfinished is in place");
         self.shared.restore_terminal();
         Exit::Interrupted
     }
@@ -156,11 +153,7 @@ impl Listener {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hang_up: if ignores_hang_up() {
-                None
-            } else {
-                Some(signal(SignalKind::hangup())?)
-            },
+            hang_up: if ignores_hang_up() { None } else { Some(signal(SignalKind::hangup())?) },
             _too_large: signal(SignalKind::from_raw(too_large))?,
         })
     }
@@ -223,11 +216,7 @@ async fn watch_signals(
 }
 
 fn limit(shared: &Shared) -> Duration {
-    if shared.is_cleaning.load(Ordering::SeqCst) {
-        CLEANING_UP
-    } else {
-        GRACE
-    }
+    if shared.is_cleaning.load(Ordering::SeqCst) { CLEANING_UP } else { GRACE }
 }
 
 /// Ends the program, whatever its threads wait for.
@@ -242,10 +231,7 @@ fn end(shared: Arc<Shared>) {
         let _ = said.send(());
     });
     let _ = all.recv_timeout(LAST_WORDS);
-    #[expect(
-        clippy::exit,
-        reason = "a thread that never answers cannot be ended in another way"
-    )]
+    #[expect(clippy::exit, reason = "a thread that never answers cannot be ended in another way")]
     std::process::exit(Exit::Interrupted.code().into());
 }
 

@@ -89,14 +89,12 @@ pub(crate) fn recipients(
         recipients.add(&recipient.value)?;
     }
     if let Some(path) = &settings.recipients_file {
-        recipients
-            .add_file(&path.value)
-            .map_err(|error| match error {
-                backup::Error::Io(error) => anyhow::Error::from(Refusal::usage(format!(
-                    "the recipients cannot be read: {error}"
-                ))),
-                other => other.into(),
-            })?;
+        recipients.add_file(&path.value).map_err(|error| match error {
+            backup::Error::Io(error) => anyhow::Error::from(Refusal::usage(format!(
+                "the recipients cannot be read: {error}"
+            ))),
+            other => other.into(),
+        })?;
     }
     if recipients.is_empty() {
         return Err(backup::Error::NoRecipients.into());
@@ -127,17 +125,12 @@ pub(crate) fn held(identities: &Identities) -> Vec<String> {
 pub(crate) fn absent(recipients: &Recipients, identities: &Identities) -> Vec<String> {
     let held = held(identities);
     let absent = recipients.fingerprints().map(|each| &each.text);
-    absent
-        .filter(|text| !is_here(&held, text))
-        .cloned()
-        .collect()
+    absent.filter(|text| !is_here(&held, text)).cloned().collect()
 }
 
 /// Whether a passphrase is what a backup is sealed for.
 pub(crate) fn is_passphrase(recipients: &Recipients) -> bool {
-    recipients
-        .fingerprints()
-        .any(|fingerprint| fingerprint.kind == RecipientKind::Scrypt)
+    recipients.fingerprints().any(|fingerprint| fingerprint.kind == RecipientKind::Scrypt)
 }
 
 /// The identities at hand. The passphrase opens encrypted key files too; without one it is asked
@@ -164,11 +157,7 @@ pub(crate) fn identities(
     for path in &settings.identities {
         identities.add_file(&path.value)?;
     }
-    tracing::info!(
-        files = settings.identities.len(),
-        "identities at hand: {}",
-        identities.len()
-    );
+    tracing::info!(files = settings.identities.len(), "identities at hand: {}", identities.len());
     for note in identities.notes() {
         printer.warn(note);
     }
@@ -183,14 +172,10 @@ pub(crate) fn opening(settings: &Settings, printer: &Printer) -> anyhow::Result<
 /// The same identities, and the passphrase of this entry if it needs one that nobody gave yet.
 pub(crate) fn for_entry(identities: &Identities, entry: &Entry) -> Identities {
     let mut identities = identities.clone();
-    let held = identities
-        .fingerprints()
-        .any(|each| each.kind == RecipientKind::Scrypt);
+    let held = identities.fingerprints().any(|each| each.kind == RecipientKind::Scrypt);
     if !held && can_ask() && is_passphrase_sealed(entry.path()) {
         let answer = ask(&format!("Passphrase of {}: ", entry.path().display()));
-        answer
-            .into_iter()
-            .for_each(|answer| identities.add_passphrase(answer));
+        answer.into_iter().for_each(|answer| identities.add_passphrase(answer));
     }
     identities
 }

@@ -14,9 +14,7 @@ use crate::printer::Printer;
 
 /// The crates that may tell details: they never log a secret. Others log the requests that they
 /// make, whole URLs included.
-const OURS: [&str; 7] = [
-    "hubctl", "pgsnap", "backup", "gates", "tunnel", "sshsig", "drill",
-];
+const OURS: [&str; 7] = ["hubctl", "pgsnap", "backup", "gates", "tunnel", "sshsig", "drill"];
 
 /// Starts logging; `HUBCTL_LOG` decides over `-v`. A second call changes nothing.
 pub(crate) fn start(verbose: u8, printer: &Printer) {
@@ -54,10 +52,7 @@ impl<'a> MakeWriter<'a> for Lines {
     type Writer = Line<'a>;
 
     fn make_writer(&'a self) -> Line<'a> {
-        Line {
-            printer: &self.0,
-            text: Vec::new(),
-        }
+        Line { printer: &self.0, text: Vec::new() }
     }
 }
 
@@ -79,7 +74,6 @@ impl Write for Line<'_> {
 
 impl Drop for Line<'_> {
     fn drop(&mut self) {
-        self.printer
-            .talk(String::from_utf8_lossy(&self.text).trim_end());
+        self.printer.talk(String::from_utf8_lossy(&self.text).trim_end());
     }
 }

@@ -60,20 +60,11 @@ impl Printer {
         } else {
             ProgressDrawTarget::hidden()
         };
-        Self {
-            format,
-            loudness,
-            muted: false,
-            bars: MultiProgress::with_draw_target(target),
-        }
+        Self { format, loudness, muted: false, bars: MultiProgress::with_draw_target(target) }
     }
 
     pub(crate) fn muted(&self) -> Self {
-        Self {
-            muted: true,
-            format: Format::Text,
-            ..self.clone()
-        }
+        Self { muted: true, format: Format::Text, ..self.clone() }
     }
 
     pub(crate) fn format(&self) -> Format {
@@ -178,14 +169,8 @@ fn document<T: Serialize>(schema: &str, body: &T) -> anyhow::Result<String> {
 /// An aligned table without lines; columns whose header begins with `>` are aligned to the right.
 pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(
-        header
-            .iter()
-            .map(|title| title.trim_start_matches('>').to_uppercase()),
-    );
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header.iter().map(|title| title.trim_start_matches('>').to_uppercase()));
     for row in rows {
         table.add_row(row.iter().map(|cell| cell.replace(['\n', '\r'], " ")));
     }
@@ -214,10 +199,8 @@ mod tests {
 
     #[test]
     fn tables_are_aligned_and_hold_one_line_per_row() {
-        let rows = [
-            vec!["a".to_owned(), "12".to_owned()],
-            vec!["long\nname".to_owned(), "3".to_owned()],
-        ];
+        let rows =
+            [vec!["a".to_owned(), "12".to_owned()], vec!["long\nname".to_owned(), "3".to_owned()]];
         insta::assert_snapshot!(table(&["name", ">rows"], rows), @r"
         NAME       ROWS
         a            12

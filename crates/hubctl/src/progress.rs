@@ -28,10 +28,7 @@ pub(crate) enum Face {
 impl Face {
     /// What suits the streams: `--no-progress` and `--quiet` hide, a terminal gets bars.
     pub(crate) fn choose(no_progress: bool, printer: &Printer) -> Self {
-        match (
-            no_progress || printer.loudness() == Loudness::Quiet,
-            printer.format(),
-        ) {
+        match (no_progress || printer.loudness() == Loudness::Quiet, printer.format()) {
             (true, _) => Self::Hidden,
             _ if io::stderr().is_terminal() => Self::Bar,
             (_, Format::Json) => Self::Json,
@@ -57,14 +54,8 @@ impl Face {
 /// The phases of a backup.
 pub(crate) const BACKUP: &[Phase] = &[Phase::Snapshot, Phase::Dump];
 /// The phases of a restore and of a drill.
-pub(crate) const RESTORE: &[Phase] = &[
-    Phase::Schema,
-    Phase::Load,
-    Phase::Index,
-    Phase::Analyze,
-    Phase::Census,
-    Phase::Swap,
-];
+pub(crate) const RESTORE: &[Phase] =
+    &[Phase::Schema, Phase::Load, Phase::Index, Phase::Analyze, Phase::Census, Phase::Swap];
 /// The phases of a copy from server to server.
 pub(crate) const COPY: &[Phase] = &[
     Phase::Snapshot,
@@ -100,17 +91,11 @@ struct Done {
 impl Done {
     fn add(&self, work: Work) -> Work {
         let add = |sum: &AtomicU64, more| sum.fetch_add(more, Ordering::Relaxed) + more;
-        Work {
-            bytes: add(&self.bytes, work.bytes),
-            rows: add(&self.rows, work.rows),
-        }
+        Work { bytes: add(&self.bytes, work.bytes), rows: add(&self.rows, work.rows) }
     }
 
     fn get(&self) -> Work {
-        Work {
-            bytes: self.bytes.load(Ordering::Relaxed),
-            rows: self.rows.load(Ordering::Relaxed),
-        }
+        Work { bytes: self.bytes.load(Ordering::Relaxed), rows: self.rows.load(Ordering::Relaxed) }
     }
 
     fn reset(&self) {
@@ -199,44 +184,25 @@ impl Meter {
     fn start(&self, title: String, unit: Unit, place: Option<(usize, usize)>, expected: Work) {
         self.end();
         self.done.reset();
-        tracing::info!(
-            bytes = expected.bytes,
-            rows = expected.rows,
-            "begin: {title}"
-        );
+        tracing::info!(bytes = expected.bytes, rows = expected.rows, "begin: {title}");
         let now = Instant::now();
-        let step = Step {
-            title,
-            unit,
-            place,
-            expected,
-            begun: now,
-        };
+        let step = Step { title, unit, place, expected, begun: now };
         let bar = (self.face == Face::Bar).then(|| self.bar(step.clone()));
-        *self.lock() = Some(Current {
-            step,
-            shown: now,
-            bar,
-        });
+        *self.lock() = Some(Current { step, shown: now, bar });
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Current>> {
-        self.current
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.current.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn bar(&self, step: Step) -> ProgressBar {
         let done = Arc::clone(&self.done);
         let style = ProgressStyle::with_template("{spinner} {line}")
             .expect("the template is a constant")
-            .with_key(
-                "line",
-                move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
-                    let room = canvas::width().saturating_sub(SPINNER);
-                    let _ = out.write_str(&step.fitted(done.get(), step.begun.elapsed(), room));
-                },
-            );
+            .with_key("line", move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+                let room = canvas::width().saturating_sub(SPINNER);
+                let _ = out.write_str(&step.fitted(done.get(), step.begun.elapsed(), room));
+            });
         let bar = self.printer.bars().add(ProgressBar::new_spinner());
         bar.set_style(style);
         bar.enable_steady_tick(Duration::from_millis(200));
@@ -284,10 +250,7 @@ pub(crate) struct Copies {
 
 impl Copies {
     pub(crate) fn new(meter: Arc<Meter>) -> Arc<Self> {
-        Arc::new(Self {
-            meter,
-            place: Mutex::default(),
-        })
+        Arc::new(Self { meter, place: Mutex::default() })
     }
 
     /// So many backups are to come.
@@ -306,9 +269,7 @@ impl Copies {
     }
 
     fn place(&self) -> std::sync::MutexGuard<'_, (usize, usize)> {
-        self.place
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.place.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -389,9 +350,7 @@ impl Step {
         let mut parts = self.parts(done, elapsed);
         parts.sort_by_key(|(place, _)| *place);
         let percent = self.percent(done).map(|percent| format!("{percent}%"));
-        let said = percent
-            .into_iter()
-            .chain(parts.into_iter().map(|(_, text)| text));
+        let said = percent.into_iter().chain(parts.into_iter().map(|(_, text)| text));
         let said: Vec<String> = said.collect();
         format!("{}: {}", self.head(), said.join(", "))
     }
@@ -430,9 +389,7 @@ impl Step {
 
 impl std::fmt::Debug for Meter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Meter")
-            .field("face", &self.face)
-            .finish_non_exhaustive()
+        f.debug_struct("Meter").field("face", &self.face).finish_non_exhaustive()
     }
 }
 
@@ -451,13 +408,7 @@ mod tests {
     }
 
     fn step(title: &str, unit: Unit, place: Option<(usize, usize)>, expected: Work) -> Step {
-        Step {
-            title: title.to_owned(),
-            unit,
-            place,
-            expected,
-            begun: Instant::now(),
-        }
+        Step { title: title.to_owned(), unit, place, expected, begun: Instant::now() }
     }
 
     const TEN: Duration = Duration::from_secs(10);
@@ -474,10 +425,7 @@ mod tests {
     #[test]
     fn statements_are_counted_without_bytes() {
         let index = step("indexes", Unit::Statements, None, work(0, 40));
-        assert_eq!(
-            index.described(work(0, 3), Duration::ZERO),
-            "indexes: 7%, 3 of 40 statements"
-        );
+        assert_eq!(index.described(work(0, 3), Duration::ZERO), "indexes: 7%, 3 of 40 statements");
     }
 
     #[test]
@@ -506,11 +454,7 @@ mod tests {
         let unknown = step("snapshot", Unit::Rows, Some((1, 2)), Work::default());
         for step in [&load, &statements, &unknown] {
             for room in 0..200 {
-                for done in [
-                    Work::default(),
-                    work(98_000_000, 40),
-                    work(u64::MAX, u64::MAX),
-                ] {
+                for done in [Work::default(), work(98_000_000, 40), work(u64::MAX, u64::MAX)] {
                     let line = step.fitted(done, TEN, room);
                     assert!(line.chars().count() <= room, "{room}: {line}");
                 }

@@ -22,10 +22,7 @@ pub(crate) fn describe(plan: &RestorePlan) -> Vec<String> {
     }
     if let (TargetState::Present { bytes, .. }, Some(keeps)) = (&plan.state, &plan.keeps) {
         let size = human::bytes(u64::try_from(*bytes).unwrap_or(0));
-        lines.push(format!(
-            "keeps     the present {} ({size}) as {keeps}",
-            plan.database
-        ));
+        lines.push(format!("keeps     the present {} ({size}) as {keeps}", plan.database));
     }
     lines.extend(
         plan.leftovers
@@ -56,24 +53,18 @@ pub(crate) fn tell(restored: &Restored, printer: &Printer) {
         printer.say(format_args!("note: {note}"));
     }
     for name in &restored.cleaned {
-        printer.warn(format_args!(
-            "dropped a leftover of an interrupted run: {name}"
-        ));
+        printer.warn(format_args!("dropped a leftover of an interrupted run: {name}"));
     }
     if let Some(kept) = &restored.kept {
-        printer.say(format_args!(
-            "the database that was there before is kept as {kept}"
-        ));
+        printer.say(format_args!("the database that was there before is kept as {kept}"));
     }
 }
 
 /// Seconds per phase, rounded to milliseconds.
 pub(crate) fn phases(restored: &Restored) -> Value {
-    let rounded = restored.seconds.iter().map(|(phase, seconds)| {
-        (
-            (*phase).to_owned(),
-            json!((seconds * 1000.0).round() / 1000.0),
-        )
-    });
+    let rounded = restored
+        .seconds
+        .iter()
+        .map(|(phase, seconds)| ((*phase).to_owned(), json!((seconds * 1000.0).round() / 1000.0)));
     Value::Object(rounded.collect())
 }

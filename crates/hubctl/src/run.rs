@@ -40,10 +40,7 @@ pub fn main(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCod
         return report(&printer, &refusal.into()).into();
     }
     logging::start(cli.global.verbose, &printer);
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             return report(
@@ -83,14 +80,7 @@ fn printer(global: &GlobalOptions) -> Printer {
         ColorChoice::Never => anstream::ColorChoice::Never,
     }
     .write_global();
-    Printer::new(
-        global.format,
-        if global.quiet {
-            Loudness::Quiet
-        } else {
-            Loudness::Normal
-        },
-    )
+    Printer::new(global.format, if global.quiet { Loudness::Quiet } else { Loudness::Normal })
 }
 
 async fn until_a_signal(context: Context, command: Command) -> Exit {
@@ -141,9 +131,8 @@ fn misunderstood(error: &clap::Error, arguments: &[OsString]) -> Exit {
         return Exit::Yes;
     }
     let arguments: Vec<String> = arguments.iter().map(|word| lossy(word)).collect();
-    let words = arguments
-        .iter()
-        .flat_map(|word| std::iter::once(word.as_str()).chain(value_in(word)));
+    let words =
+        arguments.iter().flat_map(|word| std::iter::once(word.as_str()).chain(value_in(word)));
     let text = error.render().to_string();
     let shown = words
         .filter(|word| is_secret(word))
@@ -216,9 +205,7 @@ fn refuse_secrets(arguments: &[OsString]) -> Result<(), Refusal> {
 fn fact(text: &str) -> String {
     let lines = text.lines().map(str::trim);
     let said = lines.take_while(|line| {
-        !["Usage:", "For more information", "tip:"]
-            .iter()
-            .any(|end| line.starts_with(end))
+        !["Usage:", "For more information", "tip:"].iter().any(|end| line.starts_with(end))
     });
     let words: Vec<&str> = said.flat_map(str::split_whitespace).collect();
     words.join(" ").trim_start_matches("error: ").to_owned()
@@ -226,9 +213,7 @@ fn fact(text: &str) -> String {
 
 /// What `--format` would have said if the arguments had parsed.
 fn wants_json(arguments: &[String]) -> bool {
-    let flag = arguments
-        .windows(2)
-        .any(|pair| pair[0] == "--format" && pair[1] == "json");
+    let flag = arguments.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json");
     let variable = environment::get(environment::FORMAT).is_some_and(|value| value == "json");
     flag || variable || arguments.iter().any(|word| word == "--format=json")
 }

@@ -20,9 +20,7 @@ pub(crate) fn read_file(path: &Path, what: &str) -> anyhow::Result<SecretString>
 /// Refuses a file that others may read: its secret is not secret any more.
 pub(crate) fn require_private(path: &Path, what: &str) -> anyhow::Result<()> {
     let opened = Options::read().private().open(path);
-    opened
-        .map(drop)
-        .map_err(|error| unusable(path, what, &error))
+    opened.map(drop).map_err(|error| unusable(path, what, &error))
 }
 
 /// The first line of what `place` gave.

@@ -136,10 +136,7 @@ impl SiteSettings {
 
     fn of(url: &str, origin: Origin) -> Self {
         Self {
-            database: Sourced {
-                value: url.to_owned(),
-                origin,
-            },
+            database: Sourced { value: url.to_owned(), origin },
             password_file: None,
             password_command: None,
             passfile: None,
@@ -155,39 +152,27 @@ impl Settings {
     }
 
     fn merge(file: Option<(PathBuf, ConfigFile)>, flags: Overrides) -> anyhow::Result<Self> {
-        let (path, file) = file.map_or_else(
-            || (None, ConfigFile::default()),
-            |(path, file)| (Some(path), file),
-        );
+        let (path, file) =
+            file.map_or_else(|| (None, ConfigFile::default()), |(path, file)| (Some(path), file));
         let base = path.as_deref().map(Place::of_file).unwrap_or_default();
         let here = Place::default();
         let text = |flag: Option<String>, name, variable, value: Option<String>| {
-            let flag = flag.map(|value| Sourced {
-                value,
-                origin: Origin::Flag(name),
-            });
+            let flag = flag.map(|value| Sourced { value, origin: Origin::Flag(name) });
             let set = || {
-                env::get(variable).map(|value| Sourced {
-                    value,
-                    origin: Origin::Environment(variable),
-                })
+                env::get(variable)
+                    .map(|value| Sourced { value, origin: Origin::Environment(variable) })
             };
-            flag.or_else(set)
-                .or_else(|| value.map(|value| base.sourced(value)))
+            flag.or_else(set).or_else(|| value.map(|value| base.sourced(value)))
         };
         let single = |flag: Option<PathBuf>, name, variable, value: Option<String>| {
-            let flag = flag.map(|value| Sourced {
-                value,
-                origin: Origin::Flag(name),
-            });
+            let flag = flag.map(|value| Sourced { value, origin: Origin::Flag(name) });
             let set = || {
                 env::get(variable).map(|value| Sourced {
                     value: here.path(&value),
                     origin: Origin::Environment(variable),
                 })
             };
-            flag.or_else(set)
-                .or_else(|| value.map(|value| base.sourced(base.path(&value))))
+            flag.or_else(set).or_else(|| value.map(|value| base.sourced(base.path(&value))))
         };
         let (recipients, recipients_file) = merge_recipients(&flags, &file, &base, &here);
         let mut sites = BTreeMap::new();
@@ -212,10 +197,7 @@ impl Settings {
             passphrase: flags.passphrase,
             retention: file.retention.map(|retention| base.sourced(retention)),
             freshness: base.sourced(Freshness {
-                metrics: file
-                    .freshness
-                    .metrics
-                    .map(|path| base.path(&path.to_string_lossy())),
+                metrics: file.freshness.metrics.map(|path| base.path(&path.to_string_lossy())),
                 ..file.freshness
             }),
             targets: file
@@ -229,24 +211,10 @@ impl Settings {
             alerts: AlertSettings::of(file.alerts, &base),
             backup_site,
             append_only: file.backup.append_only,
-            sign_key: file
-                .backup
-                .sign_key
-                .map(|path| base.sourced(base.path(&path))),
-            allowed_signers: file
-                .backup
-                .allowed_signers
-                .map(|path| base.sourced(base.path(&path))),
-            checks: file
-                .drill
-                .checks
-                .into_iter()
-                .map(|check| base.sourced(check))
-                .collect(),
-            episodic_memory: file
-                .drill
-                .episodic_memory
-                .map(|path| base.sourced(base.path(&path))),
+            sign_key: file.backup.sign_key.map(|path| base.sourced(base.path(&path))),
+            allowed_signers: file.backup.allowed_signers.map(|path| base.sourced(base.path(&path))),
+            checks: file.drill.checks.into_iter().map(|check| base.sourced(check)).collect(),
+            episodic_memory: file.drill.episodic_memory.map(|path| base.sourced(base.path(&path))),
             journal: journal.map_or_else(default_journal, Ok)?,
             tunnels: file
                 .tunnels
@@ -278,18 +246,18 @@ impl Settings {
         let flag = |name| Origin::Flag(name);
         SiteSettings {
             database: site.database.clone(),
-            password_file: flags.password_file.clone().map(|value| Sourced {
-                value,
-                origin: flag("--password-file"),
-            }),
-            password_command: flags.password_command.clone().map(|value| Sourced {
-                value,
-                origin: flag("--password-command"),
-            }),
-            passfile: flags.passfile.clone().map(|value| Sourced {
-                value,
-                origin: flag("--passfile"),
-            }),
+            password_file: flags
+                .password_file
+                .clone()
+                .map(|value| Sourced { value, origin: flag("--password-file") }),
+            password_command: flags
+                .password_command
+                .clone()
+                .map(|value| Sourced { value, origin: flag("--password-command") }),
+            passfile: flags
+                .passfile
+                .clone()
+                .map(|value| Sourced { value, origin: flag("--passfile") }),
         }
     }
 
@@ -307,9 +275,7 @@ struct Place {
 
 impl Place {
     fn of_file(path: &Path) -> Self {
-        Self {
-            file: Some(path.to_owned()),
-        }
+        Self { file: Some(path.to_owned()) }
     }
 
     fn sourced<T>(&self, value: T) -> Sourced<T> {
@@ -338,23 +304,18 @@ fn merge_recipients(
     here: &Place,
 ) -> Recipients {
     if !flags.recipients.is_empty() || flags.recipients_file.is_some() {
-        let sourced = |value: &String| Sourced {
-            value: value.clone(),
-            origin: Origin::Flag("--recipient"),
-        };
-        let path = flags.recipients_file.clone().map(|value| Sourced {
-            value,
-            origin: Origin::Flag("--recipients-file"),
-        });
+        let sourced =
+            |value: &String| Sourced { value: value.clone(), origin: Origin::Flag("--recipient") };
+        let path = flags
+            .recipients_file
+            .clone()
+            .map(|value| Sourced { value, origin: Origin::Flag("--recipients-file") });
         return (flags.recipients.iter().map(sourced).collect(), path);
     }
     let (words, path) = (env::get(env::RECIPIENTS), env::get(env::RECIPIENTS_FILE));
     if words.is_some() || path.is_some() {
         let words = words.unwrap_or_default();
-        let words = words
-            .split(',')
-            .map(str::trim)
-            .filter(|word| !word.is_empty());
+        let words = words.split(',').map(str::trim).filter(|word| !word.is_empty());
         let sourced = |value: &str| Sourced {
             value: value.to_owned(),
             origin: Origin::Environment(env::RECIPIENTS),
@@ -366,18 +327,8 @@ fn merge_recipients(
         return (words.map(sourced).collect(), path);
     }
     let vault = &file.vault;
-    let words = vault
-        .recipients
-        .iter()
-        .map(|word| base.sourced(word.clone()))
-        .collect();
-    (
-        words,
-        vault
-            .recipients_file
-            .as_ref()
-            .map(|path| base.sourced(base.path(path))),
-    )
+    let words = vault.recipients.iter().map(|word| base.sourced(word.clone())).collect();
+    (words, vault.recipients_file.as_ref().map(|path| base.sourced(base.path(path))))
 }
 
 fn merge_identities(
@@ -389,10 +340,7 @@ fn merge_identities(
     if !flags.is_empty() {
         return flags
             .into_iter()
-            .map(|value| Sourced {
-                value,
-                origin: Origin::Flag("--identity"),
-            })
+            .map(|value| Sourced { value, origin: Origin::Flag("--identity") })
             .collect();
     }
     if let Some(paths) = env::get(env::IDENTITIES) {
@@ -404,9 +352,7 @@ fn merge_identities(
             })
             .collect();
     }
-    file.iter()
-        .map(|path| base.sourced(base.path(path)))
-        .collect()
+    file.iter().map(|path| base.sourced(base.path(path))).collect()
 }
 
 fn site_settings(name: &str, site: file::SiteTable, base: &Place) -> anyhow::Result<SiteSettings> {
@@ -433,11 +379,9 @@ fn backup_site(
     };
     if !sites.contains_key(&name) {
         let known = crate::human::quoted(sites.keys().map(String::as_str));
-        return Err(
-            Refusal::usage(format!("[backup] site names no site: `{name}`"))
-                .hint(format!("the configured sites are {known}"))
-                .into(),
-        );
+        return Err(Refusal::usage(format!("[backup] site names no site: `{name}`"))
+            .hint(format!("the configured sites are {known}"))
+            .into());
     }
     Ok(Some(base.sourced(name)))
 }
@@ -467,10 +411,7 @@ fn default_journal() -> anyhow::Result<Sourced<PathBuf>> {
         Refusal::usage("there is no home directory to keep the journal in")
             .hint("name a file with --journal or HUBCTL_JOURNAL")
     })?;
-    Ok(Sourced {
-        value: home.join("hubctl").join("journal.jsonl"),
-        origin: Origin::Default,
-    })
+    Ok(Sourced { value: home.join("hubctl").join("journal.jsonl"), origin: Origin::Default })
 }
 
 #[cfg(test)]
@@ -497,10 +438,7 @@ mod tests {
     #[test]
     fn relative_paths_of_the_file_begin_beside_the_file() {
         let settings = merged(Overrides::default());
-        assert_eq!(
-            settings.vault.unwrap().value,
-            PathBuf::from("/etc/hubctl/vault")
-        );
+        assert_eq!(settings.vault.unwrap().value, PathBuf::from("/etc/hubctl/vault"));
         let site = &settings.sites["workstation"];
         assert_eq!(
             site.password_file.as_ref().unwrap().value,
@@ -522,11 +460,7 @@ mod tests {
             (PathBuf::from("elsewhere"), Origin::Flag("--vault"))
         );
         assert_eq!(
-            settings
-                .recipients
-                .iter()
-                .map(|r| r.value.as_str())
-                .collect::<Vec<_>>(),
+            settings.recipients.iter().map(|r| r.value.as_str()).collect::<Vec<_>>(),
             ["age1c"]
         );
         let site = settings.overriding(&settings.sites["workstation"]);

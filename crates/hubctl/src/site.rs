@@ -26,13 +26,8 @@ impl Site {
     /// Finds the site of this name, or takes the word as a URL.
     pub(crate) async fn resolve(settings: &Settings, word: &str) -> anyhow::Result<Self> {
         if let Some(site) = settings.sites.get(word) {
-            return Self::open(
-                word,
-                settings,
-                &settings.overriding(site),
-                "in the configuration",
-            )
-            .await;
+            return Self::open(word, settings, &settings.overriding(site), "in the configuration")
+                .await;
         }
         if is_url(word) {
             let site = settings.overriding(&SiteSettings::of_url(word));
@@ -79,11 +74,7 @@ impl Site {
         let (database, passfile) = database_of(url)?;
         let database = password::complete(settings, site, database, passfile).await?;
         let database = password::prompted(database).await?;
-        let label = if label.is_empty() {
-            database.to_string()
-        } else {
-            label.to_owned()
-        };
+        let label = if label.is_empty() { database.to_string() } else { label.to_owned() };
         tracing::info!(%database, tls = %database.tls_mode(), password = database.has_password(), "site {label}");
         Ok(Self { label, database })
     }
@@ -121,9 +112,8 @@ pub(crate) fn leads_to(url: &str) -> anyhow::Result<BTreeMap<&'static str, Strin
     let mut parameters = ConnectionParameters::parse(url)?;
     surroundings::complete(&mut parameters)?;
     parameters.set_default("port", "5432");
-    let leading = LEADING
-        .iter()
-        .filter_map(|keyword| Some((*keyword, parameters.get(keyword)?.to_owned())));
+    let leading =
+        LEADING.iter().filter_map(|keyword| Some((*keyword, parameters.get(keyword)?.to_owned())));
     Ok(leading.collect())
 }
 
@@ -140,8 +130,5 @@ fn known(settings: &Settings) -> String {
     if settings.sites.is_empty() {
         return "no site is configured; give a connection URL".to_owned();
     }
-    format!(
-        "the configured sites are {}",
-        human::quoted(settings.sites.keys().map(String::as_str))
-    )
+    format!("the configured sites are {}", human::quoted(settings.sites.keys().map(String::as_str)))
 }

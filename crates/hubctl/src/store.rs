@@ -63,10 +63,7 @@ pub(crate) fn guarded(settings: &Settings, mut vault: Vault) -> anyhow::Result<V
 /// The service whose backups lie in this directory, if it is the only one.
 fn only_service(directory: &Path) -> anyhow::Result<String> {
     if !directory.is_dir() {
-        return Err(backup::Error::NoVault {
-            path: directory.to_owned(),
-        }
-        .into());
+        return Err(backup::Error::NoVault { path: directory.to_owned() }.into());
     }
     let mut found: Vec<String> = Vec::new();
     for item in fs_err::read_dir(directory)? {
@@ -99,9 +96,7 @@ fn only_service(directory: &Path) -> anyhow::Result<String> {
 /// `state-hub` of `state-hub-20261121T161200Z.sql.gz.age`.
 fn service_of(file_name: &str) -> Option<&str> {
     let stem = file_name.strip_suffix(SUFFIX)?;
-    let stem = stem
-        .strip_suffix("-latest")
-        .map_or_else(|| before_stamp(stem), Some)?;
+    let stem = stem.strip_suffix("-latest").map_or_else(|| before_stamp(stem), Some)?;
     (!stem.is_empty() && !stem.starts_with('.')).then_some(stem)
 }
 
@@ -142,9 +137,7 @@ fn at_target(settings: &Settings, name: &str, spec: &str) -> anyhow::Result<(Vau
     let vault = open_vault(settings, None)?;
     let opened = targets::open(settings, name, &vault)?;
     let entry = opened.find(spec).map_err(|error| {
-        with_a_way_out(error, Some(name), || {
-            opened.newest(name, &vault, is_unproven)
-        })
+        with_a_way_out(error, Some(name), || opened.newest(name, &vault, is_unproven))
     })?;
     match opened {
         Opened::Folder(there) => Ok((there, entry)),
@@ -207,10 +200,7 @@ pub(crate) fn ids(settings: &Settings) -> Vec<String> {
     let mut ids: Vec<String> = names
         .filter_map(|name| {
             let of = service_of(&name)?;
-            let id = name
-                .strip_prefix(of)?
-                .strip_prefix('-')?
-                .strip_suffix(SUFFIX)?;
+            let id = name.strip_prefix(of)?.strip_prefix('-')?.strip_suffix(SUFFIX)?;
             let is_ours = service.is_none_or(|service| service == of);
             (is_ours && id != LATEST).then(|| id.to_owned())
         })
@@ -222,16 +212,9 @@ pub(crate) fn ids(settings: &Settings) -> Vec<String> {
 /// The directory of a sealed file, seen as the vault of the service in its name.
 fn vault_around(settings: &Settings, path: &Path) -> anyhow::Result<Vault> {
     let path = fs_err::canonicalize(path)?;
-    let named = path
-        .file_name()
-        .and_then(|name| name.to_str())
-        .and_then(service_of)
-        .map(str::to_owned);
-    let service = settings
-        .service
-        .as_ref()
-        .map(|service| service.value.clone())
-        .or(named);
+    let named =
+        path.file_name().and_then(|name| name.to_str()).and_then(service_of).map(str::to_owned);
+    let service = settings.service.as_ref().map(|service| service.value.clone()).or(named);
     let directory = path.parent().unwrap_or(Path::new("/"));
     let vault = Vault::open(directory, service.as_deref().unwrap_or("backup"))?;
     guarded(settings, vault)
@@ -249,9 +232,7 @@ impl OpenEntry {
         entry: &Entry,
         identities: &Identities,
     ) -> Result<Self, backup::Error> {
-        Ok(Self {
-            first: Arc::new(Mutex::new(vault.open_entry(entry, identities)?)),
-        })
+        Ok(Self { first: Arc::new(Mutex::new(vault.open_entry(entry, identities)?)) })
     }
 
     fn reader(&self) -> io::Result<Unsealed> {
@@ -265,19 +246,13 @@ impl OpenEntry {
     /// [`pgsnap::Error::NotAnArchive`] for a plain dump, among others.
     pub(crate) fn archive(&self) -> pgsnap::Result<Archive> {
         let this = self.clone();
-        Archive::open(move || {
-            this.reader()
-                .map(|reader| Box::new(reader) as Box<dyn ReadSeek>)
-        })
+        Archive::open(move || this.reader().map(|reader| Box::new(reader) as Box<dyn ReadSeek>))
     }
 
     /// The plain dump inside, from its beginning.
     pub(crate) fn dump(&self) -> Arc<OpenDump> {
         let this = self.clone();
-        Arc::new(move || {
-            this.reader()
-                .map(|reader| Box::new(reader) as Box<dyn Read + Send>)
-        })
+        Arc::new(move || this.reader().map(|reader| Box::new(reader) as Box<dyn Read + Send>))
     }
 }
 
@@ -301,14 +276,8 @@ mod tests {
 
     #[test]
     fn the_service_is_read_from_the_names_of_its_files() {
-        assert_eq!(
-            service_of("state-hub-20261121T161200Z.sql.gz.age"),
-            Some("state-hub")
-        );
-        assert_eq!(
-            service_of("state-hub-20261121T161200Z-2.sql.gz.age"),
-            Some("state-hub")
-        );
+        assert_eq!(service_of("state-hub-20261121T161200Z.sql.gz.age"), Some("state-hub"));
+        assert_eq!(service_of("state-hub-20261121T161200Z-2.sql.gz.age"), Some("state-hub"));
         assert_eq!(service_of("hub-dev-latest.sql.gz.age"), Some("hub-dev"));
         assert_eq!(service_of("holiday.sql.gz.age"), None);
         assert_eq!(service_of(".hub-20261121T161200Z.Ab3.partial"), None);

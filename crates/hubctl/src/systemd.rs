@@ -20,28 +20,17 @@ pub(crate) fn command<'a>(
     arguments: impl IntoIterator<Item = &'a str>,
 ) -> String {
     let (program, config) = (program.to_string_lossy(), config.to_string_lossy());
-    let mut words = [&*program, "--config", &*config, "--no-progress"]
-        .map(quoted)
-        .to_vec();
+    let mut words = [&*program, "--config", &*config, "--no-progress"].map(quoted).to_vec();
     words.extend(arguments.into_iter().map(quoted));
     words.join(" ")
 }
 
 /// systemd.service(5): double quotes with backslashes; `%` and `$` mean something.
 pub(crate) fn quoted(word: &str) -> String {
-    let escaped = word
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('%', "%%")
-        .replace('$', "$$");
-    let is_plain = escaped
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || "-_./:@+=".contains(c));
-    if is_plain {
-        escaped
-    } else {
-        format!("\"{escaped}\"")
-    }
+    let escaped =
+        word.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
+    let is_plain = escaped.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:@+=".contains(c));
+    if is_plain { escaped } else { format!("\"{escaped}\"") }
 }
 
 /// No unit is longer.
@@ -104,23 +93,15 @@ pub(crate) fn systemctl(arguments: &[&str]) -> anyhow::Result<()> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(refused(if said.is_empty() {
-        output.status.to_string()
-    } else {
-        said
-    })
-    .into())
+    Err(refused(if said.is_empty() { output.status.to_string() } else { said }).into())
 }
 
 /// Whether the user's systemd runs without a session; where that cannot be told, nothing is said of
 /// it.
 pub(crate) fn lingers() -> bool {
-    let output = Command::new("loginctl")
-        .args(["show-user", "--property=Linger", "--value"])
-        .output();
+    let output =
+        Command::new("loginctl").args(["show-user", "--property=Linger", "--value"]).output();
     output.map_or(true, |output| {
-        !String::from_utf8_lossy(&output.stdout)
-            .trim()
-            .eq_ignore_ascii_case("no")
+        !String::from_utf8_lossy(&output.stdout).trim().eq_ignore_ascii_case("no")
     })
 }

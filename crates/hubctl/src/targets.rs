@@ -101,11 +101,7 @@ pub(crate) fn open_until(
             let there = Vault::open(path, vault.service()).map_err(unreachable)?;
             return Ok(Opened::Folder(there.trusting_as(vault)));
         }
-        TargetKind::WebDav {
-            url,
-            login,
-            ca_file,
-        } => {
+        TargetKind::WebDav { url, login, ca_file } => {
             let credentials = login.as_ref().map(|(user, file)| {
                 anyhow::Ok(Credentials {
                     user: user.clone(),
@@ -113,30 +109,18 @@ pub(crate) fn open_until(
                 })
             });
             let credentials = credentials.transpose()?;
-            Arc::new(WebDav::new(
+            Arc::new(WebDav::new(url, credentials.as_ref(), ca_file.as_deref(), limits)?)
+        }
+        TargetKind::FileDrop { url, token_file, password_file, ca_file } => {
+            Arc::new(FileDrop::new(
                 url,
-                credentials.as_ref(),
+                &secret::read_file(token_file, "token")?,
+                optional_secret(password_file.as_deref())?,
                 ca_file.as_deref(),
                 limits,
             )?)
         }
-        TargetKind::FileDrop {
-            url,
-            token_file,
-            password_file,
-            ca_file,
-        } => Arc::new(FileDrop::new(
-            url,
-            &secret::read_file(token_file, "token")?,
-            optional_secret(password_file.as_deref())?,
-            ca_file.as_deref(),
-            limits,
-        )?),
-        TargetKind::Sftp {
-            place,
-            ssh_config,
-            identity_file,
-        } => {
+        TargetKind::Sftp { place, ssh_config, identity_file } => {
             let mut options = Vec::new();
             for (option, path) in [("-F", ssh_config), ("-i", identity_file)] {
                 if let Some(path) = path {
@@ -179,8 +163,7 @@ pub(crate) fn unreachable(error: backup::Error) -> anyhow::Error {
 }
 
 fn optional_secret(file: Option<&Path>) -> anyhow::Result<Option<SecretString>> {
-    file.map(|file| secret::read_file(file, "password"))
-        .transpose()
+    file.map(|file| secret::read_file(file, "password")).transpose()
 }
 
 /// The target of this name.

@@ -43,10 +43,7 @@ impl Unfinished {
     pub(crate) async fn drop_left(&self, printer: &Printer, interruption: &Interruption) {
         let target = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(target) = target else { return };
-        if !matches!(
-            tokio::time::timeout(ANSWER, restoring(&target)).await,
-            Ok(Ok(_))
-        ) {
+        if !matches!(tokio::time::timeout(ANSWER, restoring(&target)).await, Ok(Ok(_))) {
             return printer.warn(
                 "an unfinished database may be left, because the server does not answer; the next restore drops it",
             );
@@ -114,9 +111,7 @@ pub(crate) async fn databases(server: &Database, prefix: &str) -> pgsnap::Result
 /// The names in a JSON array: anybody who may create databases may put a comma or a quote into a
 /// name.
 pub(crate) fn names(answer: Option<&str>) -> Vec<String> {
-    answer
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default()
+    answer.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
 /// Drops a database, whoever is connected to it.
@@ -125,10 +120,7 @@ pub(crate) async fn drop_database(server: &Database, name: &str) -> pgsnap::Resu
 }
 
 fn drop_statement(name: &str) -> String {
-    format!(
-        "DROP DATABASE IF EXISTS \"{}\" WITH (FORCE)",
-        name.replace('"', "\"\"")
-    )
+    format!("DROP DATABASE IF EXISTS \"{}\" WITH (FORCE)", name.replace('"', "\"\""))
 }
 
 #[cfg(test)]
@@ -139,13 +131,7 @@ mod tests {
     fn a_name_of_a_database_is_neither_two_names_nor_sql() {
         let answer = r#"["hub__restoring_1,postgres", "hub__restoring_2\"; DROP ROLE x"]"#;
         let found = names(Some(answer));
-        assert_eq!(
-            found,
-            [
-                "hub__restoring_1,postgres",
-                "hub__restoring_2\"; DROP ROLE x"
-            ]
-        );
+        assert_eq!(found, ["hub__restoring_1,postgres", "hub__restoring_2\"; DROP ROLE x"]);
         assert_eq!(
             drop_statement(&found[1]),
             "DROP DATABASE IF EXISTS \"hub__restoring_2\"\"; DROP ROLE x\" WITH (FORCE)"

@@ -28,10 +28,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     }
 
     for record in journal.read()? {
-        println!(
-            "{} {} {} {}",
-            record.seq, record.kind, record.outcome, record.subject
-        );
+        println!("{} {} {} {}", record.seq, record.kind, record.outcome, record.subject);
     }
     let head = journal.verify()?.head.ok_or("the journal is empty")?;
     println!("verified up to {head}");

@@ -16,9 +16,7 @@ pub(crate) struct Chain {
 
 impl Chain {
     pub(crate) fn after(last: Option<&Record>) -> Self {
-        Self {
-            head: last.map(Record::head),
-        }
+        Self { head: last.map(Record::head) }
     }
 
     pub(crate) fn records(&self) -> u64 {
@@ -52,10 +50,7 @@ impl Chain {
                     if number == 1 && found > expected =>
                 {
                     let part = rotation::part(journal, expected);
-                    Flaw::from(Damage::MissingPart {
-                        part,
-                        before: found,
-                    })
+                    Flaw::from(Damage::MissingPart { part, before: found })
                 }
                 other => other,
             });

@@ -135,17 +135,11 @@ impl Error {
             Self::UnknownVersion { .. } => {
                 "a newer version of the program wrote this journal: use that one"
             }
-            Self::Damaged {
-                damage: Damage::Torn { .. },
-                ..
-            } => {
+            Self::Damaged { damage: Damage::Torn { .. }, .. } => {
                 "if a crash interrupted an append, the line was never acknowledged, and the next append moves it aside; \
                  otherwise the last line was edited"
             }
-            Self::Damaged {
-                damage: Damage::MissingPart { .. },
-                ..
-            } => {
+            Self::Damaged { damage: Damage::MissingPart { .. }, .. } => {
                 "put the closed part of the journal back, if there was one; else keep this file as evidence, and compare it with a copy from a backup"
             }
             Self::Damaged { .. } | Self::Truncated { .. } | Self::Rewritten { .. } => {

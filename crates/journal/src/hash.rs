@@ -101,10 +101,8 @@ impl FromStr for Head {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let malformed = || Error::Malformed {
-            expected: "journal head (SEQ:HASH)",
-            text: text.to_owned(),
-        };
+        let malformed =
+            || Error::Malformed { expected: "journal head (SEQ:HASH)", text: text.to_owned() };
         let (seq, hash) = text.split_once(':').ok_or_else(malformed)?;
         Ok(Self {
             seq: seq.parse().map_err(|_| malformed())?,
@@ -133,10 +131,7 @@ mod tests {
 
     #[test]
     fn a_head_is_read_back_from_its_text() {
-        let head = Head {
-            seq: 12,
-            hash: Hash::of(b"abc"),
-        };
+        let head = Head { seq: 12, hash: Hash::of(b"abc") };
         let text = "12:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(head.to_string(), text);
         assert_eq!(text.parse::<Head>().unwrap(), head);

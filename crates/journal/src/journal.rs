@@ -211,11 +211,7 @@ impl Journal {
         })?;
         match found {
             Some(hash) if hash == head.hash => Ok(walked.verification()),
-            Some(found) => Err(Error::Rewritten {
-                path: self.path.clone(),
-                head: *head,
-                found,
-            }),
+            Some(found) => Err(Error::Rewritten { path: self.path.clone(), head: *head, found }),
             None => Err(Error::Truncated {
                 path: self.path.clone(),
                 records: walked.chain.records(),
@@ -246,10 +242,7 @@ impl Journal {
             chain.follow_file(&self.path, &part, &read_part(&part)?, &mut visit)?;
         }
         chain.follow_file(&self.path, &self.path, &content, &mut visit)?;
-        Ok(Walked {
-            chain,
-            leftovers: beside.leftovers,
-        })
+        Ok(Walked { chain, leftovers: beside.leftovers })
     }
 
     /// Makes the end of the journal sound, and returns its last record.
@@ -314,9 +307,7 @@ impl Journal {
     fn file(&self, options: &Options) -> Result<fs::File, Error> {
         options.open(&self.path).map_err(|error| {
             if error.kind() == io::ErrorKind::NotFound {
-                Error::Missing {
-                    path: self.path.clone(),
-                }
+                Error::Missing { path: self.path.clone() }
             } else {
                 error.into()
             }
@@ -354,10 +345,7 @@ fn append_line(
     let (record, line) = line::seal(new, Chain::after(last))?;
     let length = file.metadata()?.len();
     // One write: a reader without a lock, such as `tail -f`, sees whole lines.
-    if let Err(error) = file
-        .write_all(line.as_bytes())
-        .and_then(|()| file.sync_all())
-    {
+    if let Err(error) = file.write_all(line.as_bytes()).and_then(|()| file.sync_all()) {
         // Best effort: what cannot be taken back is a torn line for the next append.
         let _ = file.set_len(length);
         return Err(error.into());

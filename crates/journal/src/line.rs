@@ -75,15 +75,11 @@ pub(crate) fn seal(new: NewRecord, mut chain: Chain) -> Result<(Record, String),
         hash: None,
     })
     .map_err(|error| invalid(error.to_string()))?;
-    let body = body
-        .strip_suffix('}')
-        .expect("a struct serialises to a JSON object");
+    let body = body.strip_suffix('}').expect("a struct serialises to a JSON object");
     let hash = Hash::of(body.as_bytes());
     let mut line = format!("{body}{HASH_MEMBER}{hash}{LINE_END}");
     // A line that cannot be read back, such as one nested too deeply, would spoil the journal for good.
-    let record = chain
-        .follow(line.as_bytes())
-        .map_err(|flaw| invalid(flaw.to_string()))?;
+    let record = chain.follow(line.as_bytes()).map_err(|flaw| invalid(flaw.to_string()))?;
     line.push('\n');
     Ok((record, line))
 }
@@ -120,9 +116,7 @@ fn check_format(line: &[u8]) -> Result<(), Flaw> {
     if format == FORMAT.as_bytes() {
         Ok(())
     } else if format.starts_with(b"journal/") {
-        Err(Flaw::UnknownVersion(
-            String::from_utf8_lossy(format).into_owned(),
-        ))
+        Err(Flaw::UnknownVersion(String::from_utf8_lossy(format).into_owned()))
     } else {
         Err(unreadable("its format is not that of a journal"))
     }
@@ -131,9 +125,7 @@ fn check_format(line: &[u8]) -> Result<(), Flaw> {
 /// Splits a line into the bytes that are hashed and the hash.
 fn split_hash(line: &[u8]) -> Option<(&[u8], Hash)> {
     let (body, suffix) = line.split_at_checked(line.len().checked_sub(SUFFIX)?)?;
-    let digits = suffix
-        .strip_prefix(HASH_MEMBER.as_bytes())?
-        .strip_suffix(LINE_END.as_bytes())?;
+    let digits = suffix.strip_prefix(HASH_MEMBER.as_bytes())?.strip_suffix(LINE_END.as_bytes())?;
     Some((body, str::from_utf8(digits).ok()?.parse().ok()?))
 }
 
@@ -217,10 +209,7 @@ mod tests {
         let newer = parse(br#"{"format":"journal/2","anything":[]}"#);
         assert_eq!(newer, Err(Flaw::UnknownVersion("journal/2".to_owned())));
         let foreign = parse(br#"{"format":"diary/1"}"#);
-        assert!(
-            matches!(foreign, Err(Flaw::Damage(Damage::Unreadable { .. }))),
-            "{foreign:?}"
-        );
+        assert!(matches!(foreign, Err(Flaw::Damage(Damage::Unreadable { .. }))), "{foreign:?}");
     }
 
     #[test]

@@ -165,10 +165,7 @@ impl Record {
     /// The head of the journal when this record was its newest.
     #[must_use]
     pub fn head(&self) -> Head {
-        Head {
-            seq: self.seq,
-            hash: self.hash,
-        }
+        Head { seq: self.seq, hash: self.hash }
     }
 }
 

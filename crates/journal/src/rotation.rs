@@ -76,12 +76,7 @@ impl Journal {
         let (record, line) = line::seal(new, Chain::after(Some(&last)))?;
         // The lock of the new file is held until its name is durable: nobody may append to what a crash could take back.
         let _held = self.replace(&self.path, line.as_bytes(), &file)?;
-        Ok(Some(Rotated {
-            part,
-            records,
-            record,
-            torn,
-        }))
+        Ok(Some(Rotated { part, records, record, torn }))
     }
 
     /// Gives `content` this name, durably, as a file of the same owner as the journal, and locked.
@@ -160,10 +155,7 @@ impl Beside {
         if content.is_empty() && !all.is_empty() {
             return damaged(Damage::Emptied);
         }
-        let mut beside = Self {
-            parts: Vec::new(),
-            leftovers: Vec::new(),
-        };
+        let mut beside = Self { parts: Vec::new(), leftovers: Vec::new() };
         // A first line that is no record is told by whoever reads it, behind all parts.
         let first = first_record(content).unwrap_or(u64::MAX);
         for (number, path) in all {

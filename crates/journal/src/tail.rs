@@ -88,20 +88,14 @@ impl Tail {
         regularfile::sync_directory(parent(journal))?;
         file.set_len(self.sound)?;
         file.sync_all()?;
-        Ok(TornLine {
-            path,
-            bytes: self.torn.len() as u64,
-            sha256: Hash::of(&self.torn),
-        })
+        Ok(TornLine { path, bytes: self.torn.len() as u64, sha256: Hash::of(&self.torn) })
     }
 }
 
 /// Creates `JOURNAL.torn-STAMP`, or `JOURNAL.torn-STAMP-2` and so on when there is one already.
 fn create_beside(journal: &Path, at: SystemTime) -> Result<(fs::File, PathBuf), Error> {
     let stamp = Timestamp::try_from(at)
-        .map_err(|error| Error::InvalidRecord {
-            reason: error.to_string(),
-        })?
+        .map_err(|error| Error::InvalidRecord { reason: error.to_string() })?
         .strftime("%Y%m%dT%H%M%SZ");
     let mut number = 1;
     loop {

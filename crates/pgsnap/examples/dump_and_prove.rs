@@ -22,18 +22,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("hub.sql.gz");
-    let (_, manifest) = pgsnap::dump(
-        &hub,
-        File::create(&path)?,
-        &DumpOptions::default(),
-        &progress,
-    )
-    .await?;
-    println!(
-        "dumped {} rows of {}",
-        manifest.census.rows(),
-        manifest.source.database
-    );
+    let (_, manifest) =
+        pgsnap::dump(&hub, File::create(&path)?, &DumpOptions::default(), &progress).await?;
+    println!("dumped {} rows of {}", manifest.census.rows(), manifest.source.database);
 
     let archive = Archive::open(path)?;
     let verified = pgsnap::verify(&archive, &VerifyOptions::default(), &progress)?;

@@ -107,10 +107,7 @@ impl Archive {
         let source: Arc<dyn OpenArchive> = Arc::new(source);
         let mut reader = source.open().map_err(read_error)?;
         let manifest = read_manifest(&mut *reader)?;
-        Ok(Self {
-            source,
-            manifest: Arc::new(manifest),
-        })
+        Ok(Self { source, manifest: Arc::new(manifest) })
     }
 
     /// The manifest.
@@ -131,15 +128,9 @@ impl Archive {
     /// The text of all members of one kind, one after the other.
     pub(crate) fn text_of(&self, kind: MemberKind) -> Result<String> {
         let mut reader = self.reader()?;
-        let total: u64 = self
-            .manifest
-            .members_of(kind)
-            .map(|member| member.raw)
-            .sum();
+        let total: u64 = self.manifest.members_of(kind).map(|member| member.raw).sum();
         if total > MAX_TEXT {
-            return Err(Error::damaged(format!(
-                "{kind:?} claims {total} bytes of SQL text"
-            )));
+            return Err(Error::damaged(format!("{kind:?} claims {total} bytes of SQL text")));
         }
         let mut text = Vec::new();
         for member in self.manifest.members_of(kind) {
@@ -162,15 +153,9 @@ impl Archive {
 
     /// The position of a table in the census.
     pub(crate) fn table_index(&self, name: &TableName) -> Result<usize> {
-        self.manifest
-            .census
-            .tables
-            .iter()
-            .position(|table| &table.name == name)
-            .ok_or_else(|| Error::NoSuchTable {
-                name: name.to_string(),
-                place: "this archive".into(),
-            })
+        self.manifest.census.tables.iter().position(|table| &table.name == name).ok_or_else(|| {
+            Error::NoSuchTable { name: name.to_string(), place: "this archive".into() }
+        })
     }
 }
 
@@ -186,9 +171,7 @@ impl MemberReader {
     /// The decompressed bytes of a member, checked against its CRC and, where it has one, its hash.
     pub(crate) fn read(&mut self, member: &Member) -> Result<Vec<u8>> {
         if self.position != Some(member.offset) {
-            self.reader
-                .seek(SeekFrom::Start(member.offset))
-                .map_err(read_error)?;
+            self.reader.seek(SeekFrom::Start(member.offset)).map_err(read_error)?;
         }
         self.position = None;
         let length =
@@ -265,11 +248,7 @@ pub(crate) fn copy_in_statement<'a>(
 ) -> String {
     let columns = columns.map(quote_identifier).collect::<Vec<_>>().join(", ");
     // A table without columns has no list: `()` would be a syntax error.
-    let list = if columns.is_empty() {
-        String::new()
-    } else {
-        format!(" ({columns})")
-    };
+    let list = if columns.is_empty() { String::new() } else { format!(" ({columns})") };
     let option = copy_option(encoding);
     format!("COPY {}{list} FROM stdin{option}", table.quoted())
 }
@@ -290,36 +269,22 @@ pub(crate) fn reserve(buffer: &mut Vec<u8>, bytes: usize) -> Result<()> {
 
 fn read_manifest(reader: &mut dyn ReadSeek) -> Result<Manifest> {
     let length = reader.seek(SeekFrom::End(0)).map_err(read_error)?;
-    let Pointer {
-        format,
-        offset,
-        end,
-        hash,
-    } = read_pointer(reader, length)?;
+    let Pointer { format, offset, end, hash } = read_pointer(reader, length)?;
     reader.seek(SeekFrom::Start(offset)).map_err(read_error)?;
     if end - offset > MAX_MANIFEST {
-        return Err(Error::damaged(
-            "the manifest is larger than any that was written",
-        ));
+        return Err(Error::damaged("the manifest is larger than any that was written"));
     }
     let mut compressed = Vec::new();
-    reader
-        .take(end - offset)
-        .read_to_end(&mut compressed)
-        .map_err(read_error)?;
+    reader.take(end - offset).read_to_end(&mut compressed).map_err(read_error)?;
     if Digest::of(&compressed) != hash {
-        return Err(Error::damaged(
-            "the manifest does not have the hash its pointer promises",
-        ));
+        return Err(Error::damaged("the manifest does not have the hash its pointer promises"));
     }
     let json = manifest_json(&compressed)
         .map_err(|error| Error::damaged(format!("the manifest cannot be decompressed: {error}")))?;
     let manifest: Manifest = serde_json::from_str(&json)
         .map_err(|error| Error::damaged(format!("the manifest cannot be parsed: {error}")))?;
     if manifest.format != format {
-        return Err(Error::damaged(
-            "the manifest and its pointer name different formats",
-        ));
+        return Err(Error::damaged("the manifest and its pointer name different formats"));
     }
     check(&manifest, offset)?;
     Ok(manifest)
@@ -340,10 +305,8 @@ fn manifest_json(compressed: &[u8]) -> io::Result<String> {
         if weight >= budget {
             return Err(too_large());
         }
-        let part = line
-            .strip_prefix(MANIFEST_LINE)
-            .unwrap_or_default()
-            .trim_end_matches(['\r', '\n']);
+        let part =
+            line.strip_prefix(MANIFEST_LINE).unwrap_or_default().trim_end_matches(['\r', '\n']);
         json.try_reserve(part.len()).map_err(|_| too_large())?;
         json.push_str(part);
         line.clear();
@@ -363,9 +326,7 @@ struct Pointer {
 /// Reads the last member.
 fn read_pointer(reader: &mut dyn ReadSeek, length: u64) -> Result<Pointer> {
     let size = pointer_payload(FORMAT, 0, 0, Digest::default()).len() + STORED_OVERHEAD;
-    let not_an_archive = |reason: &str| Error::NotAnArchive {
-        reason: reason.to_owned(),
-    };
+    let not_an_archive = |reason: &str| Error::NotAnArchive { reason: reason.to_owned() };
     let Some(start) = length.checked_sub(size as u64) else {
         return Err(not_an_archive(if length == 0 {
             "the file is empty"
@@ -384,9 +345,7 @@ fn read_pointer(reader: &mut dyn ReadSeek, length: u64) -> Result<Pointer> {
     let mut crc = flate2::Crc::new();
     crc.update(payload);
     if !member.ends_with(&[crc.sum().to_le_bytes(), crc.amount().to_le_bytes()].concat()) {
-        return Err(Error::damaged(
-            "the pointer to the manifest is not what its checksum says",
-        ));
+        return Err(Error::damaged("the pointer to the manifest is not what its checksum says"));
     }
     let text =
         std::str::from_utf8(payload).map_err(|_| Error::damaged("the pointer is not text"))?;
@@ -394,9 +353,7 @@ fn read_pointer(reader: &mut dyn ReadSeek, length: u64) -> Result<Pointer> {
     let found = words.get(1).copied().unwrap_or_default();
     let known = [FORMAT, FORMAT_WITH_ENCODINGS];
     let Some(format) = known.into_iter().find(|known| *known == found) else {
-        return Err(Error::UnsupportedFormat {
-            found: found.to_owned(),
-        });
+        return Err(Error::UnsupportedFormat { found: found.to_owned() });
     };
     let number = |index: usize, key: &str| -> Option<u64> {
         words.get(index)?.strip_prefix(key)?.parse().ok()
@@ -413,16 +370,9 @@ fn read_pointer(reader: &mut dyn ReadSeek, length: u64) -> Result<Pointer> {
     if offset.checked_add(extent) != Some(start)
         || pointer_member(format, offset, extent, hash) != member
     {
-        return Err(Error::damaged(
-            "the pointer to the manifest is inconsistent",
-        ));
+        return Err(Error::damaged("the pointer to the manifest is inconsistent"));
     }
-    Ok(Pointer {
-        format,
-        offset,
-        end: start,
-        hash,
-    })
+    Ok(Pointer { format, offset, end: start, hash })
 }
 
 /// What every reader may rely on afterwards: members lie one after the other from the first byte
@@ -455,9 +405,7 @@ fn check(manifest: &Manifest, end: u64) -> Result<()> {
         }
     }
     if position != end {
-        return Err(Error::damaged(
-            "the members do not end where the manifest begins",
-        ));
+        return Err(Error::damaged("the members do not end where the manifest begins"));
     }
     let tables = &manifest.census.tables;
     let has_total = add_up(manifest.members.iter().map(|member| member.raw))
@@ -466,14 +414,9 @@ fn check(manifest: &Manifest, end: u64) -> Result<()> {
     if !has_total {
         return Err(Error::damaged("it claims more than any file can hold"));
     }
-    let largest = manifest
-        .members
-        .iter()
-        .map(|member| member.raw.max(member.length));
+    let largest = manifest.members.iter().map(|member| member.raw.max(member.length));
     if largest.max().unwrap_or(0) > MAX_MEMBER {
-        return Err(Error::damaged(
-            "a member claims more than any row and block can hold",
-        ));
+        return Err(Error::damaged("a member claims more than any row and block can hold"));
     }
     for (table, rows) in tables.iter().zip(rows) {
         if table.rows != rows {
@@ -483,10 +426,7 @@ fn check(manifest: &Manifest, end: u64) -> Result<()> {
             )));
         }
         if !table.buckets.are_of(table.rows) {
-            return Err(Error::damaged(format!(
-                "the buckets of {} are malformed",
-                table.name
-            )));
+            return Err(Error::damaged(format!("the buckets of {} are malformed", table.name)));
         }
     }
     Ok(())
@@ -494,10 +434,7 @@ fn check(manifest: &Manifest, end: u64) -> Result<()> {
 
 /// Whether the sum of the numbers is one.
 fn add_up(numbers: impl Iterator<Item = u64>) -> bool {
-    numbers
-        .into_iter()
-        .try_fold(0u64, u64::checked_add)
-        .is_some()
+    numbers.into_iter().try_fold(0u64, u64::checked_add).is_some()
 }
 
 #[cfg(test)]
@@ -525,10 +462,9 @@ mod tests {
         const PIECE: usize = 1 << 20;
         let blanks = " ".repeat(PIECE);
         let strings = "\"\",".repeat(PIECE / 3);
-        for (begin, piece, end) in [
-            ("--@ {", blanks.as_str(), "}"),
-            ("--@ {\"settings\":[", strings.as_str(), "\"\"]}"),
-        ] {
+        for (begin, piece, end) in
+            [("--@ {", blanks.as_str(), "}"), ("--@ {\"settings\":[", strings.as_str(), "\"\"]}")]
+        {
             let opened = archive(|text| {
                 text.write_all(begin.as_bytes()).unwrap();
                 for _ in 0..512 {

@@ -89,10 +89,7 @@ impl Authentication {
                 others.filter(|method| !named.contains(method)).collect()
             }
         };
-        Ok(Self {
-            text: Some(text.to_owned()),
-            allowed: Some(allowed),
-        })
+        Ok(Self { text: Some(text.to_owned()), allowed: Some(allowed) })
     }
 
     /// What children of libpq are told. Those before version 16 do not look.
@@ -107,10 +104,7 @@ impl Authentication {
             Some(allowed) => allowed.contains(&method),
             None => method != AuthMethod::Password || is_encrypted,
         };
-        is_allowed.then_some(()).ok_or(RefusedAuth {
-            method,
-            is_required: self.allowed.is_some(),
-        })
+        is_allowed.then_some(()).ok_or(RefusedAuth { method, is_required: self.allowed.is_some() })
     }
 }
 

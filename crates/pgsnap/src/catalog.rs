@@ -156,9 +156,7 @@ async fn relations(
     foreign_servers: &[String],
 ) -> Result<Vec<Row>> {
     let query = relations_query(details);
-    session
-        .rows("reading the list of tables", &query, &[&foreign_servers])
-        .await
+    session.rows("reading the list of tables", &query, &[&foreign_servers]).await
 }
 
 /// `pg_table_size` would also look for six more files of each.
@@ -168,9 +166,7 @@ async fn measure(session: &Session, tables: &mut [Table]) -> Result<()> {
           FROM pg_catalog.unnest($1::oid[]) AS u(o) JOIN pg_catalog.pg_class c ON c.oid = o";
     let parts = tables.iter().flat_map(|table| &table.parts);
     let oids: Vec<u32> = parts.map(|part| part.oid).collect();
-    let rows = session
-        .rows("measuring the tables", SIZES, &[&oids])
-        .await?;
+    let rows = session.rows("measuring the tables", SIZES, &[&oids]).await?;
     let bytes = |row: &Row, column: usize| row.get::<_, Option<i64>>(column).unwrap_or(0);
     let sizes: HashMap<u32, (i64, i64)> = rows
         .iter()
@@ -196,15 +192,10 @@ fn locks(rows: &[Row]) -> Result<Vec<Lockable>> {
         if !row.get::<_, bool>("readable") {
             unreadable.push(name.to_string());
         }
-        lockable.push(Lockable {
-            oid: row.get("oid"),
-            name,
-        });
+        lockable.push(Lockable { oid: row.get("oid"), name });
     }
     if !unreadable.is_empty() {
-        return Err(Error::NotReadable {
-            objects: unreadable,
-        });
+        return Err(Error::NotReadable { objects: unreadable });
     }
     if !hidden.is_empty() {
         return Err(Error::RowSecurity { tables: hidden });
@@ -219,16 +210,12 @@ pub(crate) fn text<'a, T: FromSql<'a>>(
     column: impl RowIndex + std::fmt::Display,
     what: &str,
 ) -> Result<T> {
-    row.try_get(column)
-        .map_err(|_| Error::NotUtf8 { what: what.into() })
+    row.try_get(column).map_err(|_| Error::NotUtf8 { what: what.into() })
 }
 
 fn readable_name(row: &Row) -> Result<TableName> {
     const WHAT: &str = "the name of a table";
-    Ok(TableName::new(
-        text::<String>(row, "nspname", WHAT)?,
-        text::<String>(row, "relname", WHAT)?,
-    ))
+    Ok(TableName::new(text::<String>(row, "nspname", WHAT)?, text::<String>(row, "relname", WHAT)?))
 }
 
 fn tables_of(rows: &[Row]) -> Result<Vec<Table>> {
@@ -267,9 +254,7 @@ fn tables_of(rows: &[Row]) -> Result<Vec<Table>> {
             let names: Vec<String> = text(row, names, "the name of a column")?;
             let types: Vec<String> = text(row, types, "the name of a type")?;
             let pairs = names.into_iter().zip(types);
-            Ok(pairs
-                .map(|(name, r#type)| Column { name, r#type })
-                .collect())
+            Ok(pairs.map(|(name, r#type)| Column { name, r#type }).collect())
         };
         tables.push(Table {
             name: readable_name(row)?,
@@ -315,10 +300,7 @@ impl Table {
     pub(crate) fn put_columns_in_order(&mut self, model: &[Column]) -> bool {
         let position = |name: &str| model.iter().position(|column| column.name == name);
         let has_each = self.columns.len() == model.len()
-            && self
-                .columns
-                .iter()
-                .all(|column| position(&column.name).is_some());
+            && self.columns.iter().all(|column| position(&column.name).is_some());
         if has_each {
             self.columns.sort_by_key(|column| position(&column.name));
         }
@@ -335,10 +317,8 @@ impl Table {
     /// The statement that reads one part, whole or in a range of pages `[from, to)`.
     pub(crate) fn copy_out(&self, part: &Part, pages: Option<(u64, Option<u64>)>) -> String {
         let columns = self.columns.iter().chain(&self.generated);
-        let columns = columns
-            .map(|column| quote_identifier(&column.name))
-            .collect::<Vec<_>>()
-            .join(", ");
+        let columns =
+            columns.map(|column| quote_identifier(&column.name)).collect::<Vec<_>>().join(", ");
         let name = part.name.quoted();
         let rows = match (pages, &self.filter) {
             (Some((from, to)), _) => {
@@ -376,10 +356,8 @@ impl Table {
 
     /// The generated columns with the digest of what was read of them.
     pub(crate) fn generated_census(&self, digest: Digest) -> Option<GeneratedColumns> {
-        (!self.generated.is_empty()).then(|| GeneratedColumns {
-            columns: self.generated.clone(),
-            digest,
-        })
+        (!self.generated.is_empty())
+            .then(|| GeneratedColumns { columns: self.generated.clone(), digest })
     }
 
     /// The statement that counts what [`Table::copy_out`] reads.
@@ -423,17 +401,12 @@ pub(crate) async fn sequences(session: &Session) -> Result<Vec<SequenceState>> {
                 OR EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE c.oid = ANY (e.extconfig)))
          ORDER BY n.nspname, c.relname";
     const BATCH: usize = 200;
-    let rows = session
-        .rows("reading the list of sequences", LIST, &[])
-        .await?;
+    let rows = session.rows("reading the list of sequences", LIST, &[]).await?;
     let names: Vec<TableName> = rows
         .iter()
         .map(|row| {
             const WHAT: &str = "the name of a sequence";
-            Ok(TableName::new(
-                text::<String>(row, 0, WHAT)?,
-                text::<String>(row, 1, WHAT)?,
-            ))
+            Ok(TableName::new(text::<String>(row, 0, WHAT)?, text::<String>(row, 1, WHAT)?))
         })
         .collect::<Result<_>>()?;
     let unreadable: Vec<String> = rows
@@ -443,9 +416,7 @@ pub(crate) async fn sequences(session: &Session) -> Result<Vec<SequenceState>> {
         .map(|(_, name)| name.to_string())
         .collect();
     if !unreadable.is_empty() {
-        return Err(Error::NotReadable {
-            objects: unreadable,
-        });
+        return Err(Error::NotReadable { objects: unreadable });
     }
     let mut states = Vec::with_capacity(names.len());
     for batch in names.chunks(BATCH) {
@@ -453,19 +424,14 @@ pub(crate) async fn sequences(session: &Session) -> Result<Vec<SequenceState>> {
             .iter()
             .enumerate()
             .map(|(index, name)| {
-                format!(
-                    "SELECT {index}, last_value, is_called FROM {}",
-                    name.quoted()
-                )
+                format!("SELECT {index}, last_value, is_called FROM {}", name.quoted())
             })
             .collect::<Vec<_>>()
             .join(" UNION ALL ");
         // They cannot be locked: one may be gone since the snapshot was taken.
         let rows = session.rows("reading the sequences", &query, &[]).await;
         let rows = rows.map_err(|error| match error.sqlstate() {
-            Some("42P01" | "3F000") => Error::ChangedMeanwhile {
-                what: "list of sequences".into(),
-            },
+            Some("42P01" | "3F000") => Error::ChangedMeanwhile { what: "list of sequences".into() },
             _ => error,
         });
         for row in rows? {
@@ -496,11 +462,5 @@ pub(crate) async fn extensions(session: &Session) -> Result<Vec<Extension>> {
     const QUERY: &str =
         "SELECT extname, extversion FROM pg_catalog.pg_extension ORDER BY extname COLLATE \"C\"";
     let rows = session.rows("reading the extensions", QUERY, &[]).await?;
-    Ok(rows
-        .iter()
-        .map(|row| Extension {
-            name: row.get(0),
-            version: row.get(1),
-        })
-        .collect())
+    Ok(rows.iter().map(|row| Extension { name: row.get(0), version: row.get(1) }).collect())
 }

@@ -51,30 +51,21 @@ pub fn compare(a: &Census, b: &Census) -> Comparison {
     if content && a.large_objects != b.large_objects
         || a.large_objects.count != b.large_objects.count
     {
-        differences.push(Difference::LargeObjects {
-            a: a.large_objects.count,
-            b: b.large_objects.count,
-        });
+        differences
+            .push(Difference::LargeObjects { a: a.large_objects.count, b: b.large_objects.count });
     }
     compare_extensions(a, b, &mut differences, &mut notes);
     compare_schema(a, b, &mut differences, &mut notes);
     if a.locale != b.locale {
-        notes.push(Note::Collation {
-            a: Box::new(a.locale.clone()),
-            b: Box::new(b.locale.clone()),
-        });
+        notes
+            .push(Note::Collation { a: Box::new(a.locale.clone()), b: Box::new(b.locale.clone()) });
     }
     if content {
         notes.extend(generated_not_compared(a, b));
     } else {
         notes.push(Note::CountsOnly);
     }
-    Comparison {
-        differences,
-        notes,
-        tables: a.tables.len(),
-        rows: a.rows(),
-    }
+    Comparison { differences, notes, tables: a.tables.len(), rows: a.rows() }
 }
 
 /// An archive of before generated columns were read knows nothing of their values.
@@ -128,12 +119,11 @@ impl Comparison {
         let all = expected.tables.iter();
         let missing = all
             .filter(|table| table.foreign_server.is_some() && found.table(&table.name).is_none());
-        self.differences
-            .extend(missing.map(|table| Difference::TableMissing {
-                table: table.name.clone(),
-                missing_in: Side::B,
-                rows: table.rows,
-            }));
+        self.differences.extend(missing.map(|table| Difference::TableMissing {
+            table: table.name.clone(),
+            missing_in: Side::B,
+            rows: table.rows,
+        }));
     }
 
     /// Takes other values of generated columns out of the differences, and returns notes of them.
@@ -143,10 +133,7 @@ impl Comparison {
             let Difference::Generated { table, columns } = difference else {
                 return true;
             };
-            notes.push(Note::Recomputed {
-                table: table.clone(),
-                columns: columns.clone(),
-            });
+            notes.push(Note::Recomputed { table: table.clone(), columns: columns.clone() });
             false
         });
         notes
@@ -176,11 +163,7 @@ impl Comparison {
 
 fn compare_tables(a: &Census, b: &Census, content: bool) -> Vec<Difference> {
     fn index(census: &Census) -> BTreeMap<&TableName, &TableCensus> {
-        census
-            .tables
-            .iter()
-            .map(|table| (&table.name, table))
-            .collect()
+        census.tables.iter().map(|table| (&table.name, table)).collect()
     }
     let (tables_a, tables_b) = (index(a), index(b));
     let names: BTreeSet<&TableName> = tables_a.keys().chain(tables_b.keys()).copied().collect();
@@ -216,28 +199,16 @@ fn compare_table(
 ) {
     let table = a.name.clone();
     let columns = |census: &TableCensus| -> BTreeSet<String> {
-        census
-            .columns
-            .iter()
-            .map(|column| format!("{} {}", column.name, column.r#type))
-            .collect()
+        census.columns.iter().map(|column| format!("{} {}", column.name, column.r#type)).collect()
     };
     let (columns_a, columns_b) = (columns(a), columns(b));
     if columns_a != columns_b {
         let only = |x: &BTreeSet<String>, y: &BTreeSet<String>| x.difference(y).cloned().collect();
         let (only_a, only_b) = (only(&columns_a, &columns_b), only(&columns_b, &columns_a));
-        differences.push(Difference::Columns {
-            table: table.clone(),
-            only_a,
-            only_b,
-        });
+        differences.push(Difference::Columns { table: table.clone(), only_a, only_b });
     }
     if a.rows != b.rows {
-        differences.push(Difference::Rows {
-            table,
-            a: a.rows,
-            b: b.rows,
-        });
+        differences.push(Difference::Rows { table, a: a.rows, b: b.rows });
     } else if content
         && columns_a == columns_b
         && (a.digest, a.bytes, a.encoding) != (b.digest, b.bytes, b.encoding)
@@ -349,10 +320,7 @@ fn compare_schema(
         });
         return;
     }
-    let Judgement {
-        differences: statements,
-        reprinted,
-    } = judge(&a.statements, &b.statements);
+    let Judgement { differences: statements, reprinted } = judge(&a.statements, &b.statements);
     if !reprinted.is_empty() {
         notes.push(Note::Reprinted { objects: reprinted });
     }
@@ -378,10 +346,7 @@ mod tests {
     fn table(name: &str, rows: u64, content: &str) -> TableCensus {
         TableCensus {
             name: TableName::new("public", name),
-            columns: vec![Column {
-                name: "id".into(),
-                r#type: "integer".into(),
-            }],
+            columns: vec![Column { name: "id".into(), r#type: "integer".into() }],
             key: vec!["id".into()],
             rows,
             bytes: rows * 2,
@@ -404,10 +369,7 @@ mod tests {
                 is_called: true,
             }],
             large_objects: crate::census::LargeObjects::default(),
-            extensions: vec![Extension {
-                name: "citext".into(),
-                version: "1.6".into(),
-            }],
+            extensions: vec![Extension { name: "citext".into(), version: "1.6".into() }],
             locale: Locale::default(),
             schema: Some(SchemaFingerprint {
                 digest: "x".into(),
@@ -434,22 +396,15 @@ mod tests {
             table("c", 3, "x"),
             table("d", 1, "x"),
         ]);
-        let mut b = census(vec![
-            table("b", 3, "y"),
-            table("c", 3, "y"),
-            table("d", 1, "x"),
-        ]);
+        let mut b = census(vec![table("b", 3, "y"), table("c", 3, "y"), table("d", 1, "x")]);
         b.tables[2].columns[0].r#type = "bigint".into();
         b.sequences[0].last_value = 4;
         b.extensions.clear();
         b.large_objects.count = 1;
         b.schema.as_mut().unwrap().digest = "y".into();
         b.schema.as_mut().unwrap().statements = vec!["CREATE TABLE b ();".into()];
-        let text: Vec<String> = compare(&a, &b)
-            .differences
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let text: Vec<String> =
+            compare(&a, &b).differences.iter().map(ToString::to_string).collect();
         insta::assert_snapshot!(text.join("\n"), @r#"
         table "public"."a" (1 rows) is missing in B
         table "public"."b" has 2 rows in A and 3 in B
@@ -467,10 +422,7 @@ mod tests {
         let a = census(vec![]);
         let mut b = a.clone();
         b.extensions[0].version = "1.7".into();
-        b.extensions.push(Extension {
-            name: "plpgsql".into(),
-            version: "1.0".into(),
-        });
+        b.extensions.push(Extension { name: "plpgsql".into(), version: "1.0".into() });
         let schema = b.schema.as_mut().unwrap();
         (schema.digest, schema.statements) = ("y".into(), vec!["CREATE TABLE a (b int);".into()]);
         let judged = compare(&a, &b).of_restore();

@@ -64,12 +64,7 @@ pub struct CopyOptions {
 
 impl Default for CopyOptions {
     fn default() -> Self {
-        let RestoreOptions {
-            create_roles,
-            census,
-            swap_timeout,
-            ..
-        } = RestoreOptions::default();
+        let RestoreOptions { create_roles, census, swap_timeout, .. } = RestoreOptions::default();
         Self {
             jobs: default_jobs(),
             lock_timeout: Duration::from_secs(30),
@@ -202,12 +197,7 @@ async fn copy_to(
         Err(error) => return Err(building.abandon(error).await),
     };
     let restored = building.complete(&mut loaded).await?;
-    Ok(Copied {
-        source: loaded.source,
-        taken_at,
-        census: loaded.expected,
-        restored,
-    })
+    Ok(Copied { source: loaded.source, taken_at, census: loaded.expected, restored })
 }
 
 /// Moves everything up to what comes after the rows, and lets go of the source. Returns the time of
@@ -247,14 +237,7 @@ async fn stream(
     let mut indexes = IndexBuilds::begin(target, &schedule, options.jobs, progress);
     progress.begin(Phase::Copy, scan::expected(&tables));
     let destination = Destination::prepare(&session, target, &tables, &rerouted, &code).await?;
-    let rows = rows::copy(
-        &snapshot,
-        tables,
-        destination,
-        &schedule,
-        options.jobs,
-        progress,
-    );
+    let rows = rows::copy(&snapshot, tables, destination, &schedule, options.jobs, progress);
     let tables = tokio::select! {
         rows = rows => rows,
         error = indexes.failure() => Err(error),
@@ -262,12 +245,8 @@ async fn stream(
     let tables = definitions::unchanged(tables, &snapshot, source, Scope::Rows).await?;
     let large_objects = large_objects::copy(&snapshot.leader, tool, &session).await?;
     let sequences = catalog::sequences(&snapshot.leader).await?;
-    run_statements(
-        &session,
-        sequences.iter().map(catalog::setval).collect(),
-        "the sequences",
-    )
-    .await?;
+    run_statements(&session, sequences.iter().map(catalog::setval).collect(), "the sequences")
+        .await?;
 
     let facts = snapshot.facts.clone();
     let taken_at = facts.now.clone();
@@ -285,11 +264,6 @@ async fn stream(
     snapshot.finish().await?;
     indexes.finish().await?;
     building.lap("load");
-    let loaded = Loaded {
-        steps,
-        source,
-        expected,
-        rerouted,
-    };
+    let loaded = Loaded { steps, source, expected, rerouted };
     Ok((taken_at, loaded))
 }

@@ -106,18 +106,13 @@ async fn read(
         }
         progress.begin(Phase::Census, scan::expected(&tables));
         if options.content {
-            scan(&snapshot, tables, options.jobs, "census", progress, || {
-                Discard
-            })
-            .await
+            scan(&snapshot, tables, options.jobs, "census", progress, || Discard).await
         } else {
             counts(&snapshot, &tables, progress).await
         }
     };
-    let (tables, schema) = tokio::try_join!(
-        rows,
-        fingerprint(database, &snapshot, early, options, progress)
-    )?;
+    let (tables, schema) =
+        tokio::try_join!(rows, fingerprint(database, &snapshot, early, options, progress))?;
     let census = Census {
         tables,
         large_objects: large_object::read(&snapshot.leader, &mut NoPieces).await?,
@@ -161,14 +156,10 @@ async fn fingerprint(
 }
 
 fn select(tables: &mut Vec<Table>, wanted: &[TableName], database: &Database) -> Result<()> {
-    if let Some(missing) = wanted
-        .iter()
-        .find(|name| !tables.iter().any(|table| &table.name == *name))
+    if let Some(missing) =
+        wanted.iter().find(|name| !tables.iter().any(|table| &table.name == *name))
     {
-        return Err(Error::NoSuchTable {
-            name: missing.to_string(),
-            place: database.to_string(),
-        });
+        return Err(Error::NoSuchTable { name: missing.to_string(), place: database.to_string() });
     }
     tables.retain(|table| wanted.contains(&table.name));
     Ok(())
@@ -193,10 +184,8 @@ async fn counts(
         if table.foreign_server.is_some() {
             snapshot.leader.read_foreign_tables().await?;
         }
-        let row = snapshot
-            .leader
-            .row(&format!("counting {}", table.name), &table.count(), &[])
-            .await?;
+        let row =
+            snapshot.leader.row(&format!("counting {}", table.name), &table.count(), &[]).await?;
         if table.foreign_server.is_some() {
             snapshot.leader.read_tables_only().await?;
         }

@@ -272,9 +272,7 @@ impl Database {
     /// The name of the database.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.config
-            .get_dbname()
-            .expect("from_url always sets a name")
+        self.config.get_dbname().expect("from_url always sets a name")
     }
 
     /// The role to connect as.
@@ -286,10 +284,7 @@ impl Database {
     /// Host name, address or socket directory.
     #[must_use]
     pub fn host(&self) -> String {
-        match (
-            self.config.get_hosts().first(),
-            self.config.get_hostaddrs().first(),
-        ) {
+        match (self.config.get_hosts().first(), self.config.get_hostaddrs().first()) {
             (Some(Host::Tcp(name)), _) => name.clone(),
             (Some(Host::Unix(path)), _) => path.display().to_string(),
             (None, Some(address)) => address.to_string(),
@@ -330,10 +325,7 @@ impl Database {
 
     /// How long a connection may take until it can be used.
     pub(crate) fn connect_timeout(&self) -> Duration {
-        self.config
-            .get_connect_timeout()
-            .copied()
-            .unwrap_or(DEFAULT_CONNECT_TIMEOUT)
+        self.config.get_connect_timeout().copied().unwrap_or(DEFAULT_CONNECT_TIMEOUT)
     }
 
     /// The driver's configuration, with the password set, for one connection.
@@ -387,11 +379,7 @@ fn watch_peer(config: &mut Config) {
 fn complete(parameters: &mut ConnectionParameters) -> Result<()> {
     if parameters.get("host").is_none() && parameters.get("hostaddr").is_none() {
         let is_local = Path::new(DEFAULT_SOCKET_DIRECTORY).is_dir();
-        let host = if is_local {
-            DEFAULT_SOCKET_DIRECTORY
-        } else {
-            "localhost"
-        };
+        let host = if is_local { DEFAULT_SOCKET_DIRECTORY } else { "localhost" };
         parameters.set("host", host);
     }
     let Some(user) = parameters.get("user").map(str::to_owned) else {
@@ -434,18 +422,13 @@ fn check_keywords(parameters: &ConnectionParameters) -> Result<()> {
             known if OWN_KEYWORDS.contains(&known) => {}
             known if IGNORED_KEYWORDS.contains(&known) => {}
             "service" | "servicefile" => {
-                return Err(invalid(
-                    "a service is looked up by the program, not by this library",
-                ));
+                return Err(invalid("a service is looked up by the program, not by this library"));
             }
             other => return Err(invalid(format!("`{other}` is not supported"))),
         }
     }
     for keyword in ["host", "hostaddr", "port"] {
-        if parameters
-            .get(keyword)
-            .is_some_and(|value| value.contains(','))
-        {
+        if parameters.get(keyword).is_some_and(|value| value.contains(',')) {
             return Err(several_hosts());
         }
     }
@@ -475,11 +458,7 @@ fn driver_config(parameters: &ConnectionParameters) -> Result<Config> {
 /// The address decides where there is one: `host` is only a name then.
 fn reach(config: &Config) -> Reach {
     let of_address = |address: IpAddr| {
-        if address.to_canonical().is_loopback() {
-            Reach::Loopback
-        } else {
-            Reach::Network
-        }
+        if address.to_canonical().is_loopback() { Reach::Loopback } else { Reach::Network }
     };
     if let Some(address) = config.get_hostaddrs().first() {
         return of_address(*address);
@@ -495,14 +474,7 @@ fn reach(config: &Config) -> Reach {
 /// Prints `host:port/name`, never a password.
 impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}@{}:{}/{}",
-            self.user(),
-            self.host(),
-            self.port(),
-            self.name()
-        )
+        write!(f, "{}@{}:{}/{}", self.user(), self.host(), self.port(), self.name())
     }
 }
 
@@ -537,24 +509,15 @@ mod tests {
     #[test]
     fn a_bad_url_does_not_repeat_itself_in_the_error() {
         let error = Database::from_url("postgresql://hub:s3cret@db:notaport/hub").unwrap_err();
-        assert!(
-            !format!("{error} {error:?}").contains("s3cret"),
-            "{error:?}"
-        );
+        assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
     }
 
     #[test]
     fn a_socket_directory_may_be_the_host() {
         let database =
             Database::from_url("postgresql://hub@/hub?host=/tmp/sockets&port=5544").unwrap();
-        assert_eq!(
-            (database.host().as_str(), database.port()),
-            ("/tmp/sockets", 5544)
-        );
-        assert_eq!(
-            database.with_name("other").to_string(),
-            "hub@/tmp/sockets:5544/other"
-        );
+        assert_eq!((database.host().as_str(), database.port()), ("/tmp/sockets", 5544));
+        assert_eq!(database.with_name("other").to_string(), "hub@/tmp/sockets:5544/other");
     }
 
     #[test]
@@ -563,14 +526,8 @@ mod tests {
             ("postgresql://hub@a,b/hub", "exactly one host"),
             ("host=a,b user=hub", "exactly one host"),
             ("postgresql://hub@a/hub?port=1,2", "exactly one host"),
-            (
-                "postgresql://hub@a/hub?sslcrl=/crl.pem",
-                "`sslcrl` is not supported",
-            ),
-            (
-                "postgresql://hub@a/hub?service=hub",
-                "looked up by the program",
-            ),
+            ("postgresql://hub@a/hub?sslcrl=/crl.pem", "`sslcrl` is not supported"),
+            ("postgresql://hub@a/hub?service=hub", "looked up by the program"),
             ("postgresql://hub@a/hub?gssencmode=require", "`gssencmode`"),
             ("postgresql://a/hub", "name the role"),
         ] {
@@ -638,10 +595,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs_err::write(file.path(), "db.example:*:*:hub:s3cret\n").unwrap();
         let url = |user: &str| {
-            format!(
-                "postgresql://{user}@db.example/x?passfile={}",
-                file.path().display()
-            )
+            format!("postgresql://{user}@db.example/x?passfile={}", file.path().display())
         };
         assert!(Database::from_url(&url("hub")).unwrap().has_password());
         assert!(!Database::from_url(&url("other")).unwrap().has_password());
@@ -656,19 +610,10 @@ mod tests {
         let default = config("postgresql://hub@localhost/hub");
         assert!(default.get_keepalives());
         assert_eq!(default.get_keepalives_idle(), Duration::from_secs(30));
-        assert_eq!(
-            default.get_keepalives_interval(),
-            Some(Duration::from_secs(10))
-        );
+        assert_eq!(default.get_keepalives_interval(), Some(Duration::from_secs(10)));
         assert_eq!(default.get_keepalives_retries(), Some(3));
-        assert_eq!(
-            default.get_tcp_user_timeout(),
-            Some(&Duration::from_secs(300))
-        );
+        assert_eq!(default.get_tcp_user_timeout(), Some(&Duration::from_secs(300)));
         let chosen = config("postgresql://hub@localhost/hub?tcp_user_timeout=600");
-        assert_eq!(
-            chosen.get_tcp_user_timeout(),
-            Some(&Duration::from_secs(600))
-        );
+        assert_eq!(chosen.get_tcp_user_timeout(), Some(&Duration::from_secs(600)));
     }
 }

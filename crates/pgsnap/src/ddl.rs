@@ -45,9 +45,8 @@ async fn stuck(leader: &Session, name: &str, lock_timeout: Duration) -> Error {
     let limits = [lock_timeout.as_secs_f64(), PATIENCE.as_secs_f64()];
     loop {
         tokio::time::sleep(Duration::from_millis(250)).await;
-        let waiting = leader
-            .rows("watching pg_dump", QUERY, &[&name, &limits[0], &limits[1]])
-            .await;
+        let waiting =
+            leader.rows("watching pg_dump", QUERY, &[&name, &limits[0], &limits[1]]).await;
         let waiting = match waiting {
             Ok(waiting) => waiting,
             Err(error) => return error,
@@ -82,10 +81,7 @@ async fn cancel(leader: &Session, name: &str) -> Result<()> {
 fn options(database: &Database) -> String {
     const FIXED: &str = "-c standard_conforming_strings=on -c TimeZone=UTC -c bytea_output=hex -c quote_all_identifiers=off -c lc_monetary=C -c xmlbinary=base64 -c jit=off";
     let event_triggers = database.event_triggers().setting().unwrap_or_default();
-    format!(
-        "{} {FIXED} {event_triggers}",
-        database.options().unwrap_or_default()
-    )
+    format!("{} {FIXED} {event_triggers}", database.options().unwrap_or_default())
 }
 
 /// `pg_dump` of the definitions as of a snapshot, in an encoding.
@@ -137,21 +133,14 @@ impl Ddl {
             }
             archive => archive.map_err(lock_hint)?,
         };
-        let (pre_data, post_data) = tokio::try_join!(
-            list(tool, &archive, "pre-data"),
-            list(tool, &archive, "post-data")
-        )?;
+        let (pre_data, post_data) =
+            tokio::try_join!(list(tool, &archive, "pre-data"), list(tool, &archive, "post-data"))?;
         let (before, privileges) = split_by(&pre_data, is_privilege);
         let (post_data, event_triggers) = split_by(&post_data, is_of_event_trigger);
         let after = privileges + &post_data + &event_triggers;
-        let (pre_data, post_data) = tokio::try_join!(
-            print(tool, &archive, &before),
-            print(tool, &archive, &after)
-        )?;
-        Ok(Self {
-            pre_data,
-            post_data,
-        })
+        let (pre_data, post_data) =
+            tokio::try_join!(print(tool, &archive, &before), print(tool, &archive, &after))?;
+        Ok(Self { pre_data, post_data })
     }
 
     /// The fingerprint of the schema.
@@ -170,25 +159,20 @@ impl Ddl {
 
 /// Statements that describe objects; the toggled settings are left out.
 pub(crate) fn significant(statements: Vec<String>) -> Vec<String> {
-    statements
-        .into_iter()
-        .filter(|statement| !sql::is_default_setting(statement))
-        .collect()
+    statements.into_iter().filter(|statement| !sql::is_default_setting(statement)).collect()
 }
 
 fn lock_hint(error: Error) -> Error {
     match error {
-        Error::ToolFailed {
-            tool,
-            status,
-            stderr,
-        } if stderr.contains("lock timeout") => Error::ToolFailed {
-            tool,
-            status,
-            stderr: format!(
-                "{stderr} (somebody waits for an exclusive lock; try again when that is done)"
-            ),
-        },
+        Error::ToolFailed { tool, status, stderr } if stderr.contains("lock timeout") => {
+            Error::ToolFailed {
+                tool,
+                status,
+                stderr: format!(
+                    "{stderr} (somebody waits for an exclusive lock; try again when that is done)"
+                ),
+            }
+        }
         other => other,
     }
 }
@@ -207,9 +191,8 @@ async fn list(tool: &PgDump, archive: &[u8], section: &str) -> Result<String> {
 
 /// Takes some entries out of a list: what stays, and what was taken.
 fn split_by(list: &str, is_taken: fn(&str) -> bool) -> (String, String) {
-    let (taken, kept): (Vec<&str>, Vec<&str>) = list
-        .split_inclusive('\n')
-        .partition(|line| entry_kind(line).is_some_and(is_taken));
+    let (taken, kept): (Vec<&str>, Vec<&str>) =
+        list.split_inclusive('\n').partition(|line| entry_kind(line).is_some_and(is_taken));
     (kept.concat(), taken.concat())
 }
 
@@ -220,13 +203,9 @@ fn is_privilege(kind: &str) -> bool {
 /// Event triggers and comments on them. They come last: `pg_dump` has them fire when materialised
 /// views are refreshed.
 fn is_of_event_trigger(kind: &str) -> bool {
-    [
-        "EVENT TRIGGER ",
-        "COMMENT - EVENT TRIGGER ",
-        "SECURITY LABEL - EVENT TRIGGER ",
-    ]
-    .iter()
-    .any(|start| kind.starts_with(start))
+    ["EVENT TRIGGER ", "COMMENT - EVENT TRIGGER ", "SECURITY LABEL - EVENT TRIGGER "]
+        .iter()
+        .any(|start| kind.starts_with(start))
 }
 
 /// The part of a list line after its numbers: `123; 1259 16402 TABLE public t owner`.
@@ -247,10 +226,7 @@ async fn print(tool: &PgDump, archive: &[u8], entries: &str) -> Result<String> {
     }
     let list = ListFile::new(entries)?;
     let mut command = Command::new(tool.program("pg_restore"));
-    command
-        .arg("--use-list")
-        .arg(&list.path)
-        .args(["--file", "-"]);
+    command.arg("--use-list").arg(&list.path).args(["--file", "-"]);
     let text = output(command, archive).await?;
     let text = String::from_utf8(text)
         .map_err(|error| unreadable::error(unreadable::first_in(error.as_bytes())))?;
@@ -258,22 +234,16 @@ async fn print(tool: &PgDump, archive: &[u8], entries: &str) -> Result<String> {
 }
 
 fn strip(text: &str) -> Result<String> {
-    let unexpected = |what: &str| Error::UnexpectedDdl {
-        what: what.to_owned(),
-    };
+    let unexpected = |what: &str| Error::UnexpectedDdl { what: what.to_owned() };
     let start = text
         .find(PREAMBLE_END)
         .ok_or_else(|| unexpected("the preamble has no row_security setting"))?
         + PREAMBLE_END.len();
-    let end = text
-        .rfind(TRAILER)
-        .ok_or_else(|| unexpected("the trailer is missing"))?;
+    let end = text.rfind(TRAILER).ok_or_else(|| unexpected("the trailer is missing"))?;
     if end < start {
         return Err(unexpected("the trailer comes before the preamble"));
     }
-    let body = text[start..end]
-        .trim_end_matches(['-', '\n'])
-        .trim_matches('\n');
+    let body = text[start..end].trim_end_matches(['-', '\n']).trim_matches('\n');
     Ok(format!("\n{body}\n\n"))
 }
 
@@ -298,16 +268,8 @@ impl ListFile {
         memory
             .write_all(text.as_bytes())
             .map_err(|error| Error::file("a file in memory", error))?;
-        let path = format!(
-            "/proc/{}/fd/{}",
-            std::process::id(),
-            memory.file().as_raw_fd()
-        )
-        .into();
-        Ok(Self {
-            path,
-            _memory: memory,
-        })
+        let path = format!("/proc/{}/fd/{}", std::process::id(), memory.file().as_raw_fd()).into();
+        Ok(Self { path, _memory: memory })
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -315,10 +277,7 @@ impl ListFile {
         let error = |error| Error::file("a temporary file", error);
         let mut file = tempfile::NamedTempFile::new().map_err(error)?;
         file.write_all(text.as_bytes()).map_err(error)?;
-        Ok(Self {
-            path: file.path().to_owned(),
-            _file: file,
-        })
+        Ok(Self { path: file.path().to_owned(), _file: file })
     }
 }
 

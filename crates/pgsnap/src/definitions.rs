@@ -189,9 +189,7 @@ impl CatalogueState {
             ));
         }
         let rows = session.rows(CONTEXT, &query, &[]).await?;
-        let state = rows
-            .iter()
-            .map(|row| (row.get(0), (row.get(1), row.get(2))));
+        let state = rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2))));
         Ok(Self(state.collect()))
     }
 
@@ -241,11 +239,7 @@ async fn changed(leader: &Session, database: &Database, scope: Scope) -> Result<
     if before.is_empty() {
         return Ok(None);
     }
-    let now = read(
-        &Session::open_read_only(database, "definitions").await?,
-        &query,
-    )
-    .await?;
+    let now = read(&Session::open_read_only(database, "definitions").await?, &query).await?;
     let change = before
         .iter()
         .find(|(key, (_, version))| now.get(key).is_none_or(|(_, current)| current != version));

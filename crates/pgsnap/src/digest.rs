@@ -55,9 +55,7 @@ impl<'de> Deserialize<'de> for Digest {
         if text.len() != 32 {
             return Err(de::Error::custom("a digest has 32 hexadecimal digits"));
         }
-        u128::from_str_radix(&text, 16)
-            .map(Self)
-            .map_err(de::Error::custom)
+        u128::from_str_radix(&text, 16).map(Self).map_err(de::Error::custom)
     }
 }
 
@@ -138,10 +136,8 @@ pub(crate) enum Key {
 impl Key {
     /// The key columns' positions in the column list.
     pub(crate) fn new(columns: &[String], key: &[String]) -> Self {
-        let positions: Option<Vec<usize>> = key
-            .iter()
-            .map(|name| columns.iter().position(|column| column == name))
-            .collect();
+        let positions: Option<Vec<usize>> =
+            key.iter().map(|name| columns.iter().position(|column| column == name)).collect();
         match positions {
             Some(positions) if !positions.is_empty() => {
                 if positions.iter().copied().eq(0..positions.len()) {
@@ -278,9 +274,8 @@ impl Tally {
 
     /// The bucket vector, folded to the size the row count deserves.
     pub(crate) fn buckets(&self) -> Buckets {
-        let wanted = (self.rows / ROWS_PER_BUCKET)
-            .next_power_of_two()
-            .min(MAX_BUCKETS as u64) as usize;
+        let wanted =
+            (self.rows / ROWS_PER_BUCKET).next_power_of_two().min(MAX_BUCKETS as u64) as usize;
         if wanted < 2 || self.buckets.is_empty() {
             return Buckets::default();
         }
@@ -353,9 +348,8 @@ mod tests {
     #[test]
     fn tables_of_different_size_stay_comparable() {
         let rows: Vec<String> = (0..40_000).map(|i| format!("{i}\tv")).collect();
-        let (modulus, differing) = tally(&rows)
-            .buckets()
-            .differing(&tally(&rows[..16_000]).buckets());
+        let (modulus, differing) =
+            tally(&rows).buckets().differing(&tally(&rows[..16_000]).buckets());
         assert_eq!(modulus, 4);
         assert_eq!(differing, [0, 1, 2, 3]);
     }

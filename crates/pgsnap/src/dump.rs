@@ -104,9 +104,8 @@ pub async fn dump<W: Write + Send + 'static>(
         let writing = tokio::task::spawn_blocking(move || members::write(writer, received));
         let dumped = dump_members(source, opening, &members, early, options, progress).await;
         drop(members);
-        let written = writing.await.map_err(|_| Error::WorkerDied {
-            what: "writing the archive".into(),
-        })?;
+        let written =
+            writing.await.map_err(|_| Error::WorkerDied { what: "writing the archive".into() })?;
         // When the disk is full every sender fails too: the disk is the news.
         let (returned, index) = written.map_err(|source| Error::Write { source })?;
         let is_early = readings > 0;
@@ -124,15 +123,10 @@ pub async fn dump<W: Write + Send + 'static>(
         writer = returned;
         readings += 1;
     };
-    let manifest = Manifest {
-        members: index,
-        ..dumped?
-    };
+    let manifest = Manifest { members: index, ..dumped? };
     tokio::task::spawn_blocking(move || write_manifest(writer, manifest))
         .await
-        .map_err(|_| Error::WorkerDied {
-            what: "writing the manifest".into(),
-        })?
+        .map_err(|_| Error::WorkerDied { what: "writing the manifest".into() })?
         .map_err(|source| Error::Write { source })
 }
 
@@ -155,10 +149,7 @@ async fn read_early(
 }
 
 fn write_manifest<W: Write>(mut writer: W, manifest: Manifest) -> io::Result<(W, Manifest)> {
-    let offset = manifest
-        .members
-        .last()
-        .map_or(0, |member| member.offset + member.length);
+    let offset = manifest.members.last().map_or(0, |member| member.offset + member.length);
     let member = MemberCompressor::new(6).compress(manifest_text(&manifest).as_bytes());
     writer.write_all(&member)?;
     writer.write_all(&pointer_member(
@@ -346,9 +337,7 @@ async fn dump_large_objects(
     let mut privileges = String::new();
     if tool.major >= DEFINITIONS_MOVED {
         let definitions = large_object::definitions(&snapshot.leader).await?;
-        members
-            .send_text(MemberKind::LargeObjects, definitions)
-            .await?;
+        members.send_text(MemberKind::LargeObjects, definitions).await?;
         privileges = large_object::privileges(&snapshot.leader).await?;
     }
     let mut writer = LargeObjectWriter {
@@ -369,22 +358,15 @@ struct LargeObjectWriter {
 
 impl LargeObjectWriter {
     async fn flush(&mut self) -> Result<()> {
-        self.members
-            .send_text(MemberKind::LargeObjects, std::mem::take(&mut self.block))
-            .await
+        self.members.send_text(MemberKind::LargeObjects, std::mem::take(&mut self.block)).await
     }
 }
 
 impl PieceSink for LargeObjectWriter {
     async fn piece(&mut self, oid: u32, position: i64, bytes: &[u8]) -> Result<()> {
         if !bytes.is_empty() {
-            self.block
-                .push_str(&large_object::put_statement(oid, position, bytes));
+            self.block.push_str(&large_object::put_statement(oid, position, bytes));
         }
-        if self.block.len() >= self.block_size {
-            self.flush().await
-        } else {
-            Ok(())
-        }
+        if self.block.len() >= self.block_size { self.flush().await } else { Ok(()) }
     }
 }

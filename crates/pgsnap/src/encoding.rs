@@ -84,9 +84,7 @@ impl<'de> Deserialize<'de> for Encoding {
 /// The end of a COPY statement whose rows are in this encoding; nothing stands for that of the
 /// session.
 pub(crate) fn copy_option(encoding: Option<Encoding>) -> String {
-    encoding.map_or_else(String::new, |encoding| {
-        format!(" WITH (ENCODING '{}')", encoding.name())
-    })
+    encoding.map_or_else(String::new, |encoding| format!(" WITH (ENCODING '{}')", encoding.name()))
 }
 
 /// Decides for every table in which encoding its rows are read. Asks nothing where the database's
@@ -140,11 +138,7 @@ impl Probe {
     async fn begin(snapshot: &Snapshot, encoding: Encoding) -> Result<Self> {
         let session = snapshot.worker("encoding").await?;
         session.execute(CONTEXT, "SAVEPOINT probe").await?;
-        Ok(Self {
-            session,
-            encoding,
-            locks: !snapshot.locks_eagerly(),
-        })
+        Ok(Self { session, encoding, locks: !snapshot.locks_eagerly() })
     }
 
     async fn is_exact(&self, table: &Table) -> Result<bool> {
@@ -215,9 +209,7 @@ impl Probe {
         let roots: HashMap<u32, u32> = pairs.collect();
         let roots_of = |table: &Table| -> HashSet<u32> {
             let parts = table.parts.iter();
-            parts
-                .filter_map(|part| roots.get(&part.oid).copied())
-                .collect()
+            parts.filter_map(|part| roots.get(&part.oid).copied()).collect()
         };
         let own = tables.iter().filter(|table| table.encoding.is_some());
         let own: HashSet<u32> = own.flat_map(roots_of).collect();
@@ -294,12 +286,7 @@ mod tests {
 
     #[test]
     fn types_of_users_are_never_taken_for_types_of_the_server() {
-        for ascii in [
-            "integer",
-            "bytea[]",
-            "numeric(10,2)",
-            "timestamp(3) with time zone",
-        ] {
+        for ascii in ["integer", "bytea[]", "numeric(10,2)", "timestamp(3) with time zone"] {
             assert!(is_ascii(ascii), "{ascii}");
         }
         for text in [
@@ -318,26 +305,13 @@ mod tests {
     #[test]
     fn a_name_that_no_server_has_becomes_no_part_of_a_statement() {
         assert_eq!(copy_option(None), "");
-        assert_eq!(
-            copy_option(Encoding::of_name("WIN1252")),
-            " WITH (ENCODING 'WIN1252')"
-        );
-        for name in [
-            "",
-            "win1252",
-            "UTF8",
-            "SQL_ASCII",
-            "WIN1252'",
-            "x'); DROP TABLE t; --",
-        ] {
+        assert_eq!(copy_option(Encoding::of_name("WIN1252")), " WITH (ENCODING 'WIN1252')");
+        for name in ["", "win1252", "UTF8", "SQL_ASCII", "WIN1252'", "x'); DROP TABLE t; --"] {
             assert_eq!(Encoding::of_name(name), None, "{name}");
             let json = serde_json::Value::String(name.to_owned());
             assert!(serde_json::from_value::<Encoding>(json).is_err(), "{name}");
         }
         let json = serde_json::to_value(Encoding("EUC_JP")).unwrap();
-        assert_eq!(
-            serde_json::from_value::<Encoding>(json).unwrap().name(),
-            "EUC_JP"
-        );
+        assert_eq!(serde_json::from_value::<Encoding>(json).unwrap().name(), "EUC_JP");
     }
 }

@@ -398,10 +398,7 @@ pub enum Error {
 
 /// One side of all obstacles, in one line.
 fn joined(obstacles: &[Obstacle], side: impl Fn(&Obstacle) -> &String) -> String {
-    let sides: Vec<&str> = obstacles
-        .iter()
-        .map(|obstacle| side(obstacle).as_str())
-        .collect();
+    let sides: Vec<&str> = obstacles.iter().map(|obstacle| side(obstacle).as_str()).collect();
     sides.join("; ")
 }
 
@@ -410,11 +407,7 @@ fn role_name(is_standby: bool) -> &'static str {
 }
 
 fn access_mode(is_read_only: bool) -> &'static str {
-    if is_read_only {
-        "read-only"
-    } else {
-        "read-write"
-    }
+    if is_read_only { "read-only" } else { "read-write" }
 }
 
 impl Error {
@@ -523,10 +516,7 @@ impl Error {
     pub(crate) fn query(context: impl Into<String>, error: tokio_postgres::Error) -> Self {
         match error.as_db_error() {
             Some(db) => Self::server(context, db),
-            None => Self::ConnectionLost {
-                context: context.into(),
-                source: error,
-            },
+            None => Self::ConnectionLost { context: context.into(), source: error },
         }
     }
 
@@ -535,10 +525,7 @@ impl Error {
         // Violations of CHECK constraints, which have the same SQLSTATE, name the constraint.
         match error.as_db_error() {
             Some(db) if *db.code() == SqlState::CHECK_VIOLATION && db.constraint().is_none() => {
-                Self::PartitionBound {
-                    partition: table.to_string(),
-                    obstacle: None,
-                }
+                Self::PartitionBound { partition: table.to_string(), obstacle: None }
             }
             _ => Self::query(context, error),
         }
@@ -550,10 +537,7 @@ impl Error {
             context: context.into(),
             message: db.message().to_owned(),
             code: db.code().code().to_owned(),
-            detail: db
-                .detail()
-                .filter(|_| !quotes_rows(db.code().code()))
-                .map(str::to_owned),
+            detail: db.detail().filter(|_| !quotes_rows(db.code().code())).map(str::to_owned),
             server_hint: db.hint().map(str::to_owned),
         }
     }
@@ -563,10 +547,7 @@ impl Error {
     }
 
     pub(crate) fn file(path: impl Into<PathBuf>, source: io::Error) -> Self {
-        Self::File {
-            path: path.into(),
-            source,
-        }
+        Self::File { path: path.into(), source }
     }
 
     /// The SQLSTATE, where the server answered with one.
@@ -591,16 +572,11 @@ fn is_of_the_login(error: &tokio_postgres::Error) -> bool {
 }
 
 fn is_damage(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
-    )
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData)
 }
 
 fn server_message(context: &str, message: &str, detail: Option<&str>, code: &str) -> String {
-    let detail = detail
-        .map(|detail| format!(" ({detail})"))
-        .unwrap_or_default();
+    let detail = detail.map(|detail| format!(" ({detail})")).unwrap_or_default();
     format!("the server refused {context}: {message}{detail} [SQLSTATE {code}]")
 }
 
@@ -617,29 +593,18 @@ fn in_place(left: &[String]) -> String {
     if left.is_empty() {
         "what it had made there was dropped again".to_owned()
     } else {
-        format!(
-            "not everything it had made could be dropped: {}",
-            left.join(", ")
-        )
+        format!("not everything it had made could be dropped: {}", left.join(", "))
     }
 }
 
 fn found_list(found: &[String]) -> String {
-    if found.is_empty() {
-        String::new()
-    } else {
-        format!(" (found: {})", found.join(", "))
-    }
+    if found.is_empty() { String::new() } else { format!(" (found: {})", found.join(", ")) }
 }
 
 fn summary(differences: &[Difference]) -> String {
     const SHOWN: usize = 5;
-    let mut text = differences
-        .iter()
-        .take(SHOWN)
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("; ");
+    let mut text =
+        differences.iter().take(SHOWN).map(ToString::to_string).collect::<Vec<_>>().join("; ");
     if differences.len() > SHOWN {
         text.push_str(&format!("; and {} more", differences.len() - SHOWN));
     }
@@ -671,10 +636,9 @@ mod tests {
 
     #[test]
     fn a_row_that_the_server_cannot_print_has_a_remedy() {
-        for (code, message) in [
-            ("54000", "out of memory"),
-            ("XX000", "invalid memory alloc request size 1258291203"),
-        ] {
+        for (code, message) in
+            [("54000", "out of memory"), ("XX000", "invalid memory alloc request size 1258291203")]
+        {
             let error = Error::Server {
                 context: "reading \"public\".\"t\"".into(),
                 message: message.into(),
@@ -688,12 +652,8 @@ mod tests {
 
     #[test]
     fn damage_is_an_answer_and_a_broken_disk_is_not() {
-        let cut = Error::Read {
-            source: io::ErrorKind::UnexpectedEof.into(),
-        };
-        let disk = Error::Read {
-            source: io::Error::from_raw_os_error(5),
-        };
+        let cut = Error::Read { source: io::ErrorKind::UnexpectedEof.into() };
+        let disk = Error::Read { source: io::Error::from_raw_os_error(5) };
         assert_eq!(cut.class(), ErrorClass::No);
         assert_eq!(disk.class(), ErrorClass::CouldNotAsk);
     }

@@ -47,15 +47,11 @@ impl Facts {
                         ELSE pg_catalog.pg_current_wal_insert_lsn()::text END,
                    d.datconnlimit, d.datacl IS NULL, pg_catalog.to_jsonb(d) ->> 'daticurules'
               FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
-        let row = session
-            .row("reading the server's version", QUERY, &[])
-            .await?;
+        let row = session.row("reading the server's version", QUERY, &[]).await?;
         let version = u32::try_from(row.get::<_, i32>(1)).unwrap_or(0);
         let server_version: String = row.get(0);
         if version < OLDEST_SERVER {
-            return Err(Error::ServerTooOld {
-                version: server_version,
-            });
+            return Err(Error::ServerTooOld { version: server_version });
         }
         let provider = match row.get::<_, Option<String>>(8).as_deref() {
             Some("i") => "icu",
@@ -84,11 +80,7 @@ impl Facts {
             now: row.get(14),
             lsn: row.get::<_, Option<String>>(15).unwrap_or_default(),
             connection_limit: row.get(16),
-            privileges: if row.get(17) {
-                None
-            } else {
-                Some(privileges(session).await?)
-            },
+            privileges: if row.get(17) { None } else { Some(privileges(session).await?) },
             role_settings: role_settings(session).await?,
         })
     }
@@ -100,11 +92,7 @@ impl Facts {
     /// The encoding text travels in: SQL_ASCII means "bytes of unknown encoding", which must pass
     /// unconverted.
     pub(crate) fn client_encoding(&self) -> &'static str {
-        if self.encoding == "SQL_ASCII" {
-            "SQL_ASCII"
-        } else {
-            "UTF8"
-        }
+        if self.encoding == "SQL_ASCII" { "SQL_ASCII" } else { "UTF8" }
     }
 }
 
@@ -113,9 +101,7 @@ async fn privileges(session: &Session) -> Result<Vec<DatabasePrivilege>> {
         SELECT CASE a.grantee WHEN 0 THEN NULL ELSE pg_catalog.pg_get_userbyid(a.grantee)::text END, a.privilege_type, a.is_grantable
           FROM pg_catalog.pg_database d, LATERAL pg_catalog.aclexplode(d.datacl) a
          WHERE d.datname = pg_catalog.current_database() ORDER BY 1 NULLS FIRST, 2";
-    let rows = session
-        .rows("reading the privileges on the database", QUERY, &[])
-        .await?;
+    let rows = session.rows("reading the privileges on the database", QUERY, &[]).await?;
     Ok(rows
         .iter()
         .map(|row| DatabasePrivilege {
@@ -131,16 +117,8 @@ async fn role_settings(session: &Session) -> Result<Vec<RoleSetting>> {
         SELECT pg_catalog.pg_get_userbyid(s.setrole)::text, pg_catalog.unnest(s.setconfig)
           FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
          WHERE d.datname = pg_catalog.current_database() AND s.setrole <> 0 ORDER BY 1, 2";
-    let rows = session
-        .rows("reading the settings of roles", QUERY, &[])
-        .await?;
-    Ok(rows
-        .iter()
-        .map(|row| RoleSetting {
-            role: row.get(0),
-            setting: row.get(1),
-        })
-        .collect())
+    let rows = session.rows("reading the settings of roles", QUERY, &[]).await?;
+    Ok(rows.iter().map(|row| RoleSetting { role: row.get(0), setting: row.get(1) }).collect())
 }
 
 /// `pg_control_system` may be withheld from ordinary roles; the identity is then unknown.
@@ -148,21 +126,12 @@ async fn system_identifier(session: &Session) -> Option<String> {
     const ALLOWED: &str =
         "SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')";
     const QUERY: &str = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()";
-    let allowed: bool = session
-        .row("asking for the server's identity", ALLOWED, &[])
-        .await
-        .ok()?
-        .get(0);
+    let allowed: bool =
+        session.row("asking for the server's identity", ALLOWED, &[]).await.ok()?.get(0);
     if !allowed {
         return None;
     }
-    Some(
-        session
-            .row("asking for the server's identity", QUERY, &[])
-            .await
-            .ok()?
-            .get(0),
-    )
+    Some(session.row("asking for the server's identity", QUERY, &[]).await.ok()?.get(0))
 }
 
 /// The size of this database on its disk.

@@ -106,23 +106,14 @@ impl Job<'_> {
                 None => return Err(error),
             }
         }
-        Err(Error::ForeignDump {
-            what: "it refers to too many roles that do not exist".into(),
-        })
+        Err(Error::ForeignDump { what: "it refers to too many roles that do not exist".into() })
     }
 
     async fn fill_and_swap(&self) -> Result<ForeignRestored> {
-        let Self {
-            restoring,
-            options,
-            progress,
-            ..
-        } = self;
+        let Self { restoring, options, progress, .. } = self;
         progress.begin(Phase::Load, Work::default());
-        let bytes = self
-            .psql
-            .feed(Arc::clone(&self.open), restoring, &self.abilities, progress)
-            .await?;
+        let bytes =
+            self.psql.feed(Arc::clone(&self.open), restoring, &self.abilities, progress).await?;
         let census_options = CensusOptions {
             jobs: options.jobs,
             bin_directories: options.bin_directories.clone(),
@@ -131,10 +122,7 @@ impl Job<'_> {
         let census = census(restoring, &census_options, progress).await?;
         analyze(restoring, options.jobs, progress).await?;
         progress.begin(Phase::Swap, Work::default());
-        let kept = self
-            .server
-            .swap(restoring.name(), options.swap_timeout)
-            .await?;
+        let kept = self.server.swap(restoring.name(), options.swap_timeout).await?;
         Ok(ForeignRestored {
             database: self.server.name.clone(),
             kept,
@@ -160,8 +148,7 @@ fn missing_role(error: &Error) -> Option<String> {
         return None;
     };
     let rest = &what[what.find(COMPLAINT)? + COMPLAINT.len()..];
-    rest.find("\" does not exist")
-        .map(|end| rest[..end].to_owned())
+    rest.find("\" does not exist").map(|end| rest[..end].to_owned())
 }
 
 #[cfg(test)]
@@ -175,9 +162,6 @@ mod tests {
             missing("psql:<stdin>:42: ERROR:  role \"app owner\" does not exist").as_deref(),
             Some("app owner")
         );
-        assert_eq!(
-            missing("ERROR:  invalid: \"role \"x\" does not exist\""),
-            None
-        );
+        assert_eq!(missing("ERROR:  invalid: \"role \"x\" does not exist\""), None);
     }
 }

@@ -30,15 +30,12 @@ pub(crate) async fn require_servers(session: &Session, servers: &[String]) -> Re
     if servers.is_empty() {
         return Ok(());
     }
-    let missing = session
-        .rows("reading the foreign servers", QUERY, &[&servers])
-        .await?;
+    let missing = session.rows("reading the foreign servers", QUERY, &[&servers]).await?;
     match missing.first() {
         None => Ok(()),
-        Some(row) => Err(Error::NoSuchForeignServer {
-            name: row.get(0),
-            place: "this database".into(),
-        }),
+        Some(row) => {
+            Err(Error::NoSuchForeignServer { name: row.get(0), place: "this database".into() })
+        }
     }
 }
 
@@ -58,16 +55,12 @@ pub(crate) async fn require_no_rerouting(session: &Session) -> Result<()> {
                  JOIN pg_catalog.pg_opclass o ON o.oid = ANY (p.partclass::oid[])
                 WHERE p.partstrat = 'h' AND o.opcname = 'enum_ops')
          ORDER BY 1, 2";
-    let rows = session
-        .rows("reading the foreign partitions", QUERY, &[])
-        .await?;
+    let rows = session.rows("reading the foreign partitions", QUERY, &[]).await?;
     if rows.is_empty() {
         return Ok(());
     }
     let names = rows.iter().map(|row| Ok(name_of(row)?.to_string()));
-    Err(Error::ForeignPartition {
-        tables: names.collect::<Result<_>>()?,
-    })
+    Err(Error::ForeignPartition { tables: names.collect::<Result<_>>()? })
 }
 
 /// The foreign tables of these servers that are dumped with their rows.
@@ -77,19 +70,11 @@ pub(crate) async fn tables(session: &Session, servers: &[String]) -> Result<Vec<
     }
     let tables = crate::catalog::tables(session, servers).await?.into_iter();
     Ok(tables
-        .filter_map(|table| {
-            Some(ForeignTable {
-                name: table.name,
-                server: table.foreign_server?,
-            })
-        })
+        .filter_map(|table| Some(ForeignTable { name: table.name, server: table.foreign_server? }))
         .collect())
 }
 
 fn name_of(row: &Row) -> Result<TableName> {
     const WHAT: &str = "the name of a foreign table";
-    Ok(TableName::new(
-        text::<String>(row, 0, WHAT)?,
-        text::<String>(row, 1, WHAT)?,
-    ))
+    Ok(TableName::new(text::<String>(row, 0, WHAT)?, text::<String>(row, 1, WHAT)?))
 }

@@ -71,11 +71,7 @@ pub fn manifest(bytes: &[u8]) {
     let hash = Digest::of(&packed);
     let has_encodings = memchr::memmem::find(json, FORMAT_WITH_ENCODINGS.as_bytes()).is_some();
     file.extend(pointer_member(
-        if has_encodings {
-            FORMAT_WITH_ENCODINGS
-        } else {
-            FORMAT
-        },
+        if has_encodings { FORMAT_WITH_ENCODINGS } else { FORMAT },
         members.len() as u64,
         packed.len() as u64,
         hash,
@@ -157,23 +153,11 @@ mod tests {
         };
         let nothing = crate::name::TableName::new("Odd \"schema\"", "no columns");
         let texts = [
-            (
-                "pre-data",
-                "CREATE TABLE public.t (id int, v text);\n".to_owned(),
-                None,
-            ),
+            ("pre-data", "CREATE TABLE public.t (id int, v text);\n".to_owned(), None),
             ("data", data(&table, &["id", "v"], rows), Some((0, 3))),
             ("data", data(&nothing, &[], empty), Some((1, 2))),
-            (
-                "sequences",
-                "SELECT pg_catalog.setval('s', 1, true);\n".to_owned(),
-                None,
-            ),
-            (
-                "post-data",
-                "CREATE INDEX i ON public.t (id);\n".to_owned(),
-                None,
-            ),
+            ("sequences", "SELECT pg_catalog.setval('s', 1, true);\n".to_owned(), None),
+            ("post-data", "CREATE INDEX i ON public.t (id);\n".to_owned(), None),
         ];
         let (mut bytes, mut members) = (Vec::new(), Vec::new());
         for (kind, text, of) in texts {
@@ -192,10 +176,8 @@ mod tests {
         let census = |name: &crate::name::TableName, columns: &[&str], key: &[&str], rows: &str| {
             let mut tally = Tally::new(crate::digest::Key::WholeRow);
             tally.add_lines(rows.as_bytes());
-            let columns: Vec<_> = columns
-                .iter()
-                .map(|name| json!({"name": name, "type": "text"}))
-                .collect();
+            let columns: Vec<_> =
+                columns.iter().map(|name| json!({"name": name, "type": "text"})).collect();
             json!({"schema": name.schema, "name": name.name, "columns": columns, "key": key,
                    "rows": tally.rows, "bytes": tally.bytes, "digest": tally.digest})
         };
@@ -210,10 +192,7 @@ mod tests {
                        "extensions": [], "locale": {"provider": "libc", "collate": "C", "ctype": "C"}, "content": true},
             "members": members,
         });
-        (
-            serde_json::to_string_pretty(&manifest).unwrap() + "\n",
-            bytes,
-        )
+        (serde_json::to_string_pretty(&manifest).unwrap() + "\n", bytes)
     }
 
     fn sample_archive() -> Vec<u8> {

@@ -144,9 +144,7 @@ pub(crate) async fn memberships(session: &Session, names: &[String]) -> Result<V
           JOIN pg_catalog.pg_roles r ON r.oid = a.roleid JOIN pg_catalog.pg_roles m ON m.oid = a.member
          WHERE r.rolname = ANY ($1) OR m.rolname = ANY ($1)
          GROUP BY 1, 2 ORDER BY 1, 2";
-    let rows = session
-        .rows("reading the memberships", QUERY, &[&names])
-        .await?;
+    let rows = session.rows("reading the memberships", QUERY, &[&names]).await?;
     Ok(rows
         .iter()
         .map(|row| Membership {
@@ -167,9 +165,7 @@ pub(crate) async fn tablespaces(
     const QUERY: &str = "
         SELECT spcname::text, pg_catalog.pg_get_userbyid(spcowner)::text, pg_catalog.pg_tablespace_location(oid), COALESCE(spcoptions, '{}')
           FROM pg_catalog.pg_tablespace WHERE spcname = ANY ($1) ORDER BY 1";
-    let rows = session
-        .rows("reading the tablespaces", QUERY, &[&names])
-        .await?;
+    let rows = session.rows("reading the tablespaces", QUERY, &[&names]).await?;
     Ok(rows
         .iter()
         .map(|row| TablespaceDefinition {
@@ -198,10 +194,7 @@ pub(crate) async fn add_passwords(session: &Session, source: &mut Source) -> Res
     }
     for row in session.rows(context, QUERY, &[]).await? {
         let name: String = row.get(0);
-        let role = source
-            .role_definitions
-            .iter_mut()
-            .find(|role| role.name == name);
+        let role = source.role_definitions.iter_mut().find(|role| role.name == name);
         if let Some(role) = role {
             role.password = Some(PasswordVerifier(row.get(1)));
         }

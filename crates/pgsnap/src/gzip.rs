@@ -19,10 +19,7 @@ impl MemberCompressor {
     pub(crate) fn new(level: u8) -> Self {
         let level = CompressionLvl::new(i32::from(level.clamp(1, 12)))
             .expect("1 to 12 are levels of libdeflate");
-        Self {
-            compressor: Compressor::new(level),
-            buffer: Vec::new(),
-        }
+        Self { compressor: Compressor::new(level), buffer: Vec::new() }
     }
 
     pub(crate) fn compress(&mut self, block: &[u8]) -> Vec<u8> {
@@ -65,15 +62,11 @@ impl MemberDecompressor {
     pub(crate) fn decompress(&mut self, member: &[u8], raw: u64) -> Result<Vec<u8>> {
         // `raw` comes from the manifest; it must not make us allocate what the member cannot hold.
         if raw > (member.len() as u64).saturating_mul(MAX_EXPANSION) {
-            return Err(Error::damaged(
-                "a member claims more bytes than it can hold",
-            ));
+            return Err(Error::damaged("a member claims more bytes than it can hold"));
         }
         // The member says it as well.
         if !member.ends_with(&(raw as u32).to_le_bytes()) {
-            return Err(Error::damaged(
-                "a member has another length than the manifest says",
-            ));
+            return Err(Error::damaged("a member has another length than the manifest says"));
         }
         let length = usize::try_from(raw).map_err(|_| Error::damaged("a member is too large"))?;
         let mut out = Vec::new();
@@ -88,9 +81,7 @@ impl MemberDecompressor {
         }
         // libdeflate ignores what follows the first gzip stream; gunzip would print it.
         if !member.ends_with(&trailer(&out)) {
-            return Err(Error::damaged(
-                "a member does not end with its own checksum",
-            ));
+            return Err(Error::damaged("a member does not end with its own checksum"));
         }
         Ok(out)
     }
@@ -131,9 +122,7 @@ mod tests {
         file.extend(compressor.compress(b"second "));
         file.extend(stored_member(b"third"));
         let mut text = String::new();
-        flate2::read::MultiGzDecoder::new(&file[..])
-            .read_to_string(&mut text)
-            .unwrap();
+        flate2::read::MultiGzDecoder::new(&file[..]).read_to_string(&mut text).unwrap();
         assert_eq!(text, "first second third");
         assert_eq!(stored_member(b"third").len(), 5 + STORED_OVERHEAD);
     }
@@ -141,9 +130,7 @@ mod tests {
     #[test]
     fn a_member_cannot_make_the_reader_allocate_without_bound() {
         let member = MemberCompressor::new(1).compress(b"x");
-        let error = MemberDecompressor::new()
-            .decompress(&member, u64::MAX)
-            .unwrap_err();
+        let error = MemberDecompressor::new().decompress(&member, u64::MAX).unwrap_err();
         assert!(matches!(error, Error::Damaged { .. }));
     }
 
@@ -151,9 +138,7 @@ mod tests {
     fn a_member_that_claims_another_length_than_it_has_takes_no_memory() {
         let member = MemberCompressor::new(9).compress(&vec![0; 8 << 20]);
         for claim in [6 << 20, (8 << 20) - 1] {
-            let error = MemberDecompressor::new()
-                .decompress(&member, claim)
-                .unwrap_err();
+            let error = MemberDecompressor::new().decompress(&member, claim).unwrap_err();
             assert!(error.to_string().contains("another length"), "{error}");
         }
     }

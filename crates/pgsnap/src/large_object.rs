@@ -50,10 +50,8 @@ pub(crate) async fn read(session: &Session, sink: &mut impl PieceSink) -> Result
     let mut long = Vec::new();
     {
         let mut stream = pin!(session.stream(CONTEXT, FIRST, &[&length]).await?);
-        while let Some(row) = stream
-            .try_next()
-            .await
-            .map_err(|error| Error::query(CONTEXT, error))?
+        while let Some(row) =
+            stream.try_next().await.map_err(|error| Error::query(CONTEXT, error))?
         {
             let (oid, bytes): (u32, &[u8]) = (row.get(0), row.get(1));
             found.count += 1;
@@ -67,9 +65,7 @@ pub(crate) async fn read(session: &Session, sink: &mut impl PieceSink) -> Result
     for oid in long {
         let mut position = PIECE;
         loop {
-            let row = session
-                .row(CONTEXT, NEXT, &[&oid, &position, &length])
-                .await?;
+            let row = session.row(CONTEXT, NEXT, &[&oid, &position, &length]).await?;
             let bytes: &[u8] = row.get(0);
             if bytes.is_empty() {
                 break;
@@ -118,10 +114,7 @@ pub(crate) async fn definitions(session: &Session) -> Result<String> {
     for row in session.rows("reading large objects", QUERY, &[]).await? {
         let (oid, owner): (u32, String) = (row.get(0), row.get(1));
         sql.push_str(&format!("SELECT pg_catalog.lo_create('{oid}');\n"));
-        sql.push_str(&format!(
-            "ALTER LARGE OBJECT {oid} OWNER TO {};\n",
-            quote_identifier(&owner)
-        ));
+        sql.push_str(&format!("ALTER LARGE OBJECT {oid} OWNER TO {};\n", quote_identifier(&owner)));
         if let Some(comment) = row.get::<_, Option<String>>(2) {
             sql.push_str(&format!(
                 "COMMENT ON LARGE OBJECT {oid} IS {};\n",
@@ -129,9 +122,7 @@ pub(crate) async fn definitions(session: &Session) -> Result<String> {
             ));
         }
         for label in row.get::<_, Vec<String>>(3) {
-            let (provider, label) = label
-                .split_once('\n')
-                .expect("the query joins with a newline");
+            let (provider, label) = label.split_once('\n').expect("the query joins with a newline");
             let provider = quote_identifier(provider);
             sql.push_str(&format!(
                 "SECURITY LABEL FOR {provider} ON LARGE OBJECT {oid} IS {};\n",
@@ -154,9 +145,7 @@ pub(crate) async fn privileges(session: &Session) -> Result<String> {
           LEFT JOIN LATERAL pg_catalog.aclexplode(m.lomacl) WITH ORDINALITY AS a(grantor, grantee, privilege_type, is_grantable, n) ON true
          WHERE m.lomacl IS NOT NULL
          GROUP BY m.oid, m.lomowner, a.grantee, a.grantor ORDER BY m.oid, pg_catalog.min(a.n)";
-    let rows = session
-        .rows("reading privileges on large objects", QUERY, &[])
-        .await?;
+    let rows = session.rows("reading privileges on large objects", QUERY, &[]).await?;
     let mut sql = String::new();
     for object in rows.chunk_by(|a, b| a.get::<_, u32>(0) == b.get::<_, u32>(0)) {
         let (oid, owner): (u32, String) = (object[0].get(0), object[0].get(1));
@@ -200,19 +189,13 @@ fn privilege_statements(oid: u32, owner: &str, grants: &[Grant]) -> String {
     let on = format!("ON LARGE OBJECT {oid}");
     let mut sql = String::new();
     if !grants.iter().any(|grant| grant.is_default(owner)) {
-        sql.push_str(&format!(
-            "REVOKE ALL {on} FROM {};\n",
-            quote_identifier(owner)
-        ));
+        sql.push_str(&format!("REVOKE ALL {on} FROM {};\n", quote_identifier(owner)));
     }
     for grant in grants.iter().filter(|grant| !grant.is_default(owner)) {
         let Some(grantor) = &grant.grantor else {
             continue;
         };
-        let grantee = grant
-            .grantee
-            .as_deref()
-            .map_or("PUBLIC".to_owned(), quote_identifier);
+        let grantee = grant.grantee.as_deref().map_or("PUBLIC".to_owned(), quote_identifier);
         let mut statements = String::new();
         for (privileges, option) in [(&grant.plain, ""), (&grant.grantable, " WITH GRANT OPTION")] {
             let list = match privileges.len() {
@@ -248,12 +231,8 @@ mod tests {
 
     #[test]
     fn an_owner_who_gave_up_everything_has_nothing_after_a_restore() {
-        let nothing = Grant {
-            grantee: None,
-            grantor: None,
-            plain: Vec::new(),
-            grantable: Vec::new(),
-        };
+        let nothing =
+            Grant { grantee: None, grantor: None, plain: Vec::new(), grantable: Vec::new() };
         assert_eq!(
             privilege_statements(7, "hub", &[nothing]),
             "REVOKE ALL ON LARGE OBJECT 7 FROM \"hub\";\n"

@@ -17,11 +17,7 @@ pub const FORMAT_WITH_ENCODINGS: &str = "pgsnap/2";
 
 /// The format of an archive whose tables have their rows in these encodings.
 pub(crate) fn format_of(mut encodings: impl Iterator<Item = Option<Encoding>>) -> &'static str {
-    if encodings.any(|encoding| encoding.is_some()) {
-        FORMAT_WITH_ENCODINGS
-    } else {
-        FORMAT
-    }
+    if encodings.any(|encoding| encoding.is_some()) { FORMAT_WITH_ENCODINGS } else { FORMAT }
 }
 
 /// Everything known about an archive without reading its rows.
@@ -187,8 +183,6 @@ pub struct Member {
 impl Manifest {
     /// The members of one kind, in file order.
     pub fn members_of(&self, kind: MemberKind) -> impl Iterator<Item = &Member> {
-        self.members
-            .iter()
-            .filter(move |member| member.kind == kind)
+        self.members.iter().filter(move |member| member.kind == kind)
     }
 }

@@ -19,20 +19,13 @@ pub struct TableName {
 impl TableName {
     /// A name from its parts, both unquoted.
     pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
-        Self {
-            schema: schema.into(),
-            name: name.into(),
-        }
+        Self { schema: schema.into(), name: name.into() }
     }
 
     /// The form for SQL: both parts quoted where PostgreSQL would quote them.
     #[must_use]
     pub fn quoted(&self) -> String {
-        format!(
-            "{}.{}",
-            quote_identifier(&self.schema),
-            quote_identifier(&self.name)
-        )
+        format!("{}.{}", quote_identifier(&self.schema), quote_identifier(&self.name))
     }
 }
 
@@ -101,14 +94,8 @@ mod tests {
 
     #[test]
     fn names_are_read_as_postgresql_reads_them() {
-        assert_eq!(
-            "Topics".parse::<TableName>().unwrap(),
-            TableName::new("public", "topics")
-        );
-        assert_eq!(
-            "a.B".parse::<TableName>().unwrap(),
-            TableName::new("a", "b")
-        );
+        assert_eq!("Topics".parse::<TableName>().unwrap(), TableName::new("public", "topics"));
+        assert_eq!("a.B".parse::<TableName>().unwrap(), TableName::new("a", "b"));
         assert_eq!(
             r#""A ""x"""."b.c""#.parse::<TableName>().unwrap(),
             TableName::new("A \"x\"", "b.c")

@@ -57,10 +57,7 @@ impl ConnectionParameters {
     /// The value of a keyword; an empty one counts as not set, as in libpq.
     #[must_use]
     pub fn get(&self, keyword: &str) -> Option<&str> {
-        self.values
-            .get(keyword)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        self.values.get(keyword).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// Sets a keyword, whatever it was before.
@@ -79,9 +76,7 @@ impl ConnectionParameters {
 
     /// Takes a keyword out.
     pub fn remove(&mut self, keyword: &str) -> Option<String> {
-        self.values
-            .remove(keyword)
-            .filter(|value| !value.is_empty())
+        self.values.remove(keyword).filter(|value| !value.is_empty())
     }
 
     /// The keywords that are set, in alphabetical order, without their values.
@@ -93,11 +88,8 @@ impl ConnectionParameters {
     /// Those of `keywords` that are set, as the driver's `key='value'` string.
     pub(crate) fn conninfo(&self, keywords: &[&str]) -> String {
         let quote = |value: &str| value.replace('\\', "\\\\").replace('\'', "\\'");
-        let set = keywords
-            .iter()
-            .filter_map(|keyword| Some((keyword, self.get(keyword)?)));
-        set.map(|(keyword, value)| format!("{keyword}='{}' ", quote(value)))
-            .collect()
+        let set = keywords.iter().filter_map(|keyword| Some((keyword, self.get(keyword)?)));
+        set.map(|(keyword, value)| format!("{keyword}='{}' ", quote(value))).collect()
     }
 }
 
@@ -118,9 +110,7 @@ impl fmt::Debug for ConnectionParameters {
 }
 
 pub(crate) fn invalid(reason: impl Into<String>) -> Error {
-    Error::InvalidUrl {
-        reason: reason.into(),
-    }
+    Error::InvalidUrl { reason: reason.into() }
 }
 
 #[cfg(test)]
@@ -141,10 +131,7 @@ mod tests {
     #[test]
     fn debug_output_has_no_values() {
         let parameters = ConnectionParameters::parse("user=hub password=s3cret").unwrap();
-        assert_eq!(
-            format!("{parameters:?}"),
-            "ConnectionParameters{\"password\", \"user\"}"
-        );
+        assert_eq!(format!("{parameters:?}"), "ConnectionParameters{\"password\", \"user\"}");
     }
 
     #[test]
@@ -152,9 +139,6 @@ mod tests {
         let mut parameters = ConnectionParameters::new();
         parameters.set("user", "o'hara \\ sons");
         parameters.set("sslrootcert", "/ca.pem");
-        assert_eq!(
-            parameters.conninfo(&["user", "dbname"]),
-            "user='o\\'hara \\\\ sons' "
-        );
+        assert_eq!(parameters.conninfo(&["user", "dbname"]), "user='o\\'hara \\\\ sons' ");
     }
 }

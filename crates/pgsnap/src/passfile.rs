@@ -32,20 +32,18 @@ fn host(database: &Database) -> String {
 }
 
 fn look_up(text: &str, wanted: [&str; 4]) -> Option<String> {
-    text.lines()
-        .filter(|line| !line.starts_with('#'))
-        .find_map(|line| {
-            let fields = split(line);
-            let [host, port, name, user, password, ..] = fields.as_slice() else {
-                return None;
-            };
-            let fits = |field: &String, wanted: &str| field == "*" || field == wanted;
-            let all = [host, port, name, user]
-                .into_iter()
-                .zip(wanted)
-                .all(|(field, wanted)| fits(field, wanted));
-            all.then(|| password.clone())
-        })
+    text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
+        let fields = split(line);
+        let [host, port, name, user, password, ..] = fields.as_slice() else {
+            return None;
+        };
+        let fits = |field: &String, wanted: &str| field == "*" || field == wanted;
+        let all = [host, port, name, user]
+            .into_iter()
+            .zip(wanted)
+            .all(|(field, wanted)| fits(field, wanted));
+        all.then(|| password.clone())
+    })
 }
 
 /// Splits at colons; a backslash takes the next character as it is.
@@ -71,14 +69,8 @@ mod tests {
     fn the_first_line_that_fits_counts() {
         let text = "# comment:*:*:*:no\nother:*:*:*:no\n127.0.0.1:5432:state_hub:hub:a\\:b\\\\c\n*:*:*:*:late\n";
         let find = |wanted| look_up(text, wanted);
-        assert_eq!(
-            find(["127.0.0.1", "5432", "state_hub", "hub"]).as_deref(),
-            Some("a:b\\c")
-        );
-        assert_eq!(
-            find(["127.0.0.1", "5433", "state_hub", "hub"]).as_deref(),
-            Some("late")
-        );
+        assert_eq!(find(["127.0.0.1", "5432", "state_hub", "hub"]).as_deref(), Some("a:b\\c"));
+        assert_eq!(find(["127.0.0.1", "5433", "state_hub", "hub"]).as_deref(), Some("late"));
         assert_eq!(look_up("h:1:d:u", ["h", "1", "d", "u"]), None);
         let address = ["::1", "5432", "d", "u"];
         assert_eq!(look_up("\\:\\:1:*:*:*:p", address).as_deref(), Some("p"));

@@ -227,19 +227,13 @@ async fn restore_on(
             }
         }
         Method::IntoTables => {
-            let order = data_only::Order {
-                archive,
-                selection,
-                progress,
-            };
+            let order = data_only::Order { archive, selection, progress };
             order.restore(&server.database, options).await?
         }
     };
     restored.cleaned.splice(0..0, cleaned);
     let left_out = foreign_rows::left_out(archive.manifest(), selection);
-    restored
-        .notes
-        .extend(left_out.map(|what| Note::NotCompared { what }));
+    restored.notes.extend(left_out.map(|what| Note::NotCompared { what }));
     Ok(restored)
 }
 
@@ -292,11 +286,7 @@ async fn load_archive(archive: &Archive, building: &mut Building<'_>) -> Result<
         let sequences = manifest.census.sequences.iter();
         let sequences = sequences.filter(|sequence| selection.holds_sequence(sequence));
         run_statements(&session, sequences.map(setval).collect(), "the sequences").await?;
-        let order = data_only::Order {
-            archive,
-            selection,
-            progress: building.progress,
-        };
+        let order = data_only::Order { archive, selection, progress: building.progress };
         foreign_rows::load(&order, &building.database, foreign).await?;
     }
     building.lap("load");

@@ -19,10 +19,7 @@ use crate::session::Session;
 /// Where rows can be read again.
 #[derive(Clone)]
 #[non_exhaustive]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there are two of them per comparison"
-)]
+#[expect(clippy::large_enum_variant, reason = "there are two of them per comparison")]
 pub enum RowSource {
     /// A live database.
     Database(Database),
@@ -74,14 +71,9 @@ pub async fn differing_rows(
     let order = a.1;
     let (modulus, differing) = buckets_to_read(a.1, b.1);
     let bytes_per_bucket = (a.1.bytes.max(b.1.bytes) / modulus as u64).max(1);
-    let affordable = usize::try_from(BUDGET / bytes_per_bucket)
-        .unwrap_or(usize::MAX)
-        .max(1);
+    let affordable = usize::try_from(BUDGET / bytes_per_bucket).unwrap_or(usize::MAX).max(1);
     let encoding = common_encoding(a, b)?;
-    let (a, b) = (
-        Side::open(a, order, encoding).await?,
-        Side::open(b, order, encoding).await?,
-    );
+    let (a, b) = (Side::open(a, order, encoding).await?, Side::open(b, order, encoding).await?);
     let mut found = Vec::new();
     for group in differing.chunks(affordable) {
         let wanted: BTreeSet<usize> = group.iter().copied().collect();
@@ -109,11 +101,7 @@ fn common_encoding(
         return Ok(encoding);
     }
     let name = |table: &TableCensus| table.encoding.map_or("UTF8", Encoding::name).to_owned();
-    Err(Error::EncodingsDiffer {
-        table: a.1.name.to_string(),
-        a: name(a.1),
-        b: name(b.1),
-    })
+    Err(Error::EncodingsDiffer { table: a.1.name.to_string(), a: name(a.1), b: name(b.1) })
 }
 
 /// The buckets in which rows differ. Where the censuses cannot tell, all of them, but in as many
@@ -142,10 +130,7 @@ impl Collector<'_> {
     fn add_lines(&mut self, lines: &[u8]) {
         for row in lines.split_inclusive(|&byte| byte == b'\n') {
             let row = row.strip_suffix(b"\n").unwrap_or(row);
-            if self
-                .wanted
-                .contains(&self.key.bucket(row, &mut self.scratch, self.modulus))
-            {
+            if self.wanted.contains(&self.key.bucket(row, &mut self.scratch, self.modulus)) {
                 let key = self.key.of(row, &mut self.scratch).to_vec();
                 self.rows.entry(key).or_default().push(row.to_vec());
             }
@@ -181,13 +166,8 @@ impl<'a> Side<'a> {
         modulus: usize,
         wanted: &BTreeSet<usize>,
     ) -> Result<Rows> {
-        let mut collector = Collector {
-            key: order.key(),
-            modulus,
-            wanted,
-            scratch: Vec::new(),
-            rows: Rows::new(),
-        };
+        let mut collector =
+            Collector { key: order.key(), modulus, wanted, scratch: Vec::new(), rows: Rows::new() };
         match self {
             Self::Database(table) => table.collect(&mut collector).await?,
             Self::Archive(archive, census) => {
@@ -215,17 +195,12 @@ impl OwnTable {
         session.begin_read_only().await?;
         let servers: Vec<String> = census.foreign_server.iter().cloned().collect();
         let tables = catalog::tables(&session, &servers).await?;
-        let mut table = tables
-            .into_iter()
-            .find(|table| table.name == order.name)
-            .ok_or_else(|| Error::NoSuchTable {
-                name: order.name.to_string(),
-                place: database.to_string(),
+        let mut table =
+            tables.into_iter().find(|table| table.name == order.name).ok_or_else(|| {
+                Error::NoSuchTable { name: order.name.to_string(), place: database.to_string() }
             })?;
         if !table.put_columns_in_order(&order.columns) {
-            return Err(Error::ChangedMeanwhile {
-                what: format!("columns of {}", table.name),
-            });
+            return Err(Error::ChangedMeanwhile { what: format!("columns of {}", table.name) });
         }
         // An archive has no values of generated columns to hold against these.
         table.generated.clear();
@@ -259,19 +234,12 @@ fn collect_archive(
     let positions: Option<Vec<usize>> = order
         .columns
         .iter()
-        .map(|column| {
-            table
-                .columns
-                .iter()
-                .position(|other| other.name == column.name)
-        })
+        .map(|column| table.columns.iter().position(|other| other.name == column.name))
         .collect();
     let reorder =
         positions.filter(|positions| !positions.iter().copied().eq(0..table.columns.len()));
-    for member in archive
-        .manifest()
-        .members_of(MemberKind::Data)
-        .filter(|member| member.table == Some(index))
+    for member in
+        archive.manifest().members_of(MemberKind::Data).filter(|member| member.table == Some(index))
     {
         let (raw, rows) = reader.read_rows(member, table)?;
         match &reorder {
@@ -285,11 +253,8 @@ fn collect_archive(
 fn reordered(lines: &[u8], positions: &[usize]) -> Vec<u8> {
     let mut out = Vec::with_capacity(lines.len());
     for row in lines.split_inclusive(|&byte| byte == b'\n') {
-        let fields: Vec<&[u8]> = row
-            .strip_suffix(b"\n")
-            .unwrap_or(row)
-            .split(|&byte| byte == b'\t')
-            .collect();
+        let fields: Vec<&[u8]> =
+            row.strip_suffix(b"\n").unwrap_or(row).split(|&byte| byte == b'\t').collect();
         let row: Vec<&[u8]> = positions
             .iter()
             .map(|&position| fields.get(position).copied().unwrap_or_default())
@@ -318,10 +283,7 @@ fn describe(table: &TableCensus, a: &[Vec<u8>], b: &[Vec<u8>]) -> RowDifference 
         (in_a, in_b) if in_a < in_b => RowChange::OnlyB,
         _ => RowChange::Changed,
     };
-    let row = a
-        .first()
-        .or(b.first())
-        .expect("a key has a row on one side at least");
+    let row = a.first().or(b.first()).expect("a key has a row on one side at least");
     let fields: Vec<&[u8]> = row.split(|&byte| byte == b'\t').collect();
     let position = |name: &String| table.columns.iter().position(|column| &column.name == name);
     let value = |name: &String| {
@@ -336,21 +298,14 @@ fn describe(table: &TableCensus, a: &[Vec<u8>], b: &[Vec<u8>]) -> RowDifference 
     };
     RowDifference {
         change,
-        key: table
-            .key
-            .iter()
-            .map(|name| format!("{name}={}", value(name)))
-            .collect(),
+        key: table.key.iter().map(|name| format!("{name}={}", value(name))).collect(),
         columns,
     }
 }
 
 fn differing_columns(table: &TableCensus, a: &[u8], b: &[u8]) -> Vec<String> {
-    let split = |row: &[u8]| {
-        row.split(|&byte| byte == b'\t')
-            .map(<[u8]>::to_vec)
-            .collect::<Vec<_>>()
-    };
+    let split =
+        |row: &[u8]| row.split(|&byte| byte == b'\t').map(<[u8]>::to_vec).collect::<Vec<_>>();
     let (a, b) = (split(a), split(b));
     table
         .columns
@@ -365,13 +320,7 @@ fn differing_columns(table: &TableCensus, a: &[u8], b: &[u8]) -> Vec<String> {
 fn printable(field: &[u8]) -> String {
     String::from_utf8_lossy(field)
         .chars()
-        .flat_map(|c| {
-            if c.is_control() {
-                c.escape_default().collect::<Vec<_>>()
-            } else {
-                vec![c]
-            }
-        })
+        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
         .collect()
 }
 
@@ -383,10 +332,7 @@ mod tests {
     use crate::name::TableName;
 
     fn table() -> TableCensus {
-        let column = |name: &str| Column {
-            name: name.into(),
-            r#type: "text".into(),
-        };
+        let column = |name: &str| Column { name: name.into(), r#type: "text".into() };
         TableCensus {
             name: TableName::new("public", "t"),
             columns: vec![column("id"), column("title"), column("state")],
@@ -447,9 +393,6 @@ mod tests {
 
     #[test]
     fn fields_can_be_put_into_another_order() {
-        assert_eq!(
-            reordered(b"1\t2\t3\n4\t5\t6\n", &[2, 0, 1]),
-            b"3\t1\t2\n6\t4\t5\n"
-        );
+        assert_eq!(reordered(b"1\t2\t3\n4\t5\t6\n", &[2, 0, 1]), b"3\t1\t2\n6\t4\t5\n");
     }
 }

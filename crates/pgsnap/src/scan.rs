@@ -111,18 +111,11 @@ pub(crate) async fn scan<S: RowSink>(
     }
     // Dropping the set aborts the workers that are left, so the first failure ends the scan.
     while let Some(ended) = workers.join_next().await {
-        ended.map_err(|error| Error::WorkerDied {
-            what: format!("reading rows ({error})"),
-        })??;
+        ended.map_err(|error| Error::WorkerDied { what: format!("reading rows ({error})") })??;
     }
     let shared = Arc::into_inner(shared).expect("all workers have ended");
     let totals = shared.tallies.into_totals();
-    Ok(shared
-        .tables
-        .iter()
-        .zip(totals)
-        .map(|(table, total)| table_census(table, total))
-        .collect())
+    Ok(shared.tables.iter().zip(totals).map(|(table, total)| table_census(table, total)).collect())
 }
 
 /// Big tables first, in pieces of consecutive pages, so that the last minutes are not one
@@ -134,14 +127,8 @@ fn pieces(tables: &[Table]) -> Vec<(i64, Piece)> {
             let pages = u64::try_from(part.size).unwrap_or(0) / PAGE;
             let splittable = part.heap && table.filter.is_none() && !table.columns.is_empty();
             if !splittable || pages <= PAGES_PER_PIECE * 3 / 2 {
-                pieces.push((
-                    part.total_size,
-                    Piece {
-                        table: index,
-                        part: part_index,
-                        pages: None,
-                    },
-                ));
+                pieces
+                    .push((part.total_size, Piece { table: index, part: part_index, pages: None }));
                 continue;
             }
             let count = pages.div_ceil(PAGES_PER_PIECE);
@@ -151,11 +138,7 @@ fn pieces(tables: &[Table]) -> Vec<(i64, Piece)> {
                 let range = Some((piece * PAGES_PER_PIECE, to));
                 pieces.push((
                     part.total_size,
-                    Piece {
-                        table: index,
-                        part: part_index,
-                        pages: range,
-                    },
+                    Piece { table: index, part: part_index, pages: range },
                 ));
             }
         }
@@ -168,9 +151,8 @@ fn pieces(tables: &[Table]) -> Vec<(i64, Piece)> {
 /// name, as `pg_dump` orders them: whoever loads the rows in the order in which they are read must
 /// find what those functions look up.
 fn stages(tables: &[Table], pieces: Vec<(i64, Piece)>) -> Vec<VecDeque<Group>> {
-    let (late, early): (Vec<_>, Vec<_>) = pieces
-        .into_iter()
-        .partition(|(_, piece)| tables[piece.table].calls_code);
+    let (late, early): (Vec<_>, Vec<_>) =
+        pieces.into_iter().partition(|(_, piece)| tables[piece.table].calls_code);
     let mut by_name: BTreeMap<&TableName, Vec<(i64, Piece)>> = BTreeMap::new();
     for piece in late {
         let name = &tables[piece.1.table].name;
@@ -188,12 +170,10 @@ fn stages(tables: &[Table], pieces: Vec<(i64, Piece)>) -> Vec<VecDeque<Group>> {
 fn groups(tables: &[Table], pieces: Vec<(i64, Piece)>) -> VecDeque<Group> {
     const TABLES: usize = 64;
     const SMALL: i64 = 1 << 20;
-    let (foreign, own): (Vec<_>, Vec<_>) = pieces
-        .into_iter()
-        .partition(|(_, piece)| tables[piece.table].foreign_server.is_some());
-    let (mut tied, free): (Vec<_>, Vec<_>) = own
-        .into_iter()
-        .partition(|(_, piece)| tables[piece.table].tied.is_some());
+    let (foreign, own): (Vec<_>, Vec<_>) =
+        pieces.into_iter().partition(|(_, piece)| tables[piece.table].foreign_server.is_some());
+    let (mut tied, free): (Vec<_>, Vec<_>) =
+        own.into_iter().partition(|(_, piece)| tables[piece.table].tied.is_some());
     tied.sort_by_key(|(_, piece)| tables[piece.table].tied);
     let (small, big): (Vec<_>, Vec<_>) = free.into_iter().partition(|(size, _)| *size <= SMALL);
     let without_size = |pieces: Vec<(i64, Piece)>| pieces.into_iter().map(|(_, piece)| piece);
@@ -223,12 +203,8 @@ async fn work<S: RowSink>(session: Session, shared: Arc<Shared>, mut sink: S) ->
     sink.finish().await?;
     // A COPY stream ends before its final message is read; asking something proves that no error
     // followed it. COMMIT alone would not: in a failed transaction it reports success.
-    session
-        .execute("the end of a worker's snapshot", "SELECT 1")
-        .await?;
-    session
-        .execute("the end of a worker's snapshot", "COMMIT")
-        .await
+    session.execute("the end of a worker's snapshot", "SELECT 1").await?;
+    session.execute("the end of a worker's snapshot", "COMMIT").await
 }
 
 /// Reads groups of a stage until none is left.
@@ -239,21 +215,15 @@ async fn work_through<S: RowSink>(
     sink: &mut S,
 ) -> Result<()> {
     loop {
-        let next = stage
-            .lock()
-            .expect("no worker panics while it holds the queue")
-            .pop_front();
+        let next = stage.lock().expect("no worker panics while it holds the queue").pop_front();
         let Some(group) = next else { return Ok(()) };
         let is_foreign = shared.tables[group[0].table].foreign_server.is_some();
         if is_foreign {
             session.read_foreign_tables().await?;
         } else if shared.lock_per_group {
-            let parts = group
-                .iter()
-                .map(|piece| &shared.tables[piece.table].parts[piece.part].name);
-            session
-                .execute("locking tables", &lock_statement(parts))
-                .await?;
+            let parts =
+                group.iter().map(|piece| &shared.tables[piece.table].parts[piece.part].name);
+            session.execute("locking tables", &lock_statement(parts)).await?;
         }
         for piece in &group {
             read_piece(session, shared, piece, sink).await?;
@@ -279,22 +249,13 @@ async fn read_piece<S: RowSink>(
     let table = &shared.tables[piece.table];
     let part = &table.parts[piece.part];
     let context = format!("reading {}", part.name);
-    let mut stream = pin!(
-        session
-            .copy_out(&context, &table.copy_out(part, piece.pages))
-            .await?
-    );
-    let too_long = || Error::TooLarge {
-        what: format!("a row of {}", part.name),
-    };
+    let mut stream = pin!(session.copy_out(&context, &table.copy_out(part, piece.pages)).await?);
+    let too_long = || Error::TooLarge { what: format!("a row of {}", part.name) };
     let mut tally = Tally::new(table.digest_key());
     let mut portion: Vec<u8> = Vec::with_capacity(PORTION + (PORTION >> 2));
     loop {
-        let message = stream
-            .next()
-            .await
-            .transpose()
-            .map_err(|error| Error::query(&context, error))?;
+        let message =
+            stream.next().await.transpose().map_err(|error| Error::query(&context, error))?;
         let ended = message.is_none();
         let mut whole = None;
         match message {
@@ -328,10 +289,7 @@ async fn read_piece<S: RowSink>(
             let before = tally.rows;
             let bytes = full.len() as u64;
             let rows = table.tally(full, &mut tally);
-            shared.progress.advance(Work {
-                bytes,
-                rows: tally.rows - before,
-            });
+            shared.progress.advance(Work { bytes, rows: tally.rows - before });
             sink.rows(piece.table, rows).await?;
         }
         if ended {
@@ -347,11 +305,7 @@ async fn read_piece<S: RowSink>(
 
 impl Table {
     fn digest_key(&self) -> Key {
-        let columns: Vec<String> = self
-            .columns
-            .iter()
-            .map(|column| column.name.clone())
-            .collect();
+        let columns: Vec<String> = self.columns.iter().map(|column| column.name.clone()).collect();
         Key::new(&columns, &self.key)
     }
 }
@@ -394,10 +348,7 @@ mod tests {
         let size = (size_in_pages * PAGE) as i64;
         Table {
             name: name.clone(),
-            columns: vec![Column {
-                name: "id".into(),
-                r#type: "integer".into(),
-            }],
+            columns: vec![Column { name: "id".into(), r#type: "integer".into() }],
             generated: Vec::new(),
             key: vec!["id".into()],
             filter: None,
@@ -406,13 +357,7 @@ mod tests {
             with_partitions: false,
             foreign_server: None,
             encoding: None,
-            parts: vec![Part {
-                oid: 1,
-                name,
-                size,
-                total_size: size,
-                heap,
-            }],
+            parts: vec![Part { oid: 1, name, size, total_size: size, heap }],
         }
     }
 
@@ -427,20 +372,12 @@ mod tests {
         for pair in pieces.windows(2) {
             assert_eq!(pair[0].1, Some(pair[1].0));
         }
-        assert_eq!(
-            pieces[3].1, None,
-            "the last piece is open: the table may have grown"
-        );
+        assert_eq!(pieces[3].1, None, "the last piece is open: the table may have grown");
     }
 
     #[test]
     fn other_access_methods_and_small_tables_are_read_whole() {
-        assert!(
-            pieces(&[table(PAGES_PER_PIECE * 3, false)])[0]
-                .1
-                .pages
-                .is_none()
-        );
+        assert!(pieces(&[table(PAGES_PER_PIECE * 3, false)])[0].1.pages.is_none());
         assert!(pieces(&[table(10, true)])[0].1.pages.is_none());
     }
 
@@ -448,10 +385,7 @@ mod tests {
     fn small_tables_are_read_in_groups_and_big_ones_alone() {
         let mut tables = vec![table(PAGES_PER_PIECE * 3, true)];
         tables.extend((0..100).map(|_| table(1, true)));
-        let sizes: Vec<_> = groups(&tables, pieces(&tables))
-            .iter()
-            .map(Vec::len)
-            .collect();
+        let sizes: Vec<_> = groups(&tables, pieces(&tables)).iter().map(Vec::len).collect();
         assert_eq!(sizes, [1, 1, 1, 64, 36]);
     }
 }

@@ -125,17 +125,11 @@ impl ScratchServer {
             Directory::create(&parent, user, &secret)
         })
         .await
-        .map_err(|_| Error::WorkerDied {
-            what: "making a directory".into(),
-        })??;
+        .map_err(|_| Error::WorkerDied { what: "making a directory".into() })??;
         initialise(&directory, &bin, user).await?;
         let port = if options.tcp { free_port()? } else { 5432 };
         let is_offline = options.offline && !options.tcp && isolation::is_possible(user);
-        let shell = if is_offline {
-            isolation::without_network("sh")
-        } else {
-            Command::new("sh")
-        };
+        let shell = if is_offline { isolation::without_network("sh") } else { Command::new("sh") };
         let mut server = Self {
             lifeline: start_server(shell, &directory, &bin, user, port, options)?,
             directory,
@@ -167,15 +161,9 @@ impl ScratchServer {
     /// `None` unless the server was started with [`ScratchOptions::tcp`].
     #[must_use]
     pub fn tcp_database(&self, name: &str) -> Option<Database> {
-        let url = format!(
-            "host=127.0.0.1 port={} user={} dbname=postgres",
-            self.port, SUPERUSER
-        );
-        let database = Database::from_url(&url)
-            .expect("the URL is ours")
-            .with_name(name);
-        self.tcp
-            .then(|| database.with_password(self.password.clone()))
+        let url = format!("host=127.0.0.1 port={} user={} dbname=postgres", self.port, SUPERUSER);
+        let database = Database::from_url(&url).expect("the URL is ours").with_name(name);
+        self.tcp.then(|| database.with_password(self.password.clone()))
     }
 
     /// The directory with socket, data and log.
@@ -202,13 +190,9 @@ impl ScratchServer {
     /// # Errors
     /// [`Error::Scratch`] if the server does not run.
     pub fn kill(&self) -> Result<()> {
-        let failed = |reason: &str| Error::Scratch {
-            reason: reason.to_owned(),
-        };
-        let pid = self
-            .directory
-            .postmaster()
-            .ok_or_else(|| failed("its process cannot be found"))?;
+        let failed = |reason: &str| Error::Scratch { reason: reason.to_owned() };
+        let pid =
+            self.directory.postmaster().ok_or_else(|| failed("its process cannot be found"))?;
         rustix::process::kill_process(pid, rustix::process::Signal::QUIT)
             .map_err(|error| failed(&format!("it cannot be killed: {error}")))
     }
@@ -225,13 +209,8 @@ impl ScratchServer {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
                 Err(error) => {
-                    let log = self
-                        .log()
-                        .map(|log| last_lines(log.as_bytes()))
-                        .unwrap_or_default();
-                    return Err(Error::Scratch {
-                        reason: format!("{error}; its log ends: {log}"),
-                    });
+                    let log = self.log().map(|log| last_lines(log.as_bytes())).unwrap_or_default();
+                    return Err(Error::Scratch { reason: format!("{error}; its log ends: {log}") });
                 }
             }
         }
@@ -279,26 +258,14 @@ async fn initialise(directory: &Directory, bin: &Path, user: Option<ServerUser>)
         "--no-instructions",
     ]);
     command
-        .args([
-            "--auth-local=trust",
-            "--auth-host=scram-sha-256",
-            "--pwfile",
-        ])
+        .args(["--auth-local=trust", "--auth-host=scram-sha-256", "--pwfile"])
         .arg(&password_file);
-    command
-        .arg("--pgdata")
-        .arg(directory.data())
-        .current_dir(directory.path());
+    command.arg("--pgdata").arg(directory.data()).current_dir(directory.path());
     ServerUser::apply(user, &mut command);
     let output = tokio::task::spawn_blocking(move || command.stdin(Stdio::null()).output())
         .await
-        .map_err(|_| Error::WorkerDied {
-            what: "running initdb".into(),
-        })?
-        .map_err(|source| Error::ToolStart {
-            tool: "initdb".into(),
-            source,
-        })?;
+        .map_err(|_| Error::WorkerDied { what: "running initdb".into() })?
+        .map_err(|source| Error::ToolStart { tool: "initdb".into(), source })?;
     let _ = fs_err::remove_file(&password_file);
     if output.status.success() {
         Ok(())
@@ -328,11 +295,7 @@ fn start_server(
         .arg("-k")
         .arg(directory.path())
         .args(["-p", &port.to_string()]);
-    let listen = if options.tcp {
-        "listen_addresses=127.0.0.1"
-    } else {
-        "listen_addresses="
-    };
+    let listen = if options.tcp { "listen_addresses=127.0.0.1" } else { "listen_addresses=" };
     let fast = if options.fast { FAST } else { &[] };
     let settings = fast
         .iter()
@@ -345,21 +308,11 @@ fn start_server(
     // A group of its own: Ctrl-C at the terminal is for us, and we stop the server ourselves.
     command.current_dir(directory.path()).process_group(0);
     ServerUser::apply(user, &mut command);
-    command
-        .stdin(Stdio::piped())
-        .stdout(directory.lock_copy()?)
-        .stderr(directory.log_copy()?);
-    command.spawn().map_err(|source| Error::ToolStart {
-        tool: "postgres".into(),
-        source,
-    })
+    command.stdin(Stdio::piped()).stdout(directory.lock_copy()?).stderr(directory.log_copy()?);
+    command.spawn().map_err(|source| Error::ToolStart { tool: "postgres".into(), source })
 }
 
 fn free_port() -> Result<u16> {
     let failed = |error| Error::file("a port of 127.0.0.1", error);
-    Ok(TcpListener::bind("127.0.0.1:0")
-        .map_err(failed)?
-        .local_addr()
-        .map_err(failed)?
-        .port())
+    Ok(TcpListener::bind("127.0.0.1:0").map_err(failed)?.local_addr().map_err(failed)?.port())
 }

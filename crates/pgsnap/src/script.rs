@@ -100,11 +100,8 @@ pub(crate) fn check_block(tables: &[TableCensus]) -> String {
         for table in block {
             let count =
                 count_statement(&table.name, table.with_partitions, table.filter.as_deref());
-            let count = count.replacen(
-                "pg_catalog.count(*)",
-                "pg_catalog.count(*) INTO pgsnap_found",
-                1,
-            );
+            let count =
+                count.replacen("pg_catalog.count(*)", "pg_catalog.count(*) INTO pgsnap_found", 1);
             let (name, rows) = (quote_literal(&table.name.to_string()), table.rows);
             writeln!(body, "  {count};\n  IF pgsnap_found <> {rows} THEN\n    RAISE EXCEPTION 'pgsnap: table % has % rows, the backup holds %', {name}, pgsnap_found, {rows};\n  END IF;")
                 .expect("writing to a string cannot fail");

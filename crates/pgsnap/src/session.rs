@@ -55,9 +55,8 @@ const ROW_OVERHEAD: usize = 256;
 
 /// What is left for an answer after so many more bytes of it.
 fn less(left: usize, bytes: usize, context: &str) -> Result<usize> {
-    left.checked_sub(bytes).ok_or_else(|| Error::TooLarge {
-        what: format!("the server's answer to {context}"),
-    })
+    left.checked_sub(bytes)
+        .ok_or_else(|| Error::TooLarge { what: format!("the server's answer to {context}") })
 }
 
 /// The default of the session's transactions. Code that runs in one of them cannot change that one
@@ -92,27 +91,18 @@ impl Session {
     /// nothing (a forward to a dead host, a stopped server) must not hold us forever.
     pub(crate) async fn open(database: &Database, purpose: &str) -> Result<Self> {
         let limit = database.connect_timeout();
-        tokio::time::timeout(limit, Self::open_now(database, purpose))
-            .await
-            .unwrap_or_else(|_| {
-                Err(Error::ConnectTimeout {
-                    target: database.to_string(),
-                    seconds: limit.as_secs(),
-                })
-            })
+        tokio::time::timeout(limit, Self::open_now(database, purpose)).await.unwrap_or_else(|_| {
+            Err(Error::ConnectTimeout { target: database.to_string(), seconds: limit.as_secs() })
+        })
     }
 
     async fn open_now(database: &Database, purpose: &str) -> Result<Self> {
         let connected = Connected::open(database, purpose).await?;
         let session = Self { connected };
         let settings = format!("{SETTINGS} {ASK_MARK}");
-        let mark = session
-            .last_value("the session settings", &settings)
-            .await?;
+        let mark = session.last_value("the session settings", &settings).await?;
         if !session.connected.is_marked(mark.as_deref()) {
-            return Err(Error::Pooler {
-                target: database.to_string(),
-            });
+            return Err(Error::Pooler { target: database.to_string() });
         }
         session.require_role(database).await?;
         // SQL_ASCII means "bytes of unknown encoding": they must pass unconverted.
@@ -139,26 +129,19 @@ impl Session {
         match wanted {
             ServerRole::Primary if is_standby => Err(Error::ServerRole { target, is_standby }),
             ServerRole::Standby if !is_standby => Err(Error::ServerRole { target, is_standby }),
-            ServerRole::ReadWrite if is_read_only => Err(Error::AccessMode {
-                target,
-                is_read_only,
-            }),
-            ServerRole::ReadOnly if !is_read_only => Err(Error::AccessMode {
-                target,
-                is_read_only,
-            }),
+            ServerRole::ReadWrite if is_read_only => {
+                Err(Error::AccessMode { target, is_read_only })
+            }
+            ServerRole::ReadOnly if !is_read_only => {
+                Err(Error::AccessMode { target, is_read_only })
+            }
             _ => Ok(()),
         }
     }
 
     /// A session that the server ended by itself only says that it is closed; why was said before.
     fn failed(&self, context: &str, error: tokio_postgres::Error) -> Error {
-        match self
-            .connected
-            .farewell
-            .get()
-            .and_then(tokio_postgres::Error::as_db_error)
-        {
+        match self.connected.farewell.get().and_then(tokio_postgres::Error::as_db_error) {
             Some(farewell) if error.as_db_error().is_none() => Error::server(context, farewell),
             _ => Error::query(context, error),
         }
@@ -182,17 +165,12 @@ impl Session {
 
     /// Begins a transaction that can only read. It ends with the session.
     pub(crate) async fn begin_read_only(&self) -> Result<()> {
-        self.execute("the start of a transaction", BEGIN_READ_ONLY)
-            .await
+        self.execute("the start of a transaction", BEGIN_READ_ONLY).await
     }
 
     /// Runs one or more statements that return nothing of interest.
     pub(crate) async fn execute(&self, context: &str, sql: &str) -> Result<()> {
-        self.connected
-            .client
-            .batch_execute(sql)
-            .await
-            .map_err(|error| self.failed(context, error))
+        self.connected.client.batch_execute(sql).await.map_err(|error| self.failed(context, error))
     }
 
     pub(crate) async fn rows(
@@ -239,19 +217,11 @@ impl Session {
     }
 
     pub(crate) async fn copy_out(&self, context: &str, sql: &str) -> Result<CopyOutStream> {
-        self.connected
-            .client
-            .copy_out(sql)
-            .await
-            .map_err(|error| self.failed(context, error))
+        self.connected.client.copy_out(sql).await.map_err(|error| self.failed(context, error))
     }
 
     pub(crate) async fn copy_in(&self, context: &str, sql: &str) -> Result<CopyInSink<Bytes>> {
-        self.connected
-            .client
-            .copy_in(sql)
-            .await
-            .map_err(|error| self.failed(context, error))
+        self.connected.client.copy_in(sql).await.map_err(|error| self.failed(context, error))
     }
 
     /// The first column of the first row, as text. For the user's own checks.
@@ -303,9 +273,7 @@ impl Drop for Session {
 /// Connection errors and whatever the server answers.
 pub async fn query_scalar(database: &Database, sql: &str) -> Result<Option<String>> {
     let session = Session::open(database, "check").await?;
-    session
-        .execute("the session settings", &format!("RESET ALL; {READ_ONLY}"))
-        .await?;
+    session.execute("the session settings", &format!("RESET ALL; {READ_ONLY}")).await?;
     session.begin_read_only().await?;
     session.scalar("a check", sql).await
 }
@@ -346,10 +314,7 @@ mod tests {
         .await
         .expect("an answer within the limit")
         .unwrap_err();
-        assert!(
-            matches!(error, Error::ConnectTimeout { seconds: 1, .. }),
-            "{error}"
-        );
+        assert!(matches!(error, Error::ConnectTimeout { seconds: 1, .. }), "{error}");
         assert!(error.is_retryable() && error.hint().is_some());
         assert!(begun.elapsed().as_secs() < 10);
     }

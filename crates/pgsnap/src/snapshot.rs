@@ -70,20 +70,13 @@ impl Snapshot {
         let facts = Facts::read(&leader).await?;
         // One more looks into the rows first.
         let further = usize::from(jobs > 0 && Encoding::of_name(&facts.encoding).is_some());
-        let mut party = Party {
-            leader,
-            workers: Vec::new(),
-        };
+        let mut party = Party { leader, workers: Vec::new() };
         let mut attempts = 0;
         let detail = loop {
             attempts += 1;
             let before = catalog::lockable(&party.leader).await?;
             let eager = before.len() <= EAGER_LOCKS;
-            let wanted = if eager {
-                jobs.min(before.len()) + further
-            } else {
-                0
-            };
+            let wanted = if eager { jobs.min(before.len()) + further } else { 0 };
             party.resize(database, purpose, wanted).await?;
             let left = deadline.saturating_duration_since(Instant::now());
             match party.try_take(&before, left).await? {
@@ -154,16 +147,12 @@ impl Snapshot {
             ready.pop()
         };
         if let Some(session) = ready {
-            session
-                .execute("the import of the snapshot", &import)
-                .await?;
+            session.execute("the import of the snapshot", &import).await?;
             return Ok(session);
         }
         let session = open_reader(&self.database, purpose).await?;
         let begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {import}");
-        session
-            .execute("the import of the snapshot", &begin)
-            .await?;
+        session.execute("the import of the snapshot", &begin).await?;
         for statement in &self.lock_statements {
             session.execute("locking the tables", statement).await?;
         }
@@ -178,12 +167,8 @@ impl Snapshot {
     /// Makes sure the leader is still there: without it the snapshot meant nothing towards the end.
     /// COMMIT alone would not tell: in a failed transaction it reports success.
     pub(crate) async fn finish(self) -> Result<()> {
-        self.leader
-            .execute("the end of the snapshot", "SELECT 1")
-            .await?;
-        self.leader
-            .execute("the end of the snapshot", "COMMIT")
-            .await
+        self.leader.execute("the end of the snapshot", "SELECT 1").await?;
+        self.leader.execute("the end of the snapshot", "COMMIT").await
     }
 }
 
@@ -195,10 +180,7 @@ async fn open_reader(database: &Database, purpose: &str) -> Result<Session> {
 
 async fn export(leader: &Session) -> Result<String> {
     let query = "SELECT pg_catalog.pg_export_snapshot()";
-    Ok(leader
-        .row("exporting the snapshot", query, &[])
-        .await?
-        .get(0))
+    Ok(leader.row("exporting the snapshot", query, &[]).await?.get(0))
 }
 
 /// The sessions that take their locks together.
@@ -233,9 +215,8 @@ impl Party {
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = {}",
             lock_timeout.as_millis().max(1)
         );
-        let beginning = self
-            .sessions()
-            .map(|session| session.execute("the start of the snapshot", &begin));
+        let beginning =
+            self.sessions().map(|session| session.execute("the start of the snapshot", &begin));
         try_join_all(beginning).await?;
         if let Err(change) = self.lock(&lock_statements(before, "")).await? {
             return Ok(Err(change));
@@ -243,11 +224,8 @@ impl Party {
         let id = export(&self.leader).await?;
         let held = held(&self.leader).await?;
         let after = catalog::lockable(&self.leader).await?;
-        let fresh: Vec<Lockable> = after
-            .iter()
-            .filter(|relation| !held.contains(&relation.oid))
-            .cloned()
-            .collect();
+        let fresh: Vec<Lockable> =
+            after.iter().filter(|relation| !held.contains(&relation.oid)).cloned().collect();
         if let Err(change) = self.lock_fresh(&fresh).await? {
             return Ok(Err(change));
         }
@@ -276,15 +254,9 @@ impl Party {
             return Ok(Err(format!("{} was replaced", replaced.name)));
         }
         let oids: Vec<u32> = fresh.iter().map(|new| new.oid).collect();
-        let rewritten = self
-            .leader
-            .rows("reading the list of tables", REWRITTEN, &[&oids])
-            .await?;
+        let rewritten = self.leader.rows("reading the list of tables", REWRITTEN, &[&oids]).await?;
         Ok(match rewritten.first() {
-            Some(_) => Err(format!(
-                "{} or another new table was rewritten",
-                fresh[0].name
-            )),
+            Some(_) => Err(format!("{} or another new table was rewritten", fresh[0].name)),
             None => Ok(()),
         })
     }
@@ -323,10 +295,7 @@ impl Party {
     async fn roll_back(&self) -> Result<()> {
         let context = "the end of the attempt";
         self.leader.execute(context, "ROLLBACK").await?;
-        let rolling = self
-            .workers
-            .iter()
-            .map(|worker| worker.execute(context, "ROLLBACK"));
+        let rolling = self.workers.iter().map(|worker| worker.execute(context, "ROLLBACK"));
         try_join_all(rolling).await.map(drop)
     }
 }
@@ -354,13 +323,8 @@ pub(crate) fn lock_statement<'a>(relations: impl Iterator<Item = &'a TableName>)
 }
 
 fn lock<'a>(relations: impl Iterator<Item = &'a TableName>, suffix: &str) -> String {
-    let names: Vec<String> = relations
-        .map(|name| format!("ONLY {}", name.quoted()))
-        .collect();
-    format!(
-        "LOCK TABLE {} IN ACCESS SHARE MODE{suffix}",
-        names.join(", ")
-    )
+    let names: Vec<String> = relations.map(|name| format!("ONLY {}", name.quoted())).collect();
+    format!("LOCK TABLE {} IN ACCESS SHARE MODE{suffix}", names.join(", "))
 }
 
 #[cfg(test)]
@@ -368,10 +332,7 @@ mod tests {
     use super::*;
 
     fn relation(oid: u32, name: &str) -> Lockable {
-        Lockable {
-            oid,
-            name: TableName::new("public", name),
-        }
+        Lockable { oid, name: TableName::new("public", name) }
     }
 
     #[test]

@@ -18,10 +18,7 @@ pub(crate) use token::{Token, TokenKind, tokens};
 /// comments between statements. A last statement without semicolon is kept.
 #[must_use]
 pub(crate) fn statements(text: &str) -> Vec<String> {
-    let mut scanner = Scanner {
-        bytes: text.as_bytes(),
-        at: 0,
-    };
+    let mut scanner = Scanner { bytes: text.as_bytes(), at: 0 };
     let mut found = Vec::new();
     loop {
         scanner.skip_blank();
@@ -48,16 +45,11 @@ pub(crate) fn is_default_tablespace(statement: &str) -> bool {
 
 /// Whether a statement makes or describes a large object.
 pub(crate) fn is_large_object(statement: &str) -> bool {
-    const STARTS: [&str; 3] = [
-        "SELECT pg_catalog.lo_create(",
-        "ALTER LARGE OBJECT ",
-        "COMMENT ON LARGE OBJECT ",
-    ];
+    const STARTS: [&str; 3] =
+        ["SELECT pg_catalog.lo_create(", "ALTER LARGE OBJECT ", "COMMENT ON LARGE OBJECT "];
     let may_name_one = ["GRANT ", "REVOKE ", "SECURITY LABEL "];
     STARTS.iter().any(|start| statement.starts_with(start))
-        || may_name_one
-            .iter()
-            .any(|start| statement.starts_with(start))
+        || may_name_one.iter().any(|start| statement.starts_with(start))
             && tokens(statement)
                 .windows(3)
                 .any(|words| words[0].is("ON") && words[1].is("LARGE") && words[2].is("OBJECT"))
@@ -68,23 +60,12 @@ pub(crate) fn is_large_object(statement: &str) -> bool {
 /// where an expression prints in another way; and a label can be shown, where a whole statement
 /// could hold a password.
 pub(crate) fn label(statement: &str) -> String {
-    const EXPRESSIONS: [&str; 6] = [
-        " AS ",
-        " USING ",
-        " CHECK ",
-        " CONNECTION ",
-        " OPTIONS ",
-        " WHEN ",
-    ];
+    const EXPRESSIONS: [&str; 6] =
+        [" AS ", " USING ", " CHECK ", " CONNECTION ", " OPTIONS ", " WHEN "];
     let line = statement.split_whitespace().collect::<Vec<_>>().join(" ");
-    let end = EXPRESSIONS
-        .iter()
-        .filter_map(|word| line.find(word))
-        .chain(line.find(['(', '\'']))
-        .min();
-    line[..end.unwrap_or(line.len())]
-        .trim_end_matches([' ', ';'])
-        .to_owned()
+    let end =
+        EXPRESSIONS.iter().filter_map(|word| line.find(word)).chain(line.find(['(', '\''])).min();
+    line[..end.unwrap_or(line.len())].trim_end_matches([' ', ';']).to_owned()
 }
 
 struct Scanner<'a> {
@@ -179,10 +160,7 @@ impl Scanner<'_> {
 
     fn skip_dollar(&mut self) {
         let rest = &self.bytes[self.at..];
-        let tag = rest[1..]
-            .iter()
-            .position(|&byte| byte == b'$')
-            .map(|n| &rest[..n + 2]);
+        let tag = rest[1..].iter().position(|&byte| byte == b'$').map(|n| &rest[..n + 2]);
         let is_tag = |tag: &[u8]| {
             let name = &tag[1..tag.len() - 1];
             name.iter().all(|&byte| is_word(byte) && byte != b'$')
@@ -259,36 +237,24 @@ mod tests {
     #[test]
     fn a_rule_with_several_statements_is_one() {
         let rule = "CREATE RULE r AS ON INSERT TO t DO ALSO ( DELETE FROM a; DELETE FROM b;\n);";
-        assert_eq!(
-            statements(&format!("{rule}\nSELECT 1;")),
-            [rule, "SELECT 1;"]
-        );
+        assert_eq!(statements(&format!("{rule}\nSELECT 1;")), [rule, "SELECT 1;"]);
     }
 
     #[test]
     fn an_sql_standard_function_body_is_one() {
         let function = "CREATE FUNCTION f(a int) RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT CASE WHEN a > 1 THEN 1 END; SELECT 2; END;";
-        assert_eq!(
-            statements(&format!("{function} SELECT 1;")),
-            [function, "SELECT 1;"]
-        );
+        assert_eq!(statements(&format!("{function} SELECT 1;")), [function, "SELECT 1;"]);
     }
 
     #[test]
     fn a_routine_named_begin_opens_no_body() {
-        assert_eq!(
-            statements("GRANT ALL ON FUNCTION x.begin() TO y; SELECT 1;").len(),
-            2
-        );
+        assert_eq!(statements("GRANT ALL ON FUNCTION x.begin() TO y; SELECT 1;").len(), 2);
     }
 
     #[test]
     fn a_label_names_the_object_and_no_value() {
         for (statement, expected) in [
-            (
-                "CREATE TABLE public.t (\n    id integer\n);",
-                "CREATE TABLE public.t",
-            ),
+            ("CREATE TABLE public.t (\n    id integer\n);", "CREATE TABLE public.t"),
             (
                 "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT c CHECK ((a > 1));",
                 "ALTER TABLE ONLY public.t ADD CONSTRAINT c",
@@ -301,10 +267,7 @@ mod tests {
                 "CREATE USER MAPPING FOR u SERVER s OPTIONS (\n    password 'x'\n);",
                 "CREATE USER MAPPING FOR u SERVER s",
             ),
-            (
-                "GRANT SELECT ON TABLE public.t TO r;",
-                "GRANT SELECT ON TABLE public.t TO r",
-            ),
+            ("GRANT SELECT ON TABLE public.t TO r;", "GRANT SELECT ON TABLE public.t TO r"),
         ] {
             assert_eq!(label(statement), expected);
         }
@@ -312,10 +275,7 @@ mod tests {
 
     #[test]
     fn dollar_parameters_and_names_are_no_quotes() {
-        assert_eq!(
-            statements("SELECT $1; SELECT a$b FROM t; SELECT $1$2;").len(),
-            3
-        );
+        assert_eq!(statements("SELECT $1; SELECT a$b FROM t; SELECT $1$2;").len(), 3);
     }
 
     #[test]

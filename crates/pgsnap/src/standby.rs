@@ -18,11 +18,8 @@ pub(crate) async fn note_what_is_missing(
     if !snapshot.facts.in_recovery {
         return Ok(());
     }
-    let names: Vec<String> = unlogged(&snapshot.leader)
-        .await?
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let names: Vec<String> =
+        unlogged(&snapshot.leader).await?.iter().map(ToString::to_string).collect();
     if !names.is_empty() {
         progress.note(&format!(
             "this server is a standby, which has no contents of unlogged relations; left out: {}",
@@ -39,12 +36,8 @@ pub(crate) async fn leave_out_what_is_missing(
     census: &mut Census,
 ) -> Result<()> {
     let unlogged = unlogged(session).await?;
-    census
-        .tables
-        .retain(|table| table.rows > 0 || !unlogged.contains(&table.name));
-    census
-        .sequences
-        .retain(|sequence| sequence.is_called || !unlogged.contains(&sequence.name));
+    census.tables.retain(|table| table.rows > 0 || !unlogged.contains(&table.name));
+    census.sequences.retain(|sequence| sequence.is_called || !unlogged.contains(&sequence.name));
     Ok(())
 }
 
@@ -55,11 +48,8 @@ async fn unlogged(session: &Session) -> Result<Vec<TableName>> {
          WHERE c.relpersistence = 'u' AND c.relkind IN ('r', 'm', 'S')
            AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
          ORDER BY 1, 2";
-    let rows = session
-        .rows("reading the list of unlogged tables", UNLOGGED, &[])
-        .await?;
-    let names = rows
-        .iter()
-        .map(|row| TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)));
+    let rows = session.rows("reading the list of unlogged tables", UNLOGGED, &[]).await?;
+    let names =
+        rows.iter().map(|row| TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)));
     Ok(names.collect())
 }

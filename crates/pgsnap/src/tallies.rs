@@ -29,21 +29,13 @@ pub(crate) struct Tallies(Vec<Mutex<Slot>>);
 impl Tallies {
     /// `pieces` tells for each table how many pieces will be added.
     pub(crate) fn new(pieces: impl IntoIterator<Item = usize>) -> Self {
-        let slot = |missing| {
-            Mutex::new(Slot {
-                missing,
-                open: None,
-                total: Total::default(),
-            })
-        };
+        let slot = |missing| Mutex::new(Slot { missing, open: None, total: Total::default() });
         Self(pieces.into_iter().map(slot).collect())
     }
 
     /// Adds one piece. Returns the total if it was the last one of its table.
     pub(crate) fn add(&self, table: usize, piece: Tally) -> Option<Total> {
-        let mut slot = self.0[table]
-            .lock()
-            .expect("nothing panics while it holds a tally");
+        let mut slot = self.0[table].lock().expect("nothing panics while it holds a tally");
         slot.missing = slot.missing.saturating_sub(1);
         match slot.open.as_mut() {
             Some(open) => open.merge(&piece),
@@ -66,9 +58,7 @@ impl Tallies {
     /// All totals; a table to which nothing was added is empty.
     pub(crate) fn into_totals(self) -> Vec<Total> {
         let total = |slot: Mutex<Slot>| {
-            slot.into_inner()
-                .expect("nothing panics while it holds a tally")
-                .total
+            slot.into_inner().expect("nothing panics while it holds a tally").total
         };
         self.0.into_iter().map(total).collect()
     }
@@ -91,11 +81,7 @@ mod tests {
         assert!(tallies.add(0, piece(b"a\n")).is_none());
         assert_eq!(tallies.add(0, piece(b"b\nc\n")).unwrap().rows, 3);
         assert_eq!(tallies.add(1, piece(b"")).unwrap().rows, 0);
-        let rows: Vec<u64> = tallies
-            .into_totals()
-            .iter()
-            .map(|total| total.rows)
-            .collect();
+        let rows: Vec<u64> = tallies.into_totals().iter().map(|total| total.rows).collect();
         assert_eq!(rows, [3, 0, 0]);
     }
 }

@@ -100,10 +100,7 @@ impl Tls {
             server_name: None,
         };
         if reach == Reach::Socket {
-            return Ok(Self {
-                mode: TlsMode::Disable,
-                ..tls
-            });
+            return Ok(Self { mode: TlsMode::Disable, ..tls });
         }
         tls.check()?;
         Ok(tls)
@@ -118,14 +115,10 @@ impl Tls {
         }
         // Anybody gets a certificate from a public authority.
         if self.authorities == Some(Authorities::System) && self.mode != TlsMode::VerifyFull {
-            return Err(invalid(
-                "sslrootcert=system proves nothing without sslmode=verify-full",
-            ));
+            return Err(invalid("sslrootcert=system proves nothing without sslmode=verify-full"));
         }
         if self.direct && self.mode < TlsMode::Require {
-            return Err(invalid(
-                "sslnegotiation=direct needs sslmode=require or a stricter one",
-            ));
+            return Err(invalid("sslnegotiation=direct needs sslmode=require or a stricter one"));
         }
         Ok(())
     }
@@ -168,14 +161,11 @@ fn mode(parameters: &ConnectionParameters, reach: Reach) -> Result<TlsMode> {
 fn client(parameters: &ConnectionParameters) -> Result<Option<ClientCertificate>> {
     match (parameters.get("sslcert"), parameters.get("sslkey")) {
         (None, None) => Ok(None),
-        (Some(certificate), Some(key)) => Ok(Some(ClientCertificate {
-            certificate: certificate.into(),
-            key: key.into(),
-        })),
+        (Some(certificate), Some(key)) => {
+            Ok(Some(ClientCertificate { certificate: certificate.into(), key: key.into() }))
+        }
         (Some(_), None) => Err(invalid("sslcert needs sslkey, the file with its key")),
-        (None, Some(_)) => Err(invalid(
-            "sslkey needs sslcert, the file with its certificate",
-        )),
+        (None, Some(_)) => Err(invalid("sslkey needs sslcert, the file with its certificate")),
     }
 }
 
@@ -227,10 +217,7 @@ mod tests {
         ] {
             assert_eq!(decided(text, Reach::Loopback).unwrap(), expected, "{text}");
         }
-        assert_eq!(
-            decided("sslmode=verify-full", Reach::Socket).unwrap(),
-            TlsMode::Disable
-        );
+        assert_eq!(decided("sslmode=verify-full", Reach::Socket).unwrap(), TlsMode::Disable);
     }
 
     #[test]

@@ -33,18 +33,13 @@ impl PgDump {
     /// [`Error::PgDumpMissing`] names what was found.
     pub async fn find(server_major: u32, directories: &[PathBuf]) -> Result<Self> {
         let installed = Self::installed(directories).await;
-        let found = installed
-            .iter()
-            .map(|tool| format!("{} in {}", tool.version, tool.place()))
-            .collect();
+        let found =
+            installed.iter().map(|tool| format!("{} in {}", tool.version, tool.place())).collect();
         installed
             .into_iter()
             .filter(|tool| tool.major >= server_major)
             .min_by_key(|tool| tool.major)
-            .ok_or(Error::PgDumpMissing {
-                server_major,
-                found,
-            })
+            .ok_or(Error::PgDumpMissing { server_major, found })
     }
 
     /// Every installed `pg_dump`.
@@ -75,16 +70,8 @@ impl PgDump {
             .split_whitespace()
             .find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?
             .to_owned();
-        let major = version
-            .split(|c: char| !c.is_ascii_digit())
-            .next()?
-            .parse()
-            .ok()?;
-        Some(Self {
-            directory,
-            version,
-            major,
-        })
+        let major = version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
+        Some(Self { directory, version, major })
     }
 
     fn place(&self) -> String {
@@ -101,11 +88,7 @@ impl PgDump {
 }
 
 fn program(directory: &Path, name: &str) -> PathBuf {
-    if directory.as_os_str().is_empty() {
-        PathBuf::from(name)
-    } else {
-        directory.join(name)
-    }
+    if directory.as_os_str().is_empty() { PathBuf::from(name) } else { directory.join(name) }
 }
 
 /// The `bin` directories of installed packages, in ascending order of version.
@@ -116,10 +99,7 @@ pub(crate) fn package_directories() -> Vec<PathBuf> {
         .flatten()
         .flatten()
         .filter_map(|entry| {
-            Some((
-                entry.file_name().to_str()?.parse().ok()?,
-                entry.path().join("bin"),
-            ))
+            Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin")))
         })
         .filter(|(_, path)| path.is_dir())
         .collect();
@@ -136,15 +116,8 @@ pub(crate) fn libpq_command(program: &Path, database: &Database) -> Result<Comma
     for variable in FOREIGN_LIBPQ_VARIABLES {
         command.env_remove(variable);
     }
-    command
-        .envs(database.libpq_environment()?)
-        .env("PGAPPNAME", "pgsnap")
-        .env("LC_MESSAGES", "C");
-    command
-        .kill_on_drop(true)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.envs(database.libpq_environment()?).env("PGAPPNAME", "pgsnap").env("LC_MESSAGES", "C");
+    command.kill_on_drop(true).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Ok(command)
 }
 
@@ -155,15 +128,9 @@ const LONGEST_COMPLAINT: u64 = 16 << 20;
 /// Runs a program to its end, feeding `input`, and returns its stdout. All of it stays in memory.
 pub(crate) async fn output(mut command: Command, input: &[u8]) -> Result<Vec<u8>> {
     let tool = tool_name(&command);
-    command
-        .kill_on_drop(true)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|source| Error::ToolStart {
-        tool: tool.clone(),
-        source,
-    })?;
+    command.kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child =
+        command.spawn().map_err(|source| Error::ToolStart { tool: tool.clone(), source })?;
     let mut stdin = child.stdin.take().expect("stdin is piped");
     let mut stdout = child.stdout.take().expect("stdout is piped");
     let mut stderr = child.stderr.take().expect("stderr is piped");
@@ -175,39 +142,24 @@ pub(crate) async fn output(mut command: Command, input: &[u8]) -> Result<Vec<u8>
     };
     // A program whose output nobody reads any more ends by that.
     let read = async {
-        let read = (&mut stdout)
-            .take(LONGEST_OUTPUT)
-            .read_to_end(&mut out)
-            .await;
+        let read = (&mut stdout).take(LONGEST_OUTPUT).read_to_end(&mut out).await;
         drop(stdout);
         read
     };
     let read_err = async {
-        let read = (&mut stderr)
-            .take(LONGEST_COMPLAINT)
-            .read_to_end(&mut err)
-            .await;
+        let read = (&mut stderr).take(LONGEST_COMPLAINT).read_to_end(&mut err).await;
         drop(stderr);
         read
     };
     let (_, read, read_err, status) = tokio::join!(feed, read, read_err, child.wait());
     if out.len() as u64 == LONGEST_OUTPUT {
-        return Err(Error::TooLarge {
-            what: format!("the output of {tool}"),
-        });
+        return Err(Error::TooLarge { what: format!("the output of {tool}") });
     }
     let status = read
         .and(read_err)
         .and(status)
-        .map_err(|source| Error::ToolStart {
-            tool: tool.clone(),
-            source,
-        })?;
-    if status.success() {
-        Ok(out)
-    } else {
-        Err(failure(tool, status, &err))
-    }
+        .map_err(|source| Error::ToolStart { tool: tool.clone(), source })?;
+    if status.success() { Ok(out) } else { Err(failure(tool, status, &err)) }
 }
 
 /// A standby ends whoever reads what its primary changes: that is no failure of the program, and
@@ -216,10 +168,7 @@ fn failure(tool: String, status: std::process::ExitStatus, stderr: &[u8]) -> Err
     /// What a session is told whose work was undone so that others could go on.
     const SERIALIZATION_FAILURE: &str = "40001";
     let text = String::from_utf8_lossy(stderr);
-    match text
-        .lines()
-        .find(|line| line.contains("conflict with recovery"))
-    {
+    match text.lines().find(|line| line.contains("conflict with recovery")) {
         Some(line) => Error::Server {
             context: tool,
             message: line.trim().to_owned(),
@@ -227,19 +176,12 @@ fn failure(tool: String, status: std::process::ExitStatus, stderr: &[u8]) -> Err
             detail: None,
             server_hint: None,
         },
-        None => Error::ToolFailed {
-            tool,
-            status: status.to_string(),
-            stderr: last_lines(stderr),
-        },
+        None => Error::ToolFailed { tool, status: status.to_string(), stderr: last_lines(stderr) },
     }
 }
 
 pub(crate) fn start_error(tool: &str, source: std::io::Error) -> Error {
-    Error::ToolStart {
-        tool: tool.to_owned(),
-        source,
-    }
+    Error::ToolStart { tool: tool.to_owned(), source }
 }
 
 pub(crate) fn tool_name(command: &Command) -> String {
@@ -253,11 +195,7 @@ pub(crate) fn tool_name(command: &Command) -> String {
 pub(crate) fn last_lines(stderr: &[u8]) -> String {
     const LINES: usize = 6;
     let text = String::from_utf8_lossy(stderr);
-    let lines: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines[lines.len().saturating_sub(LINES)..].join(" / ")
 }
 
@@ -276,10 +214,7 @@ mod tests {
     #[tokio::test]
     async fn no_suitable_pg_dump_names_what_was_found() {
         let error = PgDump::find(99, &[]).await.unwrap_err();
-        assert!(
-            error.hint().unwrap().contains("postgresql-client-99"),
-            "{error}"
-        );
+        assert!(error.hint().unwrap().contains("postgresql-client-99"), "{error}");
     }
 
     #[test]
@@ -287,16 +222,8 @@ mod tests {
         let database = Database::from_url("postgresql://hub@localhost/hub").unwrap();
         let command = libpq_command(Path::new("psql"), &database).unwrap();
         let environment: Vec<_> = command.as_std().get_envs().collect();
-        for variable in [
-            "PGSSLROOTCERT",
-            "PGREQUIREPEER",
-            "PGSYSCONFDIR",
-            "PGOPTIONS",
-        ] {
-            assert!(
-                environment.contains(&(variable.as_ref(), None)),
-                "{variable}"
-            );
+        for variable in ["PGSSLROOTCERT", "PGREQUIREPEER", "PGSYSCONFDIR", "PGOPTIONS"] {
+            assert!(environment.contains(&(variable.as_ref(), None)), "{variable}");
         }
         assert!(environment.contains(&("PGSSLMODE".as_ref(), Some("disable".as_ref()))));
         assert!(environment.contains(&("PGREQUIREAUTH".as_ref(), Some("!password".as_ref()))));

@@ -116,12 +116,8 @@ impl UserCode {
     pub(crate) async fn read(session: &Session) -> Result<Self> {
         const CONTEXT: &str = "looking for functions that loading rows would call";
         let tables = Self::tables(session).await?;
-        let names = session
-            .rows(CONTEXT, &format!("{CODE}{NAMES}"), &[])
-            .await?;
-        let hidden = session
-            .row(CONTEXT, &format!("{CODE}{HIDDEN}"), &[])
-            .await?;
+        let names = session.rows(CONTEXT, &format!("{CODE}{NAMES}"), &[]).await?;
+        let hidden = session.row(CONTEXT, &format!("{CODE}{HIDDEN}"), &[]).await?;
         Ok(Self {
             tables,
             names: names.iter().map(|row| (row.get(0), row.get(1))).collect(),
@@ -134,9 +130,7 @@ impl UserCode {
     /// load them as.
     pub(crate) async fn tables(session: &Session) -> Result<BTreeMap<TableName, Option<String>>> {
         const CONTEXT: &str = "looking for tables whose rows call functions";
-        let rows = session
-            .rows(CONTEXT, &format!("{CODE}{TABLES}"), &[])
-            .await?;
+        let rows = session.rows(CONTEXT, &format!("{CODE}{TABLES}"), &[]).await?;
         let table = |row: &tokio_postgres::Row| {
             let name = TableName::new(row.get::<_, String>(0), row.get::<_, String>(1));
             (name, row.get(2))
@@ -240,15 +234,9 @@ mod tests {
             "CREATE INDEX a ON public.t USING btree (x);",
             "CREATE INDEX a ON public.t USING btree (((state)::text));",
         );
-        let casts = UserCode {
-            is_in_casts: true,
-            ..UserCode::default()
-        };
+        let casts = UserCode { is_in_casts: true, ..UserCode::default() };
         assert!(casts.is_called_by_index(computed) && !casts.is_called_by_index(plain));
-        let classes = UserCode {
-            is_in_operator_classes: true,
-            ..UserCode::default()
-        };
+        let classes = UserCode { is_in_operator_classes: true, ..UserCode::default() };
         assert!(classes.is_called_by_index(plain));
     }
 }

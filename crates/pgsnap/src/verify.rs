@@ -22,9 +22,7 @@ pub struct VerifyOptions {
 
 impl Default for VerifyOptions {
     fn default() -> Self {
-        Self {
-            jobs: default_jobs(),
-        }
+        Self { jobs: default_jobs() }
     }
 }
 
@@ -88,11 +86,9 @@ pub fn verify(
         threads
             .into_iter()
             .map(|thread| {
-                thread.join().unwrap_or_else(|_| {
-                    Err(Error::WorkerDied {
-                        what: "verifying".into(),
-                    })
-                })
+                thread
+                    .join()
+                    .unwrap_or_else(|_| Err(Error::WorkerDied { what: "verifying".into() }))
             })
             .collect::<Result<Vec<()>>>()
     })?;
@@ -116,10 +112,7 @@ fn verify_member(
 ) -> Result<()> {
     let (MemberKind::Data, Some(index)) = (member.kind, member.table) else {
         reader.read(member)?;
-        progress.advance(Work {
-            bytes: member.raw,
-            rows: 0,
-        });
+        progress.advance(Work { bytes: member.raw, rows: 0 });
         return Ok(());
     };
     let table = &manifest.census.tables[index];
@@ -134,21 +127,14 @@ fn verify_member(
     }
     let rows = tally.rows;
     tallies.add(index, tally);
-    progress.advance(Work {
-        bytes: member.raw,
-        rows,
-    });
+    progress.advance(Work { bytes: member.raw, rows });
     Ok(())
 }
 
 impl TableCensus {
     /// Where the key is in a row of this table.
     pub(crate) fn key(&self) -> Key {
-        let columns: Vec<String> = self
-            .columns
-            .iter()
-            .map(|column| column.name.clone())
-            .collect();
+        let columns: Vec<String> = self.columns.iter().map(|column| column.name.clone()).collect();
         Key::new(&columns, &self.key)
     }
 

@@ -46,10 +46,7 @@ impl Cache {
                 return Err(error).context("could not lock the cache");
             }
         }
-        Ok(Self {
-            directory,
-            _lock: lock,
-        })
+        Ok(Self { directory, _lock: lock })
     }
 
     /// Says if the tree of this name is there and of this origin.

@@ -9,10 +9,7 @@
 //!
 //! The lists of packages and the pins belong to those who need them: `xtask` and `testcluster`.
 
-#![allow(
-    clippy::print_stderr,
-    reason = "these commands talk to a developer, who waits"
-)]
+#![allow(clippy::print_stderr, reason = "these commands talk to a developer, who waits")]
 
 mod cache;
 mod command;

@@ -41,11 +41,8 @@ impl std::error::Error for Missing {}
 pub fn ensure_programs(programs: &[(&str, &'static str)]) -> anyhow::Result<()> {
     ensure_packages(|| {
         let directories = program_directories();
-        let is_missing = |program: &str| {
-            !directories
-                .iter()
-                .any(|directory| directory.join(program).is_file())
-        };
+        let is_missing =
+            |program: &str| !directories.iter().any(|directory| directory.join(program).is_file());
         programs
             .iter()
             .filter(|(program, _)| is_missing(program))
@@ -148,10 +145,6 @@ mod tests {
             packages: vec!["age", "postgresql"],
             reason: "some programs are missing".to_owned(),
         };
-        assert!(
-            missing
-                .to_string()
-                .ends_with("--no-install-recommends age postgresql")
-        );
+        assert!(missing.to_string().ends_with("--no-install-recommends age postgresql"));
     }
 }

@@ -12,11 +12,7 @@ pub struct Unavailable {
 impl Unavailable {
     /// An error that says why, and what to do about it.
     pub fn error(reason: impl Into<String>, remedy: &str) -> anyhow::Error {
-        Self {
-            reason: reason.into(),
-            remedy: remedy.to_owned(),
-        }
-        .into()
+        Self { reason: reason.into(), remedy: remedy.to_owned() }.into()
     }
 }
 

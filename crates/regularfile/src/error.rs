@@ -75,9 +75,9 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::NotRegular {
-                kind: Kind::Link, ..
-            } => "name the file itself; if nobody knows who made the link, find out",
+            Self::NotRegular { kind: Kind::Link, .. } => {
+                "name the file itself; if nobody knows who made the link, find out"
+            }
             Self::NotRegular { .. } => {
                 "name a regular file; copy what a pipe or a device gives into one"
             }
@@ -93,10 +93,7 @@ impl Error {
 
     fn kind(&self) -> io::ErrorKind {
         match self {
-            Self::NotRegular {
-                kind: Kind::Directory,
-                ..
-            } => io::ErrorKind::IsADirectory,
+            Self::NotRegular { kind: Kind::Directory, .. } => io::ErrorKind::IsADirectory,
             Self::NotRegular { .. } => io::ErrorKind::InvalidInput,
             Self::TooLarge { .. } => io::ErrorKind::InvalidData,
             Self::Foreign { .. } | Self::Writable { .. } | Self::Exposed { .. } => {

@@ -35,13 +35,7 @@ enum Access {
 
 impl Options {
     const fn new(access: Access, follows: bool) -> Self {
-        Self {
-            access,
-            mode: NEW,
-            follows,
-            trust: None,
-            is_private: false,
-        }
+        Self { access, mode: NEW, follows, trust: None, is_private: false }
     }
 
     /// For reading, also through symbolic links.
@@ -119,9 +113,7 @@ impl Options {
     /// A refusal ([`Error`]), and what the operating system says.
     pub fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
         let path = path.as_ref();
-        let file = self
-            .open_anything(path)
-            .map_err(|error| self.explained(path, error))?;
+        let file = self.open_anything(path).map_err(|error| self.explained(path, error))?;
         let metadata = file.metadata()?;
         require_regular(path, metadata.file_type())?;
         // The mode comes first: it has the simplest remedy.
@@ -141,10 +133,7 @@ impl Options {
     pub fn to_vec(&self, path: impl AsRef<Path>, limit: u64) -> io::Result<Vec<u8>> {
         let path = path.as_ref();
         let file = self.open(path)?;
-        let too_large = || Error::TooLarge {
-            path: path.to_owned(),
-            limit,
-        };
+        let too_large = || Error::TooLarge { path: path.to_owned(), limit };
         let length = file.metadata()?.len();
         if limit < length {
             return Err(too_large().into());
@@ -200,11 +189,8 @@ impl Options {
         if error.kind() == io::ErrorKind::AlreadyExists {
             return error;
         }
-        let found = if self.follows {
-            fs_err::metadata(path)
-        } else {
-            fs_err::symlink_metadata(path)
-        };
+        let found =
+            if self.follows { fs_err::metadata(path) } else { fs_err::symlink_metadata(path) };
         match found.map(|found| require_regular(path, found.file_type())) {
             Ok(Err(refusal)) => refusal.into(),
             _ => error,
@@ -215,10 +201,7 @@ impl Options {
 fn require_regular(path: &Path, found: std::fs::FileType) -> Result<(), Error> {
     match Kind::of(found) {
         None => Ok(()),
-        Some(kind) => Err(Error::NotRegular {
-            path: path.to_owned(),
-            kind,
-        }),
+        Some(kind) => Err(Error::NotRegular { path: path.to_owned(), kind }),
     }
 }
 

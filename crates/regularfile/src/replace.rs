@@ -29,19 +29,14 @@ pub fn replace(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> io::Result<()
         Err(error) => return Err(error),
     };
     if let Some(kind) = old.as_ref().and_then(|old| Kind::of(old.file_type())) {
-        return Err(Error::NotRegular {
-            path: path.to_owned(),
-            kind,
-        }
-        .into());
+        return Err(Error::NotRegular { path: path.to_owned(), kind }.into());
     }
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let mut file = tempfile::Builder::new()
-        .permissions(Permissions::from_mode(NEW))
-        .tempfile_in(directory)?;
+    let mut file =
+        tempfile::Builder::new().permissions(Permissions::from_mode(NEW)).tempfile_in(directory)?;
     if let Some(old) = old {
         fs_err::set_permissions(file.path(), old.permissions())?;
     }
@@ -60,10 +55,7 @@ pub fn sync_directory(directory: impl AsRef<Path>) -> io::Result<()> {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     let opened = rustix::fs::open(directory, flags, Mode::empty());
     opened.and_then(rustix::fs::fsync).map_err(|error| {
-        let reason = format!(
-            "failed to sync the directory {}: {error}",
-            directory.display()
-        );
+        let reason = format!("failed to sync the directory {}: {error}", directory.display());
         io::Error::new(error.kind(), reason)
     })
 }

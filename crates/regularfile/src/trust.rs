@@ -38,10 +38,7 @@ pub(crate) fn require(path: &Path, opened: &Metadata, trust: Trust) -> io::Resul
     if (reached.dev(), reached.ino()) == (opened.dev(), opened.ino()) {
         return Ok(());
     }
-    Err(Error::Replaced {
-        path: path.to_owned(),
-    }
-    .into())
+    Err(Error::Replaced { path: path.to_owned() }.into())
 }
 
 /// Requires that nobody else may read the open file.
@@ -53,10 +50,7 @@ pub(crate) fn require_private(path: &Path, opened: &Metadata) -> Result<(), Erro
     if opened.mode() & others == 0 {
         return Ok(());
     }
-    Err(Error::Exposed {
-        path: path.to_owned(),
-        mode: opened.mode() & 0o777,
-    })
+    Err(Error::Exposed { path: path.to_owned(), mode: opened.mode() & 0o777 })
 }
 
 struct Judge {
@@ -66,10 +60,7 @@ struct Judge {
 impl Judge {
     fn require(&self, path: &Path, found: &Metadata) -> Result<(), Error> {
         if !self.owners.contains(&found.uid()) {
-            return Err(Error::Foreign {
-                path: path.to_owned(),
-                uid: found.uid(),
-            });
+            return Err(Error::Foreign { path: path.to_owned(), uid: found.uid() });
         }
         // The mode of a link means nothing, and in a sticky directory only owners rename and remove.
         let is_sticky = found.is_dir() && found.mode() & STICKY != 0;
@@ -78,18 +69,11 @@ impl Judge {
         }
         // A user's own group has the user's number, by convention.
         let is_own_group = self.owners.contains(&found.gid());
-        let writers = if is_own_group {
-            BY_OTHERS
-        } else {
-            BY_GROUP | BY_OTHERS
-        };
+        let writers = if is_own_group { BY_OTHERS } else { BY_GROUP | BY_OTHERS };
         if found.mode() & writers == 0 {
             return Ok(());
         }
-        Err(Error::Writable {
-            path: path.to_owned(),
-            mode: found.mode() & PERMISSIONS,
-        })
+        Err(Error::Writable { path: path.to_owned(), mode: found.mode() & PERMISSIONS })
     }
 
     /// Follows an absolute path by hand, and judges everything on the way. Returns what it leads

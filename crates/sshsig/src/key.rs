@@ -38,16 +38,11 @@ impl PublicKey {
     fn beside(path: &Path) -> Result<Self> {
         let mut public = path.as_os_str().to_owned();
         public.push(".pub");
-        let missing = |reason: String| Error::NoPublicKey {
-            path: path.to_owned(),
-            reason,
-        };
+        let missing = |reason: String| Error::NoPublicKey { path: path.to_owned(), reason };
         let text = match regularfile::read_to_string(&public, LARGEST) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(missing(
-                    "it is no OpenSSH key, and no `.pub` is beside it".to_owned(),
-                ));
+                return Err(missing("it is no OpenSSH key, and no `.pub` is beside it".to_owned()));
             }
             Err(error) => return Err(error.into()),
         };
@@ -77,8 +72,6 @@ impl PublicKey {
 
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("PublicKey")
-            .field(&self.fingerprint())
-            .finish()
+        f.debug_tuple("PublicKey").field(&self.fingerprint()).finish()
     }
 }

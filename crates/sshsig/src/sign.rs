@@ -40,20 +40,11 @@ pub fn sign(
     let file = directory.path().join("message");
     regularfile::create(&file, message)?;
     let mut command = Command::new("ssh-keygen");
-    command
-        .args(["-Y", "sign", "-n", namespace, "-f"])
-        .arg(key)
-        .arg(&file);
-    let not_signed = |said: String| Error::NotSigned {
-        path: key.to_owned(),
-        said,
-    };
+    command.args(["-Y", "sign", "-n", namespace, "-f"]).arg(key).arg(&file);
+    let not_signed = |said: String| Error::NotSigned { path: key.to_owned(), said };
     match run(command, prompt)? {
         None => {
-            return Err(Error::NoAnswer {
-                path: key.to_owned(),
-                seconds: PATIENCE.as_secs(),
-            });
+            return Err(Error::NoAnswer { path: key.to_owned(), seconds: PATIENCE.as_secs() });
         }
         Some((status, said)) if !status.success() => {
             return Err(not_signed(last_line(&said, status)));
@@ -78,13 +69,10 @@ fn run(mut command: Command, prompt: Prompt) -> Result<Option<(ExitStatus, Strin
         command.env("SSH_ASKPASS_REQUIRE", "force");
         command.env("SSH_ASKPASS", "false");
     }
-    let mut child = command
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Error::NoKeygen,
-            _ => Error::Io(error),
-        })?;
+    let mut child = command.stderr(Stdio::piped()).spawn().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Error::NoKeygen,
+        _ => Error::Io(error),
+    })?;
     let mut stderr = child.stderr.take().expect("it was asked for");
     let reader = thread::spawn(move || {
         let mut said = Vec::new();

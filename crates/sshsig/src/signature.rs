@@ -20,9 +20,7 @@ pub(crate) struct Signature {
 
 impl Signature {
     pub(crate) fn parse(armored: &str) -> Result<Self> {
-        let malformed = |reason: &str| Error::Malformed {
-            reason: reason.to_owned(),
-        };
+        let malformed = |reason: &str| Error::Malformed { reason: reason.to_owned() };
         let bytes = armor::decode(armored)
             .ok_or_else(|| malformed("its armor is not as ssh-keygen writes it"))?;
         let inner = SshSig::from_pem(armored).map_err(|error| malformed(&error.to_string()))?;
@@ -49,16 +47,11 @@ impl Signature {
             });
         }
         if let Some(reason) = self.weakness() {
-            return Err(Error::Weak {
-                fingerprint: self.key.fingerprint(),
-                reason,
-            });
+            return Err(Error::Weak { fingerprint: self.key.fingerprint(), reason });
         }
         ssh_key::PublicKey::from(self.key.data().clone())
             .verify(namespace, message, &self.inner)
-            .map_err(|_| Error::Mismatch {
-                fingerprint: self.key.fingerprint(),
-            })
+            .map_err(|_| Error::Mismatch { fingerprint: self.key.fingerprint() })
     }
 
     fn weakness(&self) -> Option<String> {

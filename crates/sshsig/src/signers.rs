@@ -50,10 +50,7 @@ impl AllowedSigners {
         // Not even a group of the user's own.
         let mode = fs_err::metadata(path)?.permissions().mode() & 0o7777;
         if mode & WRITABLE != 0 {
-            return Err(Error::Writable {
-                path: path.to_owned(),
-                mode,
-            });
+            return Err(Error::Writable { path: path.to_owned(), mode });
         }
         Self::parse(&text, path, zone)
     }
@@ -73,10 +70,7 @@ impl AllowedSigners {
             })?;
             lines.extend(line);
         }
-        Ok(Self {
-            path: path.to_owned(),
-            lines,
-        })
+        Ok(Self { path: path.to_owned(), lines })
     }
 
     /// The file.
@@ -160,19 +154,13 @@ impl AllowedSigners {
         for line in self.lines.iter().filter(|line| line.key() == key) {
             match line.refusal(principal, namespace, at) {
                 None => {
-                    return Ok(Signer {
-                        principals: line.principals().to_owned(),
-                        fingerprint,
-                    });
+                    return Ok(Signer { principals: line.principals().to_owned(), fingerprint });
                 }
                 Some(reason) => refusal = refusal.or(Some(reason)),
             }
         }
         Err(match refusal {
-            Some(reason) => Error::NotAllowed {
-                fingerprint,
-                reason,
-            },
+            Some(reason) => Error::NotAllowed { fingerprint, reason },
             None => Error::UnknownKey { fingerprint },
         })
     }
@@ -187,10 +175,9 @@ impl Signer {
 }
 fn refused(error: std::io::Error) -> Error {
     match regularfile::Error::of(&error) {
-        Some(regularfile::Error::Writable { path, mode, .. }) => Error::Writable {
-            path: path.clone(),
-            mode: *mode,
-        },
+        Some(regularfile::Error::Writable { path, mode, .. }) => {
+            Error::Writable { path: path.clone(), mode: *mode }
+        }
         _ => Error::Io(error),
     }
 }

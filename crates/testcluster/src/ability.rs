@@ -29,10 +29,7 @@ fn namespaces() -> anyhow::Result<()> {
         Ok(output) if !output.status.success() => {
             let said = String::from_utf8_lossy(&output.stderr);
             Err(Unavailable::error(
-                format!(
-                    "a cluster needs namespaces, and none can be made here: {}",
-                    said.trim()
-                ),
+                format!("a cluster needs namespaces, and none can be made here: {}", said.trim()),
                 "run this where root may make namespaces, such as on a virtual machine",
             ))
         }

@@ -23,9 +23,7 @@ pub(super) struct Components {
 impl Components {
     /// The parts, whether they are there or not.
     pub(super) fn locate() -> anyhow::Result<Self> {
-        Ok(Self {
-            root: provision::cache_directory()?.join(CACHE),
-        })
+        Ok(Self { root: provision::cache_directory()?.join(CACHE) })
     }
 
     pub(super) fn programs(&self) -> PathBuf {
@@ -57,16 +55,13 @@ pub(super) fn ensure() -> anyhow::Result<Components> {
     // One waits for the processor and the other for the network and the disk.
     let (programs, images) = std::thread::scope(|scope| {
         let images = scope.spawn(|| make(&cache, IMAGES, &images::origin(), images::build));
-        let programs = make(&cache, PROGRAMS, &programs::origin(), |new| {
-            programs::build(&cache, new)
-        });
+        let programs =
+            make(&cache, PROGRAMS, &programs::origin(), |new| programs::build(&cache, new));
         (programs, images.join().expect("a builder does not panic"))
     });
     programs?;
     let images = images?;
-    make(&cache, STORE, &images::origin(), |new| {
-        store::fill(new, &images)
-    })?;
+    make(&cache, STORE, &images::origin(), |new| store::fill(new, &images))?;
     Components::locate()
 }
 
@@ -80,10 +75,7 @@ fn make(
         .ensure(name, origin, |new| {
             let begin = Instant::now();
             fill(new)?;
-            eprintln!(
-                "cluster: {name} made in {:.0} s",
-                begin.elapsed().as_secs_f64()
-            );
+            eprintln!("cluster: {name} made in {:.0} s", begin.elapsed().as_secs_f64());
             Ok(())
         })
         .with_context(|| format!("could not make the {name} of a cluster"))

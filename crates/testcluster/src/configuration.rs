@@ -16,10 +16,7 @@ const OF_CLUSTER: [(&str, &str); 2] = [
 ];
 const OF_NODE: [(&str, &str); 4] = [
     ("containerd.toml", include_str!("templates/containerd.toml")),
-    (
-        "networks/10-pods.conflist",
-        include_str!("templates/networks.json"),
-    ),
+    ("networks/10-pods.conflist", include_str!("templates/networks.json")),
     ("kubelet.yaml", include_str!("templates/kubelet.yaml")),
     ("kube-proxy.yaml", include_str!("templates/kube-proxy.yaml")),
 ];
@@ -27,10 +24,7 @@ const OF_NODE: [(&str, &str); 4] = [
 /// Writes what the daemons read.
 pub(super) fn write(layout: &Layout, plan: &Plan) -> anyhow::Result<()> {
     for (file, template) in OF_CLUSTER {
-        fs_err::write(
-            layout.configuration(file),
-            of_cluster(template, layout, plan),
-        )?;
+        fs_err::write(layout.configuration(file), of_cluster(template, layout, plan))?;
     }
     let servers = format!("nameserver {}\n", plan.node(1));
     fs_err::write(layout.configuration("resolv.conf"), servers)?;
@@ -73,9 +67,7 @@ fn of_node(template: &str, layout: &Layout, plan: &Plan, node: u8) -> String {
 fn fill(template: &str, values: &[(&str, String)]) -> String {
     values
         .iter()
-        .fold(template.to_owned(), |text, (name, value)| {
-            text.replace(&format!("@{name}@"), value)
-        })
+        .fold(template.to_owned(), |text, (name, value)| text.replace(&format!("@{name}@"), value))
 }
 
 #[cfg(test)]
@@ -97,17 +89,8 @@ mod tests {
     #[test]
     fn a_node_has_its_own_network_and_cgroup() {
         let layout = Layout::at(Path::new("/nowhere/c")).unwrap();
-        let plan = Plan {
-            id: "0a1b2c3d".to_owned(),
-            nodes: 2,
-            number: 1,
-        };
-        let network = of_node(
-            "@PODS@ @NAME@ @CGROUP@ @NODE@ @NODE1@ @ROOT@",
-            &layout,
-            &plan,
-            2,
-        );
+        let plan = Plan { id: "0a1b2c3d".to_owned(), nodes: 2, number: 1 };
+        let network = of_node("@PODS@ @NAME@ @CGROUP@ @NODE@ @NODE1@ @ROOT@", &layout, &plan, 2);
         assert_eq!(
             network,
             "198.18.18.0/24 node2 hubk-0a1b2c3d-2 /nowhere/c/node2 198.18.16.11 /nowhere/c"

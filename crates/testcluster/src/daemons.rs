@@ -24,13 +24,7 @@ pub(super) struct Daemon {
 
 impl Daemon {
     fn new(name: impl Into<String>, program: PathBuf) -> Self {
-        Self {
-            name: name.into(),
-            program,
-            arguments: Vec::new(),
-            after: None,
-            node: None,
-        }
+        Self { name: name.into(), program, arguments: Vec::new(), after: None, node: None }
     }
 
     fn flag(mut self, flag: &str, value: impl Into<OsString>) -> Self {
@@ -78,26 +72,14 @@ fn api_server(layout: &Layout, plan: &Plan, components: &Components) -> Daemon {
         .flag("--tls-private-key-file", layout.pki("apiserver.key"))
         .flag("--client-ca-file", layout.pki("ca.crt"))
         .flag("--kubelet-certificate-authority", layout.pki("ca.crt"))
-        .flag(
-            "--kubelet-client-certificate",
-            layout.pki("apiserver-kubelet.crt"),
-        )
+        .flag("--kubelet-client-certificate", layout.pki("apiserver-kubelet.crt"))
         .flag("--kubelet-client-key", layout.pki("apiserver-kubelet.key"))
         .flag("--kubelet-preferred-address-types", "InternalIP")
         .flag("--authorization-mode", "Node,RBAC")
         .flag("--enable-admission-plugins", "NodeRestriction")
-        .flag(
-            "--service-account-issuer",
-            "https://kubernetes.default.svc.cluster.local",
-        )
-        .flag(
-            "--service-account-key-file",
-            layout.pki("service-accounts.pub"),
-        )
-        .flag(
-            "--service-account-signing-key-file",
-            layout.pki("service-accounts.key"),
-        )
+        .flag("--service-account-issuer", "https://kubernetes.default.svc.cluster.local")
+        .flag("--service-account-key-file", layout.pki("service-accounts.pub"))
+        .flag("--service-account-signing-key-file", layout.pki("service-accounts.key"))
         .switch("--allow-privileged=true")
         .switch("--profiling=false")
 }
@@ -106,10 +88,7 @@ fn controller_manager(layout: &Layout, components: &Components) -> Daemon {
     let name = "kube-controller-manager";
     Daemon::new(name, components.program(name))
         .flag("--kubeconfig", layout.kubeconfig("controller-manager"))
-        .flag(
-            "--service-account-private-key-file",
-            layout.pki("service-accounts.key"),
-        )
+        .flag("--service-account-private-key-file", layout.pki("service-accounts.key"))
         .flag("--root-ca-file", layout.pki("ca.crt"))
         .flag("--cluster-signing-cert-file", layout.pki("ca.crt"))
         .flag("--cluster-signing-key-file", layout.pki("ca.key"))
@@ -141,11 +120,8 @@ pub(super) fn of_node(
         .flag("--node-ip", plan.node(node).to_string());
     // One that starts earlier waits for longer than the API server takes.
     kubelet.after = Some(api_server);
-    let mut proxy = Daemon::new(
-        format!("kube-proxy-{node}"),
-        components.program("kube-proxy"),
-    )
-    .flag("--config", directory.join("kube-proxy.yaml"));
+    let mut proxy = Daemon::new(format!("kube-proxy-{node}"), components.program("kube-proxy"))
+        .flag("--config", directory.join("kube-proxy.yaml"));
     proxy.after = Some(api_server);
     vec![
         Daemon::new(format!("containerd-{node}"), "containerd".into())

@@ -75,10 +75,8 @@ fn remove(layout: &Layout, keep_logs: bool) -> anyhow::Result<()> {
 fn end_processes(id: &str) -> anyhow::Result<()> {
     let begin = Instant::now();
     loop {
-        let processes: Vec<Process> = process::all()
-            .into_iter()
-            .filter(|process| process.cluster == id)
-            .collect();
+        let processes: Vec<Process> =
+            process::all().into_iter().filter(|process| process.cluster == id).collect();
         if processes.is_empty() {
             return Ok(());
         }

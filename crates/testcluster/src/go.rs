@@ -31,9 +31,7 @@ impl Go {
             .find(|program| version(program).is_some())
             .context("the Go that was installed does not run")?;
         let tree = cache.ensure("go", FETCHED, |new| fetch(&old, new))?;
-        Ok(Self {
-            program: tree.join("bin/go"),
-        })
+        Ok(Self { program: tree.join("bin/go") })
     }
 
     pub(super) fn command(&self, directory: &Path) -> Command {

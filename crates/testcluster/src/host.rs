@@ -55,33 +55,13 @@ pub(super) fn claim(plan: &mut Plan, layout: &Layout) -> anyhow::Result<()> {
 pub(super) fn connect(plan: &Plan, first: Pid) -> anyhow::Result<()> {
     let link = plan.link();
     let pid = first.as_raw_nonzero().to_string();
-    ip(&[
-        "link",
-        "set",
-        &format!("{link}p"),
-        "netns",
-        &pid,
-        "name",
-        "eth0",
-    ])?;
+    ip(&["link", "set", &format!("{link}p"), "netns", &pid, "name", "eth0"])?;
     let address = format!("{}/{PREFIX}", plan.host());
     ip(&["address", "add", &address, "dev", &link])?;
     ip(&["link", "set", &link, "up"])?;
-    ip(&[
-        "route",
-        "add",
-        &plan.services(),
-        "via",
-        &plan.node(1).to_string(),
-    ])?;
+    ip(&["route", "add", &plan.services(), "via", &plan.node(1).to_string()])?;
     for node in plan.each_node() {
-        ip(&[
-            "route",
-            "add",
-            &plan.pods(node),
-            "via",
-            &plan.node(node).to_string(),
-        ])?;
+        ip(&["route", "add", &plan.pods(node), "via", &plan.node(node).to_string()])?;
     }
     Ok(())
 }
@@ -145,10 +125,7 @@ fn make_unified_cgroup(name: &str) -> anyhow::Result<()> {
         let available = fs_err::read_to_string(parent.join("cgroup.controllers"))?;
         for controller in available.split_whitespace() {
             // kubelet says which of those it misses.
-            let _ = fs_err::write(
-                parent.join("cgroup.subtree_control"),
-                format!("+{controller}"),
-            );
+            let _ = fs_err::write(parent.join("cgroup.subtree_control"), format!("+{controller}"));
         }
     }
     Ok(())
@@ -193,9 +170,7 @@ pub(super) fn any_hierarchy() -> anyhow::Result<PathBuf> {
     if root.join("cgroup.controllers").exists() {
         return Ok(root.to_owned());
     }
-    hierarchies()?
-        .pop()
-        .with_context(|| format!("there is no hierarchy in {CGROUPS}"))
+    hierarchies()?.pop().with_context(|| format!("there is no hierarchy in {CGROUPS}"))
 }
 
 /// The hierarchies of version 1.

@@ -33,17 +33,8 @@ const PAUSE_CONFIG: &str = r#"{"Entrypoint": ["/pause"], "User": "65535:65535"}"
 
 /// What the images depend on.
 pub(super) fn origin() -> String {
-    [
-        PAUSE_SOURCE,
-        PAUSE_CONFIG,
-        SUITE,
-        PACKAGES,
-        BEFORE,
-        AFTER,
-        ENTRYPOINT,
-        POSTGRES_CONFIG,
-    ]
-    .join("\n")
+    [PAUSE_SOURCE, PAUSE_CONFIG, SUITE, PACKAGES, BEFORE, AFTER, ENTRYPOINT, POSTGRES_CONFIG]
+        .join("\n")
 }
 
 /// Makes the archives in a directory.
@@ -59,20 +50,12 @@ fn pause(new: &Path) -> anyhow::Result<()> {
     fs_err::write(&source, PAUSE_SOURCE)?;
     let program = work.join("root/pause");
     let mut compile = Command::new("gcc");
-    compile
-        .args(["-Os", "-s", "-static", "-o"])
-        .arg(program)
-        .arg(source);
+    compile.args(["-Os", "-s", "-static", "-o"]).arg(program).arg(source);
     provision::run_quietly(&mut compile)?;
     let layer = work.join("layer.tar");
     let mut pack = Command::new("tar");
     pack.args(["--sort=name", "--numeric-owner", "--mtime=@0", "-cf"]);
-    provision::run_quietly(
-        pack.arg(&layer)
-            .arg("-C")
-            .arg(work.join("root"))
-            .arg("pause"),
-    )?;
+    provision::run_quietly(pack.arg(&layer).arg("-C").arg(work.join("root")).arg("pause"))?;
     archive(&work, PAUSE, PAUSE_CONFIG, &new.join("pause.tar"))
 }
 
@@ -81,11 +64,9 @@ fn postgres(new: &Path) -> anyhow::Result<()> {
     let work = new.join("work");
     fs_err::create_dir_all(&work)?;
     let layer = work.join("layer.tar");
-    for (file, text) in [
-        ("before.sh", BEFORE),
-        ("after.sh", AFTER),
-        ("docker-entrypoint.sh", ENTRYPOINT),
-    ] {
+    for (file, text) in
+        [("before.sh", BEFORE), ("after.sh", AFTER), ("docker-entrypoint.sh", ENTRYPOINT)]
+    {
         fs_err::write(work.join(file), text)?;
     }
     let path = |name: &str| work.join(name).display().to_string();
@@ -97,10 +78,7 @@ fn postgres(new: &Path) -> anyhow::Result<()> {
         .arg("--aptopt=Acquire::Check-Valid-Until \"false\"")
         .arg("--dpkgopt=force-unsafe-io")
         .arg(format!("--essential-hook=sh {} \"$1\"", path("before.sh")))
-        .arg(format!(
-            "--customize-hook=copy-in {} /usr/local/bin",
-            path("docker-entrypoint.sh")
-        ))
+        .arg(format!("--customize-hook=copy-in {} /usr/local/bin", path("docker-entrypoint.sh")))
         .arg(format!("--customize-hook=sh {} \"$1\"", path("after.sh")))
         .arg(SUITE)
         .arg(&layer)
@@ -114,13 +92,7 @@ fn postgres(new: &Path) -> anyhow::Result<()> {
 /// Where this machine has its packages from, if it is Debian; else mmdebstrap knows a place.
 fn mirror() -> Option<String> {
     let output = Command::new("apt-get")
-        .args([
-            "indextargets",
-            "--format",
-            "$(REPO_URI)",
-            "Origin: Debian",
-            "Label: Debian",
-        ])
+        .args(["indextargets", "--format", "$(REPO_URI)", "Origin: Debian", "Label: Debian"])
         .stdin(Stdio::null())
         .output()
         .ok()?;

@@ -77,10 +77,7 @@ pub(super) fn run(id: &str, layout: &Layout) -> anyhow::Result<ExitCode> {
             down::end_only(id, layout, true)?;
             let logs = layout.path("log");
             if logs.exists() {
-                eprintln!(
-                    "cluster: not up, and nothing of it is left but {}",
-                    logs.display()
-                );
+                eprintln!("cluster: not up, and nothing of it is left but {}", logs.display());
             }
         }
     }

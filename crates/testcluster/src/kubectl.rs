@@ -52,10 +52,7 @@ impl Kubectl {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
-        bail!(
-            "kubectl: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        )
+        bail!("kubectl: {}", String::from_utf8_lossy(&output.stderr).trim())
     }
 
     /// On the server's side, which knows no limit of size.
@@ -70,28 +67,15 @@ impl Kubectl {
         const COLUMNS: &str =
             "custom-columns=KIND:.kind,NAMESPACE:.metadata.namespace,NAME:.metadata.name";
         let manifest = manifest.display().to_string();
-        let said = self.read(&[
-            "get",
-            "--filename",
-            &manifest,
-            "--no-headers",
-            "--output",
-            COLUMNS,
-        ])?;
+        let said =
+            self.read(&["get", "--filename", &manifest, "--no-headers", "--output", COLUMNS])?;
         Ok(deployments(&said))
     }
 
     /// How far a deployment is, in words.
     pub(super) fn rollout(&self, namespace: &str, name: &str) -> anyhow::Result<String> {
         let deployment = format!("deployment/{name}");
-        self.read(&[
-            "--namespace",
-            namespace,
-            "rollout",
-            "status",
-            "--watch=false",
-            &deployment,
-        ])
+        self.read(&["--namespace", namespace, "rollout", "status", "--watch=false", &deployment])
     }
 
     /// How many nodes are ready, if the API server answers.

@@ -49,8 +49,7 @@ impl Layout {
             (Err(_), None) => absolute,
         };
         ensure!(
-            root.to_str()
-                .is_some_and(|text| !text.contains(['"', '\n', ' '])),
+            root.to_str().is_some_and(|text| !text.contains(['"', '\n', ' '])),
             "{} has a space or a quote in it, which the configuration of a cluster cannot hold",
             root.display()
         );
@@ -114,16 +113,7 @@ impl Layout {
     }
 
     pub(super) fn make(&self, nodes: std::ops::RangeInclusive<u8>) -> anyhow::Result<()> {
-        for name in [
-            "pki",
-            "kubeconfig",
-            "etc",
-            "log",
-            "volumes",
-            "etcd",
-            "hold",
-            "daemons",
-        ] {
+        for name in ["pki", "kubeconfig", "etc", "log", "volumes", "etcd", "hold", "daemons"] {
             fs_err::create_dir_all(self.path(name))?;
         }
         for node in nodes {
@@ -142,11 +132,7 @@ impl Layout {
             }
         }
         for log in fs_err::read_dir(self.path(LOGS)).into_iter().flatten() {
-            if log?
-                .path()
-                .extension()
-                .is_none_or(|extension| extension != "log")
-            {
+            if log?.path().extension().is_none_or(|extension| extension != "log") {
                 return Ok(false);
             }
         }

@@ -18,11 +18,7 @@
 //! **The program.** These processes are the calling program again, with hidden commands. So it has
 //! a subcommand named `cluster` that takes [`Args`] and calls [`run`].
 
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "these commands talk to a developer"
-)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "these commands talk to a developer")]
 
 mod ability;
 mod build;
@@ -116,11 +112,7 @@ enum Action {
     /// End a cluster, or what there is of it, and remove its directory
     Down { directory: PathBuf },
     #[command(name = process::NODE, hide = true)]
-    Node {
-        id: String,
-        directory: PathBuf,
-        node: u8,
-    },
+    Node { id: String, directory: PathBuf, node: u8 },
     #[command(name = janitor::JANITOR, hide = true)]
     Janitor { id: String, directory: PathBuf },
 }
@@ -137,20 +129,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             let components = build::ensure()?;
             println!("{}", components.programs().display());
         }
-        Action::Up {
-            directory,
-            nodes,
-            operator,
-        } => up(&directory, nodes, operator.as_deref())?,
+        Action::Up { directory, nodes, operator } => up(&directory, nodes, operator.as_deref())?,
         Action::Env { directory } => {
             let layout = Layout::at(&directory)?;
             running(&layout)?;
             print_environment(&layout)?;
         }
-        Action::Load {
-            directory,
-            archives,
-        } => {
+        Action::Load { directory, archives } => {
             let layout = Layout::at(&directory)?;
             load::load(&layout, &running(&layout)?, &archives)?;
         }
@@ -159,11 +144,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             require_root()?;
             down::end(&Layout::at(&directory)?)?;
         }
-        Action::Node {
-            id,
-            directory,
-            node,
-        } => return node::run(&id, &directory, node),
+        Action::Node { id, directory, node } => return node::run(&id, &directory, node),
         Action::Janitor { id, directory } => return janitor::run(&id, &Layout::at(&directory)?),
     }
     Ok(ExitCode::SUCCESS)
@@ -171,10 +152,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 fn up(directory: &Path, nodes: u8, operator: Option<&Path>) -> anyhow::Result<()> {
     let cluster = Cluster::boot(directory, nodes, operator)?;
-    println!(
-        "eval \"$(cargo xtask cluster env {})\"",
-        cluster.layout.root().display()
-    );
+    println!("eval \"$(cargo xtask cluster env {})\"", cluster.layout.root().display());
     cluster.owner.dismiss()
 }
 
@@ -252,10 +230,7 @@ fn environment(layout: &Layout) -> Vec<(&'static str, PathBuf)> {
 
 fn print_environment(layout: &Layout) -> anyhow::Result<()> {
     let components = build::Components::locate()?;
-    println!(
-        "export KUBECONFIG={}",
-        layout.kubeconfig(pki::ADMIN).display()
-    );
+    println!("export KUBECONFIG={}", layout.kubeconfig(pki::ADMIN).display());
     for (name, value) in environment(layout) {
         println!("export {name}={}", value.display());
     }
@@ -266,9 +241,7 @@ fn print_environment(layout: &Layout) -> anyhow::Result<()> {
 /// The plan of a cluster that runs.
 fn running(layout: &Layout) -> anyhow::Result<Plan> {
     let plan = Plan::read(&layout.plan());
-    let is_running = plan
-        .as_ref()
-        .is_ok_and(|plan| process::first(&plan.id, 1).is_some());
+    let is_running = plan.as_ref().is_ok_and(|plan| process::first(&plan.id, 1).is_some());
     ensure!(is_running, "no cluster runs in {}", layout.root().display());
     plan
 }
@@ -291,10 +264,7 @@ pub fn ensure_packages() -> anyhow::Result<()> {
 
 fn require_root() -> anyhow::Result<()> {
     if !cfg!(target_os = "linux") {
-        return Err(Unavailable::error(
-            "a cluster needs Linux",
-            "run this on Linux, as root",
-        ));
+        return Err(Unavailable::error("a cluster needs Linux", "run this on Linux, as root"));
     }
     if !provision::is_root() {
         return Err(Unavailable::error(

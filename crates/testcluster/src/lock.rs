@@ -26,10 +26,7 @@ impl Lock {
                         "cluster: waiting for another command on {} …",
                         layout.root().display()
                     );
-                    directory
-                        .file()
-                        .lock()
-                        .context("could not lock the directory")?;
+                    directory.file().lock().context("could not lock the directory")?;
                 }
                 Err(TryLockError::Error(error)) => {
                     return Err(error).context("could not lock the directory");
@@ -48,11 +45,7 @@ impl Lock {
     /// have to: when we are killed they are still at it, and what they make must not come after
     /// `down` looked.
     pub(super) fn share(&self, with_children: bool) -> anyhow::Result<()> {
-        let flags = if with_children {
-            FdFlags::empty()
-        } else {
-            FdFlags::CLOEXEC
-        };
+        let flags = if with_children { FdFlags::empty() } else { FdFlags::CLOEXEC };
         Ok(rustix::io::fcntl_setfd(self.directory.file(), flags)?)
     }
 }

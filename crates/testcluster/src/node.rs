@@ -47,11 +47,7 @@ pub(super) fn run(id: &str, directory: &Path, node: u8) -> anyhow::Result<ExitCo
     let _ = rustix::process::setsid();
     let layout = Layout::at(directory)?;
     let plan = Plan::read(&layout.plan())?;
-    ensure!(
-        plan.id == id,
-        "{} is of another cluster by now",
-        directory.display()
-    );
+    ensure!(plan.id == id, "{} is of another cluster by now", directory.display());
     rustix::system::sethostname(format!("node{node}").as_bytes())?;
     arrange_mounts(&layout, node)?;
     arrange_network(&plan, node)?;
@@ -60,11 +56,7 @@ pub(super) fn run(id: &str, directory: &Path, node: u8) -> anyhow::Result<ExitCo
     let mut all = Vec::new();
     if node == 1 {
         all.extend(daemons::control_plane(&layout, &plan, &components));
-        all.extend(
-            plan.each_node()
-                .skip(1)
-                .map(|node| daemons::node(&layout, &plan, node)),
-        );
+        all.extend(plan.each_node().skip(1).map(|node| daemons::node(&layout, &plan, node)));
     }
     all.extend(daemons::of_node(&layout, &plan, &components, node));
     supervisor::run(&layout, all)
@@ -85,10 +77,7 @@ fn arrange_mounts(layout: &Layout, node: u8) -> anyhow::Result<()> {
     for (name, wanted) in SYSCTLS {
         let system = Path::new("/proc/sys").join(name);
         if system.exists() {
-            let shown = layout
-                .node(node)
-                .join("sysctl")
-                .join(name.replace('/', "."));
+            let shown = layout.node(node).join("sysctl").join(name.replace('/', "."));
             fs_err::write(&shown, format!("{wanted}\n"))?;
             mount_bind(&shown, &system)?;
         }
@@ -101,13 +90,7 @@ fn cover(path: &Path, kept: &Path) -> anyhow::Result<()> {
     let is_below = kept.starts_with(path);
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let tree = is_below.then(|| open_tree(CWD, kept, flags)).transpose()?;
-    mount(
-        "tmpfs",
-        path,
-        "tmpfs",
-        MountFlags::empty(),
-        Some(c"mode=755"),
-    )?;
+    mount("tmpfs", path, "tmpfs", MountFlags::empty(), Some(c"mode=755"))?;
     if let Some(tree) = tree {
         fs_err::create_dir_all(kept)?;
         move_mount(tree, "", CWD, kept, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
@@ -118,23 +101,13 @@ fn cover(path: &Path, kept: &Path) -> anyhow::Result<()> {
 fn arrange_network(plan: &Plan, node: u8) -> anyhow::Result<()> {
     wait_for("the link", Duration::from_secs(30), Path::new(""), || {
         let devices = fs_err::read_to_string("/proc/net/dev")?;
-        Ok(devices
-            .lines()
-            .any(|line| line.trim_start().starts_with("eth0:")))
+        Ok(devices.lines().any(|line| line.trim_start().starts_with("eth0:")))
     })?;
     ip(&["link", "set", "lo", "up"])?;
     let mut device = WIRE;
     if node == 1 && plan.nodes > 1 {
         // The first node is the switch between the host and the other nodes.
-        ip(&[
-            "link",
-            "add",
-            SWITCH,
-            "address",
-            SWITCH_ADDRESS,
-            "type",
-            "bridge",
-        ])?;
+        ip(&["link", "add", SWITCH, "address", SWITCH_ADDRESS, "type", "bridge"])?;
         ip(&["link", "set", WIRE, "master", SWITCH])?;
         ip(&["link", "set", WIRE, "up"])?;
         device = SWITCH;
@@ -143,13 +116,7 @@ fn arrange_network(plan: &Plan, node: u8) -> anyhow::Result<()> {
     ip(&["address", "add", &address, "dev", device])?;
     ip(&["link", "set", device, "up"])?;
     for other in plan.each_node().filter(|other| *other != node) {
-        ip(&[
-            "route",
-            "add",
-            &plan.pods(other),
-            "via",
-            &plan.node(other).to_string(),
-        ])?;
+        ip(&["route", "add", &plan.pods(other), "via", &plan.node(other).to_string()])?;
     }
     if node == 1 {
         // There is no default route: nothing leaves the machine. But the packet to a service without endpoints has to be
@@ -177,9 +144,7 @@ pub(super) fn plug(node: u8, first: rustix::process::Pid) -> anyhow::Result<()> 
     // That of a node that ended goes with its namespace, some time later.
     let _ = ip(&["link", "delete", &port]);
     let pid = first.as_raw_nonzero().to_string();
-    ip(&[
-        "link", "add", &port, "type", "veth", "peer", "name", WIRE, "netns", &pid,
-    ])?;
+    ip(&["link", "add", &port, "type", "veth", "peer", "name", WIRE, "netns", &pid])?;
     ip(&["link", "set", &port, "master", SWITCH])?;
     ip(&["link", "set", &port, "up"])
 }

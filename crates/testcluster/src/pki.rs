@@ -21,20 +21,11 @@ const MASTERS: &str = "system:masters";
 pub(super) fn write(layout: &Layout, plan: &Plan) -> anyhow::Result<()> {
     let authority = Authority::new()?;
     write_private(&layout.pki("ca.crt"), &authority.certificate)?;
-    write_private(
-        &layout.pki("ca.key"),
-        &authority.issuer.key().serialize_pem(),
-    )?;
+    write_private(&layout.pki("ca.key"), &authority.issuer.key().serialize_pem())?;
 
     let accounts = KeyPair::generate()?;
-    write_private(
-        &layout.pki("service-accounts.key"),
-        &accounts.serialize_pem(),
-    )?;
-    write_private(
-        &layout.pki("service-accounts.pub"),
-        &accounts.public_key_pem(),
-    )?;
+    write_private(&layout.pki("service-accounts.key"), &accounts.serialize_pem())?;
+    write_private(&layout.pki("service-accounts.pub"), &accounts.public_key_pem())?;
 
     let names = [
         plan.node(1).to_string(),
@@ -46,9 +37,7 @@ pub(super) fn write(layout: &Layout, plan: &Plan) -> anyhow::Result<()> {
         "kubernetes.default.svc".to_owned(),
         "kubernetes.default.svc.cluster.local".to_owned(),
     ];
-    authority
-        .issue(None, "kube-apiserver", &names)?
-        .write(layout, "apiserver")?;
+    authority.issue(None, "kube-apiserver", &names)?.write(layout, "apiserver")?;
     let to_kubelet = authority.issue(Some(MASTERS), "kube-apiserver-kubelet-client", &[])?;
     to_kubelet.write(layout, "apiserver-kubelet")?;
 
@@ -91,9 +80,7 @@ impl Authority {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "hubctl-test-ca");
+        params.distinguished_name.push(DnType::CommonName, "hubctl-test-ca");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![
             KeyUsagePurpose::DigitalSignature,
@@ -102,10 +89,7 @@ impl Authority {
         ];
         let certificate = params.self_signed(&key)?.pem();
         let issuer = Issuer::new(params, key);
-        Ok(Self {
-            certificate,
-            issuer,
-        })
+        Ok(Self { certificate, issuer })
     }
 
     fn issue(
@@ -118,16 +102,12 @@ impl Authority {
         let mut params = CertificateParams::new(hosts)?;
         params.distinguished_name = rcgen::DistinguishedName::new();
         if let Some(organization) = organization {
-            params
-                .distinguished_name
-                .push(DnType::OrganizationName, organization);
+            params.distinguished_name.push(DnType::OrganizationName, organization);
         }
         params.distinguished_name.push(DnType::CommonName, name);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ClientAuth,
-            ExtendedKeyUsagePurpose::ServerAuth,
-        ];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
         Ok(Credentials {
             certificate: params.signed_by(&key, &self.issuer)?.pem(),
@@ -192,10 +172,7 @@ mod tests {
         let mode = fs_err::metadata(&admin).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let text = fs_err::read_to_string(&admin).unwrap();
-        assert!(
-            text.contains("server: \"https://198.18.0.11:6443\""),
-            "{text}"
-        );
+        assert!(text.contains("server: \"https://198.18.0.11:6443\""), "{text}");
         assert!(layout.kubeconfig("node2").is_file() && !layout.kubeconfig("node3").exists());
         let key = fs_err::read_to_string(layout.pki("service-accounts.pub")).unwrap();
         assert!(key.starts_with("-----BEGIN PUBLIC KEY-----"));

@@ -32,11 +32,7 @@ impl Plan {
     pub(super) fn new(nodes: u8) -> anyhow::Result<Self> {
         let mut random = [0; 4];
         fs_err::File::open("/dev/urandom")?.read_exact(&mut random)?;
-        Ok(Self {
-            id: format!("{:08x}", u32::from_be_bytes(random)),
-            nodes,
-            number: 0,
-        })
+        Ok(Self { id: format!("{:08x}", u32::from_be_bytes(random)), nodes, number: 0 })
     }
 
     /// All nodes, counted from one.
@@ -86,12 +82,7 @@ impl Plan {
     }
 
     fn address(&self, third: u8, fourth: u8) -> Ipv4Addr {
-        Ipv4Addr::new(
-            198,
-            18 + self.number / 16,
-            self.number % 16 * 16 + third,
-            fourth,
-        )
+        Ipv4Addr::new(198, 18 + self.number / 16, self.number % 16 * 16 + third, fourth)
     }
 
     pub(super) fn write(&self, file: &Path) -> anyhow::Result<()> {
@@ -142,11 +133,7 @@ mod tests {
     use super::*;
 
     fn plan(number: u8) -> Plan {
-        Plan {
-            id: "0a1b2c3d".to_owned(),
-            nodes: 3,
-            number,
-        }
+        Plan { id: "0a1b2c3d".to_owned(), nodes: 3, number }
     }
 
     #[test]

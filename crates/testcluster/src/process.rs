@@ -109,11 +109,7 @@ mod tests {
         assert_eq!((first.cluster.as_str(), first.node), ("0a1b2c3d", 2));
         let waiting = unshare(Path::new("xtask"), "0a1b2c3d", Path::new("/c"), 2);
         let mut words = vec!["unshare".to_owned()];
-        words.extend(
-            waiting
-                .get_args()
-                .map(|word| word.to_string_lossy().into_owned()),
-        );
+        words.extend(waiting.get_args().map(|word| word.to_string_lossy().into_owned()));
         let words: Vec<_> = words.iter().map(String::as_str).collect();
         let waiting = parsed(&words).unwrap();
         assert!(!waiting.is_first);
@@ -122,10 +118,7 @@ mod tests {
 
     #[test]
     fn who_only_speaks_of_a_node_is_none() {
-        assert_eq!(
-            parsed(&["grep", "-r", "-n", "__node", "id", "/c", "1"]),
-            None
-        );
+        assert_eq!(parsed(&["grep", "-r", "-n", "__node", "id", "/c", "1"]), None);
         assert_eq!(parsed(&["xtask", "cluster", "__node", "id"]), None);
         assert_eq!(parsed(&[""]), None);
     }

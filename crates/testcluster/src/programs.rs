@@ -54,12 +54,7 @@ fn kubernetes(go: &Go, source: &Path, new: &Path) -> anyhow::Result<()> {
     fs_err::write(source.join("go.mod"), &module)?;
     let output = go
         .command(source)
-        .args([
-            "mod",
-            "download",
-            "-json",
-            &format!("k8s.io/kubernetes@v{KUBERNETES}"),
-        ])
+        .args(["mod", "download", "-json", &format!("k8s.io/kubernetes@v{KUBERNETES}")])
         .stdin(Stdio::null())
         .output()
         .context("could not run go")?;
@@ -68,40 +63,22 @@ fn kubernetes(go: &Go, source: &Path, new: &Path) -> anyhow::Result<()> {
         .lines()
         .find_map(|line| line.trim().strip_prefix("\"GoMod\": \"")?.split('"').next())
         .ok_or_else(|| {
-            let reason = format!(
-                "the module of Kubernetes could not be fetched: {}",
-                said.trim()
-            );
-            Unavailable::error(
-                reason,
-                "`go env GOPROXY` says from where; is there a network?",
-            )
+            let reason = format!("the module of Kubernetes could not be fetched: {}", said.trim());
+            Unavailable::error(reason, "`go env GOPROXY` says from where; is there a network?")
         })?;
     let theirs = fs_err::read_to_string(theirs)?;
     let parts = staged_modules(&theirs);
-    ensure!(
-        !parts.is_empty(),
-        "the module of Kubernetes has no staged parts"
-    );
+    ensure!(!parts.is_empty(), "the module of Kubernetes has no staged parts");
     for part in parts {
         let _ = writeln!(module, "replace {part} => {part} v{staged}");
     }
     fs_err::write(source.join("go.mod"), &module)?;
 
     let packages = OF_KUBERNETES.map(|name| format!("k8s.io/kubernetes/cmd/{name}"));
-    let tools = packages
-        .each_ref()
-        .map(|package| format!("-tool={package}"));
+    let tools = packages.each_ref().map(|package| format!("-tool={package}"));
     provision::run_quietly(go.command(source).args(["mod", "edit"]).args(tools))?;
     let mut build = go.command(source);
-    build.args([
-        "build",
-        "-mod=mod",
-        "-trimpath",
-        "-ldflags",
-        &version_flags(),
-        "-o",
-    ]);
+    build.args(["build", "-mod=mod", "-trimpath", "-ldflags", &version_flags(), "-o"]);
     provision::run_quietly(build.arg(new).args(packages))
 }
 
@@ -119,11 +96,7 @@ fn version_flags() -> String {
 fn staged_modules(module: &str) -> Vec<&str> {
     module
         .lines()
-        .filter_map(|line| {
-            line.trim()
-                .trim_start_matches("replace ")
-                .split_once(" => ./staging/")
-        })
+        .filter_map(|line| line.trim().trim_start_matches("replace ").split_once(" => ./staging/"))
         .map(|(name, _)| name)
         .collect()
 }

@@ -21,12 +21,7 @@ pub(super) fn print(layout: &Layout) -> anyhow::Result<ExitCode> {
         1 => "1 node".to_owned(),
         nodes => format!("{nodes} nodes"),
     };
-    println!(
-        "{}: {nodes}, {} to {}",
-        layout.root().display(),
-        plan.link(),
-        plan.node(1)
-    );
+    println!("{}: {nodes}, {} to {}", layout.root().display(), plan.link(), plan.node(1));
     if process::first(&plan.id, 1).is_none() {
         println!("not running; `cargo xtask cluster down` removes it");
         return Ok(ExitCode::FAILURE);
@@ -49,26 +44,16 @@ pub(super) fn print(layout: &Layout) -> anyhow::Result<ExitCode> {
         None => println!("the API server does not answer"),
     }
     is_whole &= ready == Some(usize::from(plan.nodes));
-    Ok(if is_whole {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The last that a supervisor said of a daemon is not true any more when its node has ended.
 fn with_node<'a>(daemons: &[(String, String)], name: &str, state: &'a str) -> &'a str {
-    let node = name
-        .rsplit_once('-')
-        .map(|(_, node)| format!("node-{node}"));
+    let node = name.rsplit_once('-').map(|(_, node)| format!("node-{node}"));
     let has_ended = |(of, state): &(String, String)| {
         Some(of) == node.as_ref() && of != name && !state.starts_with(RUNNING)
     };
-    if daemons.iter().any(has_ended) {
-        "ended with its node"
-    } else {
-        state
-    }
+    if daemons.iter().any(has_ended) { "ended with its node" } else { state }
 }
 
 /// What the supervisors say, by name.
@@ -76,11 +61,7 @@ fn daemons(layout: &Layout) -> anyhow::Result<Vec<(String, String)>> {
     let mut daemons = Vec::new();
     for entry in fs_err::read_dir(layout.path("daemons"))? {
         let path = entry?.path();
-        let name = path
-            .file_name()
-            .context("an entry has a name")?
-            .to_string_lossy()
-            .into_owned();
+        let name = path.file_name().context("an entry has a name")?.to_string_lossy().into_owned();
         if path.extension().is_none_or(|extension| extension != "new") {
             daemons.push((name, fs_err::read_to_string(&path)?.trim().to_owned()));
         }
@@ -95,19 +76,12 @@ mod tests {
 
     #[test]
     fn what_was_on_a_node_ended_with_it() {
-        let daemons = [
-            ("kubelet-1", "running 7"),
-            ("kubelet-2", "running 7"),
-            ("node-2", "held"),
-        ]
-        .map(|(name, state)| (name.to_owned(), state.to_owned()));
+        let daemons = [("kubelet-1", "running 7"), ("kubelet-2", "running 7"), ("node-2", "held")]
+            .map(|(name, state)| (name.to_owned(), state.to_owned()));
         let state = |index: usize| {
             let (name, state) = &daemons[index];
             with_node(&daemons, name, state)
         };
-        assert_eq!(
-            [0, 1, 2].map(state),
-            ["running 7", "ended with its node", "held"]
-        );
+        assert_eq!([0, 1, 2].map(state), ["running 7", "ended with its node", "held"]);
     }
 }

@@ -38,11 +38,7 @@ pub(super) fn fill(new: &Path, images: &Path) -> anyhow::Result<()> {
 /// Imports an archive of images into the containerd that listens at a socket.
 pub(super) fn import(socket: &Path, archive: &Path) -> anyhow::Result<()> {
     let mut import = client(socket);
-    provision::run_quietly(
-        import
-            .args(["--namespace", NAMESPACE, "images", "import"])
-            .arg(archive),
-    )
+    provision::run_quietly(import.args(["--namespace", NAMESPACE, "images", "import"]).arg(archive))
 }
 
 /// Whether a containerd listens at a socket.
@@ -121,14 +117,7 @@ impl Unpacker {
         let output = fs_err::File::create(&log)?.into_file();
         // It ends with us, and what it mounts is seen by nobody else.
         let child = Command::new("setpriv")
-            .args([
-                "--pdeathsig",
-                "KILL",
-                "unshare",
-                "--mount",
-                "containerd",
-                "--config",
-            ])
+            .args(["--pdeathsig", "KILL", "unshare", "--mount", "containerd", "--config"])
             .arg(&configuration)
             .arg("--root")
             .arg(root)

@@ -46,11 +46,7 @@ struct Supervised<'a> {
 pub(super) fn run(layout: &Layout, daemons: Vec<Daemon>) -> ! {
     let mut all: Vec<_> = daemons
         .into_iter()
-        .map(|daemon| Supervised {
-            layout,
-            daemon,
-            state: State::Waiting,
-        })
+        .map(|daemon| Supervised { layout, daemon, state: State::Waiting })
         .collect();
     loop {
         reap(&mut all);
@@ -81,10 +77,7 @@ impl Supervised<'_> {
         let is_held = self.layout.hold(&self.daemon.name).exists();
         match self.state {
             State::Running { pid, .. } if is_held => self.kill(pid),
-            State::Running {
-                pid,
-                plugged: false,
-            } => self.plug(pid)?,
+            State::Running { pid, plugged: false } => self.plug(pid)?,
             State::Waiting | State::Ended(_) if is_held => self.enter(State::Held),
             State::Held if !is_held => self.enter(State::Waiting),
             State::Waiting if self.may_start() => self.start()?,
@@ -97,9 +90,7 @@ impl Supervised<'_> {
     fn may_start(&self) -> bool {
         // An attempt whose first packet is lost would wait for seconds; the next one does not.
         let limit = Duration::from_millis(250);
-        self.daemon
-            .after
-            .is_none_or(|address| TcpStream::connect_timeout(&address, limit).is_ok())
+        self.daemon.after.is_none_or(|address| TcpStream::connect_timeout(&address, limit).is_ok())
     }
 
     fn start(&mut self) -> anyhow::Result<()> {
@@ -152,9 +143,7 @@ impl Supervised<'_> {
 
     fn first_of_node(&self) -> Option<process::Process> {
         let node = self.daemon.node?;
-        process::all()
-            .into_iter()
-            .find(|process| process.is_first && process.node == node)
+        process::all().into_iter().find(|process| process.is_first && process.node == node)
     }
 
     fn enter(&mut self, state: State) {

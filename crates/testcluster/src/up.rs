@@ -29,11 +29,7 @@ pub(super) fn boot(layout: &Layout, components: &Components, nodes: u8) -> anyho
         "{} already holds a cluster; `cargo xtask cluster down` ends it",
         layout.root().display()
     );
-    ensure!(
-        layout.is_free()?,
-        "{} is not empty",
-        layout.root().display()
-    );
+    ensure!(layout.is_free()?, "{} is not empty", layout.root().display());
     let mut boot = Boot::new(layout, components, nodes, lock)?;
     let janitor = Janitor::start(layout, &boot.plan.id)?;
     let booted = boot.run();
@@ -62,14 +58,7 @@ impl<'a> Boot<'a> {
     ) -> anyhow::Result<Self> {
         let plan = Plan::new(nodes)?;
         plan.write(&layout.plan())?;
-        Ok(Self {
-            layout,
-            components,
-            plan,
-            lock,
-            begin: Instant::now(),
-            first: None,
-        })
+        Ok(Self { layout, components, plan, lock, begin: Instant::now(), first: None })
     }
 
     fn run(&mut self) -> anyhow::Result<()> {
@@ -89,18 +78,12 @@ impl<'a> Boot<'a> {
         self.wait_for_api_server()?;
         self.say("the API server is ready");
         self.wait_for_nodes()?;
-        self.say(&format!(
-            "{} of {} nodes are ready",
-            self.plan.nodes, self.plan.nodes
-        ));
+        self.say(&format!("{} of {} nodes are ready", self.plan.nodes, self.plan.nodes));
         Ok(())
     }
 
     fn say(&self, what: &str) {
-        eprintln!(
-            "cluster: {:5.1} s  {what}",
-            self.begin.elapsed().as_secs_f64()
-        );
+        eprintln!("cluster: {:5.1} s  {what}", self.begin.elapsed().as_secs_f64());
     }
 
     fn start_first_node(&mut self) -> anyhow::Result<Process> {
@@ -147,19 +130,9 @@ impl<'a> Boot<'a> {
         self.wait("the nodes to be ready", "kubelet-1", |_| {
             Ok(kubectl.ready_nodes().is_some_and(|ready| ready == nodes))
         })?;
-        self.wait(
-            "the default service account",
-            "kube-controller-manager",
-            |_| {
-                Ok(kubectl.succeeds(&[
-                    "--namespace",
-                    "default",
-                    "get",
-                    "serviceaccount",
-                    "default",
-                ]))
-            },
-        )
+        self.wait("the default service account", "kube-controller-manager", |_| {
+            Ok(kubectl.succeeds(&["--namespace", "default", "get", "serviceaccount", "default"]))
+        })
     }
 
     /// Waits, unless the first node has ended: then nothing more will come.

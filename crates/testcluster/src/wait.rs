@@ -15,11 +15,7 @@ pub(super) fn wait_for(
     let deadline = Instant::now() + limit;
     while !is_there()? {
         if Instant::now() > deadline {
-            bail!(
-                "gave up waiting for {what} after {} s{}",
-                limit.as_secs(),
-                last_lines(log)
-            );
+            bail!("gave up waiting for {what} after {} s{}", limit.as_secs(), last_lines(log));
         }
         std::thread::sleep(Duration::from_millis(100));
     }

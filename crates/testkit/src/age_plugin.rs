@@ -41,13 +41,7 @@ pub enum AgePlugin {
 }
 
 impl AgePlugin {
-    const ALL: [Self; 5] = [
-        Self::Works,
-        Self::Hangs,
-        Self::Dies,
-        Self::Asks,
-        Self::Refuses,
-    ];
+    const ALL: [Self; 5] = [Self::Works, Self::Hangs, Self::Dies, Self::Asks, Self::Refuses];
 
     /// The recipient, which wraps in any case.
     #[must_use]
@@ -94,9 +88,7 @@ impl AgePlugin {
     }
 
     fn of(bytes: &[u8]) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|manner| bytes == [*manner as u8])
+        Self::ALL.into_iter().find(|manner| bytes == [*manner as u8])
     }
 }
 
@@ -152,12 +144,7 @@ impl recipient::RecipientPluginV1 for Plugin {
             args: vec![(*manner as u8).to_string()],
             body: key.expose_secret().iter().map(|byte| byte ^ MASK).collect(),
         };
-        let of_file = |key| {
-            self.manners
-                .iter()
-                .map(|manner| wrap(key, manner))
-                .collect()
-        };
+        let of_file = |key| self.manners.iter().map(|manner| wrap(key, manner)).collect();
         Ok(Ok(file_keys.iter().map(of_file).collect()))
     }
 }

@@ -26,10 +26,7 @@ impl Certificates {
     /// Where no file can be written.
     pub fn new() -> io::Result<Self> {
         let directory = tempfile::tempdir()?;
-        let certificates = Self {
-            directory,
-            authority: authority("authority"),
-        };
+        let certificates = Self { directory, authority: authority("authority") };
         certificates.write("ca.crt", &certificates.authority.pem())?;
         certificates.write("other-ca.crt", &authority("somebody else").pem())?;
         Ok(certificates)
@@ -107,9 +104,7 @@ fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
 fn parameters(common_name: &str, hosts: &[&str]) -> CertificateParams {
     let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
     let mut parameters = CertificateParams::new(hosts).expect(VALID);
-    parameters
-        .distinguished_name
-        .push(DnType::CommonName, common_name);
+    parameters.distinguished_name.push(DnType::CommonName, common_name);
     parameters
 }
 

@@ -101,11 +101,7 @@ impl Cloud {
             files.insert(format!("/remote.php/dav/{folder}/{CLOUD_USER}"), None);
         }
         files.insert(format!("/public.php/dav/files/{CLOUD_TOKEN}"), None);
-        let state = Arc::new(Mutex::new(State {
-            files,
-            tells_hash: true,
-            ..State::default()
-        }));
+        let state = Arc::new(Mutex::new(State { files, tells_hash: true, ..State::default() }));
         let served = Arc::clone(&state);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -134,11 +130,7 @@ impl Cloud {
     /// Lets something go wrong. Faults wait in their order for a request that they fit.
     pub fn inject(&self, method: &'static str, path: &str, effect: CloudEffect) {
         let path = path.to_owned();
-        lock(&self.state).faults.push_back(CloudFault {
-            method,
-            path,
-            effect,
-        });
+        lock(&self.state).faults.push_back(CloudFault { method, path, effect });
     }
 
     /// Lets the request with this number go wrong, counted from 1 and from now.
@@ -172,9 +164,7 @@ impl Cloud {
         let prefix = path_of(folder);
         let state = lock(&self.state);
         let files = state.files.iter().filter(|(_, bytes)| bytes.is_some());
-        files
-            .filter_map(|(path, _)| path.strip_prefix(&prefix).map(str::to_owned))
-            .collect()
+        files.filter_map(|(path, _)| path.strip_prefix(&prefix).map(str::to_owned)).collect()
     }
 
     /// The bytes of a file, by the folder as above and its name.
@@ -265,8 +255,7 @@ impl State {
         self.begun += 1;
         let begun = self.begun;
         let at = self.at.take_if(|(number, _)| *number == begun);
-        at.map(|(_, effect)| effect)
-            .or_else(|| Some(self.fault(request)?.effect))
+        at.map(|(_, effect)| effect).or_else(|| Some(self.fault(request)?.effect))
     }
 
     fn fault(&mut self, request: &Request) -> Option<CloudFault> {
@@ -337,10 +326,7 @@ impl State {
         effect: Option<&CloudEffect>,
     ) -> Answer {
         let used: usize = self.files.values().flatten().map(Vec::len).sum();
-        if self
-            .quota
-            .is_some_and(|quota| (used + bytes.len()) as u64 > quota)
-        {
+        if self.quota.is_some_and(|quota| (used + bytes.len()) as u64 > quota) {
             return Answer::of(507);
         }
         if effect == Some(&CloudEffect::Shorten) {
@@ -404,16 +390,12 @@ impl State {
         let prefix = format!("{folder}/");
         let chunks = self.files.range(prefix.clone()..);
         let chunks = chunks.take_while(|(path, _)| path.starts_with(&prefix));
-        let bytes: Vec<u8> = chunks
-            .filter_map(|(_, bytes)| bytes.clone())
-            .flatten()
-            .collect();
+        let bytes: Vec<u8> = chunks.filter_map(|(_, bytes)| bytes.clone()).flatten().collect();
         let expected = request.header("oc-total-length");
         if expected.is_some_and(|total| total != bytes.len().to_string()) {
             return Err(Answer::of(400));
         }
-        self.files
-            .retain(|path, _| path != folder && !path.starts_with(&prefix));
+        self.files.retain(|path, _| path != folder && !path.starts_with(&prefix));
         Ok(bytes)
     }
 
@@ -423,14 +405,9 @@ impl State {
         };
         let prefix = format!("{path}/");
         let is_child = |other: &str| {
-            other
-                .strip_prefix(&prefix)
-                .is_some_and(|name| !itself && !name.contains('/'))
+            other.strip_prefix(&prefix).is_some_and(|name| !itself && !name.contains('/'))
         };
-        let listed = self
-            .files
-            .iter()
-            .filter(|(other, _)| *other == path || is_child(other));
+        let listed = self.files.iter().filter(|(other, _)| *other == path || is_child(other));
         exchange::multistatus(listed)
     }
 }

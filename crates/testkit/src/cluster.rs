@@ -40,10 +40,7 @@ impl Handle {
     pub fn find() -> Option<Self> {
         let kubeconfig = required(KUBECONFIG)?;
         let lock = directory().map(|directory| lock(&directory, false));
-        Some(Self {
-            kubeconfig,
-            _lock: lock,
-        })
+        Some(Self { kubeconfig, _lock: lock })
     }
 
     /// The cluster of this run, where it has a real operator of CloudNativePG. Without one, says
@@ -86,11 +83,7 @@ impl Alone {
         let kubeconfig = required(KUBECONFIG)?;
         let directory = required(DIRECTORY)?;
         let lock = lock(&directory, true);
-        Some(Self {
-            kubeconfig,
-            directory,
-            _lock: lock,
-        })
+        Some(Self { kubeconfig, directory, _lock: lock })
     }
 
     /// The same, where it has a real operator of CloudNativePG as well.
@@ -202,9 +195,7 @@ impl Alone {
             }
             if Instant::now() > deadline {
                 let state = state.trim();
-                return Err(io::Error::other(format!(
-                    "{daemon} is {state}, and not {wanted}"
-                )));
+                return Err(io::Error::other(format!("{daemon} is {state}, and not {wanted}")));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -213,11 +204,7 @@ impl Alone {
 
 impl Drop for Alone {
     fn drop(&mut self) {
-        for entry in fs_err::read_dir(self.directory.join("hold"))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
+        for entry in fs_err::read_dir(self.directory.join("hold")).into_iter().flatten().flatten() {
             // What cannot be started fails the next test that needs it.
             let _ = self.start(&entry.file_name().to_string_lossy());
         }
@@ -280,11 +267,7 @@ fn directory() -> Option<PathBuf> {
 fn lock(directory: &Path, alone: bool) -> fs_err::File {
     let hold =
         fs_err::File::open(directory.join("hold")).expect("it is the directory of a cluster");
-    let locked = if alone {
-        hold.file().lock()
-    } else {
-        hold.file().lock_shared()
-    };
+    let locked = if alone { hold.file().lock() } else { hold.file().lock_shared() };
     locked.expect("a directory can be locked");
     hold
 }

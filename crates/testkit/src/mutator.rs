@@ -70,10 +70,7 @@ impl Mutator {
             return;
         }
         let start = *self.dice.pick(&starts);
-        let digits = input[start..]
-            .iter()
-            .take_while(|byte| byte.is_ascii_digit())
-            .count();
+        let digits = input[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         let number = *self.dice.pick(&[
             "0",
             "1",
@@ -104,10 +101,6 @@ mod tests {
         let mut two = one.clone();
         let inputs: Vec<_> = (0..2000).map(|_| one.next_input()).collect();
         assert!(inputs.iter().all(|input| input == &two.next_input()));
-        assert!(
-            inputs
-                .iter()
-                .any(|input| input.starts_with(b"length=184467"))
-        );
+        assert!(inputs.iter().any(|input| input.starts_with(b"length=184467")));
     }
 }

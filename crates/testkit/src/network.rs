@@ -42,29 +42,20 @@ impl Network {
     pub fn new() -> io::Result<Self> {
         static NETWORKS: AtomicU32 = AtomicU32::new(0);
         let number = NETWORKS.fetch_add(1, Ordering::Relaxed);
-        let network = Self {
-            id: format!("tk{}n{number}", std::process::id()),
-            client: AtomicU8::new(1),
-        };
+        let network =
+            Self { id: format!("tk{}n{number}", std::process::id()), client: AtomicU8::new(1) };
         for machine in [Machine::Client, Machine::Server] {
             ip(&["netns", "add", &network.namespace(machine)])?;
         }
-        let (client, server) = (
-            network.namespace(Machine::Client),
-            network.namespace(Machine::Server),
-        );
+        let (client, server) =
+            (network.namespace(Machine::Client), network.namespace(Machine::Server));
         ip(&[
             "link", "add", "wire", "netns", &client, "type", "veth", "peer", "name", "wire",
             "netns", &server,
         ])?;
-        network.ip(
-            Machine::Server,
-            &["address", "add", "10.99.0.100/24", "dev", "wire"],
-        )?;
-        network.ip(
-            Machine::Client,
-            &["address", "add", &network.client_address(), "dev", "wire"],
-        )?;
+        network.ip(Machine::Server, &["address", "add", "10.99.0.100/24", "dev", "wire"])?;
+        network
+            .ip(Machine::Client, &["address", "add", &network.client_address(), "dev", "wire"])?;
         for machine in [Machine::Client, Machine::Server] {
             network.ip(machine, &["link", "set", "lo", "up"])?;
             network.ip(machine, &["link", "set", "wire", "up"])?;
@@ -142,10 +133,7 @@ impl Network {
     fn firewall(&self, machine: Machine, action: &str) -> io::Result<()> {
         let mut command = self.on(machine);
         command.extend(
-            [
-                "iptables", "-w", action, "INPUT", "-i", "wire", "-j", "DROP",
-            ]
-            .map(ToOwned::to_owned),
+            ["iptables", "-w", action, "INPUT", "-i", "wire", "-j", "DROP"].map(ToOwned::to_owned),
         );
         run(&command)
     }
@@ -165,19 +153,14 @@ impl Drop for Network {
 }
 
 fn ip(arguments: &[&str]) -> io::Result<()> {
-    let command: Vec<String> = ["ip"]
-        .iter()
-        .chain(arguments)
-        .map(|word| (*word).to_owned())
-        .collect();
+    let command: Vec<String> =
+        ["ip"].iter().chain(arguments).map(|word| (*word).to_owned()).collect();
     run(&command)
 }
 
 fn run(command: &[String]) -> io::Result<()> {
-    let Output { status, stderr, .. } = Command::new(&command[0])
-        .args(&command[1..])
-        .stdin(Stdio::null())
-        .output()?;
+    let Output { status, stderr, .. } =
+        Command::new(&command[0]).args(&command[1..]).stdin(Stdio::null()).output()?;
     if status.success() {
         return Ok(());
     }

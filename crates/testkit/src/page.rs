@@ -29,9 +29,6 @@ mod tests {
         fs_err::write(file.path(), page).expect("written");
         write_between_markers(file.path(), "x", "new");
         let page = fs_err::read_to_string(file.path()).expect("read");
-        assert_eq!(
-            page,
-            "a\n<!-- bench x: begin -->\n\nnew\n<!-- bench x: end -->\nb\n"
-        );
+        assert_eq!(page, "a\n<!-- bench x: begin -->\n\nnew\n<!-- bench x: end -->\nb\n");
     }
 }

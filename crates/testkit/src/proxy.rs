@@ -52,24 +52,14 @@ impl Fault {
     /// [`Fault::on`] chooses.
     #[must_use]
     pub const fn cut(side: Side, bytes: u64) -> Self {
-        Self {
-            effect: Effect::Cut,
-            side,
-            bytes,
-            connection: None,
-        }
+        Self { effect: Effect::Cut, side, bytes, connection: None }
     }
 
     /// Forwards nothing more, either way, after `bytes` bytes of `side`, and keeps the connection
     /// open until the proxy is dropped: a network that swallows packets.
     #[must_use]
     pub const fn freeze(side: Side, bytes: u64) -> Self {
-        Self {
-            effect: Effect::Freeze,
-            side,
-            bytes,
-            connection: None,
-        }
+        Self { effect: Effect::Freeze, side, bytes, connection: None }
     }
 
     /// Only on this connection, the first one being 1.
@@ -175,12 +165,8 @@ impl FaultProxy {
         self.listening = Some(tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let number = shared.accepted.fetch_add(1, Ordering::SeqCst) + 1;
-                let task = tokio::spawn(forward(
-                    client,
-                    upstream.clone(),
-                    number,
-                    Arc::clone(&shared),
-                ));
+                let task =
+                    tokio::spawn(forward(client, upstream.clone(), number, Arc::clone(&shared)));
                 shared.open_connections().push(task.abort_handle());
             }
         }));
@@ -200,9 +186,7 @@ impl Drop for FaultProxy {
 
 impl Shared {
     fn open_connections(&self) -> std::sync::MutexGuard<'_, Vec<AbortHandle>> {
-        self.connections
-            .lock()
-            .expect("no code panics while it holds this lock")
+        self.connections.lock().expect("no code panics while it holds this lock")
     }
 
     /// Takes the fault that is due on a connection after `seen` bytes of one side.
@@ -225,13 +209,8 @@ impl Shared {
     /// How many more bytes may pass before the next fault is due.
     fn allowance(&self, connection: usize, side: Side, seen: u64) -> u64 {
         let faults = self.faults.borrow();
-        let concerned = faults
-            .iter()
-            .filter(|fault| fault.concerns(connection, side));
-        concerned
-            .map(|fault| fault.bytes.saturating_sub(seen))
-            .min()
-            .unwrap_or(u64::MAX)
+        let concerned = faults.iter().filter(|fault| fault.concerns(connection, side));
+        concerned.map(|fault| fault.bytes.saturating_sub(seen)).min().unwrap_or(u64::MAX)
     }
 }
 

@@ -58,10 +58,7 @@ pub async fn load_zoo(client: &Client) -> Result<(), Error> {
     client.batch_execute(ZOO_ROLES).await?;
     client.batch_execute(ZOO).await?;
     let version = client
-        .query_one(
-            "SELECT pg_catalog.current_setting('server_version_num')::int4 / 10000",
-            &[],
-        )
+        .query_one("SELECT pg_catalog.current_setting('server_version_num')::int4 / 10000", &[])
         .await?;
     for (major, sql) in ZOO_VERSIONS {
         if major <= version.get(0) {
@@ -78,8 +75,6 @@ pub async fn load_zoo(client: &Client) -> Result<(), Error> {
 /// # Errors
 /// What the server says, the first time it refuses a statement.
 pub async fn load_hub(client: &Client, scale: f64) -> Result<(), Error> {
-    client
-        .batch_execute(&format!("SET demo.scale = '{scale}'"))
-        .await?;
+    client.batch_execute(&format!("SET demo.scale = '{scale}'")).await?;
     client.batch_execute(HUB).await
 }

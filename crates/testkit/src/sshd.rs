@@ -112,11 +112,7 @@ impl Sshd {
         let begun = self.log().matches(LISTENING).count();
         let config = self.path("sshd_config");
         fs_err::write(&config, self.config())?;
-        let mut words = self
-            .prefix
-            .iter()
-            .map(String::as_str)
-            .chain(["/usr/sbin/sshd"]);
+        let mut words = self.prefix.iter().map(String::as_str).chain(["/usr/sbin/sshd"]);
         let mut command = Command::new(words.next().expect("there is one word at least"));
         let listener = command
             .args(words)
@@ -130,10 +126,7 @@ impl Sshd {
         let deadline = Instant::now() + Duration::from_secs(10);
         while self.log().matches(LISTENING).count() == begun {
             if Instant::now() > deadline {
-                return Err(io::Error::other(format!(
-                    "sshd does not listen: {}",
-                    self.log()
-                )));
+                return Err(io::Error::other(format!("sshd does not listen: {}", self.log())));
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -178,10 +171,7 @@ impl Sshd {
     /// Where the file cannot be written.
     pub fn know_host(&self) -> io::Result<()> {
         let key = fs_err::read_to_string(self.path("host-key.pub"))?;
-        fs_err::write(
-            self.known_hosts(),
-            format!("[{}]:{} {key}", self.address, self.port),
-        )
+        fs_err::write(self.known_hosts(), format!("[{}]:{} {key}", self.address, self.port))
     }
 
     /// Lets the client know no host at all.
@@ -243,11 +233,7 @@ impl Sshd {
             .arg(&path)
             .stdin(Stdio::null())
             .status()?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(io::Error::other("ssh-keygen made no key"))
-        }
+        if status.success() { Ok(()) } else { Err(io::Error::other("ssh-keygen made no key")) }
     }
 
     fn signal_sessions(&self, sent: Signal) -> usize {
@@ -268,12 +254,7 @@ impl Sshd {
         let mut index = 0;
         while index < found.len() {
             let parent = found[index];
-            found.extend(
-                parents
-                    .iter()
-                    .filter(|(_, of)| *of == parent)
-                    .map(|(pid, _)| *pid),
-            );
+            found.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
             index += 1;
         }
         found.split_off(1)
@@ -304,10 +285,5 @@ fn parents() -> Vec<(u32, u32)> {
 
 fn parent(stat: &Path) -> Option<u32> {
     let stat = fs_err::read_to_string(stat).ok()?;
-    stat.rsplit_once(')')?
-        .1
-        .split_whitespace()
-        .nth(1)?
-        .parse()
-        .ok()
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }

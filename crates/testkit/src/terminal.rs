@@ -44,10 +44,7 @@ impl Terminal {
         tcsetwinsize(&master, size(columns))?;
         let peer = ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
         let mut inside = Command::new("setsid");
-        inside
-            .args(["--ctty", "--wait"])
-            .arg(command.get_program())
-            .args(command.get_args());
+        inside.args(["--ctty", "--wait"]).arg(command.get_program()).args(command.get_args());
         inside.env_clear().env("TERM", "xterm");
         let set = command.get_envs();
         inside.envs(set.filter_map(|(name, value)| Some((name, value?))));
@@ -60,12 +57,7 @@ impl Terminal {
         drop((peer, inside));
         let drawn = Arc::default();
         let reader = collect(master.try_clone()?, Arc::clone(&drawn));
-        Ok(Self {
-            keyboard: File::from(master),
-            child,
-            drawn,
-            reader,
-        })
+        Ok(Self { keyboard: File::from(master), child, drawn, reader })
     }
 
     /// Types; `\r` is the key at the end of a line, `\x03` is Ctrl-C.
@@ -124,20 +116,12 @@ impl Terminal {
         // Nobody holds the other side any more.
         let _ = self.reader.join();
         let drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
-        Ended {
-            code: status.code(),
-            drawn: String::from_utf8_lossy(&drawn).into_owned(),
-        }
+        Ended { code: status.code(), drawn: String::from_utf8_lossy(&drawn).into_owned() }
     }
 }
 
 fn size(columns: u16) -> Winsize {
-    Winsize {
-        ws_row: 24,
-        ws_col: columns,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    }
+    Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }
 }
 
 fn collect(master: OwnedFd, drawn: Arc<Mutex<Vec<u8>>>) -> JoinHandle<()> {
@@ -233,10 +217,7 @@ mod tests {
     #[test]
     fn a_program_in_a_terminal_is_typed_to() {
         let mut shell = Command::new("sh");
-        shell.args([
-            "-c",
-            "tty >/dev/null && read line && echo \"<$line>\"; stty size",
-        ]);
+        shell.args(["-c", "tty >/dev/null && read line && echo \"<$line>\"; stty size"]);
         shell.env("PATH", "/usr/bin:/bin");
         let mut terminal = Terminal::run(&shell, 57).unwrap();
         terminal.keys("hello\r").unwrap();

@@ -20,10 +20,7 @@ impl Tmpfs {
     /// right. Such a test should say that it was skipped.
     #[must_use]
     pub fn mount(bytes: u64) -> Option<Self> {
-        let directory = tempfile::Builder::new()
-            .prefix("testkit-tmpfs-")
-            .tempdir()
-            .ok()?;
+        let directory = tempfile::Builder::new().prefix("testkit-tmpfs-").tempdir().ok()?;
         let output = Command::new("mount")
             .args(["-t", "tmpfs", "-o"])
             .arg(format!("size={bytes},mode=1777"))
@@ -44,9 +41,6 @@ impl Tmpfs {
 impl Drop for Tmpfs {
     fn drop(&mut self) {
         // Lazily, because a failed test may have left a file open; the kernel frees it with the last one.
-        let _ = Command::new("umount")
-            .arg("--lazy")
-            .arg(self.path())
-            .output();
+        let _ = Command::new("umount").arg("--lazy").arg(self.path()).output();
     }
 }

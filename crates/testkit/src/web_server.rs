@@ -75,16 +75,9 @@ impl WebServer {
                  http {{\naccess_log off;\nclient_body_temp_path {shown}/body;\nproxy_temp_path {shown}/t1;\nfastcgi_temp_path {shown}/t2;\n\
                  uwsgi_temp_path {shown}/t3;\nscgi_temp_path {shown}/t4;\nserver {{\nlisten 127.0.0.1:{port};\nroot {shown}/files;\nlocation / {{\n\
                  dav_methods PUT DELETE MKCOL COPY MOVE;\ndav_ext_methods PROPFIND OPTIONS;\ncreate_full_put_path off;\nclient_max_body_size 0;\n{directives}\n}}\n}}\n}}\n",
-                user = if rustix::process::geteuid().is_root() {
-                    "user root;\n"
-                } else {
-                    ""
-                },
+                user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" },
             );
-            (
-                config,
-                vec!["-p".into(), directory.into(), "-c".into(), "CONFIG".into()],
-            )
+            (config, vec!["-p".into(), directory.into(), "-c".into(), "CONFIG".into()])
         })
     }
 
@@ -165,11 +158,7 @@ impl WebServer {
         let file = directory.path().join("config");
         fs_err::write(&file, config)?;
         let arguments = arguments.into_iter().map(|argument| {
-            if argument == "CONFIG" {
-                file.clone().into_os_string()
-            } else {
-                argument
-            }
+            if argument == "CONFIG" { file.clone().into_os_string() } else { argument }
         });
         let log = fs_err::File::create(directory.path().join("output"))?.into_file();
         let child = Command::new(program)
@@ -178,12 +167,7 @@ impl WebServer {
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()?;
-        let mut server = Self {
-            directory,
-            address,
-            port,
-            child,
-        };
+        let mut server = Self { directory, address, port, child };
         server.wait()?;
         Ok(server)
     }
@@ -196,10 +180,7 @@ impl WebServer {
                 let said = ["output", "log"].map(|name| {
                     fs_err::read_to_string(self.directory.path().join(name)).unwrap_or_default()
                 });
-                return Err(io::Error::other(format!(
-                    "it does not listen: {}",
-                    said.concat()
-                )));
+                return Err(io::Error::other(format!("it does not listen: {}", said.concat())));
             }
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -35,10 +35,7 @@ impl Endpoint {
     /// A TCP port of a host.
     #[must_use]
     pub fn tcp(host: impl Into<String>, port: u16) -> Self {
-        Self::Tcp {
-            host: host.into(),
-            port,
-        }
+        Self::Tcp { host: host.into(), port }
     }
 
     /// A unix socket.
@@ -54,9 +51,7 @@ impl Endpoint {
         match self {
             Self::Tcp { host, .. } => {
                 host == "localhost"
-                    || host
-                        .parse::<IpAddr>()
-                        .is_ok_and(|address| address.is_loopback())
+                    || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
             }
             Self::Unix { .. } => true,
         }
@@ -106,9 +101,7 @@ fn tcp(text: &str) -> Option<Endpoint> {
     let port = port.parse().ok().filter(|port| *port != 0)?;
     // What ssh would take as an option, or as two words.
     let is_safe = !host.starts_with('-')
-        && host
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-._:%".contains(c));
+        && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._:%".contains(c));
     (!host.is_empty() && is_safe).then(|| Endpoint::tcp(host, port))
 }
 
@@ -132,12 +125,7 @@ mod tests {
 
     #[test]
     fn what_is_read_is_written_the_same() {
-        for text in [
-            "127.0.0.1:8000",
-            "[::1]:8000",
-            "node-1.lan:22",
-            "/run/a b.sock",
-        ] {
+        for text in ["127.0.0.1:8000", "[::1]:8000", "node-1.lan:22", "/run/a b.sock"] {
             assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), text);
         }
     }

@@ -78,9 +78,7 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn invalid(reason: impl Into<String>) -> Self {
-        Self::Invalid {
-            reason: reason.into(),
-        }
+        Self::Invalid { reason: reason.into() }
     }
 
     /// Says whether the caller is wrong, or the question could not be asked.

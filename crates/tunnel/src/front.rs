@@ -74,10 +74,7 @@ impl Front {
     /// listener.
     pub(crate) fn start(local: Option<Endpoint>, hold: Duration) -> Self {
         let (upstream, _) = watch::channel(None);
-        let (wanted, is_wanted) = watch::channel(Wanted {
-            is_open: true,
-            binding: 0,
-        });
+        let (wanted, is_wanted) = watch::channel(Wanted { is_open: true, binding: 0 });
         let (sender, bound) = watch::channel(Bound::Closed);
         let connections = CancellationToken::new();
         let task = match local {
@@ -92,13 +89,7 @@ impl Front {
             }
             None => tokio::spawn(async {}),
         };
-        Self {
-            upstream,
-            wanted,
-            bound,
-            task,
-            connections,
-        }
+        Self { upstream, wanted, bound, task, connections }
     }
 
     /// Hands new connections to another `ssh`, or lets them wait. Those that are open stay where
@@ -149,11 +140,7 @@ struct Door {
 impl Door {
     async fn keep(self, mut wanted: watch::Receiver<Wanted>, bound: watch::Sender<Bound>) {
         loop {
-            let Ok(open) = wanted
-                .wait_for(|wanted| wanted.is_open)
-                .await
-                .map(|open| *open)
-            else {
+            let Ok(open) = wanted.wait_for(|wanted| wanted.is_open).await.map(|open| *open) else {
                 return;
             };
             match Listener::bind(&self.local).await {
@@ -305,10 +292,8 @@ mod tests {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
-        let front = Front::start(
-            Some(address.to_string().parse().unwrap()),
-            Duration::from_secs(5),
-        );
+        let front =
+            Front::start(Some(address.to_string().parse().unwrap()), Duration::from_secs(5));
         let mut bound = front.bound();
         bound.wait_for(|bound| *bound == Bound::Open).await.unwrap();
         front.serve(Some(Upstream {

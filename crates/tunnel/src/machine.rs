@@ -156,10 +156,8 @@ impl Machine {
 
     fn unreachable(&mut self, reason: &str) {
         if self.serving.is_none() {
-            self.outage = Some(Outage {
-                reason: Reason::transient(reason),
-                until: Timestamp::now(),
-            });
+            self.outage =
+                Some(Outage { reason: Reason::transient(reason), until: Timestamp::now() });
         }
     }
 
@@ -368,10 +366,7 @@ impl Machine {
 
     /// Where somebody else answers, nobody is connected to them.
     fn open_or_close(&self, generation: Generation, forward: usize, actions: &mut Vec<Action>) {
-        let verdict = self
-            .links
-            .get(&generation)
-            .and_then(|link| link.verdicts[forward].as_ref());
+        let verdict = self.links.get(&generation).and_then(|link| link.verdicts[forward].as_ref());
         let is_wrong = matches!(verdict, Some(Err(Fault::Mismatch { .. })));
         let is_closed = is_wrong && self.tunnel.forwards[forward].on_mismatch == OnMismatch::Close;
         actions.push(Action::Serve(forward, (!is_closed).then_some(generation)));

@@ -31,9 +31,7 @@ impl Network {
         // Without a protocol it is NETLINK_ROUTE.
         let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
         bind(&socket, &SocketAddrNetlink::new(0, GROUPS))?;
-        Ok(Self {
-            socket: AsyncFd::new(socket)?,
-        })
+        Ok(Self { socket: AsyncFd::new(socket)? })
     }
 
     /// Waits for a change, and for what comes with it.

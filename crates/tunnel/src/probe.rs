@@ -87,10 +87,7 @@ impl Expected {
     /// JSON with this value at this path of keys.
     #[must_use]
     pub fn json(path: impl Into<String>, equals: impl Into<Value>) -> Self {
-        Self::Json {
-            path: path.into(),
-            equals: equals.into(),
-        }
+        Self::Json { path: path.into(), equals: equals.into() }
     }
 }
 
@@ -104,11 +101,7 @@ impl Probe {
     /// A question at the default interval.
     #[must_use]
     pub fn new(question: Question) -> Self {
-        Self {
-            question,
-            interval: INTERVAL,
-            timeout: TIMEOUT,
-        }
+        Self { question, interval: INTERVAL, timeout: TIMEOUT }
     }
 
     /// A `GET` of this path.
@@ -130,9 +123,9 @@ impl Probe {
             return Err("a probe needs an interval and a timeout".to_owned());
         }
         match &self.question {
-            Question::Http { path, .. } if !path.starts_with('/') => Err(format!(
-                "the path `{path}` of its probe does not begin with `/`"
-            )),
+            Question::Http { path, .. } if !path.starts_with('/') => {
+                Err(format!("the path `{path}` of its probe does not begin with `/`"))
+            }
             Question::Command(words) if words.is_empty() => {
                 Err("its probe has no command".to_owned())
             }
@@ -159,11 +152,7 @@ impl Probe {
         let identity = tokio::time::timeout(self.timeout, question)
             .await
             .map_err(|_| Fault::Silent(self.timeout))??;
-        Ok(Answer {
-            at: Timestamp::now(),
-            round_trip: begin.elapsed(),
-            identity,
-        })
+        Ok(Answer { at: Timestamp::now(), round_trip: begin.elapsed(), identity })
     }
 }
 
@@ -239,9 +228,7 @@ impl Fault {
 }
 
 pub(crate) async fn connect(socket: &Path) -> std::result::Result<UnixStream, Fault> {
-    UnixStream::connect(socket)
-        .await
-        .map_err(|error| Fault::Gone(error.to_string()))
+    UnixStream::connect(socket).await.map_err(|error| Fault::Gone(error.to_string()))
 }
 
 /// Waits for the first byte of a server that speaks first; its line tells who it is.

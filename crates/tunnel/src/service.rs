@@ -48,11 +48,7 @@ impl FromStr for Service {
             let (name, port) = rest.split_once(':')?;
             let port = port.parse().ok().filter(|port| *port != 0)?;
             let (namespace, name) = (namespace.to_owned(), name.to_owned());
-            (is_label(&namespace) && is_label(&name)).then_some(Self {
-                namespace,
-                name,
-                port,
-            })
+            (is_label(&namespace) && is_label(&name)).then_some(Self { namespace, name, port })
         };
         parse().ok_or_else(|| Error::invalid(format!("`{text}` is not NAMESPACE/NAME:PORT")))
     }
@@ -103,10 +99,7 @@ impl ClusterDns {
 
 impl Default for ClusterDns {
     fn default() -> Self {
-        Self {
-            server: Self::k3s(),
-            domain: Self::cluster_local(),
-        }
+        Self { server: Self::k3s(), domain: Self::cluster_local() }
     }
 }
 
@@ -131,14 +124,10 @@ impl Aim {
         if self.address == Some(address) {
             return Ok(());
         }
-        let local = || Socket::UnixSocket {
-            path: socket.into(),
-        };
+        let local = || Socket::UnixSocket { path: socket.into() };
         if let Some(old) = self.address.take() {
             // It may be gone with what it led to.
-            let _ = session
-                .close_port_forward(ForwardType::Local, local(), self.remote(old))
-                .await;
+            let _ = session.close_port_forward(ForwardType::Local, local(), self.remote(old)).await;
         }
         session
             .request_port_forward(ForwardType::Local, local(), self.remote(address))
@@ -150,10 +139,7 @@ impl Aim {
 
     /// An IPv6 address goes without brackets over this protocol.
     fn remote(&self, address: IpAddr) -> Socket<'static> {
-        Socket::TcpSocket {
-            host: address.to_string().into(),
-            port: self.service.port,
-        }
+        Socket::TcpSocket { host: address.to_string().into(), port: self.service.port }
     }
 
     async fn resolve(
@@ -178,26 +164,17 @@ impl Aim {
         let Endpoint::Tcp { host, port } = &self.dns.server else {
             return Err("the name server of the cluster is no port".to_owned());
         };
-        let local = Socket::UnixSocket {
-            path: socket.into(),
-        };
-        let remote = Socket::TcpSocket {
-            host: host.into(),
-            port: *port,
-        };
+        let local = Socket::UnixSocket { path: socket.into() };
+        let remote = Socket::TcpSocket { host: host.into(), port: *port };
         // Asking twice for the same forward is asking once.
         session
             .request_port_forward(ForwardType::Local, local, remote)
             .await
             .map_err(|error| format!("ssh refuses the forward to the name server: {error}"))?;
-        let name = format!(
-            "{}.{}.svc.{}.",
-            self.service.name, self.service.namespace, self.dns.domain
-        );
+        let name =
+            format!("{}.{}.svc.{}.", self.service.name, self.service.namespace, self.dns.domain);
         for kind in [RecordType::A, RecordType::AAAA] {
-            let stream = UnixStream::connect(socket)
-                .await
-                .map_err(|error| error.to_string())?;
+            let stream = UnixStream::connect(socket).await.map_err(|error| error.to_string())?;
             let found = query(stream, &name, kind).await;
             if let Some(address) = found
                 .map_err(|reason| format!("the name server at {} {reason}", self.dns.server))?
@@ -209,23 +186,15 @@ impl Aim {
     }
 
     async fn ask_kubectl(&self, session: &Session) -> std::result::Result<IpAddr, String> {
-        let Service {
-            namespace, name, ..
-        } = &self.service;
+        let Service { namespace, name, .. } = &self.service;
         let get = format!("get service -n {namespace} {name} -o jsonpath='{{.spec.clusterIP}}'");
         let command = format!("kubectl {get} || k3s kubectl {get}");
-        let output = session
-            .raw_command(command)
-            .output()
-            .await
-            .map_err(|error| error.to_string())?;
+        let output =
+            session.raw_command(command).output().await.map_err(|error| error.to_string())?;
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         said.trim().parse().map_err(|_| {
             let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
-            format!(
-                "kubectl there: {}",
-                complaint.lines().last().unwrap_or("no address")
-            )
+            format!("kubectl there: {}", complaint.lines().last().unwrap_or("no address"))
         })
     }
 }
@@ -259,14 +228,11 @@ async fn query(
         ResponseCode::NoError if reply.id() == question.id() => {}
         code => return Err(format!("says {code}")),
     }
-    Ok(reply
-        .answers()
-        .iter()
-        .find_map(|record| match record.data() {
-            RData::A(address) => Some(IpAddr::V4(address.0)),
-            RData::AAAA(address) => Some(IpAddr::V6(address.0)),
-            _ => None,
-        }))
+    Ok(reply.answers().iter().find_map(|record| match record.data() {
+        RData::A(address) => Some(IpAddr::V4(address.0)),
+        RData::AAAA(address) => Some(IpAddr::V6(address.0)),
+        _ => None,
+    }))
 }
 
 #[cfg(test)]
@@ -277,24 +243,12 @@ mod tests {
     fn a_service_is_read_as_it_is_written() {
         let service: Service = "hub/state-hub:8000".parse().unwrap();
         assert_eq!(
-            (
-                service.namespace.as_str(),
-                service.name.as_str(),
-                service.port
-            ),
+            (service.namespace.as_str(), service.name.as_str(), service.port),
             ("hub", "state-hub", 8000)
         );
         assert_eq!(service.to_string(), "hub/state-hub:8000");
-        for wrong in [
-            "",
-            "state-hub:8000",
-            "a/b",
-            "a/b:0",
-            "A/b:1",
-            "a/b;c:1",
-            "a/-b:1",
-            "a/b:1/2",
-        ] {
+        for wrong in ["", "state-hub:8000", "a/b", "a/b:0", "A/b:1", "a/b;c:1", "a/-b:1", "a/b:1/2"]
+        {
             assert!(wrong.parse::<Service>().is_err(), "{wrong}");
         }
     }

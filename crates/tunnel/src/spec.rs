@@ -94,9 +94,7 @@ impl Tunnel {
             return refuse("nothing is forwarded".to_owned());
         }
         for (index, forward) in self.forwards.iter().enumerate() {
-            forward
-                .check()
-                .or_else(|reason| refuse(format!("{forward}: {reason}")))?;
+            forward.check().or_else(|reason| refuse(format!("{forward}: {reason}")))?;
             let is_taken = self.forwards[..index]
                 .iter()
                 .any(|other| other.listens_on() == forward.listens_on());
@@ -177,10 +175,7 @@ mod tests {
         assert_eq!(tunnel.profile.silence(), Duration::from_secs(3));
         assert_eq!(tunnel.forwards[0].hold, Duration::from_secs(1));
         assert_eq!(tunnel.forwards[0].probe.interval, Duration::from_secs(3));
-        assert_eq!(
-            tunnel.forwards[1].to_string(),
-            "/run/hub.sock <- 127.0.0.1:9000"
-        );
+        assert_eq!(tunnel.forwards[1].to_string(), "/run/hub.sock <- 127.0.0.1:9000");
         let again: Tunnel = toml::from_str(&toml::to_string(&tunnel).unwrap()).unwrap();
         assert_eq!(again, tunnel);
     }
@@ -205,9 +200,7 @@ mod tests {
                 .contains("not a destination")
         );
         assert!(
-            read("destination = 'a'\nforwards = []")
-                .unwrap_err()
-                .contains("nothing is forwarded")
+            read("destination = 'a'\nforwards = []").unwrap_err().contains("nothing is forwarded")
         );
     }
 

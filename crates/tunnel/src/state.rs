@@ -172,9 +172,7 @@ impl TunnelStatus {
     #[must_use]
     pub fn has_failed(&self) -> bool {
         let is_failed = |state: &State| matches!(state, State::Failed { .. });
-        self.forwards
-            .iter()
-            .any(|forward| is_failed(&forward.state))
+        self.forwards.iter().any(|forward| is_failed(&forward.state))
     }
 }
 

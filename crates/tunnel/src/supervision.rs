@@ -58,13 +58,7 @@ impl Kept {
         let counters = supervision.counters.clone();
         let stopping = CancellationToken::new();
         let task = tokio::spawn(supervision.keep(happenings, ordered, stopping.clone()));
-        Self {
-            orders,
-            status,
-            counters,
-            stopping,
-            task,
-        }
+        Self { orders, status, counters, stopping, task }
     }
 
     /// The status now, with counts as they are now.
@@ -216,9 +210,7 @@ impl Supervision {
             let _ = fs_err::remove_dir_all(&home);
             if Link::prepare(&home, &tunnel).is_ok() {
                 for session in stale {
-                    session
-                        .kill(&Link::configuration(&home), &tunnel.destination)
-                        .await;
+                    session.kill(&Link::configuration(&home), &tunnel.destination).await;
                 }
             }
             let _ = fs_err::remove_dir_all(&home);
@@ -318,13 +310,9 @@ impl Supervision {
 
     /// Sessions that no `ssh` of ours uses any more.
     fn silent_sessions(&self) -> Vec<RemoteSession> {
-        let sessions = self
-            .sessions
-            .lock()
-            .expect("nothing panics while it holds this");
-        let silent = sessions
-            .iter()
-            .filter(|(generation, _)| !self.runners.contains_key(generation));
+        let sessions = self.sessions.lock().expect("nothing panics while it holds this");
+        let silent =
+            sessions.iter().filter(|(generation, _)| !self.runners.contains_key(generation));
         silent.map(|(_, session)| session.clone()).collect()
     }
 

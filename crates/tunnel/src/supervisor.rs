@@ -131,9 +131,7 @@ impl Supervisor {
     }
 
     fn of<T>(&self, name: &str, ask: impl FnOnce(&Kept) -> T) -> Result<T> {
-        let unknown = || Error::Unknown {
-            name: name.to_owned(),
-        };
+        let unknown = || Error::Unknown { name: name.to_owned() };
         lock(&self.tunnels).get(name).map(ask).ok_or_else(unknown)
     }
 }

@@ -47,10 +47,7 @@ fn nanoseconds(time: Timespec) -> i128 {
 }
 
 fn is_step(before: Offsets, now: Offsets) -> bool {
-    before
-        .iter()
-        .zip(now)
-        .any(|(before, now)| (now - before).unsigned_abs() > STEP.as_nanos())
+    before.iter().zip(now).any(|(before, now)| (now - before).unsigned_abs() > STEP.as_nanos())
 }
 
 #[cfg(test)]

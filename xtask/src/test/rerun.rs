@@ -27,11 +27,7 @@ pub(super) enum Outcome {
 
 impl From<ExitCode> for Outcome {
     fn from(code: ExitCode) -> Self {
-        if code == ExitCode::SUCCESS {
-            Self::Passed
-        } else {
-            Self::Failed
-        }
+        if code == ExitCode::SUCCESS { Self::Passed } else { Self::Failed }
     }
 }
 
@@ -53,11 +49,7 @@ pub(super) fn run<'a>(
     arguments.extend_from_slice(failed);
     let (passed, second) = observe(command(&arguments)?, out)?;
     let ran_all = failed.iter().all(|name| second.passed.contains(name));
-    Ok(if passed && ran_all {
-        Outcome::Flaky(failed.to_vec())
-    } else {
-        Outcome::Failed
-    })
+    Ok(if passed && ran_all { Outcome::Flaky(failed.to_vec()) } else { Outcome::Failed })
 }
 
 /// What the test programs of one command said of their tests.
@@ -147,9 +139,7 @@ mod tests {
 
     #[test]
     fn many_failures_a_dead_program_and_none_at_all_are_not() {
-        let many: String = (0..=MOST)
-            .map(|n| format!("test t{n} ... FAILED\n"))
-            .collect();
+        let many: String = (0..=MOST).map(|n| format!("test t{n} ... FAILED\n")).collect();
         assert_eq!(said(&many).worth_another_run(), None);
         let dead = "running 2 tests\ntest a ... FAILED\n";
         assert_eq!(said(dead).worth_another_run(), None);
@@ -169,10 +159,7 @@ mod tests {
             };
             run(command, &mut std::io::sink()).unwrap()
         };
-        assert_eq!(
-            program("echo 'test a ... ok'"),
-            Outcome::Flaky(vec!["a".to_owned()])
-        );
+        assert_eq!(program("echo 'test a ... ok'"), Outcome::Flaky(vec!["a".to_owned()]));
         assert_eq!(program("echo 'test a ... FAILED'; exit 1"), Outcome::Failed);
         // A filter that finds nothing passes as well.
         assert_eq!(program("echo 'running 0 tests'"), Outcome::Failed);

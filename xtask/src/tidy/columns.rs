@@ -67,11 +67,7 @@ mod tests {
             link,
             format!("/// {}", "x".repeat(120)),
         ] {
-            assert_eq!(
-                lines("xtask/src/x.rs", &line),
-                Vec::<usize>::new(),
-                "{line}"
-            );
+            assert_eq!(lines("xtask/src/x.rs", &line), Vec::<usize>::new(), "{line}");
         }
     }
 }

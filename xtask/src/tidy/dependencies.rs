@@ -6,22 +6,13 @@ use toml::{Table, Value};
 use super::repository::Repository;
 use super::{Finding, LEAVES, LIBRARIES};
 
-const PROGRAMS_ONLY: [&str; 7] = [
-    "clap",
-    "anyhow",
-    "hubctl",
-    "xtask",
-    "bench",
-    "provision",
-    "testcluster",
-];
+const PROGRAMS_ONLY: [&str; 7] =
+    ["clap", "anyhow", "hubctl", "xtask", "bench", "provision", "testcluster"];
 const PROGRAM: &str = "hubctl";
 const KINDS: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 
 pub(super) fn check(repository: &Repository) -> Vec<Finding> {
-    let libraries = LIBRARIES
-        .iter()
-        .flat_map(|library| check_library(repository, library));
+    let libraries = LIBRARIES.iter().flat_map(|library| check_library(repository, library));
     libraries.chain(check_publication(repository)).collect()
 }
 
@@ -60,13 +51,9 @@ fn check_library(repository: &Repository, library: &str) -> Vec<Finding> {
         .filter(|(kind, name)| !is_allowed(library, kind, name))
         .map(|(kind, name)| finding(format!("a library must not have `{name}` in its {kind}")))
         .collect();
-    let lints = manifest
-        .get("lints")
-        .and_then(|lints| lints.get("workspace"));
+    let lints = manifest.get("lints").and_then(|lints| lints.get("workspace"));
     if lints != Some(&Value::Boolean(true)) {
-        findings.push(finding(
-            "it does not inherit the lints of the workspace".to_owned(),
-        ));
+        findings.push(finding("it does not inherit the lints of the workspace".to_owned()));
     }
     findings
 }
@@ -81,28 +68,19 @@ fn is_allowed(library: &str, kind: &str, name: &str) -> bool {
 /// Kind and package name of every dependency, those of single platforms included.
 fn dependencies(manifest: &Table) -> Vec<(&'static str, String)> {
     let platforms = manifest.get("target").and_then(Value::as_table);
-    let platforms = platforms
-        .into_iter()
-        .flat_map(|table| table.values().filter_map(Value::as_table));
+    let platforms =
+        platforms.into_iter().flat_map(|table| table.values().filter_map(Value::as_table));
     std::iter::once(manifest)
         .chain(platforms)
         .flat_map(|table| KINDS.map(|kind| (kind, table.get(kind).and_then(Value::as_table))))
         .filter_map(|(kind, table)| Some((kind, table?)))
-        .flat_map(|(kind, table)| {
-            table
-                .iter()
-                .map(move |(key, value)| (kind, package(key, value)))
-        })
+        .flat_map(|(kind, table)| table.iter().map(move |(key, value)| (kind, package(key, value))))
         .collect()
 }
 
 /// The package behind a dependency, which may have been renamed.
 fn package(key: &str, value: &Value) -> String {
-    value
-        .get("package")
-        .and_then(Value::as_str)
-        .unwrap_or(key)
-        .to_owned()
+    value.get("package").and_then(Value::as_str).unwrap_or(key).to_owned()
 }
 
 #[cfg(test)]
@@ -117,10 +95,7 @@ mod tests {
         let manifest = format!("{manifest}\n[lints]\nworkspace = true\n");
         let path = format!("crates/{library}/Cargo.toml");
         let repository = Repository::of(&[(path.as_str(), manifest.as_str())]);
-        check_library(&repository, library)
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        check_library(&repository, library).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -139,10 +114,7 @@ mod tests {
             assert_eq!(findings_for(leaf, &uses("gates")).len(), 1);
             assert_eq!(findings_for(leaf, &uses("backup")).len(), 1);
         }
-        assert_eq!(
-            findings_for(LEAVES[0], &uses(LEAVES[1])),
-            Vec::<String>::new()
-        );
+        assert_eq!(findings_for(LEAVES[0], &uses(LEAVES[1])), Vec::<String>::new());
     }
 
     #[test]

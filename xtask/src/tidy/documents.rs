@@ -10,13 +10,7 @@ const ARCHITECTURE: &str = "docs/architecture.md";
 const STARTS: [&str; 2] = ["README.md", "docs/README.md"];
 
 pub(super) fn check(repository: &Repository) -> Vec<Finding> {
-    let checks = [
-        check_formats,
-        check_links,
-        check_reachable,
-        check_changelog,
-        check_crates,
-    ];
+    let checks = [check_formats, check_links, check_reachable, check_changelog, check_crates];
     checks.iter().flat_map(|check| check(repository)).collect()
 }
 
@@ -49,10 +43,7 @@ fn check_formats(repository: &Repository) -> Vec<Finding> {
 /// Whether a word of a page is a version, such as `journal/1` or `hubctl.diff.v1`.
 fn has_version(word: &str) -> bool {
     let word = word.trim_matches(|character: char| !character.is_ascii_alphanumeric());
-    is_version(word)
-        || word
-            .rsplit_once(".v")
-            .is_some_and(|(_, number)| is_number(number))
+    is_version(word) || word.rsplit_once(".v").is_some_and(|(_, number)| is_number(number))
 }
 
 fn is_version(text: &str) -> bool {
@@ -99,11 +90,7 @@ fn check_reachable(repository: &Repository) -> Vec<Finding> {
         let Some(text) = repository.text(&path) else {
             continue;
         };
-        let targets = if path.ends_with(".md") {
-            links(&path, text)
-        } else {
-            Vec::new()
-        };
+        let targets = if path.ends_with(".md") { links(&path, text) } else { Vec::new() };
         if reached.insert(path) {
             open.extend(targets.into_iter().map(|(_, target)| target));
         }
@@ -124,10 +111,7 @@ fn check_changelog(repository: &Repository) -> Vec<Finding> {
     if text.lines().any(heading) {
         return Vec::new();
     }
-    vec![Finding::in_file(
-        CHANGELOG,
-        "there is no section `## [Unreleased]`",
-    )]
+    vec![Finding::in_file(CHANGELOG, "there is no section `## [Unreleased]`")]
 }
 
 /// Every crate has a row in the table of the architecture.
@@ -186,35 +170,23 @@ mod tests {
     use super::*;
 
     const SOUND: [(&str, &str); 4] = [
-        (
-            "README.md",
-            "See [the guide](docs/guide.md#start \"title\"), [us](https://example.org).",
-        ),
+        ("README.md", "See [the guide](docs/guide.md#start \"title\"), [us](https://example.org)."),
         ("CHANGELOG.md", "# Changelog\n\n## [Unreleased]\n"),
         (
             "docs/guide.md",
             "`[x](gone.md)` and [the journal](formats/../formats/journal.md).\n```\n[y](gone.md)\n```\n",
         ),
-        (
-            "docs/formats/journal.md",
-            "# The journal: `journal/1`\n\n[back](../../README.md)",
-        ),
+        ("docs/formats/journal.md", "# The journal: `journal/1`\n\n[back](../../README.md)"),
     ];
 
     fn findings_with(changes: &[(&str, &str)]) -> Vec<String> {
         let files = [SOUND.as_slice(), changes].concat();
-        check(&Repository::of(&files))
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        check(&Repository::of(&files)).iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn sound_documents_are_accepted() {
-        let source = (
-            "crates/gates/src/x.rs",
-            "const FORMAT: &str = \"journal/1\";",
-        );
+        let source = ("crates/gates/src/x.rs", "const FORMAT: &str = \"journal/1\";");
         assert_eq!(findings_with(&[source]), Vec::<String>::new());
     }
 
@@ -226,26 +198,15 @@ mod tests {
                 "pub const FORMAT: &str = \"diary/2\";",
                 "specifies `diary/2`",
             ),
-            (
-                "docs/formats/journal.md",
-                "# The journal",
-                "names its version",
-            ),
+            ("docs/formats/journal.md", "# The journal", "names its version"),
             ("docs/alone.md", "Nobody knows me.", "no link leads here"),
-            (
-                "crates/gates/README.md",
-                "[gone](../gone.md)",
-                "leads to `crates/gone.md`",
-            ),
+            ("crates/gates/README.md", "[gone](../gone.md)", "leads to `crates/gone.md`"),
             ("CHANGELOG.md", "# Changelog\n\n## 0.1.0\n", "Unreleased"),
         ];
         for (path, text, message) in cases {
             let found = findings_with(&[(path, text)]);
             assert_eq!(found.len(), 1, "{found:?}");
-            assert!(
-                found[0].starts_with(path) && found[0].contains(message),
-                "{found:?}"
-            );
+            assert!(found[0].starts_with(path) && found[0].contains(message), "{found:?}");
         }
     }
 
@@ -261,14 +222,10 @@ mod tests {
     #[test]
     fn versions_are_told_from_other_words() {
         assert!(
-            ["`journal/1`,", "(backup-sidecar/1)", "hubctl.diff.v12"]
-                .into_iter()
-                .all(has_version)
+            ["`journal/1`,", "(backup-sidecar/1)", "hubctl.diff.v12"].into_iter().all(has_version)
         );
         assert!(
-            !["journal", "a/b", "/1", "10/20", "serde.version", "a.v"]
-                .into_iter()
-                .any(has_version)
+            !["journal", "a/b", "/1", "10/20", "serde.version", "a.v"].into_iter().any(has_version)
         );
     }
 }

@@ -6,9 +6,7 @@ use super::repository::Repository;
 
 pub(super) fn check(repository: &Repository) -> Vec<Finding> {
     let sources = repository.below("", "rs").map(|(path, _)| path);
-    sources
-        .filter_map(|path| check_file(repository, path))
-        .collect()
+    sources.filter_map(|path| check_file(repository, path)).collect()
 }
 
 fn check_file(repository: &Repository, path: &str) -> Option<Finding> {
@@ -19,9 +17,7 @@ fn check_file(repository: &Repository, path: &str) -> Option<Finding> {
     if is_root(inside) {
         return check_integration_test(repository, package, path, inside);
     }
-    let stem = path
-        .strip_suffix("/mod.rs")
-        .or_else(|| path.strip_suffix(".rs"))?;
+    let stem = path.strip_suffix("/mod.rs").or_else(|| path.strip_suffix(".rs"))?;
     let (directory, name) = stem.rsplit_once('/')?;
     let parents = [".rs", "/mod.rs", "/lib.rs", "/main.rs"].map(|end| format!("{directory}{end}"));
     let declared = parents
@@ -34,11 +30,7 @@ fn check_file(repository: &Repository, path: &str) -> Option<Finding> {
 /// Splits `crates/NAME/src/x.rs` or `xtask/src/x.rs` into the directory of the package and the
 /// rest.
 fn inside_package(path: &str) -> Option<(&str, &str)> {
-    let start = if path.starts_with("crates/") {
-        "crates/".len()
-    } else {
-        0
-    };
+    let start = if path.starts_with("crates/") { "crates/".len() } else { 0 };
     let end = start + path[start..].find('/')?;
     Some((&path[..end], &path[end + 1..]))
 }
@@ -64,10 +56,7 @@ fn check_integration_test(
         && manifest.contains("autotests = false")
         && !manifest.contains(&format!("\"{inside}\""));
     forgotten.then(|| {
-        Finding::in_file(
-            path,
-            format!("forgotten: {package}/Cargo.toml does not name it"),
-        )
+        Finding::in_file(path, format!("forgotten: {package}/Cargo.toml does not name it"))
     })
 }
 
@@ -84,19 +73,13 @@ mod tests {
     use super::*;
 
     fn forgotten(files: &[(&str, &str)]) -> Vec<String> {
-        check(&Repository::of(files))
-            .into_iter()
-            .map(|finding| finding.path)
-            .collect()
+        check(&Repository::of(files)).into_iter().map(|finding| finding.path).collect()
     }
 
     #[test]
     fn declared_files_are_accepted() {
         let files = [
-            (
-                "crates/gates/Cargo.toml",
-                "autotests = false\npath = \"tests/it/main.rs\"",
-            ),
+            ("crates/gates/Cargo.toml", "autotests = false\npath = \"tests/it/main.rs\""),
             ("crates/gates/src/lib.rs", "mod error;\npub mod journal;"),
             ("crates/gates/src/error.rs", ""),
             ("crates/gates/src/journal.rs", "mod tail;"),
@@ -114,10 +97,7 @@ mod tests {
     #[test]
     fn forgotten_files_are_found() {
         let files = [
-            (
-                "crates/gates/Cargo.toml",
-                "autotests = false\npath = \"tests/it/main.rs\"",
-            ),
+            ("crates/gates/Cargo.toml", "autotests = false\npath = \"tests/it/main.rs\""),
             ("crates/gates/src/lib.rs", "// mod error;\nmod errors;"),
             ("crates/gates/src/error.rs", ""),
             ("crates/gates/tests/alone.rs", ""),

@@ -9,12 +9,8 @@ use fs_err as fs;
 const NOT_OURS: [&str; 3] = [".git", "target", "demo"];
 
 /// The same of `cargo xtask fuzz`.
-const MADE_BY_FUZZING: [&str; 4] = [
-    "fuzz/artifacts",
-    "fuzz/corpus",
-    "fuzz/coverage",
-    "fuzz/target",
-];
+const MADE_BY_FUZZING: [&str; 4] =
+    ["fuzz/artifacts", "fuzz/corpus", "fuzz/coverage", "fuzz/target"];
 
 /// All text files, by their path from the root with `/` between its parts.
 pub(super) struct Repository {
@@ -37,9 +33,7 @@ impl Repository {
     #[cfg(test)]
     pub(super) fn of(files: &[(&str, &str)]) -> Self {
         let owned = |(path, text): &(&str, &str)| ((*path).to_owned(), (*text).to_owned());
-        Self {
-            files: files.iter().map(owned).collect(),
-        }
+        Self { files: files.iter().map(owned).collect() }
     }
 
     /// The text of a file, if there is one at this path.
@@ -49,9 +43,7 @@ impl Repository {
 
     /// All files, as path and text.
     pub(super) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.files
-            .iter()
-            .map(|(path, text)| (path.as_str(), text.as_str()))
+        self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
     /// The files below a directory, given with its final `/`, that have the extension.
@@ -67,8 +59,7 @@ impl Repository {
     /// Whether a file or a directory of this path is here.
     pub(super) fn exists(&self, path: &str) -> bool {
         let directory = format!("{}/", path.trim_end_matches('/'));
-        self.files()
-            .any(|(file, _)| file == path || file.starts_with(&directory))
+        self.files().any(|(file, _)| file == path || file.starts_with(&directory))
     }
 }
 

@@ -27,13 +27,8 @@ const PLAIN_FILES: [&str; 8] = [
     "fs_err::copy(",
 ];
 /// The same, where a type has them: `File::open`, `OpenOptions::new`.
-const PLAIN_OPENERS: [&str; 5] = [
-    "File::open(",
-    "File::create(",
-    "File::create_new(",
-    "File::options(",
-    "OpenOptions::new(",
-];
+const PLAIN_OPENERS: [&str; 5] =
+    ["File::open(", "File::create(", "File::create_new(", "File::options(", "OpenOptions::new("];
 /// The crate that may, those that open nothing for an operator, and a module of tests.
 const OPENS: [&str; 7] = [
     "crates/regularfile/",
@@ -51,12 +46,7 @@ const PROGRAM_LINES: usize = 30;
 const BARE_IGNORE: &str = concat!("#[", "ignore]");
 /// What a test says that is passed over, where nobody hears it: the harness keeps what tests that
 /// pass print.
-const UNHEARD: [&str; 4] = [
-    "\"SKIPPED",
-    "\"NOT TESTED",
-    "\"not run: ",
-    "\"TESTED IN PART",
-];
+const UNHEARD: [&str; 4] = ["\"SKIPPED", "\"NOT TESTED", "\"not run: ", "\"TESTED IN PART"];
 /// Where it is said so that it is heard.
 const HEARD: [&str; 2] = ["crates/testkit/src/skip.rs", "xtask/src/"];
 
@@ -73,9 +63,7 @@ pub(super) fn check(repository: &Repository) -> Vec<Finding> {
     for (path, text) in repository.below("crates/", "rs") {
         findings.extend(check_opening(path, text));
     }
-    let lines = repository
-        .text(PROGRAM)
-        .map_or(0, |text| text.lines().count());
+    let lines = repository.text(PROGRAM).map_or(0, |text| text.lines().count());
     if PROGRAM_LINES <= lines {
         let message = format!(
             "{lines} lines; the program belongs in the library beside it, this file stays under {PROGRAM_LINES}"
@@ -91,9 +79,7 @@ fn check_library_source(path: &str, text: &str) -> Vec<Finding> {
     }
     product_lines(text)
         .filter_map(|(number, line)| {
-            let (_, message) = NOT_IN_LIBRARIES
-                .iter()
-                .find(|(code, _)| line.contains(code))?;
+            let (_, message) = NOT_IN_LIBRARIES.iter().find(|(code, _)| line.contains(code))?;
             Some(Finding::at_line(path, number, *message))
         })
         .collect()
@@ -133,14 +119,9 @@ fn product_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 
 fn check_source(path: &str, text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let first = text
-        .lines()
-        .find(|line| !line.starts_with("#![") && !line.is_empty());
+    let first = text.lines().find(|line| !line.starts_with("#![") && !line.is_empty());
     if !first.is_some_and(|line| line.starts_with("//!")) {
-        findings.push(Finding::in_file(
-            path,
-            "it does not begin with `//!` and what it is for",
-        ));
+        findings.push(Finding::in_file(path, "it does not begin with `//!` and what it is for"));
     }
     let is_heard = HEARD.iter().any(|begin| path.starts_with(begin));
     for (index, line) in text.lines().enumerate() {
@@ -152,11 +133,7 @@ fn check_source(path: &str, text: &str) -> Vec<Finding> {
             ));
         }
         if line.contains(BARE_IGNORE) {
-            findings.push(Finding::at_line(
-                path,
-                index + 1,
-                "an ignored test says what it needs",
-            ));
+            findings.push(Finding::at_line(path, index + 1, "an ignored test says what it needs"));
         }
     }
     findings
@@ -167,43 +144,26 @@ mod tests {
     use super::*;
 
     fn findings(path: &str, text: &str) -> Vec<String> {
-        check(&Repository::of(&[(path, text)]))
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        check(&Repository::of(&[(path, text)])).iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn a_library_that_prints_reads_the_environment_or_exits_is_found() {
-        for code in [
-            "eprintln!(\"x\");",
-            "use std::env;",
-            "env::var_os(\"HOME\")",
-            "std::process::exit(1)",
-        ] {
+        for code in
+            ["eprintln!(\"x\");", "use std::env;", "env::var_os(\"HOME\")", "std::process::exit(1)"]
+        {
             let text = format!("//! A module.\n\nfn f() {{\n    {code}\n}}\n");
             let found = findings("crates/gates/src/lib.rs", &text);
             assert_eq!(found.len(), 1, "{code}");
-            assert!(
-                found[0].starts_with("crates/gates/src/lib.rs:4: "),
-                "{}",
-                found[0]
-            );
-            assert_eq!(
-                findings("crates/hubctl/src/lib.rs", &text).len(),
-                0,
-                "{code}"
-            );
+            assert!(found[0].starts_with("crates/gates/src/lib.rs:4: "), "{}", found[0]);
+            assert_eq!(findings("crates/hubctl/src/lib.rs", &text).len(), 0, "{code}");
         }
     }
 
     #[test]
     fn its_comments_and_tests_may() {
         let text = "//! Does not call println!.\n// std::env\n#[cfg(test)]\nmod tests {\n    println!();\n}\n";
-        assert_eq!(
-            findings("crates/gates/src/lib.rs", text),
-            Vec::<String>::new()
-        );
+        assert_eq!(findings("crates/gates/src/lib.rs", text), Vec::<String>::new());
     }
 
     #[test]
@@ -227,10 +187,7 @@ mod tests {
 
     #[test]
     fn a_file_that_does_not_say_what_it_is_for_is_found() {
-        assert_eq!(
-            findings("xtask/src/x.rs", "#![allow(x)]\n\n//! Here.\n").len(),
-            0
-        );
+        assert_eq!(findings("xtask/src/x.rs", "#![allow(x)]\n\n//! Here.\n").len(), 0);
         assert_eq!(findings("xtask/src/x.rs", "use std::fmt;\n").len(), 1);
         assert_eq!(findings("xtask/src/x.rs", "").len(), 1);
     }

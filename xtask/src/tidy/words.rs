@@ -4,13 +4,8 @@ use super::Finding;
 use super::repository::Repository;
 
 /// In two pieces each, or this file would break the rule.
-const FORBIDDEN: [(&str, &str); 5] = [
-    ("/wo", "rk/"),
-    ("/fa", "rm"),
-    ("crates", ".io"),
-    ("py", "pi."),
-    ("npm", "js"),
-];
+const FORBIDDEN: [(&str, &str); 5] =
+    [("/wo", "rk/"), ("/fa", "rm"), ("crates", ".io"), ("py", "pi."), ("npm", "js")];
 
 /// Cargo writes files of this name, with the address of its registry.
 const GENERATED: &str = "Cargo.lock";
@@ -18,10 +13,7 @@ const GENERATED: &str = "Cargo.lock";
 pub(super) fn check(repository: &Repository) -> Vec<Finding> {
     let words = FORBIDDEN.map(|(begin, end)| format!("{begin}{end}"));
     let mut findings = Vec::new();
-    for (path, text) in repository
-        .files()
-        .filter(|(path, _)| !path.ends_with(GENERATED))
-    {
+    for (path, text) in repository.files().filter(|(path, _)| !path.ends_with(GENERATED)) {
         for (index, line) in text.lines().enumerate() {
             let line = line.to_lowercase();
             if let Some(word) = words.iter().find(|word| line.contains(word.as_str())) {
@@ -47,10 +39,7 @@ mod tests {
             let repository = Repository::of(&[("docs/a.md", &text), (GENERATED, &text)]);
             let found = check(&repository);
             assert_eq!(found.len(), 1);
-            assert_eq!(
-                (found[0].path.as_str(), found[0].line),
-                ("docs/a.md", Some(2))
-            );
+            assert_eq!((found[0].path.as_str(), found[0].line), ("docs/a.md", Some(2)));
         }
     }
 

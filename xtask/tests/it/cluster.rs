@@ -37,10 +37,7 @@ impl Drop for Place {
 
 fn command(action: &str, cluster: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command
-        .args(["cluster", action])
-        .arg(cluster)
-        .stdin(Stdio::null());
+    command.args(["cluster", action]).arg(cluster).stdin(Stdio::null());
     command
 }
 
@@ -68,29 +65,10 @@ fn traces() -> BTreeSet<String> {
         &["ip", "rule"],
         &["ip", "netns"],
         &["iptables-save"],
-        &[
-            "sysctl",
-            "-e",
-            "vm.overcommit_memory",
-            "vm.panic_on_oom",
-            "kernel.panic",
-        ],
-        &[
-            "sysctl",
-            "-e",
-            "kernel.panic_on_oops",
-            "kernel.keys.root_maxkeys",
-        ],
+        &["sysctl", "-e", "vm.overcommit_memory", "vm.panic_on_oom", "kernel.panic"],
+        &["sysctl", "-e", "kernel.panic_on_oops", "kernel.keys.root_maxkeys"],
         &["find", "/sys/fs/cgroup", "-type", "d", "-name", "hubk-*"],
-        &[
-            "find",
-            "/run",
-            "/etc/cni",
-            "/opt",
-            "/var/lib/cni",
-            "-maxdepth",
-            "1",
-        ],
+        &["find", "/run", "/etc/cni", "/opt", "/var/lib/cni", "-maxdepth", "1"],
         &["find", "/var/lib", "/var/log", "-maxdepth", "1"],
     ] {
         let output = Command::new(words[0]).args(&words[1..]).output().unwrap();
@@ -141,10 +119,7 @@ fn assert_trace(before: &BTreeSet<String>, cluster: &Path) {
     let now = traces();
     let new: Vec<_> = now.difference(before).collect();
     for kind in ["ip: ", "find: /sys/fs/cgroup"] {
-        assert!(
-            new.iter().any(|line| line.starts_with(kind)),
-            "no {kind} among {new:#?}"
-        );
+        assert!(new.iter().any(|line| line.starts_with(kind)), "no {kind} among {new:#?}");
     }
     assert_ne!(processes(cluster).len(), 0);
 }
@@ -157,16 +132,12 @@ fn a_cluster_leaves_nothing_behind() {
     assert_success(&xtask("up", &cluster));
     assert_success(&xtask("status", &cluster));
     assert_trace(&before, &cluster);
-    assert!(
-        !xtask("up", &cluster).status.success(),
-        "there is one already"
-    );
+    assert!(!xtask("up", &cluster).status.success(), "there is one already");
     let environment = String::from_utf8(xtask("env", &cluster).stdout).unwrap();
     let kubeconfig = cluster.join("kubeconfig/admin");
-    assert!(environment.contains(&format!(
-        "export HUBCTL_TEST_KUBECONFIG={}\n",
-        kubeconfig.display()
-    )));
+    assert!(
+        environment.contains(&format!("export HUBCTL_TEST_KUBECONFIG={}\n", kubeconfig.display()))
+    );
 
     assert_success(&xtask("down", &cluster));
     assert_eq!(processes(&cluster), Vec::<String>::new());
@@ -182,10 +153,7 @@ fn an_up_that_is_killed_leaves_nothing_behind() {
     let before = traces();
     // Before the API server answers, whenever that is.
     for file in ["plan.toml", "log/node-1.log", "daemons/kube-apiserver"] {
-        let mut up = command("up", &cluster)
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut up = command("up", &cluster).stderr(Stdio::null()).spawn().unwrap();
         let deadline = Instant::now() + LIMIT;
         while !cluster.join(file).exists() {
             assert!(Instant::now() < deadline, "{file} does not come");
@@ -283,11 +251,7 @@ fn an_operator_is_there_when_up_is_done() {
 
     let other = PathBuf::from(std::env::var_os("HUBCTL_TEST_CLUSTER").unwrap());
     let environment = String::from_utf8(xtask("env", &other).stdout).unwrap();
-    image(
-        &environment,
-        "hubctl.test/operator:1",
-        &operator.join("operator.tar"),
-    );
+    image(&environment, "hubctl.test/operator:1", &operator.join("operator.tar"));
     let deployment = r#"apiVersion: v1
 kind: Namespace
 metadata: {name: operator}
@@ -310,18 +274,13 @@ spec:
     let environment = String::from_utf8(xtask("env", &place.cluster()).stdout).unwrap();
     let named = operator.canonicalize().unwrap();
     assert!(
-        environment.contains(&format!(
-            "export HUBCTL_TEST_OPERATOR={}\n",
-            named.display()
-        )),
+        environment.contains(&format!("export HUBCTL_TEST_OPERATOR={}\n", named.display())),
         "{environment}"
     );
     let get = "kubectl get --namespace operator deployment/operator configmap/late \
                --output=jsonpath='{.items[*].status.availableReplicas}'";
-    let output = Command::new("sh")
-        .args(["-c", &format!("{environment}\n{get}")])
-        .output()
-        .unwrap();
+    let output =
+        Command::new("sh").args(["-c", &format!("{environment}\n{get}")]).output().unwrap();
     assert_success(&output);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "1");
 }

@@ -46,15 +46,9 @@ struct Script<'a> {
 impl Site {
     fn new(seed: u64) -> Self {
         let memory = Path::new("/dev/shm");
-        let directory = if memory.is_dir() {
-            tempfile::tempdir_in(memory)
-        } else {
-            tempfile::tempdir()
-        };
-        let site = Self {
-            directory: directory.unwrap(),
-            seed,
-        };
+        let directory =
+            if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        let site = Self { directory: directory.unwrap(), seed };
         for name in ["vault", "away", "foreign"] {
             fs_err::create_dir(site.root().join(name)).unwrap();
         }
@@ -145,10 +139,7 @@ impl<'a> Script<'a> {
 
     fn prune(&mut self) -> Result<()> {
         let lock = self.vault.lock()?;
-        let retention = Retention {
-            last: 2,
-            ..Retention::default()
-        };
+        let retention = Retention { last: 2, ..Retention::default() };
         let circumstances = Circumstances::at(self.now, TimeZone::UTC);
         let plan = self.vault.plan(&retention, &circumstances)?;
         for entry in plan.removals() {
@@ -176,8 +167,7 @@ impl<'a> Script<'a> {
         let entries = self.vault.entries()?;
         if let Some(entry) = entries.iter().find(|entry| entry.is_verified()) {
             let (identities, recipients) = (&self.identities, &self.recipients[1]);
-            self.vault
-                .rekey(&lock, entry, identities, recipients, self.now)?;
+            self.vault.rekey(&lock, entry, identities, recipients, self.now)?;
         }
         Ok(())
     }
@@ -188,8 +178,7 @@ impl<'a> Script<'a> {
         fs_err::write(&path, self.recipients[0].seal(payload.as_bytes())?)?;
         let lock = self.vault.lock()?;
         let facts = SidecarFacts::new(self.now);
-        self.vault
-            .import(&lock, &path, &self.identities, self.now, facts)?;
+        self.vault.import(&lock, &path, &self.identities, self.now, facts)?;
         self.note("has", &payload);
         Ok(())
     }
@@ -201,10 +190,7 @@ impl<'a> Script<'a> {
     /// Writes down what is true from now on.
     fn note(&self, fact: &str, payload: &str) {
         let path = self.root.join("notes");
-        let file = fs_err::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(path);
+        let file = fs_err::OpenOptions::new().append(true).create(true).open(path);
         writeln!(file.unwrap(), "{fact}|{payload}").unwrap();
     }
 }
@@ -223,10 +209,7 @@ fn check(site: &Site) {
     let notes = fs_err::read_to_string(site.root().join("notes")).unwrap_or_default();
     let noted = |fact: &str| -> Vec<&str> {
         let lines = notes.lines().filter_map(|line| line.split_once('|'));
-        lines
-            .filter(|(is, _)| *is == fact)
-            .map(|(_, payload)| payload)
-            .collect()
+        lines.filter(|(is, _)| *is == fact).map(|(_, payload)| payload).collect()
     };
     let may_be_gone = noted("may lose");
     for (name, fact) in [("vault", "has"), ("away", "away has")] {
@@ -269,10 +252,7 @@ fn check(site: &Site) {
 fn check_latest(vault: &Vault, identities: &Identities) {
     let Ok(target) = fs_err::canonicalize(vault.latest_link()) else {
         // There is none yet, or it leads to a file that is gone, which no plan may name.
-        assert!(
-            vault.latest_link().symlink_metadata().is_err(),
-            "`latest` leads nowhere"
-        );
+        assert!(vault.latest_link().symlink_metadata().is_err(), "`latest` leads nowhere");
         return;
     };
     let entry = vault.find(target.to_str().unwrap()).unwrap();
@@ -310,9 +290,8 @@ fn places(seed: u64, done: &mut BTreeSet<String>) -> u64 {
 
 /// Else the promises would hold because nothing was done.
 fn require_everything(done: &BTreeSet<String>) {
-    for what in [
-        "seal", "prune", "push", "rekey", "import", "clean", "has", "may lose", "away has",
-    ] {
+    for what in ["seal", "prune", "push", "rekey", "import", "clean", "has", "may lose", "away has"]
+    {
         assert!(done.contains(what), "{what} is not among {done:?}");
     }
 }
@@ -341,11 +320,7 @@ fn kill(site: &Site, at: u64) {
         .output()
         .unwrap()
         .status;
-    assert_eq!(
-        status.signal(),
-        Some(9),
-        "{status}: the place was not passed"
-    );
+    assert_eq!(status.signal(), Some(9), "{status}: the place was not passed");
 }
 
 #[test]
@@ -369,10 +344,7 @@ fn number(variable: &str) -> Option<u64> {
 #[test]
 #[allow(clippy::print_stderr)]
 fn the_promises_hold_wherever_it_stops() {
-    let (wanted, first) = (
-        number("CAMPAIGN_ROUNDS"),
-        number("CAMPAIGN_SEED").unwrap_or(1),
-    );
+    let (wanted, first) = (number("CAMPAIGN_ROUNDS"), number("CAMPAIGN_SEED").unwrap_or(1));
     let (mut errors, mut deaths, mut seed) = (0, 0, first);
     let mut done = BTreeSet::new();
     while wanted.map_or(seed < first + 2, |wanted| errors + deaths < wanted) {
@@ -394,8 +366,5 @@ fn the_promises_hold_wherever_it_stops() {
     if wanted.is_none() {
         require_everything(&done);
     }
-    eprintln!(
-        "{errors} errors and {deaths} deaths in {} scripts",
-        seed - first
-    );
+    eprintln!("{errors} errors and {deaths} deaths in {} scripts", seed - first);
 }

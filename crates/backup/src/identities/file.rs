@@ -25,19 +25,14 @@ pub(super) fn add(identities: &mut Identities, path: &Path) -> Result<()> {
     let file = Options::read().trusted_for_root();
     let bytes = file
         .to_vec(path, LARGEST)
-        .map_err(|source| Error::IdentityUnreadable {
-            path: path.to_owned(),
-            source,
-        })?;
+        .map_err(|source| Error::IdentityUnreadable { path: path.to_owned(), source })?;
     let name = path.display().to_string();
     if bytes.starts_with(AGE) {
         return add_encrypted(identities, path, &bytes);
     }
     if bytes.starts_with(ARMORED) {
-        identities.note(
-            Origin::whole(name),
-            "an identity file in age's text encoding is not supported",
-        );
+        identities
+            .note(Origin::whole(name), "an identity file in age's text encoding is not supported");
         return Ok(());
     }
     let text = text(bytes);
@@ -111,10 +106,8 @@ fn add_ssh(identities: &mut Identities, path: &Path, text: &str) {
     match identity {
         ssh::Identity::Encrypted(key) => {
             if identities.ask.is_none() {
-                identities.note(
-                    origin,
-                    "the key has a passphrase and there is nobody to ask for it",
-                );
+                identities
+                    .note(origin, "the key has a passphrase and there is nobody to ask for it");
             }
             let ask = identities.ask.clone();
             identities.hold(Held::LockedSsh(LockedSshKey::new(
@@ -132,24 +125,18 @@ fn add_ssh(identities: &mut Identities, path: &Path, text: &str) {
 fn add_encrypted(identities: &mut Identities, path: &Path, sealed: &[u8]) -> Result<()> {
     let name = path.display().to_string();
     let Some(passphrase) = identities.ask.as_ref().and_then(|ask| ask(path)) else {
-        identities.note(
-            Origin::whole(name),
-            "the file is encrypted and no passphrase was given for it",
-        );
+        identities
+            .note(Origin::whole(name), "the file is encrypted and no passphrase was given for it");
         return Ok(());
     };
     match decrypt(sealed, passphrase) {
         Ok(bytes) => add_lines(identities, &text(bytes), &name),
         Err(DecryptError::NoMatchingKeys) => {
-            identities.note(
-                Origin::whole(name),
-                "the file is encrypted, but not with a passphrase",
-            );
+            identities
+                .note(Origin::whole(name), "the file is encrypted, but not with a passphrase");
         }
         Err(DecryptError::DecryptionFailed) => {
-            return Err(Error::WrongPassphrase {
-                path: path.to_owned(),
-            });
+            return Err(Error::WrongPassphrase { path: path.to_owned() });
         }
         Err(_) => identities.note(Origin::whole(name), "the file is encrypted and damaged"),
     }
@@ -191,18 +178,9 @@ mod tests {
         let mut identities = Identities::new();
         identities.add_text(&SecretString::from(text), "keys.txt");
         let public: Vec<_> = identities.fingerprints().map(|each| each.text).collect();
-        assert_eq!(
-            public,
-            [
-                first.to_public().to_string(),
-                second.to_public().to_string()
-            ]
-        );
-        let lines: Vec<_> = identities
-            .notes()
-            .iter()
-            .map(|note| note.origin.line.unwrap())
-            .collect();
+        assert_eq!(public, [first.to_public().to_string(), second.to_public().to_string()]);
+        let lines: Vec<_> =
+            identities.notes().iter().map(|note| note.origin.line.unwrap()).collect();
         assert_eq!(lines, [4, 5, 6, 7]);
         let shown = format!("{identities:?}").to_lowercase();
         assert!(
@@ -221,20 +199,13 @@ mod tests {
                 "does not parse",
             ),
             ("-----BEGIN AGE ENCRYPTED FILE-----\n", "text encoding"),
-            (
-                "age-encryption.org/v1\n-> scrypt",
-                "no passphrase was given",
-            ),
+            ("age-encryption.org/v1\n-> scrypt", "no passphrase was given"),
         ] {
             let path = directory.path().join("keys");
             fs_err::write(&path, text).unwrap();
             let identities = Identities::load(&path).unwrap();
             assert!(identities.is_empty());
-            assert!(
-                identities.notes()[0].to_string().contains(reason),
-                "{:?}",
-                identities.notes()
-            );
+            assert!(identities.notes()[0].to_string().contains(reason), "{:?}", identities.notes());
         }
         let missing = Identities::load(directory.path().join("missing")).unwrap_err();
         assert!(matches!(missing, Error::IdentityUnreadable { .. }));

@@ -39,16 +39,14 @@ enum Cost {
 impl Held {
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         match self {
-            Self::X25519(identity) => Fingerprint {
-                kind: RecipientKind::X25519,
-                text: identity.to_public().to_string(),
-            },
+            Self::X25519(identity) => {
+                Fingerprint { kind: RecipientKind::X25519, text: identity.to_public().to_string() }
+            }
             Self::Ssh(fingerprint, _) => fingerprint.clone(),
             Self::LockedSsh(key) => key.fingerprint().clone(),
-            Self::Passphrase(_) => Fingerprint {
-                kind: RecipientKind::Scrypt,
-                text: "passphrase".to_owned(),
-            },
+            Self::Passphrase(_) => {
+                Fingerprint { kind: RecipientKind::Scrypt, text: "passphrase".to_owned() }
+            }
             Self::Plugin(identity) => Fingerprint {
                 kind: RecipientKind::Plugin,
                 text: format!("age1{}1…", identity.plugin),
@@ -120,10 +118,7 @@ impl<'a> Attempt<'a> {
     pub(super) fn new(held: &'a [Arc<Held>]) -> Self {
         let mut held: Vec<&Held> = held.iter().map(AsRef::as_ref).collect();
         held.sort_by_key(|held| held.cost());
-        Self {
-            held,
-            outcome: RefCell::default(),
-        }
+        Self { held, outcome: RefCell::default() }
     }
 
     pub(crate) fn into_outcome(self) -> Outcome {

@@ -28,13 +28,7 @@ impl LockedSshKey {
         key: EncryptedKey,
         ask: Option<Ask>,
     ) -> Self {
-        Self {
-            path,
-            fingerprint,
-            key,
-            ask,
-            unlocked: OnceLock::new(),
-        }
+        Self { path, fingerprint, key, ask, unlocked: OnceLock::new() }
     }
 
     pub(super) fn fingerprint(&self) -> &Fingerprint {

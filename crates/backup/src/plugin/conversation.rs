@@ -41,13 +41,7 @@ impl Conversation {
         person: Option<Arc<dyn Person>>,
         events: Sender<Event>,
     ) -> Self {
-        Self {
-            from: BufReader::new(from),
-            to,
-            plugin: plugin.to_owned(),
-            person,
-            events,
-        }
+        Self { from: BufReader::new(from), to, plugin: plugin.to_owned(), person, events }
     }
 
     /// Sends a command.
@@ -117,11 +111,7 @@ fn read(from: &mut impl BufRead) -> io::Result<Stanza> {
     let invalid = || io::Error::other("it does not speak the protocol of age plugins");
     let mut from = from.take(LONGEST);
     let head = line(&mut from)?;
-    let mut words = head
-        .strip_prefix("-> ")
-        .ok_or_else(invalid)?
-        .split(' ')
-        .map(str::to_owned);
+    let mut words = head.strip_prefix("-> ").ok_or_else(invalid)?.split(' ').map(str::to_owned);
     let tag = words.next().ok_or_else(invalid)?;
     let args = words.collect();
     let mut body = String::new();
@@ -132,9 +122,7 @@ fn read(from: &mut impl BufRead) -> io::Result<Stanza> {
             break;
         }
     }
-    let body = BASE64_STANDARD_NO_PAD
-        .decode(&body)
-        .map_err(|_| invalid())?;
+    let body = BASE64_STANDARD_NO_PAD.decode(&body).map_err(|_| invalid())?;
     Ok(Stanza { tag, args, body })
 }
 
@@ -160,10 +148,7 @@ mod tests {
                 body: vec![7; length],
             };
             let read = read(&mut stanza::encode(&stanza).as_bytes()).unwrap();
-            assert_eq!(
-                (read.tag, read.args, read.body),
-                (stanza.tag, stanza.args, stanza.body)
-            );
+            assert_eq!((read.tag, read.args, read.body), (stanza.tag, stanza.args, stanza.body));
         }
     }
 

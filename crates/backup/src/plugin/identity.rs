@@ -25,34 +25,27 @@ impl PluginIdentity {
     ) -> Option<Result<FileKey, DecryptError>> {
         let identity = self.text.clone();
         let stanzas: Vec<Stanza> = stanzas.iter().map(told).collect();
-        let unwrapped = converse(
-            &self.plugin,
-            "identity-v1",
-            &self.terms,
-            move |conversation| {
-                conversation.send("add-identity", &[identity.expose_secret()], &[])?;
-                for stanza in &stanzas {
-                    conversation.send_stanza(stanza)?;
+        let unwrapped = converse(&self.plugin, "identity-v1", &self.terms, move |conversation| {
+            conversation.send("add-identity", &[identity.expose_secret()], &[])?;
+            for stanza in &stanzas {
+                conversation.send_stanza(stanza)?;
+            }
+            conversation.send("done", &[], &[])?;
+            let (mut file_key, mut problem) = (None, None);
+            conversation.listen(|command| {
+                match command.tag.as_str() {
+                    "file-key" => file_key = Some(key(&command)?),
+                    "error" => problem = Some(said(&command.body)),
+                    _ => {}
                 }
-                conversation.send("done", &[], &[])?;
-                let (mut file_key, mut problem) = (None, None);
-                conversation.listen(|command| {
-                    match command.tag.as_str() {
-                        "file-key" => file_key = Some(key(&command)?),
-                        "error" => problem = Some(said(&command.body)),
-                        _ => {}
-                    }
-                    Ok(())
-                })?;
-                match (file_key, problem) {
-                    (None, Some(problem)) => Err(io::Error::other(problem)),
-                    (file_key, _) => Ok(file_key),
-                }
-            },
-        );
-        unwrapped
-            .map_err(|error| DecryptError::Io(carried(error)))
-            .transpose()
+                Ok(())
+            })?;
+            match (file_key, problem) {
+                (None, Some(problem)) => Err(io::Error::other(problem)),
+                (file_key, _) => Ok(file_key),
+            }
+        });
+        unwrapped.map_err(|error| DecryptError::Io(carried(error))).transpose()
     }
 }
 

@@ -46,10 +46,9 @@ pub(super) fn converse<T: Send + 'static>(
     match outcome {
         Some(Ok(value)) => Ok(value),
         Some(Err(error)) => Err(failed(plugin, error)),
-        None => Err(failed(
-            plugin,
-            format_args!("it was not done within {} s", terms.limit.as_secs()),
-        )),
+        None => {
+            Err(failed(plugin, format_args!("it was not done within {} s", terms.limit.as_secs())))
+        }
     }
 }
 

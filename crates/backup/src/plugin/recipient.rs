@@ -24,31 +24,26 @@ impl age::Recipient for PluginRecipient {
     fn wrap_file_key(&self, file_key: &FileKey) -> Result<Wrapped, age::EncryptError> {
         let recipient = self.text.clone();
         let file_key = SecretSlice::from(file_key.expose_secret().to_vec());
-        let wrapped = converse(
-            &self.plugin,
-            "recipient-v1",
-            &self.terms,
-            move |conversation| {
-                conversation.send("add-recipient", &[&recipient], &[])?;
-                conversation.send("extension-labels", &[], &[])?;
-                conversation.send("wrap-file-key", &[], file_key.expose_secret())?;
-                conversation.send("done", &[], &[])?;
-                let (mut stanzas, mut labels) = (Vec::new(), HashSet::new());
-                conversation.listen(|command| {
-                    match command.tag.as_str() {
-                        "recipient-stanza" => stanzas.push(stanza(command)?),
-                        "labels" => labels.extend(command.args),
-                        "error" => return Err(io::Error::other(said(&command.body))),
-                        _ => {}
-                    }
-                    Ok(())
-                })?;
-                if stanzas.is_empty() {
-                    return Err(io::Error::other("it made no stanza"));
+        let wrapped = converse(&self.plugin, "recipient-v1", &self.terms, move |conversation| {
+            conversation.send("add-recipient", &[&recipient], &[])?;
+            conversation.send("extension-labels", &[], &[])?;
+            conversation.send("wrap-file-key", &[], file_key.expose_secret())?;
+            conversation.send("done", &[], &[])?;
+            let (mut stanzas, mut labels) = (Vec::new(), HashSet::new());
+            conversation.listen(|command| {
+                match command.tag.as_str() {
+                    "recipient-stanza" => stanzas.push(stanza(command)?),
+                    "labels" => labels.extend(command.args),
+                    "error" => return Err(io::Error::other(said(&command.body))),
+                    _ => {}
                 }
-                Ok((stanzas, labels))
-            },
-        );
+                Ok(())
+            })?;
+            if stanzas.is_empty() {
+                return Err(io::Error::other("it made no stanza"));
+            }
+            Ok((stanzas, labels))
+        });
         wrapped.map_err(|error| age::EncryptError::Io(carried(error)))
     }
 }
@@ -58,11 +53,7 @@ impl age::Recipient for PluginRecipient {
 fn stanza(command: Stanza) -> io::Result<Stanza> {
     let mut words = command.args.into_iter();
     match (words.next().as_deref(), words.next()) {
-        (Some("0"), Some(tag)) => Ok(Stanza {
-            tag,
-            args: words.collect(),
-            body: command.body,
-        }),
+        (Some("0"), Some(tag)) => Ok(Stanza { tag, args: words.collect(), body: command.body }),
         _ => Err(io::Error::other("it made a stanza for another file")),
     }
 }

@@ -51,10 +51,7 @@ impl Keys {
 /// and where the keys open only together.
 pub(super) fn recipients(text: &str, name: &str) -> Result<String> {
     let bad = |reason: &str| Error::BadRecipients {
-        problems: vec![Problem {
-            origin: Origin::whole(name),
-            reason: reason.to_owned(),
-        }],
+        problems: vec![Problem { origin: Origin::whole(name), reason: reason.to_owned() }],
     };
     // The parser's own message repeats the text, which may hold a key given by mistake.
     let configuration: Configuration = serde_saphyr::from_str(text)
@@ -80,10 +77,7 @@ pub(super) fn recipients(text: &str, name: &str) -> Result<String> {
 impl Rule {
     /// In one order, so that rules can be compared.
     fn recipients(&self) -> Vec<&str> {
-        let groups = self
-            .key_groups
-            .iter()
-            .filter_map(|group| group.age.as_ref());
+        let groups = self.key_groups.iter().filter_map(|group| group.age.as_ref());
         let mut keys: Vec<&str> = self.age.iter().chain(groups).flat_map(Keys::each).collect();
         keys.sort_unstable();
         keys.dedup();
@@ -115,27 +109,18 @@ mod tests {
     #[test]
     fn what_is_not_clear_is_refused() {
         for (text, reason) in [
-            (
-                "creation_rules:\n  - age: age1a\n  - age: age1b\n",
-                "different age recipients",
-            ),
+            ("creation_rules:\n  - age: age1a\n  - age: age1b\n", "different age recipients"),
             (
                 "creation_rules:\n  - key_groups: [{age: [age1a]}, {age: [age1b]}]\n",
                 "only together",
             ),
             ("creation_rules:\n  - pgp: FBC7\n", "names an age recipient"),
             ("{}", "names an age recipient"),
-            (
-                "creation_rules: AGE-SECRET-KEY-1HUNTER2",
-                "not a configuration",
-            ),
+            ("creation_rules: AGE-SECRET-KEY-1HUNTER2", "not a configuration"),
             ("creation_rules: [", "not a configuration"),
         ] {
             let message = read(text);
-            assert!(
-                message.contains(reason) && !message.contains("HUNTER"),
-                "{message}"
-            );
+            assert!(message.contains(reason) && !message.contains("HUNTER"), "{message}");
         }
     }
 }

@@ -65,10 +65,7 @@ impl Remote {
         if self.target.is_readable() && copy.proof.is_none() {
             entry = self.prove(vault, &entry, Proof::Ends, at)?;
         }
-        Ok(Pushed {
-            entry,
-            is_sent: !is_there,
-        })
+        Ok(Pushed { entry, is_sent: !is_there })
     }
 
     /// Whether the sealed file has been brought there.
@@ -165,16 +162,9 @@ impl Remote {
     /// A copy that is there though nobody recorded it: all of it is compared.
     fn found(&self, entry: &Entry) -> Result<Receipt> {
         let sidecar = entry.require_sidecar()?;
-        let source = Ranges::new(
-            Arc::clone(&self.target),
-            &sidecar.file,
-            sidecar.sealed_bytes,
-        );
+        let source = Ranges::new(Arc::clone(&self.target), &sidecar.file, sidecar.sealed_bytes);
         self.compare(entry, source)?;
-        Ok(Receipt {
-            answer: "found".to_owned(),
-            is_hash_confirmed: false,
-        })
+        Ok(Receipt { answer: "found".to_owned(), is_hash_confirmed: false })
     }
 
     /// All of a copy, by its hash.

@@ -5,11 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn good(taken_at: &str) -> Candidate {
-    Candidate {
-        taken_at: taken_at.parse().unwrap(),
-        is_drilled: false,
-        flaw: None,
-    }
+    Candidate { taken_at: taken_at.parse().unwrap(), is_drilled: false, flaw: None }
 }
 
 fn zone(name: &str) -> TimeZone {
@@ -19,10 +15,7 @@ fn zone(name: &str) -> TimeZone {
 /// Which are kept, as a string of `k` and `-`, newest first.
 fn kept(retention: &Retention, candidates: &[Candidate], zone: &TimeZone) -> String {
     let letter = |reasons: &Vec<Reason>| if reasons.is_empty() { '-' } else { 'k' };
-    decide(retention, candidates, zone)
-        .iter()
-        .map(letter)
-        .collect()
+    decide(retention, candidates, zone).iter().map(letter).collect()
 }
 
 #[test]
@@ -37,10 +30,7 @@ fn reasons_say_whether_they_count() {
     ];
     let bad = [R::Unverified, R::Damaged, R::Foreign, R::Future];
     let says_no = |reason: &Reason| reason.to_string().ends_with("counts for nothing");
-    assert!(
-        good.iter()
-            .all(|reason| reason.counts() && !says_no(reason))
-    );
+    assert!(good.iter().all(|reason| reason.counts() && !says_no(reason)));
     assert!(bad.iter().all(|reason| !reason.counts() && says_no(reason)));
     assert_eq!(good[3].to_string(), "daily 2026-11-22");
     assert_eq!(good[0].to_string(), "the newest verified");
@@ -62,65 +52,27 @@ fn the_newest_of_each_period_is_kept() {
     let none = Retention::default;
     assert_eq!(keep(Retention { last: 2, ..none() }), "kk----");
     assert_eq!(keep(Retention { daily: 2, ..none() }), "k-k---");
-    assert_eq!(
-        keep(Retention {
-            weekly: 2,
-            ..none()
-        }),
-        "k--k--"
-    );
-    assert_eq!(
-        keep(Retention {
-            monthly: 3,
-            ..none()
-        }),
-        "k---kk"
-    );
-    assert_eq!(
-        keep(Retention {
-            yearly: 9,
-            ..none()
-        }),
-        "k----k"
-    );
+    assert_eq!(keep(Retention { weekly: 2, ..none() }), "k--k--");
+    assert_eq!(keep(Retention { monthly: 3, ..none() }), "k---kk");
+    assert_eq!(keep(Retention { yearly: 9, ..none() }), "k----k");
     let day = Some(Duration::from_secs(24 * 3600));
-    assert_eq!(
-        keep(Retention {
-            within: day,
-            ..none()
-        }),
-        "kkk---"
-    );
+    assert_eq!(keep(Retention { within: day, ..none() }), "kkk---");
 }
 
 #[test]
 fn a_week_belongs_to_one_year() {
-    let candidates = [
-        "2027-01-02T12:00:00Z",
-        "2026-12-31T12:00:00Z",
-        "2026-01-01T12:00:00Z",
-    ]
-    .map(good);
-    let retention = Retention {
-        weekly: 9,
-        ..Retention::default()
-    };
+    let candidates =
+        ["2027-01-02T12:00:00Z", "2026-12-31T12:00:00Z", "2026-01-01T12:00:00Z"].map(good);
+    let retention = Retention { weekly: 9, ..Retention::default() };
     // The first two are in 2026-W53; the third is in 2026-W01.
     assert_eq!(kept(&retention, &candidates, &TimeZone::UTC), "k-k");
 }
 
 #[test]
 fn an_hour_that_comes_twice_is_two_hours() {
-    let candidates = [
-        "2026-10-25T01:30:00Z",
-        "2026-10-25T00:30:00Z",
-        "2026-10-25T00:10:00Z",
-    ]
-    .map(good);
-    let retention = Retention {
-        hourly: 9,
-        ..Retention::default()
-    };
+    let candidates =
+        ["2026-10-25T01:30:00Z", "2026-10-25T00:30:00Z", "2026-10-25T00:10:00Z"].map(good);
+    let retention = Retention { hourly: 9, ..Retention::default() };
     // 02:30 winter time, 02:30 summer time, 02:10 summer time.
     assert_eq!(kept(&retention, &candidates, &zone("Europe/Berlin")), "kk-");
 }
@@ -128,36 +80,18 @@ fn an_hour_that_comes_twice_is_two_hours() {
 #[test]
 fn a_day_begins_where_the_operator_lives() {
     let candidates = ["2026-11-22T11:30:00Z", "2026-11-22T10:30:00Z"].map(good);
-    let retention = Retention {
-        daily: 9,
-        ..Retention::default()
-    };
+    let retention = Retention { daily: 9, ..Retention::default() };
     assert_eq!(kept(&retention, &candidates, &TimeZone::UTC), "k-");
     // Half past midnight, and half past eleven of the day before.
-    assert_eq!(
-        kept(&retention, &candidates, &zone("Pacific/Auckland")),
-        "kk"
-    );
+    assert_eq!(kept(&retention, &candidates, &zone("Pacific/Auckland")), "kk");
 }
 
 #[test]
 fn what_counts_for_nothing_takes_no_place_and_is_not_removed() {
-    let mut candidates = [
-        "2026-11-22T12:00:00Z",
-        "2026-11-21T12:00:00Z",
-        "2026-11-20T12:00:00Z",
-    ]
-    .map(good);
-    let retention = Retention {
-        last: 1,
-        ..Retention::default()
-    };
-    for flaw in [
-        Reason::Unverified,
-        Reason::Damaged,
-        Reason::Foreign,
-        Reason::Future,
-    ] {
+    let mut candidates =
+        ["2026-11-22T12:00:00Z", "2026-11-21T12:00:00Z", "2026-11-20T12:00:00Z"].map(good);
+    let retention = Retention { last: 1, ..Retention::default() };
+    for flaw in [Reason::Unverified, Reason::Damaged, Reason::Foreign, Reason::Future] {
         candidates[0].flaw = Some(flaw);
         assert_eq!(kept(&retention, &candidates, &TimeZone::UTC), "kk-");
     }
@@ -173,11 +107,7 @@ fn oracle(retention: &Retention, candidates: &[Candidate], zone: &TimeZone) -> S
     let period = |at: Timestamp, kind: usize| -> i64 {
         let civil = at.to_zoned(zone.clone()).datetime();
         let days = i64::from(
-            civil
-                .date()
-                .duration_since(jiff::civil::date(1970, 1, 1))
-                .as_hours() as i32
-                / 24,
+            civil.date().duration_since(jiff::civil::date(1970, 1, 1)).as_hours() as i32 / 24,
         );
         match kind {
             // Hours of elapsed time, moved by the minutes of the offset: local hours never share one.
@@ -199,10 +129,7 @@ fn oracle(retention: &Retention, candidates: &[Candidate], zone: &TimeZone) -> S
         if candidate.flaw.is_some() {
             return true;
         }
-        let position = counting
-            .iter()
-            .position(|c| std::ptr::eq(*c, candidate))
-            .unwrap();
+        let position = counting.iter().position(|c| std::ptr::eq(*c, candidate)).unwrap();
         let newer = &counting[..position];
         let is_newest_drilled = candidate.is_drilled && !newer.iter().any(|c| c.is_drilled);
         let by_period = (0..5).any(|kind| {
@@ -212,19 +139,14 @@ fn oracle(retention: &Retention, candidates: &[Candidate], zone: &TimeZone) -> S
             !others.contains(&mine) && others.len() < wanted[kind] as usize
         });
         let age = counting[0].taken_at.as_second() - candidate.taken_at.as_second();
-        let by_age = retention
-            .within
-            .is_some_and(|within| age as u64 <= within.as_secs());
+        let by_age = retention.within.is_some_and(|within| age as u64 <= within.as_secs());
         position == 0
             || position < retention.last as usize
             || is_newest_drilled
             || by_period
             || by_age
     };
-    candidates
-        .iter()
-        .map(|c| if is_kept(c) { 'k' } else { '-' })
-        .collect()
+    candidates.iter().map(|c| if is_kept(c) { 'k' } else { '-' }).collect()
 }
 
 fn any_candidate() -> impl Strategy<Value = Candidate> {

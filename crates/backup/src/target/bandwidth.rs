@@ -18,10 +18,7 @@ pub(super) struct Bandwidth {
 
 impl Bandwidth {
     pub(super) fn new(per_second: u64) -> Self {
-        Self {
-            per_second: per_second.max(1),
-            free_at: Arc::new(Mutex::new(Instant::now())),
-        }
+        Self { per_second: per_second.max(1), free_at: Arc::new(Mutex::new(Instant::now())) }
     }
 
     /// Waits until this many bytes had their time.
@@ -62,10 +59,8 @@ mod tests {
     fn bytes_take_their_time_and_are_the_same() {
         let begin = Instant::now();
         let bytes = vec![7; 30_000];
-        let mut throttled = Throttled {
-            inner: &bytes[..],
-            bandwidth: Some(Bandwidth::new(200_000)),
-        };
+        let mut throttled =
+            Throttled { inner: &bytes[..], bandwidth: Some(Bandwidth::new(200_000)) };
         let mut read = Vec::new();
         throttled.read_to_end(&mut read).unwrap();
         assert_eq!(read, bytes);

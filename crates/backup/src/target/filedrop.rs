@@ -43,10 +43,8 @@ impl FileDrop {
         limits: Limits,
     ) -> Result<Self> {
         let shown = folder(server)?;
-        let credentials = password.map(|password| Credentials {
-            user: "anonymous".to_owned(),
-            password,
-        });
+        let credentials =
+            password.map(|password| Credentials { user: "anonymous".to_owned(), password });
         let mut base = shown.clone();
         base.path_segments_mut()
             .expect("the address was checked to be one of a folder")
@@ -89,9 +87,8 @@ impl FileDrop {
         for number in 0..count {
             let range = number * length..((number + 1) * length).min(upload.bytes);
             let name = format!("{}.{number:03}", upload.name);
-            receipt = Some(retry(&self.client.limits, || {
-                self.put_part(&name, upload, range.clone())
-            })?);
+            receipt =
+                Some(retry(&self.client.limits, || self.put_part(&name, upload, range.clone()))?);
         }
         receipt.ok_or_else(|| super::http::unexpected("nothing: the file is empty"))
     }
@@ -114,26 +111,16 @@ impl Target for FileDrop {
         let sent = if upload.bytes > self.client.limits.part {
             self.put_parts(upload)
         } else {
-            retry(&self.client.limits, || {
-                self.put_part(upload.name, upload, 0..upload.bytes)
-            })
+            retry(&self.client.limits, || self.put_part(upload.name, upload, 0..upload.bytes))
         };
         sent.map_err(|failure| failed(self, format!("put {}", upload.name), failure))
     }
 
     fn read(&self, name: &str, _range: Range<u64>) -> Result<Vec<u8>> {
-        Err(failed(
-            self,
-            format!("get {name}"),
-            TargetFailure::WriteOnly,
-        ))
+        Err(failed(self, format!("get {name}"), TargetFailure::WriteOnly))
     }
 
     fn remove(&self, name: &str) -> Result<()> {
-        Err(failed(
-            self,
-            format!("remove {name}"),
-            TargetFailure::WriteOnly,
-        ))
+        Err(failed(self, format!("remove {name}"), TargetFailure::WriteOnly))
     }
 }

@@ -163,10 +163,7 @@ impl<'a> Asked<'a> {
             Some(range) => range.end,
             None => USUAL_TEXT,
         };
-        limits.total(
-            limits.connect + self.patience(limits),
-            self.body.bytes() + answer,
-        )
+        limits.total(limits.connect + self.patience(limits), self.body.bytes() + answer)
     }
 
     pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -231,9 +228,7 @@ impl Client {
     }
 
     fn ask_once(&self, asked: &Asked<'_>, way: Way) -> Result<Answer, Miss> {
-        let mut request = Request::builder()
-            .method(asked.method)
-            .uri(asked.url.as_str());
+        let mut request = Request::builder().method(asked.method).uri(asked.url.as_str());
         for (name, value) in &asked.headers {
             request = request.header(*name, value);
         }
@@ -282,11 +277,7 @@ impl Client {
             TargetFailure::TooSlow { .. } => TargetFailure::TooSlow { after: total },
             failure => failure,
         };
-        let response = self
-            .agent
-            .run(request)
-            .map_err(of_transport)
-            .map_err(late)?;
+        let response = self.agent.run(request).map_err(of_transport).map_err(late)?;
         let (parts, body) = response.into_parts();
         let mut reader = Throttled {
             // What is longer is cut off here, and told by who asked.
@@ -333,10 +324,7 @@ fn read_all(reader: &mut impl Read, longest: u64) -> Result<Vec<u8>, TargetFailu
     let mut reader = reader.take(longest + 1);
     reader.read_to_end(&mut body).map_err(of_io)?;
     if body.len() as u64 > longest {
-        return Err(TargetFailure::TooLong {
-            limit: longest,
-            unit: "bytes",
-        });
+        return Err(TargetFailure::TooLong { limit: longest, unit: "bytes" });
     }
     Ok(body)
 }
@@ -364,9 +352,7 @@ fn read_part(
         }
         StatusCode::PARTIAL_CONTENT if is_range => {}
         _ => {
-            return Err(unexpected(
-                "another part of the file than the one asked for",
-            ));
+            return Err(unexpected("another part of the file than the one asked for"));
         }
     }
     let mut body = Vec::new();
@@ -398,9 +384,7 @@ fn check_scheme(base: &Url) -> Result<()> {
     match base.scheme() {
         "https" => Ok(()),
         "http" if is_here => Ok(()),
-        _ => Err(Error::InvalidTarget {
-            reason: "its address is not https".to_owned(),
-        }),
+        _ => Err(Error::InvalidTarget { reason: "its address is not https".to_owned() }),
     }
 }
 
@@ -408,9 +392,8 @@ fn check_scheme(base: &Url) -> Result<()> {
 const LARGEST_CA: u64 = 64 * 1024 * 1024;
 
 fn certificates(path: &Path) -> Result<RootCerts> {
-    let invalid = || Error::InvalidTarget {
-        reason: format!("{} holds no certificate", path.display()),
-    };
+    let invalid =
+        || Error::InvalidTarget { reason: format!("{} holds no certificate", path.display()) };
     let pem = regularfile::read(path, LARGEST_CA)?;
     let mut certificates: Vec<Certificate<'static>> = Vec::new();
     for item in parse_pem(&pem) {
@@ -425,11 +408,7 @@ fn certificates(path: &Path) -> Result<RootCerts> {
 }
 
 fn authorization(credentials: &Credentials) -> HeaderValue {
-    let pair = format!(
-        "{}:{}",
-        credentials.user,
-        credentials.password.expose_secret()
-    );
+    let pair = format!("{}:{}", credentials.user, credentials.password.expose_secret());
     let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair)))
         .expect("base64 is printable ASCII");
     value.set_sensitive(true);
@@ -437,20 +416,14 @@ fn authorization(credentials: &Credentials) -> HeaderValue {
 }
 
 fn refused(status: StatusCode, headers: &HeaderMap) -> TargetFailure {
-    let header = |name| {
-        headers
-            .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok())
-    };
+    let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let code = status.as_u16();
     match code {
         300..=399 => TargetFailure::Redirected {
             location: without_query(header(LOCATION).unwrap_or("another address")),
         },
         401 => unauthorized(headers),
-        403 => TargetFailure::Forbidden {
-            answer: code.to_string(),
-        },
+        403 => TargetFailure::Forbidden { answer: code.to_string() },
         // A folder that does not exist is a conflict to a PUT (RFC 4918, section 9.7.1).
         404 | 409 | 410 => TargetFailure::NotFound,
         412 => TargetFailure::Taken,
@@ -488,9 +461,7 @@ fn unauthorized(headers: &HeaderMap) -> TargetFailure {
     if schemes.is_empty() || schemes.iter().any(is_basic) {
         return TargetFailure::Unauthorized;
     }
-    TargetFailure::Authentication {
-        offered: schemes.join(" and "),
-    }
+    TargetFailure::Authentication { offered: schemes.join(" and ") }
 }
 
 /// What follows the `?` may be a signature.
@@ -500,30 +471,21 @@ fn without_query(location: &str) -> String {
 
 /// The texts are our own where those of the client could repeat an address with a secret in it.
 fn of_transport(error: ureq::Error) -> TargetFailure {
-    let unreachable = |reason: &str| TargetFailure::Unreachable {
-        reason: reason.to_owned(),
-    };
+    let unreachable = |reason: &str| TargetFailure::Unreachable { reason: reason.to_owned() };
     match error {
         ureq::Error::Io(error) => of_io(error),
         // How long that was knows who asked.
-        ureq::Error::Timeout(ureq::Timeout::Global) => TargetFailure::TooSlow {
-            after: Duration::ZERO,
-        },
+        ureq::Error::Timeout(ureq::Timeout::Global) => {
+            TargetFailure::TooSlow { after: Duration::ZERO }
+        }
         ureq::Error::Timeout(_) | ureq::Error::BodyStalled => TargetFailure::TimedOut,
         ureq::Error::HostNotFound => TargetFailure::NameUnknown,
         ureq::Error::ConnectionFailed => unreachable("no connection"),
-        ureq::Error::Rustls(error) => TargetFailure::Untrusted {
-            reason: error.to_string(),
-        },
-        ureq::Error::Tls(reason) => TargetFailure::Untrusted {
-            reason: reason.to_owned(),
-        },
+        ureq::Error::Rustls(error) => TargetFailure::Untrusted { reason: error.to_string() },
+        ureq::Error::Tls(reason) => TargetFailure::Untrusted { reason: reason.to_owned() },
         ureq::Error::Protocol(error) => unexpected(format!("what is not HTTP: {error}")),
         ureq::Error::BadUri(_) => unexpected("nothing: the address is not valid"),
-        ureq::Error::BodyExceedsLimit(limit) => TargetFailure::TooLong {
-            limit,
-            unit: "bytes",
-        },
+        ureq::Error::BodyExceedsLimit(limit) => TargetFailure::TooLong { limit, unit: "bytes" },
         error => unexpected(error.to_string()),
     }
 }
@@ -534,26 +496,18 @@ fn of_io(error: io::Error) -> TargetFailure {
             TargetFailure::TimedOut
         }
         // How rustls says that it does not like a certificate.
-        io::ErrorKind::InvalidData => TargetFailure::Untrusted {
-            reason: error.to_string(),
-        },
+        io::ErrorKind::InvalidData => TargetFailure::Untrusted { reason: error.to_string() },
         _ => match error.downcast::<ureq::Error>() {
-            Ok(ureq::Error::Io(error)) => TargetFailure::Unreachable {
-                reason: error.to_string(),
-            },
+            Ok(ureq::Error::Io(error)) => TargetFailure::Unreachable { reason: error.to_string() },
             Ok(inner) => of_transport(inner),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => TargetFailure::TimedOut,
-            Err(error) => TargetFailure::Unreachable {
-                reason: error.to_string(),
-            },
+            Err(error) => TargetFailure::Unreachable { reason: error.to_string() },
         },
     }
 }
 
 pub(super) fn unexpected(answer: impl Into<String>) -> TargetFailure {
-    TargetFailure::Unexpected {
-        answer: answer.into(),
-    }
+    TargetFailure::Unexpected { answer: answer.into() }
 }
 
 #[cfg(test)]
@@ -593,10 +547,8 @@ mod tests {
 
     #[test]
     fn no_secret_is_shown() {
-        let credentials = Credentials {
-            user: "hub".to_owned(),
-            password: "canary-password".into(),
-        };
+        let credentials =
+            Credentials { user: "hub".to_owned(), password: "canary-password".into() };
         let base = Url::parse("https://cloud.example/").unwrap();
         let client = Client::new(&base, Some(&credentials), None, Limits::default()).unwrap();
         let shown = format!("{client:?} {credentials:?}");

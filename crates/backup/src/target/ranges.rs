@@ -52,11 +52,7 @@ impl Ranges {
     fn fetch(&mut self, wanted: u64) -> io::Result<()> {
         let reads_on = !self.buffer.is_empty() && self.position == self.end_of_buffer();
         // Whoever reads on gets twice as much each time; whoever jumps gets what was asked for.
-        self.ahead = if reads_on {
-            (self.ahead * 2).max(wanted).min(LONGEST)
-        } else {
-            wanted
-        };
+        self.ahead = if reads_on { (self.ahead * 2).max(wanted).min(LONGEST) } else { wanted };
         let end = (self.position + self.ahead.max(wanted)).min(self.length);
         let bytes = self
             .target

@@ -41,11 +41,7 @@ mod tests {
     use super::*;
 
     fn limits() -> Limits {
-        Limits {
-            attempts: 3,
-            pause: Duration::from_millis(1),
-            ..Limits::default()
-        }
+        Limits { attempts: 3, pause: Duration::from_millis(1), ..Limits::default() }
     }
 
     #[test]
@@ -55,10 +51,7 @@ mod tests {
             calls += 1;
             match calls {
                 1 => Err(TargetFailure::TimedOut),
-                2 => Err(TargetFailure::Busy {
-                    status: 423,
-                    retry_after: None,
-                }),
+                2 => Err(TargetFailure::Busy { status: 423, retry_after: None }),
                 _ => Ok(calls),
             }
         });
@@ -91,9 +84,7 @@ mod tests {
         let mut calls = 0;
         let result: Result<(), _> = retry(&limits(), || {
             calls += 1;
-            Err(TargetFailure::Server {
-                status: 500 + calls,
-            })
+            Err(TargetFailure::Server { status: 500 + calls })
         });
         assert!(matches!(result, Err(TargetFailure::Server { status: 503 })));
     }

@@ -110,9 +110,7 @@ impl S3 {
         body: Body<'_>,
     ) -> Result<Answer, TargetFailure> {
         for (name, value) in headers {
-            action
-                .headers_mut()
-                .insert(Cow::Borrowed(*name), Cow::Owned(value.clone()));
+            action.headers_mut().insert(Cow::Borrowed(*name), Cow::Owned(value.clone()));
         }
         let url = action.sign(SIGNED_FOR);
         let mut asked = Asked::new(method, &url).body(body);
@@ -215,12 +213,7 @@ impl S3 {
         id: &str,
         upload: &Upload<'_>,
     ) -> Result<Receipt, TargetFailure> {
-        let length = self
-            .client
-            .limits
-            .part
-            .max(SHORTEST)
-            .max(upload.bytes.div_ceil(MOST));
+        let length = self.client.limits.part.max(SHORTEST).max(upload.bytes.div_ceil(MOST));
         let mut tags = Vec::new();
         let mut begin = 0;
         while begin < upload.bytes {
@@ -273,8 +266,7 @@ impl S3 {
             self.send("PUT", action, headers, Body::Part(upload, range.clone()))
         })?;
         let tag = answer.header("etag");
-        tag.map(str::to_owned)
-            .ok_or_else(|| unexpected("without a tag of the part"))
+        tag.map(str::to_owned).ok_or_else(|| unexpected("without a tag of the part"))
     }
 
     fn list_page(
@@ -332,18 +324,13 @@ impl Target for S3 {
         let mut files = Vec::new();
         let mut token = None;
         for _ in 0..MOST_PAGES {
-            let page = retry(&self.client.limits, || {
-                self.list_page(token.clone(), &mut files)
-            });
+            let page = retry(&self.client.limits, || self.list_page(token.clone(), &mut files));
             token = page.map_err(|failure| failed(self, "list", failure))?;
             if token.is_none() {
                 return Ok(files);
             }
         }
-        let failure = TargetFailure::TooLong {
-            limit: MOST_PAGES as u64,
-            unit: "pages",
-        };
+        let failure = TargetFailure::TooLong { limit: MOST_PAGES as u64, unit: "pages" };
         Err(failed(self, "list", failure))
     }
 
@@ -381,8 +368,6 @@ impl Target for S3 {
 
 impl std::fmt::Debug for S3 {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("S3")
-            .field("place", &self.place())
-            .finish_non_exhaustive()
+        f.debug_struct("S3").field("place", &self.place()).finish_non_exhaustive()
     }
 }

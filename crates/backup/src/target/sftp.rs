@@ -63,9 +63,7 @@ impl Sftp {
         if let Some(port) = address.port {
             options.extend(["-p".to_owned(), port.to_string()]);
         }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self {
             address,
             options,
@@ -83,10 +81,7 @@ impl Sftp {
         bytes: u64,
         act: impl AsyncFn(&Session) -> Result<T, TargetFailure> + Sync,
     ) -> Result<T, TargetFailure> {
-        let runtime = self
-            .runtime
-            .as_ref()
-            .expect("the runtime is there until it is dropped");
+        let runtime = self.runtime.as_ref().expect("the runtime is there until it is dropped");
         let once = async || {
             let link = match self.take_link() {
                 Some(link) => link,
@@ -146,10 +141,7 @@ impl Sftp {
             }
         }
         fs.rename(&partial, &path).await.map_err(of_sftp)?;
-        Ok(Receipt {
-            answer: "ok".to_owned(),
-            is_hash_confirmed: false,
-        })
+        Ok(Receipt { answer: "ok".to_owned(), is_hash_confirmed: false })
     }
 
     async fn copy(
@@ -188,11 +180,7 @@ impl Sftp {
 impl Target for Sftp {
     fn place(&self) -> String {
         {
-            let Address {
-                destination,
-                port,
-                folder,
-            } = &self.address;
+            let Address { destination, port, folder } = &self.address;
             let port = port.map(|port| format!(" port {port}"));
             let port = port.unwrap_or_default();
             format!("sftp {destination}:{}{port}", folder.display())
@@ -200,25 +188,19 @@ impl Target for Sftp {
     }
 
     fn list(&self) -> Result<Vec<RemoteFile>> {
-        self.with(USUAL, async |session| {
-            list(session, &self.address.folder).await
-        })
-        .map_err(|failure| failed(self, "list", failure))
+        self.with(USUAL, async |session| list(session, &self.address.folder).await)
+            .map_err(|failure| failed(self, "list", failure))
     }
 
     fn put(&self, upload: &Upload<'_>) -> Result<Receipt> {
-        self.with(upload.bytes, async |session| {
-            self.write(session, upload).await
-        })
-        .map_err(|failure| failed(self, format!("put {}", upload.name), failure))
+        self.with(upload.bytes, async |session| self.write(session, upload).await)
+            .map_err(|failure| failed(self, format!("put {}", upload.name), failure))
     }
 
     fn read(&self, name: &str, range: Range<u64>) -> Result<Vec<u8>> {
         let path = self.address.folder.join(name);
         let bytes = self
-            .with(range.end - range.start, async |session| {
-                read(session, &path, &range).await
-            })
+            .with(range.end - range.start, async |session| read(session, &path, &range).await)
             .map_err(|failure| failed(self, format!("get {name}"), failure))?;
         if let Some(bandwidth) = &self.bandwidth {
             bandwidth.take(bytes.len() as u64);
@@ -268,16 +250,10 @@ async fn list(session: &Session, folder: &Path) -> Result<Vec<RemoteFile>, Targe
             continue;
         }
         if files.len() >= MOST_FILES {
-            return Err(TargetFailure::TooLong {
-                limit: MOST_FILES as u64,
-                unit: "files",
-            });
+            return Err(TargetFailure::TooLong { limit: MOST_FILES as u64, unit: "files" });
         }
         if let (Some(name), Some(bytes)) = (entry.filename().to_str(), metadata.len()) {
-            files.push(RemoteFile {
-                name: name.to_owned(),
-                bytes,
-            });
+            files.push(RemoteFile { name: name.to_owned(), bytes });
         }
     }
     Ok(files)
@@ -326,8 +302,6 @@ impl Drop for Sftp {
 
 impl fmt::Debug for Sftp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sftp")
-            .field("place", &self.place())
-            .finish_non_exhaustive()
+        f.debug_struct("Sftp").field("place", &self.place()).finish_non_exhaustive()
     }
 }

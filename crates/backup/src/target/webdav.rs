@@ -132,10 +132,7 @@ impl WebDav {
         let answer = self.client.ask(asked)?;
         let is_hash_confirmed = confirmed(&answer, upload)?;
         self.rename(&partial, &self.url(upload.name), upload.replace)?;
-        Ok(Receipt {
-            answer: answer.status.to_string(),
-            is_hash_confirmed,
-        })
+        Ok(Receipt { answer: answer.status.to_string(), is_hash_confirmed })
     }
 
     /// Moves a file. A server behind a proxy that ends TLS may refuse an address that is not its
@@ -229,11 +226,9 @@ impl Target for WebDav {
 
     fn remove(&self, name: &str) -> Result<()> {
         let url = self.url(name);
-        retry(&self.client.limits, || {
-            match self.client.ask(Asked::new("DELETE", &url)) {
-                Ok(_) | Err(TargetFailure::NotFound) => Ok(()),
-                Err(failure) => Err(failure),
-            }
+        retry(&self.client.limits, || match self.client.ask(Asked::new("DELETE", &url)) {
+            Ok(_) | Err(TargetFailure::NotFound) => Ok(()),
+            Err(failure) => Err(failure),
         })
         .map_err(|failure| failed(self, format!("remove {name}"), failure))
     }
@@ -256,9 +251,7 @@ pub(super) fn confirmed(answer: &Answer, upload: &Upload<'_>) -> Result<bool, Ta
 
 /// An address that ends with `/`, so that names can be added to it.
 pub(super) fn folder(base: &str) -> Result<Url> {
-    let invalid = |reason: &str| Error::InvalidTarget {
-        reason: reason.to_owned(),
-    };
+    let invalid = |reason: &str| Error::InvalidTarget { reason: reason.to_owned() };
     let mut url = Url::parse(base).map_err(|_| invalid("its address is not a URL"))?;
     if url.cannot_be_a_base() || url.query().is_some() || url.fragment().is_some() {
         return Err(invalid("its address is not that of a folder"));

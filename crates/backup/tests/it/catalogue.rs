@@ -10,9 +10,7 @@ use crate::support::{Fixture, at, read_all, seal};
 const VERIFIED: &str = "2026-12-02T00:00:00Z";
 
 fn link_target(vault: &Vault) -> Option<String> {
-    fs_err::read_link(vault.latest_link())
-        .ok()
-        .map(|path| path.to_str().unwrap().to_owned())
+    fs_err::read_link(vault.latest_link()).ok().map(|path| path.to_str().unwrap().to_owned())
 }
 
 fn sidecar_of(fixture: &Fixture, id: &str) -> std::path::PathBuf {
@@ -35,37 +33,20 @@ fn the_newest_data_comes_first_and_other_services_do_not_show() {
     let mut other = VaultOptions::default();
     other.suffix = ".tar.age".to_owned();
     let other = Vault::open_with(fixture.path(), "state-hub", &other).unwrap();
-    seal(
-        &other,
-        &fixture.recipients(),
-        "2026-11-26T00:00:00Z",
-        b"tar",
-    );
-    for name in [
-        "state-hub-20261121T161200Z.sql.gz.age.bak",
-        "state-hub-2026.sql.gz.age",
-        "notes.txt",
-    ] {
+    seal(&other, &fixture.recipients(), "2026-11-26T00:00:00Z", b"tar");
+    for name in
+        ["state-hub-20261121T161200Z.sql.gz.age.bak", "state-hub-2026.sql.gz.age", "notes.txt"]
+    {
         fs_err::write(fixture.path().join(name), b"x").unwrap();
     }
     fs_err::create_dir(fixture.path().join("state-hub-20270101T000000Z.sql.gz.age")).unwrap();
 
     let ids = |vault: &Vault| {
-        vault
-            .entries()
-            .unwrap()
-            .iter()
-            .map(|entry| entry.id().to_owned())
-            .collect::<Vec<_>>()
+        vault.entries().unwrap().iter().map(|entry| entry.id().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(
         ids(&fixture.vault),
-        [
-            "20261122T000000Z",
-            "20261121T000000Z",
-            "20261121T000000Z-2",
-            "20261120T000000Z"
-        ]
+        ["20261122T000000Z", "20261121T000000Z", "20261121T000000Z-2", "20261120T000000Z"]
     );
     assert_eq!(ids(&dev), ["20261125T000000Z"]);
     assert_eq!(ids(&other), ["20261126T000000Z"]);
@@ -79,31 +60,19 @@ fn the_link_moves_only_forward_and_only_to_verified_files() {
     let old = fixture.seal("2026-11-20T00:00:00Z", b"old");
     let middle = fixture.seal("2026-11-21T00:00:00Z", b"middle");
     let new = fixture.seal("2026-11-22T00:00:00Z", b"new");
-    assert!(matches!(
-        vault.find("latest"),
-        Err(Error::NothingVerified { entries: 3, .. })
-    ));
+    assert!(matches!(vault.find("latest"), Err(Error::NothingVerified { entries: 3, .. })));
     assert_eq!(link_target(vault), None);
 
     let middle = vault.mark_verified(&middle, at(VERIFIED)).unwrap();
     assert_eq!(middle.state(), State::Verified);
     assert_eq!(middle.sidecar().unwrap().verified_at, Some(at(VERIFIED)));
-    assert_eq!(
-        link_target(vault).unwrap(),
-        "state-hub-20261121T000000Z.sql.gz.age"
-    );
+    assert_eq!(link_target(vault).unwrap(), "state-hub-20261121T000000Z.sql.gz.age");
     vault.mark_verified(&old, at(VERIFIED)).unwrap();
     assert_eq!(vault.find("latest").unwrap().id(), middle.id());
-    assert_eq!(
-        link_target(vault).unwrap(),
-        "state-hub-20261121T000000Z.sql.gz.age"
-    );
+    assert_eq!(link_target(vault).unwrap(), "state-hub-20261121T000000Z.sql.gz.age");
     vault.mark_verified(&new, at(VERIFIED)).unwrap();
     assert_eq!(vault.find("latest").unwrap().id(), new.id());
-    assert_eq!(
-        link_target(vault).unwrap(),
-        "state-hub-20261122T000000Z.sql.gz.age"
-    );
+    assert_eq!(link_target(vault).unwrap(), "state-hub-20261122T000000Z.sql.gz.age");
     assert_eq!(
         read_all(fs_err::File::open(vault.latest_link()).unwrap()),
         fs_err::read(new.path()).unwrap()
@@ -113,19 +82,13 @@ fn the_link_moves_only_forward_and_only_to_verified_files() {
     fs_err::remove_file(vault.latest_link()).unwrap();
     fs_err::os::unix::fs::symlink(old.path().file_name().unwrap(), vault.latest_link()).unwrap();
     vault.mark_verified(&old, at(VERIFIED)).unwrap();
-    assert_eq!(
-        link_target(vault).unwrap(),
-        "state-hub-20261122T000000Z.sql.gz.age"
-    );
+    assert_eq!(link_target(vault).unwrap(), "state-hub-20261122T000000Z.sql.gz.age");
 
     // A link whose target is gone gives way to any verified entry.
     fs_err::remove_file(new.path()).unwrap();
     assert_eq!(vault.find("latest").unwrap().id(), middle.id());
     vault.mark_verified(&middle, at(VERIFIED)).unwrap();
-    assert_eq!(
-        link_target(vault).unwrap(),
-        "state-hub-20261121T000000Z.sql.gz.age"
-    );
+    assert_eq!(link_target(vault).unwrap(), "state-hub-20261121T000000Z.sql.gz.age");
 }
 
 #[test]
@@ -148,11 +111,8 @@ fn a_file_that_changed_is_not_marked() {
     fs_err::write(entry.path(), &good).unwrap();
     let sidecar = sidecar_of(&fixture, entry.id());
     let text = fs_err::read_to_string(&sidecar).unwrap();
-    fs_err::write(
-        &sidecar,
-        text.replace(&entry.sidecar().unwrap().sha256, &"0".repeat(64)),
-    )
-    .unwrap();
+    fs_err::write(&sidecar, text.replace(&entry.sidecar().unwrap().sha256, &"0".repeat(64)))
+        .unwrap();
     assert!(matches!(
         fixture.vault.mark_verified(&entry, at(VERIFIED)),
         Err(Error::Changed { .. })
@@ -162,10 +122,7 @@ fn a_file_that_changed_is_not_marked() {
     fixture.vault.mark_verified(&entry, at(VERIFIED)).unwrap();
     // Truncated later: it is not `latest` any more, although its sidecar says verified.
     fs_err::write(entry.path(), &good[..good.len() - 1]).unwrap();
-    assert!(matches!(
-        fixture.vault.find("latest"),
-        Err(Error::NothingVerified { .. })
-    ));
+    assert!(matches!(fixture.vault.find("latest"), Err(Error::NothingVerified { .. })));
 }
 
 #[test]
@@ -177,10 +134,7 @@ fn a_regular_file_in_the_place_of_the_link_is_not_overwritten() {
         fixture.vault.mark_verified(&entry, at(VERIFIED)),
         Err(Error::LatestIsNotALink { .. })
     ));
-    assert_eq!(
-        fs_err::read(fixture.vault.latest_link()).unwrap(),
-        b"the only backup of last year"
-    );
+    assert_eq!(fs_err::read(fixture.vault.latest_link()).unwrap(), b"the only backup of last year");
 }
 
 #[test]
@@ -198,10 +152,7 @@ fn a_drill_needs_a_verification() {
         (drilled.state(), drilled.sidecar().unwrap().drilled_at),
         (State::Drilled, Some(drilled_at))
     );
-    let again = fixture
-        .vault
-        .mark_verified(&drilled, at("2026-12-04T00:00:00Z"))
-        .unwrap();
+    let again = fixture.vault.mark_verified(&drilled, at("2026-12-04T00:00:00Z")).unwrap();
     assert_eq!(again.state(), State::Drilled);
 }
 
@@ -212,47 +163,23 @@ fn entries_are_found_by_id_prefix_name_and_path() {
     let first = fixture.seal("2026-11-20T00:00:00Z", b"1");
     fixture.seal("2026-11-20T00:00:00Z", b"2");
     fixture.seal("2026-12-20T00:00:00Z", b"3");
-    assert_eq!(
-        vault.find("20261120T000000Z").unwrap().id(),
-        "20261120T000000Z"
-    );
-    assert_eq!(
-        vault.find("20261120T000000Z-2").unwrap().id(),
-        "20261120T000000Z-2"
-    );
+    assert_eq!(vault.find("20261120T000000Z").unwrap().id(), "20261120T000000Z");
+    assert_eq!(vault.find("20261120T000000Z-2").unwrap().id(), "20261120T000000Z-2");
     assert_eq!(vault.find("202612").unwrap().id(), "20261220T000000Z");
     let Err(Error::Ambiguous { candidates, .. }) = vault.find("2026") else {
         panic!("a prefix of three was unique")
     };
-    assert_eq!(
-        candidates,
-        ["20261220T000000Z", "20261120T000000Z-2", "20261120T000000Z"]
-    );
+    assert_eq!(candidates, ["20261220T000000Z", "20261120T000000Z-2", "20261120T000000Z"]);
     for missing in ["2027", "", "/nowhere/x.age", "latest2"] {
-        assert!(
-            matches!(vault.find(missing), Err(Error::NoSuchEntry { .. })),
-            "{missing}"
-        );
+        assert!(matches!(vault.find(missing), Err(Error::NoSuchEntry { .. })), "{missing}");
     }
     assert_eq!(
-        vault
-            .find("state-hub-20261220T000000Z.sql.gz.age")
-            .unwrap()
-            .id(),
+        vault.find("state-hub-20261220T000000Z.sql.gz.age").unwrap().id(),
         "20261220T000000Z"
     );
-    assert_eq!(
-        vault.find(first.path().to_str().unwrap()).unwrap().id(),
-        first.id()
-    );
+    assert_eq!(vault.find(first.path().to_str().unwrap()).unwrap().id(), first.id());
     vault.mark_verified(&first, at(VERIFIED)).unwrap();
-    assert_eq!(
-        vault
-            .find(vault.latest_link().to_str().unwrap())
-            .unwrap()
-            .state(),
-        State::Verified
-    );
+    assert_eq!(vault.find(vault.latest_link().to_str().unwrap()).unwrap().state(), State::Verified);
 }
 
 #[test]
@@ -270,17 +197,9 @@ fn a_path_may_lead_out_of_the_vault() {
     )
     .unwrap();
     let described = fixture.vault.find(copy.to_str().unwrap()).unwrap();
+    assert_eq!((described.state(), described.taken_at()), (State::Sealed, entry.taken_at()));
     assert_eq!(
-        (described.state(), described.taken_at()),
-        (State::Sealed, entry.taken_at())
-    );
-    assert_eq!(
-        read_all(
-            fixture
-                .vault
-                .open_entry(&described, &fixture.identities())
-                .unwrap()
-        ),
+        read_all(fixture.vault.open_entry(&described, &fixture.identities()).unwrap()),
         b"copied"
     );
     assert!(matches!(
@@ -298,10 +217,7 @@ fn an_entry_without_or_with_a_strange_sidecar_is_still_listed() {
     let list = || fixture.vault.entries().unwrap().remove(0);
 
     fs_err::remove_file(&path).unwrap();
-    assert_eq!(
-        (list().state(), list().taken_at()),
-        (State::Foreign, entry.taken_at())
-    );
+    assert_eq!((list().state(), list().taken_at()), (State::Foreign, entry.taken_at()));
     assert!(matches!(
         fixture.vault.mark_verified(&list(), at(VERIFIED)),
         Err(Error::NoSidecar { .. })
@@ -317,20 +233,13 @@ fn an_entry_without_or_with_a_strange_sidecar_is_still_listed() {
         let listed = list();
         assert_eq!(listed.state(), State::Foreign);
         assert!(listed.sidecar_error().is_some());
-        let verified = fixture
-            .vault
-            .verify(&listed, &fixture.identities(), backup::Depth::Quick);
+        let verified = fixture.vault.verify(&listed, &fixture.identities(), backup::Depth::Quick);
         assert!(matches!(
             verified,
             Err(Error::UnknownSidecarVersion { .. } | Error::InvalidSidecar { .. })
         ));
         assert_eq!(
-            read_all(
-                fixture
-                    .vault
-                    .open_entry(&listed, &fixture.identities())
-                    .unwrap()
-            ),
+            read_all(fixture.vault.open_entry(&listed, &fixture.identities()).unwrap()),
             b"x"
         );
     }
@@ -390,13 +299,10 @@ fn many_entries_are_read_side_by_side_and_stay_in_order() {
     for minute in 1..1500 {
         let taken = at("2026-01-01T00:00:00Z") + std::time::Duration::from_secs(minute * 60);
         let id = taken.strftime("%Y%m%dT%H%M%SZ").to_string();
-        let name = first
-            .path()
-            .with_file_name(format!("state-hub-{id}.sql.gz.age"));
+        let name = first.path().with_file_name(format!("state-hub-{id}.sql.gz.age"));
         fs_err::write(name, &sealed).unwrap();
-        let text = sidecar
-            .replace(first.id(), &id)
-            .replace("2026-01-01T00:00:00Z", &taken.to_string());
+        let text =
+            sidecar.replace(first.id(), &id).replace("2026-01-01T00:00:00Z", &taken.to_string());
         fs_err::write(sidecar_of(&fixture, &id), text).unwrap();
     }
     let entries = fixture.vault.entries().unwrap();

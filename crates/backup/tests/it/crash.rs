@@ -19,13 +19,7 @@ pub(crate) struct Child(std::process::Child);
 impl Child {
     pub(crate) fn start(fixture: &Fixture, role: &str, round: u64) -> Self {
         let child = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "crash::child",
-                "--ignored",
-                "--nocapture",
-                "--test-threads=1",
-            ])
+            .args(["--exact", "crash::child", "--ignored", "--nocapture", "--test-threads=1"])
             .env("BACKUP_TEST_ROLE", role)
             .env("BACKUP_TEST_ROUND", round.to_string())
             .env("BACKUP_TEST_VAULT", fixture.path())
@@ -43,11 +37,7 @@ impl Child {
     /// Waits until the child says that it got to work.
     pub(crate) fn wait_for_line(&mut self) {
         let stdout = self.0.stdout.as_mut().unwrap();
-        assert!(
-            BufReader::new(stdout)
-                .lines()
-                .any(|line| line.unwrap().ends_with("at work"))
-        );
+        assert!(BufReader::new(stdout).lines().any(|line| line.unwrap().ends_with("at work")));
     }
 
     pub(crate) fn kill(mut self) {
@@ -165,14 +155,8 @@ fn each_kind_of_leftover_is_named_and_cleaned() {
     let fixture = Fixture::new();
     let kept = fixture.seal("2026-11-20T00:00:00Z", b"kept");
     let orphan = fixture.seal("2026-11-21T00:00:00Z", b"its file never got its name");
-    let away = fixture.seal(
-        "2026-11-22T00:00:00Z",
-        b"verified, and moved away for a while",
-    );
-    fixture
-        .vault
-        .mark_verified(&away, at("2026-12-01T00:00:00Z"))
-        .unwrap();
+    let away = fixture.seal("2026-11-22T00:00:00Z", b"verified, and moved away for a while");
+    fixture.vault.mark_verified(&away, at("2026-12-01T00:00:00Z")).unwrap();
     fs_err::remove_file(orphan.path()).unwrap();
     fs_err::remove_file(away.path()).unwrap();
     for name in [
@@ -185,13 +169,8 @@ fn each_kind_of_leftover_is_named_and_cleaned() {
     fs_err::os::unix::fs::symlink("x", fixture.path().join(".state-hub-latest.Ab1.partial"))
         .unwrap();
 
-    let kinds: Vec<_> = fixture
-        .vault
-        .leftovers()
-        .unwrap()
-        .iter()
-        .map(|leftover| leftover.kind)
-        .collect();
+    let kinds: Vec<_> =
+        fixture.vault.leftovers().unwrap().iter().map(|leftover| leftover.kind).collect();
     let expected = [
         LeftoverKind::PartialEntry,
         LeftoverKind::PartialSidecar,
@@ -200,26 +179,12 @@ fn each_kind_of_leftover_is_named_and_cleaned() {
     ];
     assert_eq!(kinds, expected);
     let lock = lock(&fixture.vault);
-    let sealing = fixture
-        .vault
-        .begin(&lock, &fixture.recipients(), at("2026-11-24T00:00:00Z"))
-        .unwrap();
+    let sealing =
+        fixture.vault.begin(&lock, &fixture.recipients(), at("2026-11-24T00:00:00Z")).unwrap();
     assert_eq!(fixture.vault.clean_leftovers(&lock).unwrap().len(), 4);
     assert!(fixture.vault.leftovers().unwrap().is_empty());
-    sealing
-        .commit(SidecarFacts::new(at("2026-11-24T00:00:01Z")))
-        .unwrap();
+    sealing.commit(SidecarFacts::new(at("2026-11-24T00:00:01Z"))).unwrap();
     assert!(kept.path().exists());
-    assert!(
-        fixture
-            .path()
-            .join("state-hub-20261122T000000Z.json")
-            .exists()
-    );
-    assert!(
-        fixture
-            .path()
-            .join(".state-hub-dev-20261123T000000Z.Ab1.partial")
-            .exists()
-    );
+    assert!(fixture.path().join("state-hub-20261122T000000Z.json").exists());
+    assert!(fixture.path().join(".state-hub-dev-20261123T000000Z.Ab1.partial").exists());
 }

@@ -17,11 +17,7 @@ impl Sealed {
         let fixture = Fixture::new();
         let entry = fixture.seal("2026-11-21T16:12:00Z", &payload(length));
         let good = fs_err::read(entry.path()).unwrap();
-        Self {
-            fixture,
-            entry,
-            good,
-        }
+        Self { fixture, entry, good }
     }
 
     /// Puts other bytes in the place of the file.
@@ -30,10 +26,7 @@ impl Sealed {
     }
 
     fn verify(&self, depth: Depth) -> Result<(), Error> {
-        self.fixture
-            .vault
-            .verify(&self.entry, &self.fixture.identities(), depth)
-            .map(|_| ())
+        self.fixture.vault.verify(&self.entry, &self.fixture.identities(), depth).map(|_| ())
     }
 
     /// The same without the help of a sidecar.
@@ -45,17 +38,8 @@ impl Sealed {
     }
 
     fn header(&self) -> usize {
-        let mac = self
-            .good
-            .windows(4)
-            .position(|window| window == b"\n---")
-            .unwrap();
-        mac + 1
-            + self.good[mac + 1..]
-                .iter()
-                .position(|byte| *byte == b'\n')
-                .unwrap()
-            + 1
+        let mac = self.good.windows(4).position(|window| window == b"\n---").unwrap();
+        mac + 1 + self.good[mac + 1..].iter().position(|byte| *byte == b'\n').unwrap() + 1
     }
 
     fn last_chunk(&self) -> usize {
@@ -69,10 +53,7 @@ fn one_bit_flipped_anywhere() {
     let sealed = Sealed::new(3 * 65_536 + 100);
     let (header, last, end) = (sealed.header(), sealed.last_chunk(), sealed.good.len());
     let body = (header + 16..last).step_by(4099);
-    let offsets = (0..header + 16)
-        .chain(body)
-        .chain((last..end).step_by(7))
-        .chain([end - 1]);
+    let offsets = (0..header + 16).chain(body).chain((last..end).step_by(7)).chain([end - 1]);
     for (n, offset) in offsets.enumerate() {
         let mut bad = sealed.good.clone();
         bad[offset] ^= 1 << (n % 8);
@@ -83,10 +64,7 @@ fn one_bit_flipped_anywhere() {
         assert_eq!(quick.is_err(), edge, "quick at {offset}: {quick:?}");
         let full = full.expect_err(&format!("full at {offset}"));
         assert!(sealed.verify_alone().is_err(), "alone at {offset}");
-        assert!(matches!(
-            sealed.verify(Depth::Sealed),
-            Err(Error::HashDiffers { .. })
-        ));
+        assert!(matches!(sealed.verify(Depth::Sealed), Err(Error::HashDiffers { .. })));
         let named = match full {
             Error::NotAge { .. } | Error::UnknownAgeVersion { .. } => offset < 22,
             // Never a wrong key: the sidecar knows what the header held.
@@ -146,24 +124,15 @@ fn trailing_bytes() {
     let mut longer = sealed.good.clone();
     longer.push(0);
     sealed.replace(&longer);
-    assert!(matches!(
-        sealed.verify(Depth::Quick),
-        Err(Error::SizeDiffers { .. })
-    ));
-    assert!(matches!(
-        sealed.verify_alone(),
-        Err(Error::EndDamaged { .. })
-    ));
+    assert!(matches!(sealed.verify(Depth::Quick), Err(Error::SizeDiffers { .. })));
+    assert!(matches!(sealed.verify_alone(), Err(Error::EndDamaged { .. })));
 }
 
 #[test]
 fn empty_file() {
     let sealed = Sealed::new(10);
     sealed.replace(b"");
-    assert!(matches!(
-        sealed.verify(Depth::Quick),
-        Err(Error::Empty { .. })
-    ));
+    assert!(matches!(sealed.verify(Depth::Quick), Err(Error::Empty { .. })));
     assert!(matches!(sealed.verify_alone(), Err(Error::Empty { .. })));
 }
 
@@ -178,15 +147,9 @@ fn not_an_age_file() {
     assert!(is(&vec![0; 1 << 20], false));
     assert!(is(b"-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n", true));
     sealed.replace(b"age-encryption.org/v2\n-> X\n");
-    assert!(matches!(
-        sealed.verify_alone(),
-        Err(Error::UnknownAgeVersion { .. })
-    ));
+    assert!(matches!(sealed.verify_alone(), Err(Error::UnknownAgeVersion { .. })));
     sealed.replace(&[b"age-encryption.org/v1\n".as_slice(), &vec![b'A'; 3 << 20]].concat());
-    assert!(matches!(
-        sealed.verify_alone(),
-        Err(Error::HeaderDamaged { .. })
-    ));
+    assert!(matches!(sealed.verify_alone(), Err(Error::HeaderDamaged { .. })));
 }
 
 #[test]
@@ -197,10 +160,7 @@ fn swapped_chunks() {
     bad[payload..payload + 2 * CHUNK].rotate_left(CHUNK);
     sealed.replace(&bad);
     sealed.verify(Depth::Quick).unwrap();
-    assert!(matches!(
-        sealed.verify(Depth::Full),
-        Err(Error::Damaged { offset: 0, .. })
-    ));
+    assert!(matches!(sealed.verify(Depth::Full), Err(Error::Damaged { offset: 0, .. })));
 }
 
 #[test]
@@ -225,17 +185,10 @@ fn replaced_by_a_stranger_who_knows_the_public_key() {
         ),
         "{error:?}"
     );
-    let sidecar = sealed
-        .fixture
-        .path()
-        .join("state-hub-20261121T161200Z.json");
+    let sidecar = sealed.fixture.path().join("state-hub-20261121T161200Z.json");
     let text = fs_err::read_to_string(&sidecar).unwrap();
     let size = |bytes: usize| format!("\"sealed_bytes\": {bytes}");
-    fs_err::write(
-        &sidecar,
-        text.replace(&size(sealed.good.len()), &size(bytes.len())),
-    )
-    .unwrap();
+    fs_err::write(&sidecar, text.replace(&size(sealed.good.len()), &size(bytes.len()))).unwrap();
     let entry = sealed.fixture.vault.find("2026").unwrap();
     let error = sealed
         .fixture
@@ -296,23 +249,15 @@ fn an_old_backup_under_a_new_name() {
     let vault = &old.fixture.vault;
     let identities = old.fixture.identities();
     let (file, sidecar) = (
-        old.fixture
-            .path()
-            .join("state-hub-20261122T161200Z.sql.gz.age"),
+        old.fixture.path().join("state-hub-20261122T161200Z.sql.gz.age"),
         old.fixture.path().join("state-hub-20261122T161200Z.json"),
     );
-    let facts = fs_err::read_to_string(
-        old.entry
-            .path()
-            .with_file_name("state-hub-20261121T161200Z.json"),
-    )
-    .unwrap();
+    let facts =
+        fs_err::read_to_string(old.entry.path().with_file_name("state-hub-20261121T161200Z.json"))
+            .unwrap();
     fs_err::write(&file, &old.good).unwrap();
     // Without a sidecar it is nobody's, with that of the old one it is described as another, and so it is with one that names only the new file.
-    let named = facts.replace(
-        "state-hub-20261121T161200Z.sql",
-        "state-hub-20261122T161200Z.sql",
-    );
+    let named = facts.replace("state-hub-20261121T161200Z.sql", "state-hub-20261122T161200Z.sql");
     assert_ne!(named, facts);
     for (facts, known) in [(None, false), (Some(&facts), true), (Some(&named), true)] {
         if let Some(facts) = facts {
@@ -323,18 +268,12 @@ fn an_old_backup_under_a_new_name() {
         assert_eq!(entry.sidecar_error().is_some(), known);
         let marked = vault.mark_verified(&entry, "2026-12-01T00:00:00Z".parse().unwrap());
         assert!(
-            matches!(
-                marked,
-                Err(Error::NoSidecar { .. } | Error::InvalidSidecar { .. })
-            ),
+            matches!(marked, Err(Error::NoSidecar { .. } | Error::InvalidSidecar { .. })),
             "{marked:?}"
         );
         if known {
             let found = vault.verify(&entry, &identities, Depth::Full);
-            assert!(
-                matches!(found, Err(Error::InvalidSidecar { .. })),
-                "{found:?}"
-            );
+            assert!(matches!(found, Err(Error::InvalidSidecar { .. })), "{found:?}");
         }
     }
 }

@@ -14,10 +14,8 @@ struct SmallDisk<'a>(&'a Path);
 impl<'a> SmallDisk<'a> {
     fn mount(at: &'a Path, size: &str) -> Option<Self> {
         let option = format!("size={size}");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &option, "tmpfs"])
-            .arg(at)
-            .output();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &option, "tmpfs"]).arg(at).output();
         if mounted.is_ok_and(|output| output.status.success()) {
             return Some(Self(at));
         }
@@ -28,11 +26,7 @@ impl<'a> SmallDisk<'a> {
 
 impl Drop for SmallDisk<'_> {
     fn drop(&mut self) {
-        Command::new("umount")
-            .arg("-l")
-            .arg(self.0)
-            .status()
-            .unwrap();
+        Command::new("umount").arg("-l").arg(self.0).status().unwrap();
     }
 }
 
@@ -50,14 +44,11 @@ fn a_full_disk_publishes_nothing() {
         "2026-11-20T00:00:00Z",
         &payload(100_000),
     );
-    vault
-        .mark_verified(&good, at("2026-11-20T01:00:00Z"))
-        .unwrap();
+    vault.mark_verified(&good, at("2026-11-20T01:00:00Z")).unwrap();
 
     let lock = lock(&vault);
-    let mut sealing = vault
-        .begin(&lock, &fixture.recipients(), at("2026-11-21T00:00:00Z"))
-        .unwrap();
+    let mut sealing =
+        vault.begin(&lock, &fixture.recipients(), at("2026-11-21T00:00:00Z")).unwrap();
     let error = sealing.write_all(&payload(2_000_000)).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
     assert!(error.to_string().contains(".partial"), "{error}");
@@ -71,17 +62,10 @@ fn a_full_disk_publishes_nothing() {
     assert_eq!(vault.entries().unwrap().len(), 1);
     assert!(vault.leftovers().unwrap().is_empty());
     assert_eq!(vault.find("latest").unwrap().id(), good.id());
-    vault
-        .verify(&good, &fixture.identities(), Depth::Full)
-        .unwrap();
+    vault.verify(&good, &fixture.identities(), Depth::Full).unwrap();
     // The space came back with the temporary file.
     drop(lock);
-    crate::support::seal(
-        &vault,
-        &fixture.recipients(),
-        "2026-11-22T00:00:00Z",
-        &payload(400_000),
-    );
+    crate::support::seal(&vault, &fixture.recipients(), "2026-11-22T00:00:00Z", &payload(400_000));
 }
 
 #[test]
@@ -93,16 +77,13 @@ fn a_disk_that_fills_up_in_the_last_step_publishes_nothing() {
     };
     let vault = Vault::open(directory.path(), "hub").unwrap();
     let lock = lock(&vault);
-    let mut sealing = vault
-        .begin(&lock, &fixture.recipients(), at("2026-11-21T00:00:00Z"))
-        .unwrap();
+    let mut sealing =
+        vault.begin(&lock, &fixture.recipients(), at("2026-11-21T00:00:00Z")).unwrap();
     sealing.write_all(&payload(200_000)).unwrap();
     // Whatever room is left after the file itself is taken by something else, down to the last page.
     let mut filler = fs_err::File::create(directory.path().join("filler")).unwrap();
     while filler.write_all(&[0; 4096]).is_ok() {}
-    let error = sealing
-        .commit(SidecarFacts::new(at("2026-11-21T00:00:01Z")))
-        .unwrap_err();
+    let error = sealing.commit(SidecarFacts::new(at("2026-11-21T00:00:01Z"))).unwrap_err();
     assert!(
         matches!(&error, Error::Io(error) if error.kind() == std::io::ErrorKind::StorageFull),
         "{error:?}"

@@ -32,12 +32,7 @@ fn any_of_several_recipients_opens() {
     let entry = seal(&fixture.vault, &recipients, TAKEN, b"both");
     for key in [&fixture.key, &escrow] {
         assert_eq!(
-            read_all(
-                fixture
-                    .vault
-                    .open_entry(&entry, &identities_of(key))
-                    .unwrap()
-            ),
+            read_all(fixture.vault.open_entry(&entry, &identities_of(key)).unwrap()),
             b"both"
         );
     }
@@ -56,10 +51,7 @@ fn ssh_keys_open_what_was_sealed_for_them() {
         let entry = seal(&fixture.vault, &recipients, TAKEN, kind.as_bytes());
         let identities = Identities::load(&path).unwrap();
         let shown = |text: &str| text.split(' ').take(2).collect::<Vec<_>>().join(" ");
-        assert_eq!(
-            identities.fingerprints().next().unwrap().text,
-            shown(public.trim())
-        );
+        assert_eq!(identities.fingerprints().next().unwrap().text, shown(public.trim()));
         assert_eq!(
             read_all(fixture.vault.open_entry(&entry, &identities).unwrap()),
             kind.as_bytes()
@@ -91,14 +83,8 @@ fn an_encrypted_ssh_key_asks_once_and_only_when_needed() {
         Err(Error::NoIdentityMatched { .. })
     ));
     assert_eq!(asked.load(Ordering::Relaxed), 0);
-    assert_eq!(
-        read_all(fixture.vault.open_entry(&mine, &identities).unwrap()),
-        b"mine"
-    );
-    assert_eq!(
-        read_all(fixture.vault.open_entry(&mine, &identities).unwrap()),
-        b"mine"
-    );
+    assert_eq!(read_all(fixture.vault.open_entry(&mine, &identities).unwrap()), b"mine");
+    assert_eq!(read_all(fixture.vault.open_entry(&mine, &identities).unwrap()), b"mine");
     assert_eq!(asked.load(Ordering::Relaxed), 1);
 
     let mut mistaken = Identities::new();
@@ -109,10 +95,7 @@ fn an_encrypted_ssh_key_asks_once_and_only_when_needed() {
     assert!(!format!("{error} {error:?} {mistaken:?}").contains("hunter"));
     // A wrong passphrase for one key does not keep the next one from its turn.
     mistaken.add_file(fixture.keys_file()).unwrap();
-    assert_eq!(
-        read_all(fixture.vault.open_entry(&mine, &mistaken).unwrap()),
-        b"mine"
-    );
+    assert_eq!(read_all(fixture.vault.open_entry(&mine, &mistaken).unwrap()), b"mine");
 }
 
 #[test]
@@ -120,28 +103,17 @@ fn a_passphrase_opens_and_a_wrong_one_is_told_apart() {
     let fixture = Fixture::new();
     let recipients = Recipients::passphrase(SecretString::from("hunter2"));
     let entry = seal(&fixture.vault, &recipients, TAKEN, b"by heart");
-    assert_eq!(
-        entry.sidecar().unwrap().recipients[0].recipient,
-        "passphrase"
-    );
+    assert_eq!(entry.sidecar().unwrap().recipients[0].recipient, "passphrase");
     let mut right = Identities::new();
     right.add_passphrase(SecretString::from("hunter2"));
-    assert_eq!(
-        read_all(fixture.vault.open_entry(&entry, &right).unwrap()),
-        b"by heart"
-    );
+    assert_eq!(read_all(fixture.vault.open_entry(&entry, &right).unwrap()), b"by heart");
     let mut wrong = Identities::new();
     wrong.add_passphrase(SecretString::from("hunter3"));
     let error = fixture.vault.open_entry(&entry, &wrong).unwrap_err();
-    assert!(
-        matches!(error, Error::NoIdentityMatched { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, Error::NoIdentityMatched { .. }), "{error:?}");
     assert!(!format!("{error} {error:?} {wrong:?} {recipients:?}").contains("hunter"));
     assert!(matches!(
-        fixture
-            .vault
-            .verify(&entry, &fixture.identities(), Depth::Quick),
+        fixture.vault.verify(&entry, &fixture.identities(), Depth::Quick),
         Err(Error::NoIdentityMatched { .. })
     ));
 }
@@ -150,23 +122,12 @@ fn a_passphrase_opens_and_a_wrong_one_is_told_apart() {
 fn no_key_and_wrong_key_are_different_errors() {
     let fixture = Fixture::new();
     let entry = fixture.seal(TAKEN, b"x");
-    let none = fixture
-        .vault
-        .open_entry(&entry, &Identities::new())
-        .unwrap_err();
+    let none = fixture.vault.open_entry(&entry, &Identities::new()).unwrap_err();
     assert!(matches!(none, Error::NoIdentity { skipped: 0, .. }));
     let stranger = identities_of(&age::x25519::Identity::generate());
-    let wrong = fixture
-        .vault
-        .verify(&entry, &stranger, Depth::Quick)
-        .unwrap_err();
+    let wrong = fixture.vault.verify(&entry, &stranger, Depth::Quick).unwrap_err();
     assert!(matches!(wrong, Error::NoIdentityMatched { tried: 1, .. }));
-    assert!(
-        wrong
-            .hint()
-            .unwrap()
-            .contains(&fixture.key.to_public().to_string())
-    );
+    assert!(wrong.hint().unwrap().contains(&fixture.key.to_public().to_string()));
     // Without the sidecar nobody can say for whom it was.
     assert!(
         matches!(open_file(entry.path(), &stranger), Err(Error::NoIdentityMatched { sealed_for, .. }) if sealed_for.is_empty())
@@ -179,11 +140,7 @@ fn a_keys_file_with_an_unknown_line_still_opens() {
     let entry = fixture.seal(TAKEN, b"x");
     let path = fixture.keys_file();
     let key = fs_err::read_to_string(&path).unwrap();
-    fs_err::write(
-        &path,
-        format!("# created by hand\nAGE-SECRET-KEY-PQ-1QQQ\n{key}\n"),
-    )
-    .unwrap();
+    fs_err::write(&path, format!("# created by hand\nAGE-SECRET-KEY-PQ-1QQQ\n{key}\n")).unwrap();
     let identities = Identities::load(&path).unwrap();
     assert_eq!(identities.notes().len(), 1);
     assert!(
@@ -191,10 +148,7 @@ fn a_keys_file_with_an_unknown_line_still_opens() {
             .to_string()
             .contains("keys.txt, line 2: a post-quantum identity, which only a plugin can use")
     );
-    fixture
-        .vault
-        .verify(&entry, &identities, Depth::Full)
-        .unwrap();
+    fixture.vault.verify(&entry, &identities, Depth::Full).unwrap();
 
     fs_err::write(&path, "AGE-SECRET-KEY-PQ-1QQQ\n").unwrap();
     let useless = Identities::load(&path).unwrap();
@@ -218,15 +172,9 @@ fn an_encrypted_keys_file_opens_with_its_passphrase() {
     let mut identities = Identities::new();
     identities.ask_with(|_| Some(SecretString::from("hunter2")));
     identities.add_file(&path).unwrap();
-    fixture
-        .vault
-        .verify(&entry, &identities, Depth::Quick)
-        .unwrap();
+    fixture.vault.verify(&entry, &identities, Depth::Quick).unwrap();
     identities.ask_with(|_| Some(SecretString::from("hunter3")));
-    assert!(matches!(
-        identities.add_file(&path),
-        Err(Error::WrongPassphrase { .. })
-    ));
+    assert!(matches!(identities.add_file(&path), Err(Error::WrongPassphrase { .. })));
 }
 
 #[test]

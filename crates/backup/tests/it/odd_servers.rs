@@ -95,10 +95,7 @@ fn a_bucket_without_end_is_an_error_as_well() {
 #[test]
 fn a_server_that_refuses_expect_is_asked_without() {
     let cloud = Cloud::start().unwrap();
-    for target in [
-        cloud_target(&cloud, impatient()),
-        file_drop(&cloud, impatient()),
-    ] {
+    for target in [cloud_target(&cloud, impatient()), file_drop(&cloud, impatient())] {
         cloud.inject("PUT", "a.age", CloudEffect::Refuse(417));
         let bytes = payload(200_000);
         put(&*target, "a.age", &bytes, false).unwrap();
@@ -118,10 +115,7 @@ fn digest_authentication_is_named() {
     });
     let target = WebDav::new(&server.url(), None, None, limits()).unwrap();
     let error = target.list().unwrap_err();
-    assert!(
-        error.to_string().contains("only Digest authentication"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("only Digest authentication"), "{error}");
     assert!(error.hint().unwrap().contains("Basic"));
 }
 
@@ -180,21 +174,9 @@ fn an_error_of_s3_is_told_by_its_code() {
     });
     let target = s3(&server, limits());
     for (error, fact, hint) in [
-        (
-            target.list().unwrap_err(),
-            "the bucket does not exist",
-            "create the bucket",
-        ),
-        (
-            target.read("a", 0..1).unwrap_err(),
-            "the bucket does not exist",
-            "create the bucket",
-        ),
-        (
-            put(&target, "a", b"x", false).unwrap_err(),
-            "clock",
-            "set the clock",
-        ),
+        (target.list().unwrap_err(), "the bucket does not exist", "create the bucket"),
+        (target.read("a", 0..1).unwrap_err(), "the bucket does not exist", "create the bucket"),
+        (put(&target, "a", b"x", false).unwrap_err(), "clock", "set the clock"),
     ] {
         assert!(error.to_string().contains(fact), "{error}");
         assert!(error.hint().unwrap().contains(hint));
@@ -237,11 +219,7 @@ fn a_bucket_without_conditions_or_checksums_still_overwrites_nothing() {
         let refused = refused
             .iter()
             .filter(|asked| asked.is("PUT") && asked.header("if-none-match").is_some());
-        assert_eq!(
-            refused.count(),
-            if ignores { 2 } else { 1 },
-            "it is asked once"
-        );
+        assert_eq!(refused.count(), if ignores { 2 } else { 1 }, "it is asked once");
     }
 }
 
@@ -251,10 +229,7 @@ fn what_the_ssh_config_does_for_people_does_not_disturb_sftp() {
         return;
     };
     let directory = tempfile::tempdir().unwrap();
-    let (marker, master) = (
-        directory.path().join("marker"),
-        directory.path().join("master"),
-    );
+    let (marker, master) = (directory.path().join("marker"), directory.path().join("master"));
     let config = directory.path().join("config");
     // One forward would fail, and the others would be seen.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -274,11 +249,7 @@ fn what_the_ssh_config_does_for_people_does_not_disturb_sftp() {
     fs_err::write(&config, text).unwrap();
     let options = vec!["-F".to_owned(), config.display().to_string()];
     // An address with a port: that of the configuration would be another.
-    let place = format!(
-        "sftp://node:{}{}/backups",
-        server.port(),
-        directory.path().display()
-    );
+    let place = format!("sftp://node:{}{}/backups", server.port(), directory.path().display());
     let target = Sftp::new(&place, options, limits()).unwrap();
     put(&target, "a", b"one", false).unwrap();
     assert_eq!(target.read("a", 0..3).unwrap(), b"one");
@@ -299,10 +270,7 @@ fn a_shell_that_prints_text_is_named() {
     let config = server.client_config().display().to_string();
     let target = Sftp::new("node:x", vec!["-F".to_owned(), config], limits()).unwrap();
     let error = target.list().unwrap_err();
-    assert!(
-        error.to_string().contains("prints text (`Welc…`)"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("prints text (`Welc…`)"), "{error}");
     assert!(!error.is_retryable());
 }
 

@@ -22,11 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn with_the_plugin_in_the_path() {
     let directory = tempfile::tempdir().unwrap();
     AgePlugin::install(directory.path(), "plugins::plugin").unwrap();
-    let path = format!(
-        "{}:{}",
-        directory.path().display(),
-        std::env::var("PATH").unwrap()
-    );
+    let path = format!("{}:{}", directory.path().display(), std::env::var("PATH").unwrap());
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "plugins::inside"])
         .env("PATH", path)
@@ -50,24 +46,15 @@ fn a_plugin_that_is_not_installed_is_named() {
     let mut recipients = fixture.recipients();
     recipients.add(&AgePlugin::Works.recipient()).unwrap();
     let lock = lock(&fixture.vault);
-    let error = fixture
-        .vault
-        .begin(&lock, &recipients, TAKEN.parse().unwrap())
-        .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "`age-plugin-testkit` failed: it is not installed"
-    );
+    let error = fixture.vault.begin(&lock, &recipients, TAKEN.parse().unwrap()).unwrap_err();
+    assert_eq!(error.to_string(), "`age-plugin-testkit` failed: it is not installed");
     assert!(error.hint().unwrap().contains("PATH"));
     drop(lock);
     // What is missing for one identity does not spoil the other, in whatever order they stand.
     let entry = fixture.seal(TAKEN, b"native");
     let mut identities = with(AgePlugin::Works, PATIENCE);
     identities.add_file(fixture.keys_file()).unwrap();
-    assert_eq!(
-        read_all(fixture.vault.open_entry(&entry, &identities).unwrap()),
-        b"native"
-    );
+    assert_eq!(read_all(fixture.vault.open_entry(&entry, &identities).unwrap()), b"native");
 }
 
 fn with(manner: AgePlugin, limit: Duration) -> Identities {
@@ -93,22 +80,13 @@ mod inside {
         let fixture = Fixture::new();
         let entry = sealed_for(&fixture, AgePlugin::Works);
         let sealed_for = &entry.sidecar().unwrap().recipients[0];
-        assert_eq!(
-            (sealed_for.kind.as_str(), sealed_for.stanzas.len()),
-            ("plugin", 1)
-        );
+        assert_eq!((sealed_for.kind.as_str(), sealed_for.stanzas.len()), ("plugin", 1));
         let identities = with(AgePlugin::Works, PATIENCE);
-        assert_eq!(
-            read_all(fixture.vault.open_entry(&entry, &identities).unwrap()),
-            b"by plugin"
-        );
+        assert_eq!(read_all(fixture.vault.open_entry(&entry, &identities).unwrap()), b"by plugin");
         // It looks at stanzas that are not its own, and has nothing to say about them.
         let other = fixture.seal(TAKEN, b"other");
         let refused = fixture.vault.open_entry(&other, &identities);
-        assert!(
-            matches!(refused, Err(Error::NoIdentityMatched { .. })),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(Error::NoIdentityMatched { .. })), "{refused:?}");
     }
 
     #[test]
@@ -124,10 +102,7 @@ mod inside {
         identities.plugins_ask(Counting(Arc::clone(&asked)));
         identities.add_text(&SecretString::from(AgePlugin::Dies.identity()), "keys.txt");
         identities.add_file(fixture.keys_file()).unwrap();
-        assert_eq!(
-            read_all(fixture.vault.open_entry(&entry, &identities).unwrap()),
-            b"both"
-        );
+        assert_eq!(read_all(fixture.vault.open_entry(&entry, &identities).unwrap()), b"both");
         assert_eq!(asked.load(Ordering::Relaxed), 0);
         assert_eq!(identities.len(), 3);
     }
@@ -149,16 +124,10 @@ mod inside {
         let home = std::env::var("PLUGIN_HOME").unwrap();
         let hanging = std::path::Path::new(&home).join("hanging");
         let process = fs_err::read_to_string(hanging).unwrap();
-        assert!(
-            !std::path::Path::new("/proc").join(process).exists(),
-            "it is still there"
-        );
+        assert!(!std::path::Path::new("/proc").join(process).exists(), "it is still there");
         identities.plugins_take_at_most(PATIENCE);
         identities.add_text(&SecretString::from(AgePlugin::Works.identity()), "keys.txt");
-        assert_eq!(
-            read_all(fixture.vault.open_entry(&entry, &identities).unwrap()),
-            b"by plugin"
-        );
+        assert_eq!(read_all(fixture.vault.open_entry(&entry, &identities).unwrap()), b"by plugin");
     }
 
     #[test]
@@ -172,14 +141,8 @@ mod inside {
             (AgePlugin::Asks, "no or a wrong PIN"),
         ] {
             let entry = sealed_for(&fixture, manner);
-            let error = fixture
-                .vault
-                .open_entry(&entry, &with(manner, PATIENCE))
-                .unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                format!("`age-plugin-testkit` failed: {said}")
-            );
+            let error = fixture.vault.open_entry(&entry, &with(manner, PATIENCE)).unwrap_err();
+            assert_eq!(error.to_string(), format!("`age-plugin-testkit` failed: {said}"));
         }
     }
 
@@ -193,16 +156,10 @@ mod inside {
         identities.plugins_take_at_most(Duration::from_secs(5));
         identities.plugins_ask(Slow(Arc::clone(&told)));
         identities.add_text(&SecretString::from(AgePlugin::Asks.identity()), "keys.txt");
-        assert_eq!(
-            read_all(fixture.vault.open_entry(&entry, &identities).unwrap()),
-            b"by plugin"
-        );
+        assert_eq!(read_all(fixture.vault.open_entry(&entry, &identities).unwrap()), b"by plugin");
         assert_eq!(
             *told.lock().unwrap(),
-            [
-                "testkit: touch the token [2J",
-                "testkit: PIN? (secret: true)"
-            ]
+            ["testkit: touch the token [2J", "testkit: PIN? (secret: true)"]
         );
     }
 }

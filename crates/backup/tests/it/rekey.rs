@@ -15,14 +15,8 @@ fn the_same_payload_is_sealed_for_others_and_what_was_proven_stays() {
     let fixture = Fixture::new();
     let bytes = payload(200_000);
     let old = fixture.seal("2026-11-20T00:00:00Z", &bytes);
-    let old = fixture
-        .vault
-        .mark_verified(&old, at("2026-12-02T00:00:00Z"))
-        .unwrap();
-    let old = fixture
-        .vault
-        .mark_drilled(&old, at("2026-12-03T00:00:00Z"))
-        .unwrap();
+    let old = fixture.vault.mark_verified(&old, at("2026-12-02T00:00:00Z")).unwrap();
+    let old = fixture.vault.mark_drilled(&old, at("2026-12-03T00:00:00Z")).unwrap();
     let next = age::x25519::Identity::generate();
     let mut recipients = Recipients::new();
     recipients.add(&next.to_public().to_string()).unwrap();
@@ -30,27 +24,16 @@ fn the_same_payload_is_sealed_for_others_and_what_was_proven_stays() {
     both.add_text(&next.to_string(), "next");
 
     let lock = lock(&fixture.vault);
-    let new = fixture
-        .vault
-        .rekey(&lock, &old, &both, &recipients, at(NOW))
-        .unwrap();
-    assert_eq!(
-        (new.id(), new.state()),
-        ("20261120T000000Z-2", State::Drilled)
-    );
+    let new = fixture.vault.rekey(&lock, &old, &both, &recipients, at(NOW)).unwrap();
+    assert_eq!((new.id(), new.state()), ("20261120T000000Z-2", State::Drilled));
     assert!(!old.path().exists());
     assert_eq!(fixture.vault.entries().unwrap().len(), 1);
     assert_eq!(fixture.vault.find("latest").unwrap().id(), new.id());
     assert!(fixture.vault.leftovers().unwrap().is_empty());
     let only_next = identities_of(&next);
     fixture.vault.verify(&new, &only_next, Depth::Full).unwrap();
-    assert_eq!(
-        read_all(fixture.vault.open_entry(&new, &only_next).unwrap()),
-        bytes
-    );
-    let refused = fixture
-        .vault
-        .verify(&new, &fixture.identities(), Depth::Quick);
+    assert_eq!(read_all(fixture.vault.open_entry(&new, &only_next).unwrap()), bytes);
+    let refused = fixture.vault.verify(&new, &fixture.identities(), Depth::Quick);
     assert!(matches!(refused, Err(Error::NoIdentityMatched { .. })));
 }
 
@@ -58,22 +41,14 @@ fn the_same_payload_is_sealed_for_others_and_what_was_proven_stays() {
 fn what_cannot_be_opened_again_does_not_take_the_old_ones_place() {
     let fixture = Fixture::new();
     let old = fixture.seal("2026-11-20T00:00:00Z", b"x");
-    let old = fixture
-        .vault
-        .mark_verified(&old, at("2026-12-02T00:00:00Z"))
-        .unwrap();
+    let old = fixture.vault.mark_verified(&old, at("2026-12-02T00:00:00Z")).unwrap();
     let before = fixture.names();
     let mut recipients = Recipients::new();
     let stranger = age::x25519::Identity::generate();
     recipients.add(&stranger.to_public().to_string()).unwrap();
     let lock = lock(&fixture.vault);
-    let refused = fixture
-        .vault
-        .rekey(&lock, &old, &fixture.identities(), &recipients, at(NOW));
-    assert!(
-        matches!(refused, Err(Error::NotProvable { tried: 1, .. })),
-        "{refused:?}"
-    );
+    let refused = fixture.vault.rekey(&lock, &old, &fixture.identities(), &recipients, at(NOW));
+    assert!(matches!(refused, Err(Error::NotProvable { tried: 1, .. })), "{refused:?}");
     assert!(refused.unwrap_err().hint().unwrap().contains("age1"));
     assert_eq!(fixture.names(), before);
     assert!(fixture.vault.leftovers().unwrap().is_empty());
@@ -138,10 +113,7 @@ fn whole_files_on_their_way_tell_how_far_they_are() {
     let new = vault.rekey(&held, &pushed.entry, &identities, &recipients, at(NOW));
     let new = (new.unwrap().id().to_owned(),);
     let anew = |stage| (stage, new.0.clone());
-    assert_eq!(
-        told.take(),
-        [id(Stage::Seal), anew(Stage::Compare), anew(Stage::Check)]
-    );
+    assert_eq!(told.take(), [id(Stage::Seal), anew(Stage::Compare), anew(Stage::Check)]);
 }
 
 #[test]
@@ -154,17 +126,9 @@ fn a_file_from_elsewhere_is_not_rekeyed() {
     let copy = fixture.vault.find(copy.to_str().unwrap()).unwrap();
     let before = fixture.names();
     let lock = lock(&fixture.vault);
-    let refused = fixture.vault.rekey(
-        &lock,
-        &copy,
-        &fixture.identities(),
-        &fixture.recipients(),
-        at(NOW),
-    );
-    assert!(
-        matches!(refused, Err(Error::ForeignEntry { .. })),
-        "{refused:?}"
-    );
+    let refused =
+        fixture.vault.rekey(&lock, &copy, &fixture.identities(), &fixture.recipients(), at(NOW));
+    assert!(matches!(refused, Err(Error::ForeignEntry { .. })), "{refused:?}");
     assert_eq!(fixture.names(), before);
 }
 
@@ -173,10 +137,7 @@ fn keys_change_more_than_once() {
     let fixture = Fixture::new();
     let bytes = payload(70_000);
     let mut entry = fixture.seal("2026-11-20T00:00:00Z", &bytes);
-    entry = fixture
-        .vault
-        .mark_verified(&entry, at("2026-12-02T00:00:00Z"))
-        .unwrap();
+    entry = fixture.vault.mark_verified(&entry, at("2026-12-02T00:00:00Z")).unwrap();
     let mut identities = fixture.identities();
     let lock = lock(&fixture.vault);
     for number in 2..5 {
@@ -184,18 +145,12 @@ fn keys_change_more_than_once() {
         let mut recipients = Recipients::new();
         recipients.add(&next.to_public().to_string()).unwrap();
         identities.add_text(&next.to_string(), "next");
-        entry = fixture
-            .vault
-            .rekey(&lock, &entry, &identities, &recipients, at(NOW))
-            .unwrap();
+        entry = fixture.vault.rekey(&lock, &entry, &identities, &recipients, at(NOW)).unwrap();
         // A name never comes back with other bytes.
         assert_eq!(entry.id(), format!("20261120T000000Z-{number}"));
         assert_eq!(fixture.vault.entries().unwrap().len(), 1);
         assert_eq!(fixture.vault.find("latest").unwrap().id(), entry.id());
-        assert_eq!(
-            read_all(fixture.vault.open_entry(&entry, &identities).unwrap()),
-            bytes
-        );
+        assert_eq!(read_all(fixture.vault.open_entry(&entry, &identities).unwrap()), bytes);
     }
 }
 
@@ -211,10 +166,7 @@ fn a_name_whose_removal_was_begun_is_not_given_again() {
     fs_err::write(&path, intent.to_string()).unwrap();
     let new = fixture.seal("2026-11-20T00:00:00Z", b"new");
     assert!(!path.exists());
-    let opened = fixture
-        .vault
-        .open_entry(&new, &fixture.identities())
-        .unwrap();
+    let opened = fixture.vault.open_entry(&new, &fixture.identities()).unwrap();
     assert_eq!(read_all(opened), b"new");
     assert_eq!(fixture.vault.entries().unwrap().len(), 2);
 }

@@ -24,19 +24,13 @@ impl Fixed {
     fn with(target: impl Fn(&Cloud) -> Arc<dyn Target>) -> Self {
         let cloud = Cloud::start().unwrap();
         let fixture = Fixture::new();
-        Self {
-            remote: Remote::new("cloud", target(&cloud), &fixture.vault),
-            fixture,
-            cloud,
-        }
+        Self { remote: Remote::new("cloud", target(&cloud), &fixture.vault), fixture, cloud }
     }
 
     fn verified(&self, taken_at: &str, payload: &[u8]) -> Entry {
         let entry = self.fixture.seal(taken_at, payload);
         let vault = &self.fixture.vault;
-        vault
-            .mark_verified(&entry, at("2026-12-01T01:00:00Z"))
-            .unwrap()
+        vault.mark_verified(&entry, at("2026-12-01T01:00:00Z")).unwrap()
     }
 
     fn push(&self, entry: &Entry) -> Result<backup::Pushed, Error> {
@@ -72,20 +66,12 @@ fn a_pushed_backup_is_sent_recorded_and_proven_once() {
     let copy = fixed.copy(&entry);
     assert_eq!(copy.sha256, entry.sidecar().unwrap().sha256);
     assert_eq!((copy.answer.as_str(), copy.hash_confirmed), ("201", true));
-    assert_eq!(
-        (copy.proof, copy.proven_at),
-        (Some(Proof::Ends), Some(at(NOW)))
-    );
+    assert_eq!((copy.proof, copy.proven_at), (Some(Proof::Ends), Some(at(NOW))));
 
     let _ = fixed.cloud.take_requests();
     let again = fixed.push(&pushed.entry).unwrap();
     assert!(!again.is_sent);
-    let methods: Vec<String> = fixed
-        .cloud
-        .take_requests()
-        .into_iter()
-        .map(|r| r.method)
-        .collect();
+    let methods: Vec<String> = fixed.cloud.take_requests().into_iter().map(|r| r.method).collect();
     assert_eq!(methods, ["PROPFIND"], "a listing is all it takes");
 }
 
@@ -98,10 +84,7 @@ fn what_is_learnt_later_reaches_the_copy() {
     assert!(!fixed.push(&entry).unwrap().is_sent);
     let there = fixed.remote.find("latest").unwrap();
     assert_eq!(there.state(), State::Drilled);
-    assert!(
-        there.sidecar().unwrap().copies.is_empty(),
-        "that is this vault's business"
-    );
+    assert!(there.sidecar().unwrap().copies.is_empty(), "that is this vault's business");
 }
 
 #[test]
@@ -130,11 +113,7 @@ fn a_remote_backup_opens_by_two_ranges_and_reads_a_part_without_the_rest() {
         .take_requests()
         .iter()
         .filter_map(|request| {
-            let (from, to) = request
-                .range
-                .as_ref()?
-                .strip_prefix("bytes=")?
-                .split_once('-')?;
+            let (from, to) = request.range.as_ref()?.strip_prefix("bytes=")?.split_once('-')?;
             Some(to.parse::<u64>().ok()? - from.parse::<u64>().ok()? + 1)
         })
         .sum();
@@ -161,16 +140,9 @@ fn a_backup_comes_back_into_an_empty_vault() {
     fixed.cloud.inject("GET", ".age", CloudEffect::LoseAnswer);
     let pulled = fixed.remote.pull(&there, &vault, &lock).unwrap();
     assert!(pulled.is_verified());
-    assert_eq!(
-        fs_err::read(pulled.path()).unwrap(),
-        fs_err::read(entry.path()).unwrap()
-    );
+    assert_eq!(fs_err::read(pulled.path()).unwrap(), fs_err::read(entry.path()).unwrap());
     let again = fixed.remote.pull(&there, &vault, &lock).unwrap();
-    assert_eq!(
-        again.path(),
-        pulled.path(),
-        "what is there is not fetched again"
-    );
+    assert_eq!(again.path(), pulled.path(), "what is there is not fetched again");
 }
 
 #[test]
@@ -200,33 +172,20 @@ fn a_copy_that_changed_over_there_is_found() {
     middle[500_000] ^= 1;
     fixed.cloud.write("backups", &name, middle);
     let vault = &fixed.fixture.vault;
-    fixed
-        .remote
-        .prove(vault, &entry, Proof::Ends, at(NOW))
-        .unwrap();
-    let error = fixed
-        .remote
-        .prove(vault, &entry, Proof::Whole, at(NOW))
-        .unwrap_err();
+    fixed.remote.prove(vault, &entry, Proof::Ends, at(NOW)).unwrap();
+    let error = fixed.remote.prove(vault, &entry, Proof::Whole, at(NOW)).unwrap_err();
     assert!(is_differing(&error), "{error}");
 
     let mut end = whole.clone();
     *end.last_mut().unwrap() ^= 1;
     fixed.cloud.write("backups", &name, end);
-    let error = fixed
-        .remote
-        .prove(vault, &entry, Proof::Ends, at(NOW))
-        .unwrap_err();
+    let error = fixed.remote.prove(vault, &entry, Proof::Ends, at(NOW)).unwrap_err();
     assert!(is_differing(&error), "{error}");
 
     fixed.cloud.write("backups", &name, whole[..1000].to_vec());
     let error = fixed.push(&entry).unwrap_err();
     assert!(is_differing(&error), "{error}");
-    assert_eq!(
-        fixed.cloud.read("backups", &name).unwrap().len(),
-        1000,
-        "nothing is overwritten"
-    );
+    assert_eq!(fixed.cloud.read("backups", &name).unwrap().len(), 1000, "nothing is overwritten");
 }
 
 #[test]
@@ -235,9 +194,7 @@ fn a_copy_that_nobody_recorded_is_read_before_it_counts() {
     let entry = fixed.verified("2026-11-21T16:12:00Z", &payload(100_000));
     let name = entry.sidecar().unwrap().file.clone();
     let mut other = fs_err::read(entry.path()).unwrap();
-    fixed
-        .push(&fixed.verified("2026-11-20T16:12:00Z", b"so that the folder is there"))
-        .unwrap();
+    fixed.push(&fixed.verified("2026-11-20T16:12:00Z", b"so that the folder is there")).unwrap();
     other[50_000] ^= 1;
     fixed.cloud.write("backups", &name, other.clone());
     assert!(is_differing(&fixed.push(&entry).unwrap_err()));
@@ -272,24 +229,13 @@ fn an_upload_that_broke_anywhere_is_finished_by_the_next() {
             let there = there.unwrap_or_else(|_| fixed.remote.listing().unwrap());
             fixed.remote.clean(&there).unwrap();
             let there = fixed.remote.listing().unwrap();
-            fixed
-                .remote
-                .push(vault, &entry, &there, at(NOW))
-                .unwrap_or_else(|error| {
-                    panic!("{method} {effect:?}: {error}");
-                });
+            fixed.remote.push(vault, &entry, &there, at(NOW)).unwrap_or_else(|error| {
+                panic!("{method} {effect:?}: {error}");
+            });
             let sealed = fs_err::read(entry.path()).unwrap();
             let name = &entry.sidecar().unwrap().file;
-            assert_eq!(
-                fixed.cloud.read("backups", name).unwrap(),
-                sealed,
-                "{method} {effect:?}"
-            );
-            assert_eq!(
-                fixed.copy(&entry).proof,
-                Some(Proof::Ends),
-                "{method} {effect:?}"
-            );
+            assert_eq!(fixed.cloud.read("backups", name).unwrap(), sealed, "{method} {effect:?}");
+            assert_eq!(fixed.copy(&entry).proof, Some(Proof::Ends), "{method} {effect:?}");
             assert_eq!(fixed.cloud.files("backups").len(), 2, "{method} {effect:?}");
         }
     }
@@ -332,20 +278,13 @@ fn files_of_others_at_a_target_are_not_seen() {
     ] {
         fixed.cloud.write("backups", name, b"x".to_vec());
     }
-    fixed.cloud.write(
-        "backups",
-        ".state-hub-20261120T161200Z.sql.gz.age.partial",
-        Vec::new(),
-    );
+    fixed.cloud.write("backups", ".state-hub-20261120T161200Z.sql.gz.age.partial", Vec::new());
     let orphan = "state-hub-20261119T161200Z.json";
     fixed.cloud.write("backups", orphan, b"{}".to_vec());
     let listing = fixed.remote.listing().unwrap();
     assert_eq!(listing.ids(), ["20261121T161200Z"]);
     let removed = fixed.remote.clean(&listing).unwrap();
-    assert_eq!(
-        removed,
-        [".state-hub-20261120T161200Z.sql.gz.age.partial", orphan]
-    );
+    assert_eq!(removed, [".state-hub-20261120T161200Z.sql.gz.age.partial", orphan]);
     assert_eq!(fixed.cloud.files("backups").len(), 5);
 }
 
@@ -372,17 +311,11 @@ fn pruning_a_target_removes_what_the_plan_names_and_nothing_that_changed() {
     assert_eq!(fixed.cloud.files("backups").len(), 9, "nothing was removed");
 
     fixed.cloud.write("backups", &name, bytes);
-    fixed
-        .cloud
-        .inject("DELETE", ".json", CloudEffect::LoseAnswer);
+    fixed.cloud.inject("DELETE", ".json", CloudEffect::LoseAnswer);
     fixed.remote.prune(&plan).unwrap();
     let left = fixed.remote.listing().unwrap().ids();
     assert_eq!(left, ["20261103T161200Z", "20261104T161200Z"]);
-    assert_eq!(
-        fixed.cloud.files("backups").len(),
-        5,
-        "the others' file is there"
-    );
+    assert_eq!(fixed.cloud.files("backups").len(), 5, "the others' file is there");
 }
 
 /// What becomes of one attempt: two entries are pushed, one of them was drilled meanwhile, and what
@@ -490,10 +423,7 @@ fn a_sidecar_that_may_not_be_read_is_named_and_keeps_nobody_from_the_others() {
     let states: Vec<State> = entries.iter().map(Entry::state).collect();
     assert_eq!(states, [State::Verified, State::Foreign]);
     let error = entries[1].sidecar_error().unwrap();
-    assert!(
-        matches!(error, Error::SidecarUnreadable { .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, Error::SidecarUnreadable { .. }), "{error:?}");
     assert!(error.to_string().contains("20261121T000000Z"), "{error}");
 
     refuse("20261121T000000Z");
@@ -503,10 +433,7 @@ fn a_sidecar_that_may_not_be_read_is_named_and_keeps_nobody_from_the_others() {
     refuse("20261121T000000Z");
     refuse("20261120T000000Z");
     let unknown = fixed.remote.find("latest").unwrap_err();
-    assert!(
-        matches!(unknown, Error::SidecarUnreadable { .. }),
-        "{unknown:?}"
-    );
+    assert!(matches!(unknown, Error::SidecarUnreadable { .. }), "{unknown:?}");
 }
 
 #[test]
@@ -519,10 +446,6 @@ fn the_newest_is_found_without_the_sidecars_of_all() {
     let _ = fixed.cloud.take_requests();
     let newest = fixed.remote.newest(|entry| entry.id() < "20261118");
     assert_eq!(newest.unwrap().unwrap().id(), "20261117T000000Z");
-    assert_eq!(
-        fixed.cloud.take_requests().len(),
-        4,
-        "a listing and three sidecars"
-    );
+    assert_eq!(fixed.cloud.take_requests().len(), 4, "a listing and three sidecars");
     assert!(fixed.remote.newest(|_| false).unwrap().is_none());
 }

@@ -36,40 +36,26 @@ fn five_days(fixture: &Fixture) -> Vec<Entry> {
     (20..25)
         .map(|day| {
             let entry = fixture.seal(&format!("2026-11-{day}T00:00:00Z"), b"x");
-            fixture
-                .vault
-                .mark_verified(&entry, at("2026-12-02T00:00:00Z"))
-                .unwrap()
+            fixture.vault.mark_verified(&entry, at("2026-12-02T00:00:00Z")).unwrap()
         })
         .collect()
 }
 
 fn ids(vault: &Vault) -> Vec<String> {
     let entries = vault.entries().unwrap();
-    entries
-        .iter()
-        .map(|entry| entry.id()[6..8].to_owned())
-        .collect()
+    entries.iter().map(|entry| entry.id()[6..8].to_owned()).collect()
 }
 
 #[test]
 fn only_what_the_plan_names_goes() {
     let fixture = Fixture::new();
     let entries = five_days(&fixture);
-    fixture
-        .vault
-        .mark_drilled(&entries[1], at("2026-12-03T00:00:00Z"))
-        .unwrap();
+    fixture.vault.mark_drilled(&entries[1], at("2026-12-03T00:00:00Z")).unwrap();
     let unverified = fixture.seal("2026-11-19T00:00:00Z", b"x");
     let dev = Vault::open(fixture.path(), "state-hub-dev").unwrap();
     seal(&dev, &fixture.recipients(), "2026-11-01T00:00:00Z", b"dev");
-    fs_err::write(
-        fixture
-            .path()
-            .join("state-hub-20261101T000000Z.sql.gz.age.bak"),
-        b"copy",
-    )
-    .unwrap();
+    fs_err::write(fixture.path().join("state-hub-20261101T000000Z.sql.gz.age.bak"), b"copy")
+        .unwrap();
     let before = fixture.names();
 
     let plan = plan(&fixture, &last(2));
@@ -84,10 +70,7 @@ fn only_what_the_plan_names_goes() {
     assert!(unverified.path().exists());
     assert!(fixture.vault.leftovers().unwrap().is_empty());
     let latest = fixture.vault.find("latest").unwrap();
-    fixture
-        .vault
-        .verify(&latest, &fixture.identities(), Depth::Full)
-        .unwrap();
+    fixture.vault.verify(&latest, &fixture.identities(), Depth::Full).unwrap();
     assert_eq!(latest.id(), "20261124T000000Z");
 }
 
@@ -98,18 +81,12 @@ fn what_is_damaged_or_of_the_future_takes_no_place() {
     // Longer than recorded, known to be damaged, and dated after now.
     fs_err::write(entries[4].path(), vec![0; 5000]).unwrap();
     let ahead = fixture.seal("2027-01-01T00:00:00Z", b"x");
-    fixture
-        .vault
-        .mark_verified(&ahead, at("2026-12-02T00:00:00Z"))
-        .unwrap();
+    fixture.vault.mark_verified(&ahead, at("2026-12-02T00:00:00Z")).unwrap();
     let mut circumstances = circumstances();
     circumstances.damaged.insert(entries[3].id().to_owned());
     let plan = fixture.vault.plan(&last(1), &circumstances).unwrap();
-    let reasons: Vec<&[Reason]> = plan
-        .decisions
-        .iter()
-        .map(|each| each.reasons.as_slice())
-        .collect();
+    let reasons: Vec<&[Reason]> =
+        plan.decisions.iter().map(|each| each.reasons.as_slice()).collect();
     let expected: [&[Reason]; 6] = [
         &[Reason::Future],
         &[Reason::Damaged],
@@ -124,16 +101,12 @@ fn what_is_damaged_or_of_the_future_takes_no_place() {
 /// Two clocks are never the same: five minutes are no future.
 #[test]
 fn a_clock_that_is_a_little_ahead_makes_a_backup_as_good_as_any() {
-    for (taken_at, counts) in [
-        ("2026-12-10T00:05:00Z", true),
-        ("2026-12-10T00:05:00.000000001Z", false),
-    ] {
+    for (taken_at, counts) in
+        [("2026-12-10T00:05:00Z", true), ("2026-12-10T00:05:00.000000001Z", false)]
+    {
         let fixture = Fixture::new();
         let entry = fixture.seal(taken_at, b"x");
-        fixture
-            .vault
-            .mark_verified(&entry, at("2026-12-02T00:00:00Z"))
-            .unwrap();
+        fixture.vault.mark_verified(&entry, at("2026-12-02T00:00:00Z")).unwrap();
         let plan = plan(&fixture, &last(1));
         let reasons = &plan.decisions[0].reasons;
         assert_eq!(reasons.contains(&Reason::NewestVerified), counts);
@@ -152,11 +125,7 @@ fn a_vault_that_changed_is_planned_again() {
     ] {
         let fixture = Fixture::new();
         let entries = five_days(&fixture);
-        let drilled = |entry| {
-            fixture
-                .vault
-                .mark_drilled(entry, at("2026-12-03T00:00:00Z"))
-        };
+        let drilled = |entry| fixture.vault.mark_drilled(entry, at("2026-12-03T00:00:00Z"));
         if change == "the only drilled one goes" {
             drilled(&entries[1]).unwrap();
         }
@@ -174,10 +143,7 @@ fn a_vault_that_changed_is_planned_again() {
         }
         let before = fixture.names();
         let refused = prune(&fixture.vault, &plan);
-        assert!(
-            matches!(refused, Err(Error::Changed { .. })),
-            "{change}: {refused:?}"
-        );
+        assert!(matches!(refused, Err(Error::Changed { .. })), "{change}: {refused:?}");
         assert_eq!(fixture.names(), before, "{change}");
     }
 }
@@ -216,11 +182,7 @@ fn a_removal_that_was_interrupted_anywhere_is_finished() {
             assert_eq!(ids(&fixture.vault), ["24", "23"], "{removed}");
             let leftovers = fixture.vault.leftovers().unwrap();
             assert_eq!(leftovers.len(), files.len() - removed + 1);
-            assert!(
-                leftovers
-                    .iter()
-                    .all(|each| each.kind == LeftoverKind::Removal)
-            );
+            assert!(leftovers.iter().all(|each| each.kind == LeftoverKind::Removal));
             if finisher == "clean" {
                 let lock = lock(&fixture.vault);
                 assert_eq!(fixture.vault.clean_leftovers(&lock).unwrap(), leftovers);
@@ -230,16 +192,8 @@ fn a_removal_that_was_interrupted_anywhere_is_finished() {
             assert!(fixture.vault.leftovers().unwrap().is_empty());
             assert_eq!(ids(&fixture.vault), ["24", "23"]);
             let left = fixture.names();
-            assert!(
-                !left
-                    .iter()
-                    .any(|name| gone.iter().any(|id| name.contains(id))),
-                "{left:?}"
-            );
-            assert_eq!(
-                fixture.vault.find("latest").unwrap().id(),
-                "20261124T000000Z"
-            );
+            assert!(!left.iter().any(|name| gone.iter().any(|id| name.contains(id))), "{left:?}");
+            assert_eq!(fixture.vault.find("latest").unwrap().id(), "20261124T000000Z");
         }
     }
 }
@@ -284,10 +238,7 @@ fn an_intent_that_cannot_be_read_holds_everything_up() {
 fn ten_thousand_entries_are_pruned() {
     let fixture = Fixture::new();
     let entry = fixture.seal("2026-11-20T00:00:00Z", b"x");
-    let entry = fixture
-        .vault
-        .mark_verified(&entry, at("2026-12-02T00:00:00Z"))
-        .unwrap();
+    let entry = fixture.vault.mark_verified(&entry, at("2026-12-02T00:00:00Z")).unwrap();
     let sealed = fs_err::read(entry.path()).unwrap();
     let sidecar =
         fs_err::read_to_string(fixture.path().join("state-hub-20261120T000000Z.json")).unwrap();
@@ -298,16 +249,9 @@ fn ten_thousand_entries_are_pruned() {
         let facts = sidecar
             .replace("20261120T000000Z", &stamp)
             .replace("2026-11-20T00:00:00Z", &taken.to_string());
-        fs_err::write(
-            fixture.path().join(format!("state-hub-{stamp}.sql.gz.age")),
-            &sealed,
-        )
-        .unwrap();
-        fs_err::write(
-            fixture.path().join(format!("state-hub-{stamp}.json")),
-            facts,
-        )
-        .unwrap();
+        fs_err::write(fixture.path().join(format!("state-hub-{stamp}.sql.gz.age")), &sealed)
+            .unwrap();
+        fs_err::write(fixture.path().join(format!("state-hub-{stamp}.json")), facts).unwrap();
     }
     let begin = Instant::now();
     let plan = plan(&fixture, &last(10));

@@ -19,24 +19,15 @@ fn an_entry_reads_back_and_its_sidecar_is_right() {
     assert_eq!(entry.id(), "20261121T161200Z");
     assert_eq!(
         fixture.names(),
-        [
-            "state-hub-20261121T161200Z.json",
-            "state-hub-20261121T161200Z.sql.gz.age"
-        ]
+        ["state-hub-20261121T161200Z.json", "state-hub-20261121T161200Z.sql.gz.age"]
     );
 
     let sidecar = entry.sidecar().unwrap();
     assert_eq!(entry.state(), State::Sealed);
     assert_eq!(entry.taken_at(), Some(at("2026-11-21T16:12:00.5Z")));
     assert_eq!(sidecar.clear_bytes, 200_000);
-    assert_eq!(
-        sidecar.sealed_bytes,
-        fs_err::metadata(entry.path()).unwrap().len()
-    );
-    assert_eq!(
-        sidecar.recipients[0].recipient,
-        fixture.key.to_public().to_string()
-    );
+    assert_eq!(sidecar.sealed_bytes, fs_err::metadata(entry.path()).unwrap().len());
+    assert_eq!(sidecar.recipients[0].recipient, fixture.key.to_public().to_string());
     assert_eq!(sidecar.recipients[0].kind, "X25519");
     assert_eq!(sidecar.recipients[0].stanzas.len(), 1);
 
@@ -46,10 +37,7 @@ fn an_entry_reads_back_and_its_sidecar_is_right() {
     assert!(read_all(unsealed) == clear);
     for depth in [Depth::Quick, Depth::Sealed, Depth::Full] {
         let verification = fixture.vault.verify(&entry, &identities, depth).unwrap();
-        assert_eq!(
-            verification.clear_bytes,
-            (depth != Depth::Sealed).then_some(200_000)
-        );
+        assert_eq!(verification.clear_bytes, (depth != Depth::Sealed).then_some(200_000));
         assert!(verification.sidecar);
     }
 }
@@ -61,9 +49,7 @@ fn files_and_directory_are_private() {
     options.create = true;
     let vault = Vault::open_with(fixture.path().join("a/b"), "hub", &options).unwrap();
     let entry = crate::support::seal(&vault, &fixture.recipients(), "2026-11-21T16:12:00Z", b"x");
-    vault
-        .mark_verified(&entry, at("2026-11-21T16:13:00Z"))
-        .unwrap();
+    vault.mark_verified(&entry, at("2026-11-21T16:13:00Z")).unwrap();
     let mode =
         |path: &std::path::Path| fs_err::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(vault.directory()), 0o700);
@@ -79,14 +65,8 @@ fn files_and_directory_are_private() {
 fn a_missing_directory_is_not_created_unasked() {
     let fixture = Fixture::new();
     let missing = fixture.path().join("missing");
-    assert!(matches!(
-        Vault::open(&missing, "hub"),
-        Err(Error::NoVault { .. })
-    ));
-    assert!(matches!(
-        Vault::open(fixture.keys_file(), "hub"),
-        Err(Error::NoVault { .. })
-    ));
+    assert!(matches!(Vault::open(&missing, "hub"), Err(Error::NoVault { .. })));
+    assert!(matches!(Vault::open(fixture.keys_file(), "hub"), Err(Error::NoVault { .. })));
     assert!(!missing.exists());
 }
 
@@ -94,16 +74,11 @@ fn a_missing_directory_is_not_created_unasked() {
 fn a_dropped_sealing_leaves_nothing() {
     let fixture = Fixture::new();
     let lock = lock(&fixture.vault);
-    let mut sealing = fixture
-        .vault
-        .begin(&lock, &fixture.recipients(), at("2026-11-21T16:12:00Z"))
-        .unwrap();
+    let mut sealing =
+        fixture.vault.begin(&lock, &fixture.recipients(), at("2026-11-21T16:12:00Z")).unwrap();
     sealing.write_all(&payload(300_000)).unwrap();
     assert!(fixture.names()[0].ends_with(".partial"));
-    assert!(
-        fixture.vault.leftovers().unwrap().is_empty(),
-        "a living writer's file is no leftover"
-    );
+    assert!(fixture.vault.leftovers().unwrap().is_empty(), "a living writer's file is no leftover");
     drop(sealing);
     assert_eq!(fixture.names(), [""; 0]);
 }
@@ -114,35 +89,17 @@ fn the_same_second_gets_the_next_number() {
     let first = fixture.seal("2026-11-21T16:12:00.1Z", b"one");
     let second = fixture.seal("2026-11-21T16:12:00.2Z", b"two");
     // A file that something else put there is not overwritten either.
-    fs_err::write(
-        fixture
-            .path()
-            .join("state-hub-20261121T161200Z-3.sql.gz.age"),
-        b"foreign",
-    )
-    .unwrap();
+    fs_err::write(fixture.path().join("state-hub-20261121T161200Z-3.sql.gz.age"), b"foreign")
+        .unwrap();
     let fourth = fixture.seal("2026-11-21T16:12:00.3Z", b"four");
     assert_eq!(
         [first.id(), second.id(), fourth.id()],
-        [
-            "20261121T161200Z",
-            "20261121T161200Z-2",
-            "20261121T161200Z-4"
-        ]
+        ["20261121T161200Z", "20261121T161200Z-2", "20261121T161200Z-4"]
     );
     let identities = fixture.identities();
-    assert_eq!(
-        read_all(fixture.vault.open_entry(&first, &identities).unwrap()),
-        b"one"
-    );
-    assert_eq!(
-        read_all(fixture.vault.open_entry(&second, &identities).unwrap()),
-        b"two"
-    );
-    assert_eq!(
-        fourth.sidecar().unwrap().file,
-        "state-hub-20261121T161200Z-4.sql.gz.age"
-    );
+    assert_eq!(read_all(fixture.vault.open_entry(&first, &identities).unwrap()), b"one");
+    assert_eq!(read_all(fixture.vault.open_entry(&second, &identities).unwrap()), b"two");
+    assert_eq!(fourth.sidecar().unwrap().file, "state-hub-20261121T161200Z-4.sql.gz.age");
 }
 
 #[test]
@@ -150,10 +107,7 @@ fn an_entry_may_be_open_many_times_in_many_threads() {
     let fixture = Fixture::new();
     let clear = payload(500_000);
     let entry = fixture.seal("2026-11-21T16:12:00Z", &clear);
-    let first = fixture
-        .vault
-        .open_entry(&entry, &fixture.identities())
-        .unwrap();
+    let first = fixture.vault.open_entry(&entry, &fixture.identities()).unwrap();
     std::thread::scope(|scope| {
         for part in 0..4_usize {
             let mut reader = first.reopen().unwrap();
@@ -168,11 +122,7 @@ fn an_entry_may_be_open_many_times_in_many_threads() {
         }
     });
     fs_err::remove_file(entry.path()).unwrap();
-    fs_err::copy(
-        fixture.seal("2026-11-22T16:12:00Z", &clear).path(),
-        entry.path(),
-    )
-    .unwrap();
+    fs_err::copy(fixture.seal("2026-11-22T16:12:00Z", &clear).path(), entry.path()).unwrap();
     assert!(matches!(first.reopen(), Err(Error::Changed { .. })));
 }
 
@@ -187,20 +137,15 @@ fn the_types_cross_threads() {
     sync::<Identities>();
     sync::<Recipients>();
     let shown = format!("{:?}", Fixture::new().identities());
-    assert!(
-        shown.contains("age1") && !shown.contains("SECRET"),
-        "{shown}"
-    );
+    assert!(shown.contains("age1") && !shown.contains("SECRET"), "{shown}");
 }
 
 #[test]
 fn no_recipient_no_file() {
     let fixture = Fixture::new();
     let lock = lock(&fixture.vault);
-    let error = fixture
-        .vault
-        .begin(&lock, &Recipients::new(), at("2026-11-21T16:12:00Z"))
-        .unwrap_err();
+    let error =
+        fixture.vault.begin(&lock, &Recipients::new(), at("2026-11-21T16:12:00Z")).unwrap_err();
     assert!(matches!(error, Error::NoRecipients));
     assert_eq!(fixture.names(), [""; 0]);
 }
@@ -229,14 +174,8 @@ fn follow(steps: &[Step], unsealed: &mut Unsealed, clear: &[u8]) -> Result<(), T
         let target = match *step {
             Step::Read(length) => {
                 let (mut expected, mut found) = (Vec::new(), Vec::new());
-                model
-                    .by_ref()
-                    .take(length as u64)
-                    .read_to_end(&mut expected)?;
-                unsealed
-                    .by_ref()
-                    .take(length as u64)
-                    .read_to_end(&mut found)?;
+                model.by_ref().take(length as u64).read_to_end(&mut expected)?;
+                unsealed.by_ref().take(length as u64).read_to_end(&mut found)?;
                 prop_assert!(expected == found, "after {step:?}");
                 continue;
             }

@@ -21,10 +21,7 @@ impl Asked {
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.headers.iter().map(|line| line.split_once(": "));
-        lines.find_map(|line| {
-            line.filter(|(found, _)| *found == name)
-                .map(|(_, value)| value)
-        })
+        lines.find_map(|line| line.filter(|(found, _)| *found == name).map(|(_, value)| value))
     }
 }
 
@@ -77,11 +74,7 @@ fn serve(
         Some((name, value)) => format!("{}: {value}", name.to_lowercase()),
         None => line.clone(),
     });
-    let mut asked = Asked {
-        line,
-        headers: headers.collect(),
-        body: Vec::new(),
-    };
+    let mut asked = Asked { line, headers: headers.collect(), body: Vec::new() };
     if asked.header("expect").is_none() {
         let length = asked.header("content-length");
         let length = length.and_then(|length| length.parse().ok()).unwrap_or(0);

@@ -33,11 +33,7 @@ impl Signed {
             assert!(status.success());
         }
         let fixture = Fixture::new();
-        let mut signed = Self {
-            vault: fixture.vault.clone(),
-            fixture,
-            keys,
-        };
+        let mut signed = Self { vault: fixture.vault.clone(), fixture, keys };
         signed.vault = signed.vault_of("operator", "");
         signed
     }
@@ -76,18 +72,11 @@ impl Signed {
 
     fn assert_untrusted(&self, entry: &Entry, what: &str) {
         let entry = self.again(entry);
-        assert_eq!(
-            (entry.state(), entry.is_verified()),
-            (State::Foreign, false),
-            "{what}"
-        );
+        assert_eq!((entry.state(), entry.is_verified()), (State::Foreign, false), "{what}");
         let identities = self.fixture.identities();
         let refused = |error: Error| {
             assert!(
-                matches!(
-                    error,
-                    Error::Untrusted { .. } | Error::InvalidSidecar { .. }
-                ),
+                matches!(error, Error::Untrusted { .. } | Error::InvalidSidecar { .. }),
                 "{what}: {error}"
             );
         };
@@ -120,44 +109,24 @@ fn a_signature_stays_while_the_state_changes() {
     let signature = entry.sidecar().unwrap().signature.clone().unwrap();
     let entry = signed.vault.mark_drilled(&entry, at(LATER)).unwrap();
     assert_eq!(entry.state(), State::Drilled);
-    assert_eq!(
-        entry.sidecar().unwrap().signature.as_ref(),
-        Some(&signature)
-    );
+    assert_eq!(entry.sidecar().unwrap().signature.as_ref(), Some(&signature));
     let identities = signed.fixture.identities();
-    signed
-        .vault
-        .verify(&entry, &identities, Depth::Full)
-        .unwrap();
+    signed.vault.verify(&entry, &identities, Depth::Full).unwrap();
     assert_eq!(signed.vault.find("latest").unwrap().id(), entry.id());
-    assert_eq!(
-        read_all(signed.vault.open_entry(&entry, &identities).unwrap()),
-        b"the payload"
-    );
+    assert_eq!(read_all(signed.vault.open_entry(&entry, &identities).unwrap()), b"the payload");
     // Who does not ask for signatures sees an entry like any other.
-    signed
-        .fixture
-        .vault
-        .verify(&entry, &identities, Depth::Sealed)
-        .unwrap();
+    signed.fixture.vault.verify(&entry, &identities, Depth::Sealed).unwrap();
 }
 
 #[test]
 fn what_was_sealed_without_a_signature_does_not_count() {
     let signed = Signed::new();
     let entry = signed.fixture.seal(FIRST, b"x");
-    signed
-        .fixture
-        .vault
-        .mark_verified(&entry, at(LATER))
-        .unwrap();
+    signed.fixture.vault.mark_verified(&entry, at(LATER)).unwrap();
     signed.assert_untrusted(&entry, "unsigned");
     fs_err::remove_file(sidecar_of(&entry)).unwrap();
     signed.assert_untrusted(&entry, "without a sidecar");
-    assert!(matches!(
-        signed.vault.find("latest"),
-        Err(Error::NothingVerified { .. })
-    ));
+    assert!(matches!(signed.vault.find("latest"), Err(Error::NothingVerified { .. })));
 }
 
 #[test]
@@ -169,22 +138,15 @@ fn a_swapped_file_is_found_also_with_a_rewritten_sidecar() {
     let forgery = Vault::open(forger.path(), "state-hub").unwrap();
     let stranger = SigningKey::new(signed.key("stranger"), Prompt::Never);
     let recipients = signed.fixture.recipients();
-    let forged = seal(
-        &forgery.clone().signing_with(stranger),
-        &recipients,
-        FIRST,
-        b"another payload!",
-    );
+    let forged =
+        seal(&forgery.clone().signing_with(stranger), &recipients, FIRST, b"another payload!");
     forgery.mark_verified(&forged, at(LATER)).unwrap();
     let true_signature = entry.sidecar().unwrap().signature.clone().unwrap();
     fs_err::copy(forged.path(), entry.path()).unwrap();
     // The file alone is another one than the signed sidecar tells of.
     let identities = signed.fixture.identities();
     for depth in [Depth::Quick, Depth::Sealed, Depth::Full] {
-        let error = signed
-            .vault
-            .verify(&signed.again(&entry), &identities, depth)
-            .unwrap_err();
+        let error = signed.vault.verify(&signed.again(&entry), &identities, depth).unwrap_err();
         assert!(
             // Where it is padded otherwise, its length tells already.
             matches!(
@@ -232,14 +194,7 @@ fn every_signed_field_is_signed() {
         signed.assert_untrusted(&entry, field);
         fs_err::write(sidecar_of(&entry), &original).unwrap();
     }
-    signed
-        .vault
-        .verify(
-            &signed.again(&entry),
-            &signed.fixture.identities(),
-            Depth::Full,
-        )
-        .unwrap();
+    signed.vault.verify(&signed.again(&entry), &signed.fixture.identities(), Depth::Full).unwrap();
 }
 
 #[test]
@@ -277,13 +232,10 @@ fn copies_and_what_is_sealed_anew_are_signed() {
     let signed = Signed::new();
     let entry = signed.verified(FIRST, b"the payload");
     let elsewhere = tempfile::tempdir().unwrap();
-    let to = Vault::open(elsewhere.path(), "state-hub")
-        .unwrap()
-        .trusting(signed.signers(""));
+    let to = Vault::open(elsewhere.path(), "state-hub").unwrap().trusting(signed.signers(""));
     let lock = lock(&to);
     let copy = signed.vault.copy_to(&entry, &to, &lock).unwrap();
-    to.verify(&copy, &signed.fixture.identities(), Depth::Full)
-        .unwrap();
+    to.verify(&copy, &signed.fixture.identities(), Depth::Full).unwrap();
 
     let next = age::x25519::Identity::generate();
     let mut recipients = Recipients::new();
@@ -291,14 +243,8 @@ fn copies_and_what_is_sealed_anew_are_signed() {
     let mut both = signed.fixture.identities();
     both.add_text(&next.to_string(), "next");
     let lock = crate::support::lock(&signed.vault);
-    let new = signed
-        .vault
-        .rekey(&lock, &entry, &both, &recipients, at(LATER))
-        .unwrap();
-    assert_ne!(
-        new.sidecar().unwrap().signature,
-        entry.sidecar().unwrap().signature
-    );
+    let new = signed.vault.rekey(&lock, &entry, &both, &recipients, at(LATER)).unwrap();
+    assert_ne!(new.sidecar().unwrap().signature, entry.sidecar().unwrap().signature);
     signed.vault.verify(&new, &both, Depth::Full).unwrap();
     assert_eq!(signed.vault.find("latest").unwrap().id(), new.id());
 }
@@ -318,10 +264,7 @@ fn an_unsigned_copy_elsewhere_is_neither_opened_nor_fetched() {
     for entry in [&listed, &forged] {
         for error in [
             signed.vault.open_entry(entry, &identities).unwrap_err(),
-            signed
-                .vault
-                .verify(entry, &identities, Depth::Quick)
-                .unwrap_err(),
+            signed.vault.verify(entry, &identities, Depth::Quick).unwrap_err(),
             there.copy_to(entry, &signed.vault, &lock).unwrap_err(),
         ] {
             assert!(matches!(error, Error::Untrusted { .. }), "{error}");
@@ -337,10 +280,7 @@ fn a_key_that_would_not_count_seals_nothing() {
     let recipients = signed.fixture.recipients();
     let begin = |vault: &Vault| {
         let lock = lock(vault);
-        vault
-            .begin(&lock, &recipients, at(FIRST))
-            .map(drop)
-            .unwrap_err()
+        vault.begin(&lock, &recipients, at(FIRST)).map(drop).unwrap_err()
     };
     let none = signed.fixture.vault.clone().trusting(signed.signers(""));
     assert!(matches!(begin(&none), Error::NoSigningKey));
@@ -363,22 +303,10 @@ fn a_key_that_would_not_count_seals_nothing() {
 fn a_backup_outlives_the_time_of_its_key() {
     let signed = Signed::new();
     let entry = signed.verified(FIRST, b"x");
-    let trusting = |options: &str| {
-        signed
-            .fixture
-            .vault
-            .clone()
-            .trusting(signed.signers(options))
-    };
+    let trusting = |options: &str| signed.fixture.vault.clone().trusting(signed.signers(options));
     let state = |vault: &Vault| vault.find(entry.id()).unwrap().state();
-    assert_eq!(
-        state(&trusting("valid-before=\"20261202\"")),
-        State::Verified
-    );
-    assert_eq!(
-        state(&trusting("valid-before=\"20261130\"")),
-        State::Foreign
-    );
+    assert_eq!(state(&trusting("valid-before=\"20261202\"")), State::Verified);
+    assert_eq!(state(&trusting("valid-before=\"20261130\"")), State::Foreign);
 }
 
 #[test]
@@ -398,27 +326,16 @@ fn the_private_key_is_in_no_file_of_the_vault() {
 fn the_page_verifies_with_stock_tools() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/formats/sidecar.md");
     let page = fs_err::read_to_string(page).unwrap();
-    let script = page
-        .split("```bash\n")
-        .nth(1)
-        .unwrap()
-        .split("```")
-        .next()
-        .unwrap();
+    let script = page.split("```bash\n").nth(1).unwrap().split("```").next().unwrap();
     let signed = Signed::new();
     let entry = signed.verified(FIRST, b"x");
     let signers = signed.key("signers");
     let public = fs_err::read_to_string(signed.key("operator.pub")).unwrap();
-    fs_err::write(
-        &signers,
-        format!("operator namespaces=\"{SIGNATURE_NAMESPACE}\" {public}"),
-    )
-    .unwrap();
+    fs_err::write(&signers, format!("operator namespaces=\"{SIGNATURE_NAMESPACE}\" {public}"))
+        .unwrap();
     let run = || {
         let mut bash = Command::new("bash");
-        bash.args(["-c", script, "verify"])
-            .arg(sidecar_of(&entry))
-            .arg(&signers);
+        bash.args(["-c", script, "verify"]).arg(sidecar_of(&entry)).arg(&signers);
         bash.arg("operator").output().unwrap()
     };
     let output = run();

@@ -18,11 +18,7 @@ impl Fixture {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let vault = Vault::open(directory.path(), "state-hub").unwrap();
-        Self {
-            key: age::x25519::Identity::generate(),
-            vault,
-            directory,
-        }
+        Self { key: age::x25519::Identity::generate(), vault, directory }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -51,9 +47,8 @@ impl Fixture {
 
     pub(crate) fn names(&self) -> Vec<String> {
         let read = fs_err::read_dir(self.path()).unwrap();
-        let mut names: Vec<_> = read
-            .map(|item| item.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut names: Vec<_> =
+            read.map(|item| item.unwrap().file_name().into_string().unwrap()).collect();
         names.retain(|name| !name.ends_with("lock"));
         names.sort();
         names

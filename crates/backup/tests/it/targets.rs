@@ -24,10 +24,7 @@ pub(crate) fn limits() -> Limits {
 }
 
 pub(crate) fn cloud_credentials() -> Credentials {
-    Credentials {
-        user: CLOUD_USER.to_owned(),
-        password: CLOUD_PASSWORD.into(),
-    }
+    Credentials { user: CLOUD_USER.to_owned(), password: CLOUD_PASSWORD.into() }
 }
 
 pub(crate) fn cloud_target(cloud: &Cloud, limits: Limits) -> Arc<dyn Target> {
@@ -86,18 +83,12 @@ pub(crate) fn keeps_its_promises(target: &dyn Target) {
     let long = payload(7 << 20);
     put(target, "hub-1.age", &long, false).unwrap();
     put(target, "hub-1.json", b"{}", true).unwrap();
-    let listed = [
-        ("hub-1.age".to_owned(), 7 << 20),
-        ("hub-1.json".to_owned(), 2),
-    ];
+    let listed = [("hub-1.age".to_owned(), 7 << 20), ("hub-1.json".to_owned(), 2)];
     assert_eq!(names(target), listed, "nothing but what was sent");
 
     assert_eq!(target.read("hub-1.age", 0..2000).unwrap(), long[..2000]);
     let end = long.len() as u64;
-    assert_eq!(
-        target.read("hub-1.age", end - 70_000..end).unwrap(),
-        long[long.len() - 70_000..]
-    );
+    assert_eq!(target.read("hub-1.age", end - 70_000..end).unwrap(), long[long.len() - 70_000..]);
     assert_eq!(target.read("hub-1.age", 0..end).unwrap(), long);
 
     let other = put(target, "hub-1.age", b"something else", false).unwrap_err();
@@ -183,11 +174,7 @@ fn sftp_survives_a_lost_session_and_tells_refusals_apart() {
     let target = sftp(&server, directory.path());
     put(&target, "a", b"one", false).unwrap();
     assert!(server.kill_sessions() > 0);
-    assert_eq!(
-        target.read("a", 0..3).unwrap(),
-        b"one",
-        "by another session"
-    );
+    assert_eq!(target.read("a", 0..3).unwrap(), b"one", "by another session");
     server.stop();
     let gone = target.read("a", 0..3).unwrap_err();
     assert!(gone.is_retryable(), "{gone}");
@@ -197,10 +184,7 @@ fn sftp_survives_a_lost_session_and_tells_refusals_apart() {
     fs_err::write(server.known_hosts(), "").unwrap();
     let stranger = sftp(&server, directory.path());
     let error = stranger.list().unwrap_err();
-    assert!(
-        matches!(failure(error), TargetFailure::Untrusted { .. }),
-        "a key that nobody trusts"
-    );
+    assert!(matches!(failure(error), TargetFailure::Untrusted { .. }), "a key that nobody trusts");
 }
 
 /// moto's server, in the folder of `HUBCTL_TEST_MOTO`; `cargo xtask test` sets it.
@@ -218,14 +202,7 @@ fn s3() -> Option<(WebServer, S3Location)> {
     };
     // A bucket is the operator's to make; moto believes anybody.
     let made = std::process::Command::new("curl")
-        .args([
-            "--silent",
-            "--fail",
-            "--output",
-            "/dev/null",
-            "--request",
-            "PUT",
-        ])
+        .args(["--silent", "--fail", "--output", "/dev/null", "--request", "PUT"])
         .arg(format!("{}/backups", server.url()))
         .status()
         .unwrap();
@@ -234,14 +211,7 @@ fn s3() -> Option<(WebServer, S3Location)> {
 }
 
 fn s3_target(location: &S3Location, limits: Limits) -> S3 {
-    S3::new(
-        location,
-        "AKIDEXAMPLE",
-        &"secret-canary".into(),
-        None,
-        limits,
-    )
-    .unwrap()
+    S3::new(location, "AKIDEXAMPLE", &"secret-canary".into(), None, limits).unwrap()
 }
 
 #[test]
@@ -270,10 +240,7 @@ fn a_file_drop_takes_files_and_shows_none() {
     let target = file_drop(&cloud, limits());
     assert!(!target.is_readable());
     let receipt = put(&*target, "a.age", b"one", false).unwrap();
-    assert_eq!(
-        (receipt.answer.as_str(), receipt.is_hash_confirmed),
-        ("201", true)
-    );
+    assert_eq!((receipt.answer.as_str(), receipt.is_hash_confirmed), ("201", true));
     for error in [
         target.list().unwrap_err(),
         target.read("a.age", 0..1).unwrap_err(),
@@ -299,10 +266,7 @@ fn a_file_drop_gets_long_files_in_parts_that_cat_puts_together() {
     put(&*target, "a.age", &bytes, false).unwrap();
     assert_eq!(cloud.files(""), ["a.age.000", "a.age.001", "a.age.002"]);
     let parts = cloud.files("");
-    let together: Vec<u8> = parts
-        .iter()
-        .flat_map(|name| cloud.read("", name).unwrap())
-        .collect();
+    let together: Vec<u8> = parts.iter().flat_map(|name| cloud.read("", name).unwrap()).collect();
     assert_eq!(together, bytes);
 }
 
@@ -322,17 +286,10 @@ fn a_wrong_hash_and_a_short_file_are_found_at_once() {
         for target in [file_drop(&cloud, limits()), cloud_target(&cloud, limits())] {
             cloud.inject("PUT", "a.age", effect.clone());
             let error = put(&*target, "a.age", &payload(1000), false).unwrap_err();
-            assert!(
-                matches!(failure(error), TargetFailure::Differs { .. }),
-                "{effect:?}"
-            );
+            assert!(matches!(failure(error), TargetFailure::Differs { .. }), "{effect:?}");
         }
     }
-    assert_eq!(
-        cloud.files("backups"),
-        [".a.age.partial"],
-        "no name for a wrong file"
-    );
+    assert_eq!(cloud.files("backups"), [".a.age.partial"], "no name for a wrong file");
 }
 
 #[test]
@@ -342,21 +299,13 @@ fn every_refusal_is_told_by_what_there_is_to_do() {
     put(&*target, "first", b"x", false).unwrap();
     type Is = fn(&TargetFailure) -> bool;
     let cases: [(u16, Is); 7] = [
-        (401, |failure| {
-            matches!(failure, TargetFailure::Unauthorized)
-        }),
-        (403, |failure| {
-            matches!(failure, TargetFailure::Forbidden { .. })
-        }),
+        (401, |failure| matches!(failure, TargetFailure::Unauthorized)),
+        (403, |failure| matches!(failure, TargetFailure::Forbidden { .. })),
         (413, |failure| matches!(failure, TargetFailure::TooLarge)),
         (423, |failure| matches!(failure, TargetFailure::Busy { .. })),
-        (500, |failure| {
-            matches!(failure, TargetFailure::Server { .. })
-        }),
+        (500, |failure| matches!(failure, TargetFailure::Server { .. })),
         (507, |failure| matches!(failure, TargetFailure::Full)),
-        (302, |failure| {
-            matches!(failure, TargetFailure::Redirected { .. })
-        }),
+        (302, |failure| matches!(failure, TargetFailure::Redirected { .. })),
     ];
     for (status, is) in cases {
         for _ in 0..3 {
@@ -440,10 +389,7 @@ fn a_full_account_and_wrong_passwords_are_told() {
     let error = put(&*target, "a.age", &payload(2000), false).unwrap_err();
     assert!(matches!(failure(error), TargetFailure::Full));
 
-    let wrong = Credentials {
-        user: CLOUD_USER.to_owned(),
-        password: "wrong-canary".into(),
-    };
+    let wrong = Credentials { user: CLOUD_USER.to_owned(), password: "wrong-canary".into() };
     let target = WebDav::new(&cloud.folder("backups"), Some(&wrong), None, limits()).unwrap();
     let error = target.list().unwrap_err();
     assert!(!error.to_string().contains("canary"));
@@ -476,10 +422,8 @@ fn limits_of_a_real_server_are_told() {
 
 #[test]
 fn a_page_for_people_is_not_an_empty_folder() {
-    let Some(server) = installed(
-        "nginx",
-        WebServer::nginx("return 200 '<html>Log in</html>';"),
-    ) else {
+    let Some(server) = installed("nginx", WebServer::nginx("return 200 '<html>Log in</html>';"))
+    else {
         return;
     };
     let error = webdav(&server.url()).list().unwrap_err();

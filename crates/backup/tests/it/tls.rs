@@ -19,9 +19,7 @@ fn server(certificates: &Certificates, name: &str, more: &str) -> Option<(WebSer
         file("key").display()
     );
     let server = installed("Apache", WebServer::apache(&directives))?;
-    let address = server
-        .url()
-        .replace("http://127.0.0.1", "https://localhost");
+    let address = server.url().replace("http://127.0.0.1", "https://localhost");
     Some((server, address))
 }
 
@@ -32,10 +30,7 @@ fn target(address: &str, authority: Option<&Path>) -> Result<WebDav, Error> {
 /// Why nothing is said to this server.
 fn distrust(address: &str, authority: Option<&Path>) -> String {
     match target(address, authority).unwrap().list().unwrap_err() {
-        Error::Target {
-            failure: failure @ TargetFailure::Untrusted { .. },
-            ..
-        } => {
+        Error::Target { failure: failure @ TargetFailure::Untrusted { .. }, .. } => {
             assert!(!failure.is_retryable());
             failure.to_string()
         }
@@ -46,9 +41,7 @@ fn distrust(address: &str, authority: Option<&Path>) -> String {
 #[test]
 fn an_authority_that_is_named_is_trusted_and_no_other() {
     let certificates = Certificates::new().unwrap();
-    certificates
-        .sign("server", "server", &["localhost"])
-        .unwrap();
+    certificates.sign("server", "server", &["localhost"]).unwrap();
     let Some((_server, address)) = server(&certificates, "server", "") else {
         return;
     };
@@ -69,9 +62,7 @@ fn an_authority_that_is_named_is_trusted_and_no_other() {
 #[test]
 fn apache_behind_a_proxy_that_ends_tls_takes_the_destination_in_another_way() {
     let certificates = Certificates::new().unwrap();
-    certificates
-        .sign("server", "server", &["localhost"])
-        .unwrap();
+    certificates.sign("server", "server", &["localhost"]).unwrap();
     let Some(backend) = installed("Apache", WebServer::apache("")) else {
         return;
     };
@@ -93,9 +84,7 @@ fn apache_behind_a_proxy_that_ends_tls_takes_the_destination_in_another_way() {
 #[test]
 fn a_certificate_that_expired_is_not_believed() {
     let certificates = Certificates::new().unwrap();
-    certificates
-        .sign_expired("expired", "expired", &["localhost"])
-        .unwrap();
+    certificates.sign_expired("expired", "expired", &["localhost"]).unwrap();
     let Some((_server, address)) = server(&certificates, "expired", "") else {
         return;
     };
@@ -105,11 +94,7 @@ fn a_certificate_that_expired_is_not_believed() {
 
 #[test]
 fn what_is_not_encrypted_stays_on_this_machine() {
-    for address in [
-        "http://192.0.2.1",
-        "http://cloud.example.org",
-        "ftp://localhost",
-    ] {
+    for address in ["http://192.0.2.1", "http://cloud.example.org", "ftp://localhost"] {
         let error = target(address, None).map(drop).unwrap_err();
         assert!(matches!(error, Error::InvalidTarget { .. }), "{error}");
     }

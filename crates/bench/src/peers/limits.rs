@@ -11,11 +11,8 @@ pub(crate) fn measure(stage: &Stage) -> String {
     let gunzip = stage.decrypt("peer.sql.gz.age");
     stage.shell(&format!("{gunzip} > plain.sql"));
     let shell = |line: &str| stage.shell(line);
-    let section = |section: &str| {
-        shell(&format!(
-            "pg_restore -e --section={section} -d theirs peer.dir"
-        ))
-    };
+    let section =
+        |section: &str| shell(&format!("pg_restore -e --section={section} -d theirs peer.dir"));
     stage.create("theirs");
     section("pre-data");
     let parts: Vec<(&str, Run)> = vec![
@@ -27,21 +24,12 @@ pub(crate) fn measure(stage: &Stage) -> String {
             "the definitions alone (`pg_dump --schema-only`)",
             shell(&format!("pg_dump --schema-only {SOURCE} > /dev/null")),
         ),
-        (
-            "compression alone, one process (`gzip -6`)",
-            shell("gzip -6 < plain.sql > /dev/null"),
-        ),
+        ("compression alone, one process (`gzip -6`)", shell("gzip -6 < plain.sql > /dev/null")),
         (
             "encryption alone (`age`)",
-            shell(&format!(
-                "age -r {} < plain.sql > /dev/null",
-                stage.recipient
-            )),
+            shell(&format!("age -r {} < plain.sql > /dev/null", stage.recipient)),
         ),
-        (
-            "loading all rows, one session (`pg_restore --section=data`)",
-            section("data"),
-        ),
+        ("loading all rows, one session (`pg_restore --section=data`)", section("data")),
         (
             "indexes, keys and all else after the rows, one session (`pg_restore --section=post-data`)",
             section("post-data"),

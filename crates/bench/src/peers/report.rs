@@ -15,11 +15,8 @@ impl Row {
     fn line(&self) -> String {
         let ours = median(self.pairs.iter().map(|pair| pair.0.seconds));
         let theirs = median(self.pairs.iter().map(|pair| pair.1.seconds));
-        let mut ratios: Vec<f64> = self
-            .pairs
-            .iter()
-            .map(|pair| pair.1.seconds / pair.0.seconds)
-            .collect();
+        let mut ratios: Vec<f64> =
+            self.pairs.iter().map(|pair| pair.1.seconds / pair.0.seconds).collect();
         ratios.sort_by(f64::total_cmp);
         // The library runs inside the bench, whose memory is not its own.
         let memory = match self.pairs.iter().map(|pair| pair.0.peak_kib).max() {
@@ -27,11 +24,7 @@ impl Row {
             _ => "not measured".to_owned(),
         };
         let ratio = median(ratios.iter().copied());
-        let verdict = if ratio >= self.target {
-            "met"
-        } else {
-            "**missed**"
-        };
+        let verdict = if ratio >= self.target { "met" } else { "**missed**" };
         format!(
             "| {} | {} | {} | {ours:.2} s | {theirs:.2} s | {ratio:.2}× ({:.2}–{:.2}) | {}× {verdict} | {memory} |\n",
             self.work,
@@ -47,8 +40,7 @@ impl Row {
 /// The rows as Markdown.
 pub(crate) fn table(rows: &[Row]) -> String {
     const HEAD: &str = "| work | against | pairs | hubctl | peer | ratio | target | memory |\n|---|---|---|---|---|---|---|---|\n";
-    rows.iter()
-        .fold(HEAD.to_owned(), |text, row| text + &row.line())
+    rows.iter().fold(HEAD.to_owned(), |text, row| text + &row.line())
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

@@ -16,10 +16,7 @@ impl Run {
     pub(crate) fn here(work: impl FnOnce()) -> Self {
         let start = Instant::now();
         work();
-        Self {
-            seconds: start.elapsed().as_secs_f64(),
-            peak_kib: 0,
-        }
+        Self { seconds: start.elapsed().as_secs_f64(), peak_kib: 0 }
     }
 
     /// Runs a command to its end and watches its memory.
@@ -41,16 +38,12 @@ impl Run {
 
     /// Two runs, one after the other.
     pub(crate) fn and(self, next: Self) -> Self {
-        Self {
-            seconds: self.seconds + next.seconds,
-            peak_kib: self.peak_kib.max(next.peak_kib),
-        }
+        Self { seconds: self.seconds + next.seconds, peak_kib: self.peak_kib.max(next.peak_kib) }
     }
 }
 
 fn high_water_mark(child: &Child) -> u64 {
     let status = fs_err::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok())
-        .unwrap_or(0)
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }

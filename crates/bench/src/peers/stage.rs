@@ -33,13 +33,7 @@ impl Stage {
         let server = runtime.block_on(ScratchServer::start(&options)).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let recipient = make_key(&directory.path().join("key.txt"));
-        let stage = Self {
-            data,
-            server,
-            directory,
-            recipient,
-            runtime,
-        };
+        let stage = Self { data, server, directory, recipient, runtime };
         stage.sql("postgres", &format!("CREATE DATABASE {SOURCE}"));
         eprintln!("loading {} at scale {scale}", data.name());
         for statement in data.sql(scale) {
@@ -62,16 +56,13 @@ impl Stage {
     /// Runs statements, untimed.
     pub(crate) fn sql(&self, database: &str, statement: &str) {
         let database = self.server.database(database);
-        self.block_on(pgsnap::execute(&database, statement))
-            .unwrap();
+        self.block_on(pgsnap::execute(&database, statement)).unwrap();
     }
 
     /// The answer to a query, untimed.
     pub(crate) fn scalar(&self, database: &str, query: &str) -> String {
         let database = self.server.database(database);
-        self.block_on(pgsnap::query_scalar(&database, query))
-            .unwrap()
-            .unwrap()
+        self.block_on(pgsnap::query_scalar(&database, query)).unwrap().unwrap()
     }
 
     /// Drops databases and writes out what is dirty, so that no side pays for the one before.
@@ -159,16 +150,9 @@ impl Stage {
 }
 
 fn make_key(path: &Path) -> String {
-    let made = Command::new("age-keygen")
-        .arg("-o")
-        .arg(path)
-        .stderr(Stdio::null())
-        .status()
-        .unwrap();
+    let made =
+        Command::new("age-keygen").arg("-o").arg(path).stderr(Stdio::null()).status().unwrap();
     assert!(made.success());
     let text = fs_err::read_to_string(path).unwrap();
-    text.lines()
-        .find_map(|line| line.strip_prefix("# public key: "))
-        .unwrap()
-        .to_owned()
+    text.lines().find_map(|line| line.strip_prefix("# public key: ")).unwrap().to_owned()
 }

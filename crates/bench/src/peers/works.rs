@@ -18,10 +18,7 @@ struct Entrant<'a> {
 }
 
 fn entrant<'a>(name: &'static str, run: impl Fn() -> Run + 'a) -> Entrant<'a> {
-    Entrant {
-        name,
-        run: Box::new(run),
-    }
+    Entrant { name, run: Box::new(run) }
 }
 
 /// A row of the table: one of ours against a peer, by the names of the entrants whose times add up
@@ -43,12 +40,7 @@ struct Works<'a> {
 
 /// Measures what makes sense on this data.
 pub(crate) fn measure(stage: &Stage, pairs: usize, only: Option<&str>) -> Vec<Row> {
-    let mut works = Works {
-        stage,
-        pairs,
-        only,
-        rows: Vec::new(),
-    };
+    let mut works = Works { stage, pairs, only, rows: Vec::new() };
     works.back_up();
     works.restore();
     if stage.data != Data::Many {
@@ -142,10 +134,8 @@ impl<'a> Works<'a> {
             gzip();
             directory();
         }
-        let mut peers = vec![(
-            entrant("`pg_dump | gzip -6 | age`", gzip),
-            target(stage.data, [3.0, 2.0, 1.3]),
-        )];
+        let mut peers =
+            vec![(entrant("`pg_dump | gzip -6 | age`", gzip), target(stage.data, [3.0, 2.0, 1.3]))];
         if stage.data == Data::Events {
             let pigz = || sealed("pigz", "pigz.sql.gz.age");
             peers.push((entrant("`pg_dump | pigz | age`", pigz), 1.9));
@@ -197,9 +187,8 @@ impl<'a> Works<'a> {
                 clean();
                 stage.create("theirs");
                 let decrypt = stage.decrypt("peer.sql.gz.age");
-                stage.shell(&format!(
-                    "{decrypt} | psql -X -q -v ON_ERROR_STOP=1 theirs > /dev/null"
-                ))
+                stage
+                    .shell(&format!("{decrypt} | psql -X -q -v ON_ERROR_STOP=1 theirs > /dev/null"))
             }),
             // The database is the one that psql has just restored.
             entrant("count", || per_table(stage, "theirs", "count(*)")),
@@ -215,13 +204,8 @@ impl<'a> Works<'a> {
         let line = format!("{} > /dev/null", stage.decrypt("peer.sql.gz.age"));
         self.pair(
             "verify in full: decrypt, decompress, recount, re-digest",
-            entrant("hubctl verify --full", || {
-                stage.hubctl(&["verify", &entry, "--full"])
-            }),
-            vec![(
-                entrant("`age -d | gunzip > /dev/null`", || stage.shell(&line)),
-                4.0,
-            )],
+            entrant("hubctl verify --full", || stage.hubctl(&["verify", &entry, "--full"])),
+            vec![(entrant("`age -d | gunzip > /dev/null`", || stage.shell(&line)), 4.0)],
         );
     }
 
@@ -241,10 +225,9 @@ impl<'a> Works<'a> {
             entrant("census", census),
             vec![
                 (
-                    entrant(
-                        "`SELECT count(*), sum(hashtext(t::text))` of each table",
-                        || hash_in_the_server(stage, SOURCE),
-                    ),
+                    entrant("`SELECT count(*), sum(hashtext(t::text))` of each table", || {
+                        hash_in_the_server(stage, SOURCE)
+                    }),
                     2.5,
                 ),
                 (
@@ -284,10 +267,7 @@ impl<'a> Works<'a> {
             entrant("hubctl copy", ours),
             vec![
                 (entrant("`pg_dump | psql`", pipe), 1.4),
-                (
-                    entrant("`pgcopydb clone --table-jobs 2 --index-jobs 2`", pgcopydb),
-                    1.0,
-                ),
+                (entrant("`pgcopydb clone --table-jobs 2 --index-jobs 2`", pgcopydb), 1.0),
             ],
         );
         stage.clean(&["ours", "theirs"]);
@@ -305,13 +285,7 @@ fn of_restores(data: Data) -> Vec<Comparison> {
     };
     let same = "restore, the same work as the peer (library, no proof, no statistics)";
     vec![
-        comparison(
-            same,
-            "restore without proof",
-            PSQL,
-            &["psql"],
-            [1.4, 1.7, 1.5],
-        ),
+        comparison(same, "restore without proof", PSQL, &["psql"], [1.4, 1.7, 1.5]),
         comparison(
             same,
             "restore without proof",
@@ -388,9 +362,7 @@ fn restore_without_proof(stage: &Stage, entry: &str) -> Run {
     options.statistics = false;
     Run::here(|| {
         let archive = Archive::open(open).unwrap();
-        stage
-            .block_on(pgsnap::restore(&archive, &target, &options, &quiet()))
-            .unwrap();
+        stage.block_on(pgsnap::restore(&archive, &target, &options, &quiet())).unwrap();
     })
 }
 

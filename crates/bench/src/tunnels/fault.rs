@@ -145,10 +145,7 @@ fn jobs(faults: &[Fault], runs: usize) -> Vec<Job> {
                 (..) => runs.min(PEER_RUNS),
             };
             for _ in 0..runs {
-                jobs.push(Job {
-                    fault: *fault,
-                    tool,
-                });
+                jobs.push(Job { fault: *fault, tool });
             }
         }
     }
@@ -162,11 +159,7 @@ impl Job {
         let _running = self.tool.start(&world);
         let (recovered, starts) = struck(&world, &client, self.fault);
         eprintln!("{}: {}: {recovered:.0?} ms", self.fault.name(), self.tool);
-        Result {
-            job: self,
-            recovered,
-            starts,
-        }
+        Result { job: self, recovered, starts }
     }
 }
 
@@ -223,11 +216,7 @@ fn notice(report: &mut Report) {
         mend();
         until(&|state| state == "up");
     };
-    noticed(
-        "server process killed",
-        &|| assert!(world.sshd.borrow().kill_sessions() > 0),
-        &|| {},
-    );
+    noticed("server process killed", &|| assert!(world.sshd.borrow().kill_sessions() > 0), &|| {});
     noticed("ssh killed", &|| world.signal_ssh(Signal::KILL), &|| {});
     noticed("ssh frozen", &|| world.signal_ssh(Signal::STOP), &|| {});
     noticed(
@@ -237,16 +226,10 @@ fn notice(report: &mut Report) {
             world.sshd.borrow().thaw_sessions();
         },
     );
-    noticed(
-        "silent peer",
-        &|| world.network.deafen(Machine::Client).unwrap(),
-        &|| world.network.hear(Machine::Client).unwrap(),
-    );
-    noticed(
-        "somebody else answers",
-        &|| world.identify("hub-2"),
-        &|| world.identify("hub-1"),
-    );
+    noticed("silent peer", &|| world.network.deafen(Machine::Client).unwrap(), &|| {
+        world.network.hear(Machine::Client).unwrap();
+    });
+    noticed("somebody else answers", &|| world.identify("hub-2"), &|| world.identify("hub-1"));
     let _ = watch.kill();
     let _ = watch.wait();
 }

@@ -20,17 +20,12 @@ pub(crate) fn measure(report: &mut Report, kills: usize, is_wanted: impl Fn(&str
         return;
     }
     for tool in TOOLS {
-        let kills = if tool == Tool::Hubctl {
-            kills
-        } else {
-            kills.min(PEER_KILLS)
-        };
+        let kills = if tool == Tool::Hubctl { kills } else { kills.min(PEER_KILLS) };
         let left = side_by_side(0..kills.div_ceil(IN_ONE_WORLD), |first| {
             let world = World::new();
             let first = first * IN_ONE_WORLD;
             let mine = first..kills.min(first + IN_ONE_WORLD);
-            mine.map(|kill| after_kill(&world, tool, kill))
-                .sum::<usize>()
+            mine.map(|kill| after_kill(&world, tool, kill)).sum::<usize>()
         });
         report.number("left after kill -9: times", tool, kills as f64);
         let sum: usize = left.iter().sum();

@@ -33,9 +33,9 @@ pub(crate) fn measure(report: &mut Report, runs: usize, is_wanted: impl Fn(&str)
     }
     jobs.push((Tool::Hubctl, Question::Told("fast")));
     let jobs = jobs.repeat(runs);
-    for (tool, question, answer) in side_by_side(jobs, |(tool, question)| {
-        (tool, question, question.ask(tool))
-    }) {
+    for (tool, question, answer) in
+        side_by_side(jobs, |(tool, question)| (tool, question, question.ask(tool)))
+    {
         match question {
             Question::Told(profile) => {
                 let name = match profile {

@@ -33,10 +33,7 @@ pub(crate) fn measure(report: &mut Report, runs: usize, is_wanted: impl Fn(&str)
             let mut running = if is_ours {
                 Tool::Hubctl.start(&world)
             } else {
-                super::tool::Running {
-                    world: &world,
-                    child: raw.spawn().unwrap(),
-                }
+                super::tool::Running { world: &world, child: raw.spawn().unwrap() }
             };
             client.steady(Duration::from_secs(2));
             let seconds = ask(&["bulk", &local, &megabytes]);
@@ -45,11 +42,7 @@ pub(crate) fn measure(report: &mut Report, runs: usize, is_wanted: impl Fn(&str)
             (MEGABYTES as f64 / seconds, micros)
         });
         let [(ours, our_latency), (raw, raw_latency)] = both;
-        report.number(
-            "throughput against `ssh -L`, ratio",
-            Tool::Hubctl,
-            ours / raw,
-        );
+        report.number("throughput against `ssh -L`, ratio", Tool::Hubctl, ours / raw);
         report.number("throughput, MB/s", Tool::Hubctl, ours);
         report.number(
             "latency above `ssh -L`, ms",
@@ -61,21 +54,14 @@ pub(crate) fn measure(report: &mut Report, runs: usize, is_wanted: impl Fn(&str)
 
 fn said(child: Child) -> f64 {
     let output = child.wait_with_output().unwrap();
-    String::from_utf8(output.stdout)
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap()
+    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
 }
 
 pub(crate) async fn bulk(port: u16, megabytes: usize) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let begin = Instant::now();
     stream.write_all(b"<").await.unwrap();
-    stream
-        .write_u64((megabytes * 1_000_000) as u64)
-        .await
-        .unwrap();
+    stream.write_u64((megabytes * 1_000_000) as u64).await.unwrap();
     let piece = vec![b'x'; 1_000_000];
     for _ in 0..megabytes {
         stream.write_all(&piece).await.unwrap();

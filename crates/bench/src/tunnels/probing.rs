@@ -89,10 +89,7 @@ impl Seen {
             if left <= 0.0 {
                 return None;
             }
-            let at = self
-                .answers
-                .recv_timeout(Duration::from_secs_f64(left / 1e3))
-                .ok()?;
+            let at = self.answers.recv_timeout(Duration::from_secs_f64(left / 1e3)).ok()?;
             if at > moment + ON_ITS_WAY {
                 return Some(at - moment);
             }

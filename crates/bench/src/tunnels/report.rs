@@ -16,11 +16,7 @@ const TARGETS: &[(&str, char, f64)] = &[
     ("packets dropped for", '<', 2.0),
     ("new address of the client", '<', 3.0),
     ("ssh frozen", '<', 6.0),
-    (
-        "open connections: told of a silent peer, fast profile",
-        '<',
-        4.0,
-    ),
+    ("open connections: told of a silent peer, fast profile", '<', 4.0),
     ("open connections: told of a silent peer", '<', 15.0),
     ("open connections: survive", '>', 1.0),
     ("ssh started per minute", '<', 12.0),
@@ -58,10 +54,7 @@ impl Report {
         if !self.names.iter().any(|known| known == name) {
             self.names.push(name.to_owned());
         }
-        self.results
-            .entry((name.to_owned(), tool as u8))
-            .or_default()
-            .push(result);
+        self.results.entry((name.to_owned(), tool as u8)).or_default().push(result);
     }
 
     /// Results in order, and how many never came.
@@ -88,11 +81,7 @@ impl Report {
             '~' => ('≤', median.is_some_and(|median| median <= limit)),
             _ => ('≤', found.last().is_some_and(|worst| worst <= limit)),
         };
-        let met = if is_whole && is_met {
-            "met"
-        } else {
-            "**missed**"
-        };
+        let met = if is_whole && is_met { "met" } else { "**missed**" };
         format!("{sign} {limit} {met}")
     }
 
@@ -100,17 +89,12 @@ impl Report {
         let Some((found, missing)) = self.found(name, tool) else {
             return "–".to_owned();
         };
-        let unit = if self.timed.iter().any(|timed| timed == name) {
-            " s"
-        } else {
-            ""
-        };
+        let unit = if self.timed.iter().any(|timed| timed == name) { " s" } else { "" };
         match (found.get(found.len() / 2), found.last(), missing) {
             (Some(median), Some(longest), 0) => format!("{median:.2}{unit} ({longest:.2})"),
-            (Some(median), ..) => format!(
-                "{median:.2}{unit} (never in {missing} of {})",
-                found.len() + missing
-            ),
+            (Some(median), ..) => {
+                format!("{median:.2}{unit} (never in {missing} of {})", found.len() + missing)
+            }
             _ => "never".to_owned(),
         }
     }
@@ -124,12 +108,7 @@ impl fmt::Display for Report {
         )?;
         for name in &self.names {
             let cells: Vec<String> = TOOLS.iter().map(|tool| self.cell(name, *tool)).collect();
-            writeln!(
-                f,
-                "| {name} | {} | {} |",
-                cells.join(" | "),
-                self.target(name)
-            )?;
+            writeln!(f, "| {name} | {} | {} |", cells.join(" | "), self.target(name))?;
         }
         Ok(())
     }

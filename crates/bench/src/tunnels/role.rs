@@ -7,10 +7,7 @@ use super::{pace, probing, service};
 #[derive(Subcommand)]
 pub(crate) enum Role {
     /// The service behind the forward
-    Serve {
-        address: String,
-        identity: std::path::PathBuf,
-    },
+    Serve { address: String, identity: std::path::PathBuf },
     /// A client that connects again and again
     Probe { port: u16 },
     /// A client that keeps one connection open, and tells when it ended
@@ -23,10 +20,7 @@ pub(crate) enum Role {
 
 impl Role {
     pub(crate) fn play(self) {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             match self {
                 Self::Serve { address, identity } => service::serve(&address, &identity).await,

@@ -48,10 +48,7 @@ impl Tool {
             Self::Hubctl => {
                 fs_err::write(world.path("hubctl.toml"), configuration(world, 1, profile)).unwrap();
                 let mut command = world.command(Machine::Client, crate::hubctl());
-                command
-                    .arg("--config")
-                    .arg(world.path("hubctl.toml"))
-                    .args(["tunnel", "run"]);
+                command.arg("--config").arg(world.path("hubctl.toml")).args(["tunnel", "run"]);
                 command
             }
             Self::Autossh => {
@@ -59,43 +56,26 @@ impl Tool {
                 command
                     .env("AUTOSSH_GATETIME", "0")
                     .env("AUTOSSH_PATH", world.path("bin").join("ssh"));
-                command.args(["-M", "0"]).args(ssh(
-                    world,
-                    &["ServerAliveInterval=5", "ServerAliveCountMax=3"],
-                ));
+                command
+                    .args(["-M", "0"])
+                    .args(ssh(world, &["ServerAliveInterval=5", "ServerAliveCountMax=3"]));
                 command
             }
-            Self::Loop => looped(
-                world,
-                &["ServerAliveInterval=5", "ServerAliveCountMax=3"],
-                "1",
-            ),
+            Self::Loop => looped(world, &["ServerAliveInterval=5", "ServerAliveCountMax=3"], "1"),
             Self::Tuned => looped(
                 world,
-                &[
-                    "ConnectTimeout=2",
-                    "ServerAliveInterval=1",
-                    "ServerAliveCountMax=2",
-                ],
+                &["ConnectTimeout=2", "ServerAliveInterval=1", "ServerAliveCountMax=2"],
                 "0.25",
             ),
         };
-        let child = command
-            .stdout(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .unwrap();
+        let child = command.stdout(Stdio::null()).process_group(0).spawn().unwrap();
         Running { world, child }
     }
 }
 
 fn looped(world: &World, options: &[&str], pause: &str) -> std::process::Command {
     let mut command = world.command(Machine::Client, "sh");
-    command.args([
-        "-c",
-        &format!("while true; do ssh \"$@\"; sleep {pause}; done"),
-        "loop",
-    ]);
+    command.args(["-c", &format!("while true; do ssh \"$@\"; sleep {pause}; done"), "loop"]);
     command.args(ssh(world, options));
     command
 }
@@ -107,16 +87,10 @@ pub(crate) fn ssh(world: &World, options: &[&str]) -> Vec<String> {
         "-F".to_owned(),
         world.sshd.borrow().client_config().display().to_string(),
     ];
-    for option in ["BatchMode=yes", "ExitOnForwardFailure=yes"]
-        .iter()
-        .chain(options)
-    {
+    for option in ["BatchMode=yes", "ExitOnForwardFailure=yes"].iter().chain(options) {
         words.extend(["-o".to_owned(), (*option).to_owned()]);
     }
-    let forward = format!(
-        "127.0.0.1:{LOCAL}:{}:{SERVICE}",
-        world.network.server_address()
-    );
+    let forward = format!("127.0.0.1:{LOCAL}:{}:{SERVICE}", world.network.server_address());
     words.extend(["-L".to_owned(), forward, "node".to_owned()]);
     words
 }

@@ -18,26 +18,12 @@ pub(crate) fn measure(report: &mut Report, is_wanted: impl Fn(&str) -> bool) {
         return;
     }
     let world = World::new();
-    fs_err::write(
-        world.path("hubctl.toml"),
-        configuration(&world, TUNNELS, "default"),
-    )
-    .unwrap();
+    fs_err::write(world.path("hubctl.toml"), configuration(&world, TUNNELS, "default")).unwrap();
     let client = world.client();
     let mut command = world.command(Machine::Client, crate::hubctl());
-    command
-        .arg("--config")
-        .arg(world.path("hubctl.toml"))
-        .args(["tunnel", "run"]);
-    let child = command
-        .stdout(Stdio::null())
-        .process_group(0)
-        .spawn()
-        .unwrap();
-    let running = Running {
-        world: &world,
-        child,
-    };
+    command.arg("--config").arg(world.path("hubctl.toml")).args(["tunnel", "run"]);
+    let child = command.stdout(Stdio::null()).process_group(0).spawn().unwrap();
+    let running = Running { world: &world, child };
     client.steady(Duration::from_secs(5));
     drop(client);
     std::thread::sleep(Duration::from_secs(5));
@@ -46,11 +32,7 @@ pub(crate) fn measure(report: &mut Report, is_wanted: impl Fn(&str) -> bool) {
     let before = processor_seconds(pid);
     std::thread::sleep(IDLE);
     let used = processor_seconds(pid) - before;
-    report.number(
-        "memory of the supervisor of 20 tunnels, MiB",
-        Tool::Hubctl,
-        resident_mib(pid),
-    );
+    report.number("memory of the supervisor of 20 tunnels, MiB", Tool::Hubctl, resident_mib(pid));
     report.number(
         "processor used by it when idle, %",
         Tool::Hubctl,
@@ -70,14 +52,6 @@ fn processor_seconds(pid: u32) -> f64 {
 
 fn resident_mib(pid: u32) -> f64 {
     let status = fs_err::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap();
-    line.split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse::<f64>()
-        .unwrap()
-        / 1024.0
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
 }

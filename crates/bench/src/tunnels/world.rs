@@ -84,28 +84,19 @@ impl World {
 
     /// How often `ssh` was started to connect.
     pub(crate) fn starts(&self) -> usize {
-        fs_err::read_to_string(self.path("starts"))
-            .unwrap_or_default()
-            .lines()
-            .count()
+        fs_err::read_to_string(self.path("starts")).unwrap_or_default().lines().count()
     }
 
     /// The processes on the client's machine whose name begins like this.
     pub(crate) fn processes(&self, name: &str) -> Vec<u32> {
         let words = self.network.on(Machine::Client);
-        let output = Command::new("ip")
-            .args(["netns", "pids", &words[3]])
-            .output()
-            .unwrap();
+        let output = Command::new("ip").args(["netns", "pids", &words[3]]).output().unwrap();
         let pids = String::from_utf8(output.stdout).unwrap();
         let is_named = |pid: &u32| {
             let comm = Path::new("/proc").join(pid.to_string()).join("comm");
             fs_err::read_to_string(comm).is_ok_and(|comm| comm.starts_with(name))
         };
-        pids.lines()
-            .filter_map(|pid| pid.trim().parse().ok())
-            .filter(is_named)
-            .collect()
+        pids.lines().filter_map(|pid| pid.trim().parse().ok()).filter(is_named).collect()
     }
 
     /// Every `ssh` on the client's machine gets this signal.

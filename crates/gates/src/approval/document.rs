@@ -140,10 +140,7 @@ impl<'a> Sealed<'a> {
         let (statement, signature) = rest.rsplit_once(MARK).ok_or("it is not signed")?;
         // Nothing in a signature needs an escape but the ends of its lines.
         let signature = signature.replace("\\n", "\n");
-        let sealed = Self {
-            statement,
-            signature,
-        };
+        let sealed = Self { statement, signature };
         if join(statement, &sealed.signature) == text {
             Ok(sealed)
         } else {
@@ -183,19 +180,14 @@ pub(super) fn unknown_format(text: &str) -> Option<String> {
     let value: Value = serde_json::from_str(text).ok()?;
     let format = value.get("format")?.as_str()?;
     let family = format.split_once('/')?.0;
-    let is_ours = [APPROVAL, REVOCATION].iter().any(|known| {
-        known
-            .split_once('/')
-            .is_some_and(|(name, _)| name == family)
-    });
+    let is_ours = [APPROVAL, REVOCATION]
+        .iter()
+        .any(|known| known.split_once('/').is_some_and(|(name, _)| name == family));
     let is_known = [APPROVAL, REVOCATION].contains(&format);
     (is_ours && !is_known).then(|| format.to_owned())
 }
 
 /// 32 lower-case hexadecimal digits.
 pub(super) fn is_id(text: &str) -> bool {
-    text.len() == 32
-        && text
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

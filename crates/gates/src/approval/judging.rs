@@ -236,10 +236,7 @@ fn revoked(
     if !exists(&path)? {
         return Ok(None);
     }
-    let text = read(&path)
-        .ok()
-        .flatten()
-        .and_then(|bytes| String::from_utf8(bytes).ok());
+    let text = read(&path).ok().flatten().and_then(|bytes| String::from_utf8(bytes).ok());
     let by = text.and_then(|text| {
         let sealed = Sealed::parse(&text).ok()?;
         let revocation: Revocation = sealed.document().ok()?;
@@ -252,11 +249,7 @@ fn revoked(
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     // Whoever may write to the directory may take a revocation away.
-    match Options::read()
-        .in_place()
-        .trusted_for_root()
-        .to_vec(path, LONGEST)
-    {
+    match Options::read().in_place().trusted_for_root().to_vec(path, LONGEST) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.into()),
@@ -312,11 +305,7 @@ fn until(grants: &[Grant], need: usize) -> Timestamp {
     let mut ends: Vec<_> = grants.iter().map(|grant| grant.expires_at).collect();
     ends.sort();
     let is_enough_after = |end: &Timestamp| {
-        let left: Vec<_> = grants
-            .iter()
-            .filter(|grant| grant.expires_at > *end)
-            .cloned()
-            .collect();
+        let left: Vec<_> = grants.iter().filter(|grant| grant.expires_at > *end).cloned().collect();
         persons(&left) >= need
     };
     let end = ends.iter().find(|end| !is_enough_after(end));

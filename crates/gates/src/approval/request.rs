@@ -42,7 +42,5 @@ pub(super) fn check_gate(gate: &str) -> Result<(), Error> {
     if begins_well && gate.len() <= LONGEST && gate.bytes().all(is_allowed) {
         return Ok(());
     }
-    Err(Error::InvalidGate {
-        gate: gate.to_owned(),
-    })
+    Err(Error::InvalidGate { gate: gate.to_owned() })
 }

@@ -40,15 +40,10 @@ async fn within(
         // Nobody may be waiting any more.
         let _ = sender.send(ask());
     };
-    thread::Builder::new()
-        .name("disk".to_owned())
-        .spawn(ask)
-        .map_err(Absence::failed)?;
+    thread::Builder::new().name("disk".to_owned()).spawn(ask).map_err(Absence::failed)?;
     match timeout(limit, answer).await {
         Ok(answer) => answer.unwrap_or(Err(Absence::NotCollected)),
-        Err(_) => Err(Absence::TimedOut {
-            seconds: limit.as_secs(),
-        }),
+        Err(_) => Err(Absence::TimedOut { seconds: limit.as_secs() }),
     }
 }
 

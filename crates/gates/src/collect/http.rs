@@ -19,9 +19,7 @@ const KEPT: usize = 16 << 10;
 pub(super) async fn get(url: &str, limit_seconds: u64) -> Result<Value, Absence> {
     let limit = Duration::from_secs(limit_seconds);
     let answered = tokio::time::timeout(limit, exchange(url)).await;
-    answered.unwrap_or(Err(Absence::TimedOut {
-        seconds: limit_seconds,
-    }))
+    answered.unwrap_or(Err(Absence::TimedOut { seconds: limit_seconds }))
 }
 
 async fn exchange(url: &str) -> Result<Value, Absence> {
@@ -37,13 +35,9 @@ async fn exchange(url: &str) -> Result<Value, Absence> {
         .header("accept", "*/*")
         .body(Empty::<Bytes>::new())
         .map_err(Absence::failed)?;
-    let unreachable = |error: &dyn std::error::Error| Absence::Unreachable {
-        detail: super::kube::chain(error),
-    };
-    let response = client
-        .request(request)
-        .await
-        .map_err(|error| unreachable(&error))?;
+    let unreachable =
+        |error: &dyn std::error::Error| Absence::Unreachable { detail: super::kube::chain(error) };
+    let response = client.request(request).await.map_err(|error| unreachable(&error))?;
     let status = response.status().as_u16();
     let mut body = Vec::new();
     let mut stream = response.into_body();

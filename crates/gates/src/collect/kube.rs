@@ -50,11 +50,7 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self {
-            request: Duration::from_secs(10),
-            question: Duration::from_secs(30),
-            page: 500,
-        }
+        Self { request: Duration::from_secs(10), question: Duration::from_secs(30), page: 500 }
     }
 }
 
@@ -76,12 +72,7 @@ impl Access {
     /// The cluster that this program runs in.
     #[must_use]
     pub fn in_cluster(uid: Option<String>) -> Self {
-        Self {
-            kubeconfig: None,
-            context: None,
-            uid,
-            pace: Pace::default(),
-        }
+        Self { kubeconfig: None, context: None, uid, pace: Pace::default() }
     }
 
     /// What the name of this cluster stands for, without secrets: the address, whose certificate is
@@ -93,10 +84,7 @@ impl Access {
         match &self.kubeconfig {
             None => json!({ "in_cluster": true }),
             Some(path) => Chosen::read(path, self.context.as_deref().unwrap_or_default())
-                .map_or_else(
-                    |error| json!(format!("not read: {error}")),
-                    |chosen| chosen.shown(),
-                ),
+                .map_or_else(|error| json!(format!("not read: {error}")), |chosen| chosen.shown()),
         }
     }
 
@@ -116,19 +104,14 @@ pub(super) struct Cluster {
 
 impl Cluster {
     pub(super) fn new(access: Access) -> Self {
-        Self {
-            access,
-            connection: Mutex::default(),
-        }
+        Self { access, connection: Mutex::default() }
     }
 
     /// The answer to one question, within the time that one question may take.
     pub(super) async fn read(&self, read: &Read) -> Reading {
         let limit = self.access.pace.question;
         let answered = tokio::time::timeout(limit, self.answer(read)).await;
-        let answered = answered.unwrap_or(Err(Absence::TimedOut {
-            seconds: limit.as_secs(),
-        }));
+        let answered = answered.unwrap_or(Err(Absence::TimedOut { seconds: limit.as_secs() }));
         match answered {
             Ok(answered) => {
                 let at = answered.date.unwrap_or(answered.received_at);
@@ -166,29 +149,18 @@ impl Cluster {
         // Each time: the same name may lead elsewhere by now, and a pass must not rest on an earlier look.
         let identity = self.identity(connection).await?;
         match read {
-            Read::Object {
-                kind,
-                namespace,
-                name,
-                ..
-            } if (kind.clone(), name.as_str()) == IDENTITY && namespace.is_none() => Ok(identity),
-            Read::Object {
-                kind,
-                namespace,
-                name,
-                ..
-            } => {
-                let path = path::object(kind, namespace.as_deref(), name)?;
-                connection
-                    .get(&path, &path::asking("get", kind, namespace.as_deref()))
-                    .await
+            Read::Object { kind, namespace, name, .. }
+                if (kind.clone(), name.as_str()) == IDENTITY && namespace.is_none() =>
+            {
+                Ok(identity)
             }
-            Read::List {
-                kind,
-                namespace,
-                labels,
-                ..
-            } => list::all(connection, kind, namespace.as_deref(), labels.as_deref()).await,
+            Read::Object { kind, namespace, name, .. } => {
+                let path = path::object(kind, namespace.as_deref(), name)?;
+                connection.get(&path, &path::asking("get", kind, namespace.as_deref())).await
+            }
+            Read::List { kind, namespace, labels, .. } => {
+                list::all(connection, kind, namespace.as_deref(), labels.as_deref()).await
+            }
             Read::Version { .. } => connection.get("/version", &path::Asking::version()).await,
             other => unreachable!("{other} is no question to a cluster"),
         }
@@ -198,20 +170,12 @@ impl Cluster {
     async fn identity(&self, connection: &Connection) -> Result<Answered, Absence> {
         let (kind, name) = IDENTITY;
         let path = path::object(&kind, None, name)?;
-        let answered = connection
-            .get(&path, &path::asking("get", &kind, None))
-            .await?;
-        let uid = answered
-            .value
-            .pointer("/metadata/uid")
-            .and_then(Value::as_str);
+        let answered = connection.get(&path, &path::asking("get", &kind, None)).await?;
+        let uid = answered.value.pointer("/metadata/uid").and_then(Value::as_str);
         let found = uid.unwrap_or_default().to_owned();
         match &self.access.uid {
             Some(expected) if *expected == found => Ok(answered),
-            Some(expected) => Err(Absence::WrongCluster {
-                expected: expected.clone(),
-                found,
-            }),
+            Some(expected) => Err(Absence::WrongCluster { expected: expected.clone(), found }),
             None => Err(Absence::NotPinned { found }),
         }
     }

@@ -109,11 +109,7 @@ async fn end(child: &mut Child, stdout: Kept, stderr: Kept) -> Result<Ended, Fai
             }
         }
     };
-    Ok(Ended {
-        status: status.map_err(Failure::NotWatched)?,
-        stdout: output,
-        stderr: errors,
-    })
+    Ok(Ended { status: status.map_err(Failure::NotWatched)?, stdout: output, stderr: errors })
 }
 
 /// Reads to the end: a program that talks for ever must not fill the memory.

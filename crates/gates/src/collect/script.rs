@@ -19,9 +19,8 @@ pub(super) async fn run(
     directory: Option<&str>,
     limit_seconds: u64,
 ) -> Result<Value, Absence> {
-    let (program, arguments) = command
-        .split_first()
-        .ok_or_else(|| Absence::failed("no command is named"))?;
+    let (program, arguments) =
+        command.split_first().ok_or_else(|| Absence::failed("no command is named"))?;
     let begun = Instant::now();
     let mut prepared = Command::new(program);
     prepared.args(arguments);
@@ -72,10 +71,7 @@ mod tests {
     #[test]
     fn passwords_in_the_output_are_not_kept() {
         let text = tail(b"to postgresql://hub:hunter2@h/d with\nAGE-SECRET-KEY-1XYZ, ok");
-        assert!(
-            !text.contains("hunter2") && !text.contains("1XYZ"),
-            "{text}"
-        );
+        assert!(!text.contains("hunter2") && !text.contains("1XYZ"), "{text}");
         assert!(
             text.contains("postgresql://hub:(removed)@h/d with\n") && text.ends_with("ok"),
             "{text}"

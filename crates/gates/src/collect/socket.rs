@@ -13,18 +13,14 @@ pub(super) async fn connect(address: &str, limit_seconds: u64) -> Result<Value, 
     let limit = Duration::from_secs(limit_seconds);
     let connected = tokio::time::timeout(limit, TcpStream::connect(address)).await;
     match connected {
-        Err(_) => Err(Absence::TimedOut {
-            seconds: limit_seconds,
-        }),
+        Err(_) => Err(Absence::TimedOut { seconds: limit_seconds }),
         Ok(Ok(_)) => Ok(json!({ "accepted": true })),
         Ok(Err(error)) => match error.kind() {
             ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => {
                 Ok(json!({ "accepted": false }))
             }
             ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
-                Err(Absence::Unreachable {
-                    detail: error.to_string(),
-                })
+                Err(Absence::Unreachable { detail: error.to_string() })
             }
             _ => Err(Absence::failed(error)),
         },

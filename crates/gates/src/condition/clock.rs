@@ -29,9 +29,7 @@ fn five_seconds() -> Duration {
 
 impl Clock {
     fn server(&self) -> Read {
-        Read::Version {
-            cluster: self.cluster.clone(),
-        }
+        Read::Version { cluster: self.cluster.clone() }
     }
 }
 
@@ -51,16 +49,11 @@ impl Judge for Clock {
         let read = self.server();
         look.found(&read)?;
         let Some(skew) = look.skew(&read) else {
-            return Ok(Verdict::unknown(
-                "the API server does not say what time it is",
-            ));
+            return Ok(Verdict::unknown("the API server does not say what time it is"));
         };
         let direction = if skew < 0.0 { "behind" } else { "ahead of" };
-        let reason = format!(
-            "the clock of {} is {:.1}s {direction} this one",
-            self.cluster,
-            skew.abs()
-        );
+        let reason =
+            format!("the clock of {} is {:.1}s {direction} this one", self.cluster, skew.abs());
         let is_close = skew.abs() <= self.max_skew.as_secs_f64();
         let verdict = if is_close {
             Verdict::pass(reason)
@@ -69,10 +62,7 @@ impl Judge for Clock {
                 .with_hint("set up NTP on both; ages are wrong by as much until then")
         };
         Ok(verdict
-            .about(Subject::Cluster {
-                name: self.cluster.clone(),
-                uid: None,
-            })
+            .about(Subject::Cluster { name: self.cluster.clone(), uid: None })
             .with_evidence(json!({ "close": is_close }))
             .with_measured(json!({ "skew_seconds": skew }))
             .against(json!({ "max_skew_seconds": self.max_skew.as_secs_f64() })))

@@ -48,12 +48,7 @@ impl CnpgBackup {
     }
 
     fn database(&self) -> Read {
-        Read::object(
-            &self.cluster,
-            cnpg::CLUSTER,
-            Some(&self.name.namespace),
-            &self.name.name,
-        )
+        Read::object(&self.cluster, cnpg::CLUSTER, Some(&self.name.namespace), &self.name.name)
     }
 
     /// What the plugin's object store says of this cluster.
@@ -63,15 +58,11 @@ impl CnpgBackup {
             .filter(|plugin| plugin.get("enabled") != Some(&Value::Bool(false)))
             .find(|plugin| plugin.get("name").and_then(Value::as_str) == Some(PLUGIN))?;
         let parameter = |name: &str| plugin.get("parameters")?.get(name)?.as_str();
-        let store = stores
-            .iter()
-            .find(|store| Some(store.name()) == parameter("barmanObjectName"))?;
+        let store =
+            stores.iter().find(|store| Some(store.name()) == parameter("barmanObjectName"))?;
         let server = parameter("serverName").unwrap_or(&self.name.name);
         let windows = store.at("/status/serverRecoveryWindow")?;
-        let at = windows
-            .get(server)?
-            .get("lastSuccessfulBackupTime")?
-            .as_str()?;
+        let at = windows.get(server)?.get("lastSuccessfulBackupTime")?.as_str()?;
         Some(Success {
             at: at.parse().ok()?,
             told_by: store.subject(),
@@ -102,10 +93,7 @@ impl CnpgBackup {
         );
         let phase =
             |backup: &&&Object<'_>| backup.text("/status/phase").unwrap_or("pending").to_owned();
-        if own
-            .iter()
-            .map(|backup| phase(&backup))
-            .any(|phase| UNFINISHED.contains(&phase.as_str()))
+        if own.iter().map(|backup| phase(&backup)).any(|phase| UNFINISHED.contains(&phase.as_str()))
         {
             return match archiving.filter(|state| state.is_false()) {
                 // It stays `running`, without an end.
@@ -116,9 +104,8 @@ impl CnpgBackup {
                 None => Verdict::waiting(format!("{found}; one is being made")),
             };
         }
-        let failed = own
-            .iter()
-            .filter(|backup| !matches!(backup.text("/status/phase"), Some("completed")));
+        let failed =
+            own.iter().filter(|backup| !matches!(backup.text("/status/phase"), Some("completed")));
         let newest_failed = failed.max_by_key(|backup| backup.time("/metadata/creationTimestamp"));
         let failed = newest_failed.map_or_else(String::new, |backup| {
             let why = backup.text("/status/error").unwrap_or("no reason is given");
@@ -132,19 +119,13 @@ impl CnpgBackup {
 
 impl Judge for CnpgBackup {
     fn reads(&self) -> Vec<Read> {
-        vec![
-            self.database(),
-            self.namespaced(cnpg::BACKUP),
-            self.namespaced(cnpg::OBJECT_STORE),
-        ]
+        vec![self.database(), self.namespaced(cnpg::BACKUP), self.namespaced(cnpg::OBJECT_STORE)]
     }
 
     fn judge(&self, look: Look<'_>) -> Judged {
         let read = self.database();
-        let (backups_read, stores_read) = (
-            self.namespaced(cnpg::BACKUP),
-            self.namespaced(cnpg::OBJECT_STORE),
-        );
+        let (backups_read, stores_read) =
+            (self.namespaced(cnpg::BACKUP), self.namespaced(cnpg::OBJECT_STORE));
         let database = look.object(&read)?;
         let backups = look.list(&backups_read)?;
         let stores = look.list_if_any(&stores_read)?;
@@ -167,16 +148,10 @@ impl Judge for CnpgBackup {
                     name: backup.name().to_owned(),
                 })
             });
-        let newest = completed
-            .chain(self.of_store(&database, &stores))
-            .max_by_key(|success| success.at);
+        let newest =
+            completed.chain(self.of_store(&database, &stores)).max_by_key(|success| success.at);
         Ok(self
-            .verdict(
-                look,
-                newest.as_ref(),
-                &own,
-                database.condition("ContinuousArchiving"),
-            )
+            .verdict(look, newest.as_ref(), &own, database.condition("ContinuousArchiving"))
             .about(database.subject())
             .about_all(newest.iter().map(|success| success.told_by.clone()))
             .with_evidence(json!({

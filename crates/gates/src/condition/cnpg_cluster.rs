@@ -71,12 +71,7 @@ fn one() -> i64 {
 
 impl CnpgCluster {
     fn database(&self) -> Read {
-        Read::object(
-            &self.cluster,
-            cnpg::CLUSTER,
-            Some(&self.name.namespace),
-            &self.name.name,
-        )
+        Read::object(&self.cluster, cnpg::CLUSTER, Some(&self.name.namespace), &self.name.name)
     }
 
     fn pods(&self) -> Read {
@@ -142,11 +137,9 @@ impl CnpgCluster {
         if wanted < self.instances {
             let asked = self.instances;
             return Some(
-                Verdict::fail(format!(
-                    "{name} is to have {wanted} instances, {asked} asked for"
-                ))
-                .with_hint("raise spec.instances")
-                .terminal(),
+                Verdict::fail(format!("{name} is to have {wanted} instances, {asked} asked for"))
+                    .with_hint("raise spec.instances")
+                    .terminal(),
             );
         }
         let ready = database.number("/status/readyInstances").unwrap_or(0);
@@ -179,10 +172,8 @@ impl CnpgCluster {
             // Operators before it had the condition do not say.
             _ => {}
         }
-        let (current, target) = (
-            database.text("/status/currentPrimary"),
-            database.text("/status/targetPrimary"),
-        );
+        let (current, target) =
+            (database.text("/status/currentPrimary"), database.text("/status/targetPrimary"));
         if current.is_none() || current != target {
             return Some(Verdict::waiting(format!(
                 "the primary of {name} moves from {} to {}",
@@ -192,13 +183,8 @@ impl CnpgCluster {
         }
         match database.condition("Ready") {
             Some(ready) if ready.is_true() => None,
-            Some(ready) => Some(Verdict::waiting(format!(
-                "{name} is not ready ({})",
-                ready.why()
-            ))),
-            None => Some(Verdict::unknown(format!(
-                "{name} does not say whether it is ready"
-            ))),
+            Some(ready) => Some(Verdict::waiting(format!("{name} is not ready ({})", ready.why()))),
+            None => Some(Verdict::unknown(format!("{name} does not say whether it is ready"))),
         }
     }
 
@@ -240,10 +226,9 @@ impl CnpgCluster {
         }
         match database.condition("ContinuousArchiving") {
             Some(state) if state.is_true() => None,
-            Some(state) => Some(Verdict::fail(format!(
-                "{name} cannot archive its WAL ({})",
-                state.why()
-            ))),
+            Some(state) => {
+                Some(Verdict::fail(format!("{name} cannot archive its WAL ({})", state.why())))
+            }
             None => Some(Verdict::waiting(format!("{name} has archived no WAL yet"))),
         }
     }

@@ -60,12 +60,7 @@ impl Runs {
 
 impl CronJob {
     fn cron_job(&self) -> Read {
-        Read::object(
-            &self.cluster,
-            CRON_JOB,
-            Some(&self.name.namespace),
-            &self.name.name,
-        )
+        Read::object(&self.cluster, CRON_JOB, Some(&self.name.namespace), &self.name.name)
     }
 
     fn jobs(&self) -> Read {
@@ -110,10 +105,7 @@ impl CronJob {
         runs: &Runs,
     ) -> Verdict {
         let name = &self.name;
-        if cron_job
-            .texts("/metadata/labels")
-            .contains_key(LONGHORN_LABEL)
-        {
+        if cron_job.texts("/metadata/labels").contains_key(LONGHORN_LABEL) {
             return Verdict::unknown(format!(
                 "{name} is of Longhorn, whose jobs succeed also where the backup failed"
             ))
@@ -128,9 +120,8 @@ impl CronJob {
                 .with_hint("set spec.suspend to false")
                 .terminal();
         }
-        let failed_since = runs
-            .failed
-            .filter(|failed| succeeded.is_none_or(|succeeded| *failed > succeeded));
+        let failed_since =
+            runs.failed.filter(|failed| succeeded.is_none_or(|succeeded| *failed > succeeded));
         match failed_since {
             Some(failed) if runs.running > 0 => Verdict::waiting(format!(
                 "{name} failed {}, and is running again",
@@ -155,15 +146,10 @@ impl Judge for CronJob {
         let (read, jobs_read) = (self.cron_job(), self.jobs());
         let cron_job = look.object(&read)?;
         let jobs = look.list(&jobs_read)?;
-        let owned: Vec<_> = jobs
-            .iter()
-            .filter(|job| job.is_owned_by(cron_job.uid()))
-            .collect();
+        let owned: Vec<_> = jobs.iter().filter(|job| job.is_owned_by(cron_job.uid())).collect();
         let runs = Runs::of(owned.iter().copied());
         // Jobs are cleaned up, and the controller may be behind them.
-        let succeeded = cron_job
-            .time("/status/lastSuccessfulTime")
-            .max(runs.succeeded);
+        let succeeded = cron_job.time("/status/lastSuccessfulTime").max(runs.succeeded);
         Ok(self
             .verdict(look, &cron_job, succeeded, &runs)
             .about(cron_job.subject())

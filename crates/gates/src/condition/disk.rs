@@ -22,9 +22,7 @@ pub struct Disk {
 
 impl Disk {
     fn room(&self) -> Read {
-        Read::Disk {
-            path: self.path.clone(),
-        }
+        Read::Disk { path: self.path.clone() }
     }
 }
 
@@ -39,15 +37,9 @@ impl Judge for Disk {
         let number = |name: &str| room.get(name).and_then(Value::as_u64);
         let path = &self.path;
         let Some(free) = number("free_bytes") else {
-            return Ok(Verdict::unknown(format!(
-                "how much is free below {path} is not known"
-            )));
+            return Ok(Verdict::unknown(format!("how much is free below {path} is not known")));
         };
-        let reason = format!(
-            "{} are free below {path}, {} asked for",
-            Size::of(free),
-            self.free
-        );
+        let reason = format!("{} are free below {path}, {} asked for", Size::of(free), self.free);
         // Small files need inodes, which run out on their own.
         let verdict =
             if number("free_files") == Some(0) && number("files").is_some_and(|files| files > 0) {

@@ -39,26 +39,17 @@ pub(super) fn ten_seconds() -> Duration {
 
 impl Http {
     fn get(&self) -> Read {
-        Read::Http {
-            url: self.url.clone(),
-            limit_seconds: self.limit.as_secs().max(1),
-        }
+        Read::Http { url: self.url.clone(), limit_seconds: self.limit.as_secs().max(1) }
     }
 }
 
 impl Judge for Http {
     fn check(&self) -> Result<(), String> {
-        let uri: http::Uri = self
-            .url
-            .parse()
-            .map_err(|_| "`url` is not an address".to_owned())?;
+        let uri: http::Uri = self.url.parse().map_err(|_| "`url` is not an address".to_owned())?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) {
             return Err("`url` begins with http:// or https://".to_owned());
         }
-        if uri
-            .authority()
-            .is_some_and(|authority| authority.as_str().contains('@'))
-        {
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
             return Err("`url` must not hold a password".to_owned());
         }
         Ok(())
@@ -71,27 +62,16 @@ impl Judge for Http {
     fn judge(&self, look: Look<'_>) -> Judged {
         let read = self.get();
         let answer = look.found(&read)?;
-        let status = answer
-            .get("status")
-            .and_then(Value::as_u64)
-            .unwrap_or_default();
-        let body = answer
-            .get("body")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let holds = self
-            .expect
-            .as_deref()
-            .is_none_or(|expected| body.contains(expected));
+        let status = answer.get("status").and_then(Value::as_u64).unwrap_or_default();
+        let body = answer.get("body").and_then(Value::as_str).unwrap_or_default();
+        let holds = self.expect.as_deref().is_none_or(|expected| body.contains(expected));
         let (url, wanted) = (redact::url(&self.url), self.status);
         let verdict = if status != u64::from(wanted) {
             Verdict::fail(format!("{url} answers with {status}, not {wanted}"))
         } else if !holds {
             let expected = self.expect.as_deref().unwrap_or_default();
-            Verdict::fail(format!(
-                "{url} answers with {status}, but without `{expected}`"
-            ))
-            .with_hint("somebody else may be listening there")
+            Verdict::fail(format!("{url} answers with {status}, but without `{expected}`"))
+                .with_hint("somebody else may be listening there")
         } else {
             Verdict::pass(format!("{url} answers with {status}"))
         };

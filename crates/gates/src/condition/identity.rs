@@ -43,12 +43,7 @@ impl Identity {
 
     fn database(&self) -> Option<Read> {
         let name = self.database.as_ref()?;
-        Some(Read::object(
-            &self.cluster,
-            cnpg::CLUSTER,
-            Some(&name.namespace),
-            &name.name,
-        ))
+        Some(Read::object(&self.cluster, cnpg::CLUSTER, Some(&name.namespace), &name.name))
     }
 
     fn judge_database(
@@ -85,9 +80,7 @@ impl Judge for Identity {
     fn check(&self) -> Result<(), String> {
         // It would be compared with nothing.
         if self.system_identifier.is_some() && self.database.is_none() {
-            return Err(
-                "`system_identifier` is that of a `database`, and none is named".to_owned(),
-            );
+            return Err("`system_identifier` is that of a `database`, and none is named".to_owned());
         }
         Ok(())
     }
@@ -116,13 +109,10 @@ impl Judge for Identity {
             let names: BTreeSet<String> = nodes.iter().map(|node| node.name().to_owned()).collect();
             found.insert("nodes".to_owned(), json!(names));
             if names != self.nodes {
-                let missing = self
-                    .nodes
-                    .difference(&names)
-                    .map(|name| format!("{name} is missing"));
-                let strange = names
-                    .difference(&self.nodes)
-                    .map(|name| format!("{name} is not named"));
+                let missing =
+                    self.nodes.difference(&names).map(|name| format!("{name} is missing"));
+                let strange =
+                    names.difference(&self.nodes).map(|name| format!("{name} is not named"));
                 return Ok(Verdict::fail(format!(
                     "the nodes are others: {}",
                     list(missing.chain(strange))
@@ -140,14 +130,12 @@ impl Judge for Identity {
             subjects.push(database.subject());
         }
         let uid = kube_system.uid().unwrap_or_default();
-        Ok(
-            Verdict::pass(format!("{} is the cluster {uid}, as pinned", self.cluster))
-                .about_all(subjects)
-                .with_evidence(Value::Object(found))
-                .against(json!({
-                    "nodes": self.nodes,
-                    "system_identifier": self.system_identifier,
-                })),
-        )
+        Ok(Verdict::pass(format!("{} is the cluster {uid}, as pinned", self.cluster))
+            .about_all(subjects)
+            .with_evidence(Value::Object(found))
+            .against(json!({
+                "nodes": self.nodes,
+                "system_identifier": self.system_identifier,
+            })))
     }
 }

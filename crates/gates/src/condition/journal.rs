@@ -46,9 +46,7 @@ struct Entry<'a> {
 
 impl JournalRecord {
     fn records(&self) -> Read {
-        Read::Journal {
-            record: self.record.clone(),
-        }
+        Read::Journal { record: self.record.clone() }
     }
 
     fn entries<'a>(&self, found: &'a Value) -> Vec<Entry<'a>> {
@@ -65,16 +63,10 @@ impl JournalRecord {
 
     fn verdict(&self, look: Look<'_>, entries: &[Entry<'_>]) -> Verdict {
         let record = &self.record;
-        let done = entries
-            .iter()
-            .filter(|entry| entry.outcome == "done")
-            .max_by_key(|entry| entry.of);
+        let done =
+            entries.iter().filter(|entry| entry.outcome == "done").max_by_key(|entry| entry.of);
         let Some(done) = done else {
-            let other = if entries.is_empty() {
-                ""
-            } else {
-                ", though it was tried"
-            };
+            let other = if entries.is_empty() { "" } else { ", though it was tried" };
             return Verdict::fail(format!("no `{record}` was ever recorded as done{other}"));
         };
         let read = self.records();
@@ -83,9 +75,8 @@ impl JournalRecord {
             return Verdict::unknown(format!("the newest `{record}` is of {}", ago(age)))
                 .with_hint("a clock is, or was, wrong");
         }
-        let failed = entries
-            .iter()
-            .rfind(|entry| entry.outcome == "failed" && entry.seq > done.seq);
+        let failed =
+            entries.iter().rfind(|entry| entry.outcome == "failed" && entry.seq > done.seq);
         if let Some(failed) = failed {
             return Verdict::fail(format!(
                 "the last `{record}` failed {}",
@@ -94,10 +85,7 @@ impl JournalRecord {
             .with_hint("`hubctl journal` shows why");
         }
         let limit = span(self.max_age);
-        let reason = format!(
-            "the newest `{record}` is of data of {}, {limit} allowed",
-            ago(age)
-        );
+        let reason = format!("the newest `{record}` is of data of {}, {limit} allowed", ago(age));
         let verdict = if exceeds(age, self.max_age) {
             Verdict::fail(reason)
         } else {
@@ -127,9 +115,7 @@ fn entry(record: &Value) -> Option<Entry<'_>> {
     let text = |name: &str| record.get(name).and_then(Value::as_str);
     let done_at: Timestamp = text("at")?.parse().ok()?;
     let evidence = record.get("evidence");
-    let of = TIMES_OF_DATA
-        .iter()
-        .find_map(|name| evidence?.get(name)?.as_str()?.parse().ok());
+    let of = TIMES_OF_DATA.iter().find_map(|name| evidence?.get(name)?.as_str()?.parse().ok());
     Some(Entry {
         seq: record.get("seq")?.as_u64()?,
         hash: text("hash")?,

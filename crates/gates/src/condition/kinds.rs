@@ -12,12 +12,8 @@ pub(super) const DEPLOYMENT: Kind = Kind::new("apps", "v1", "deployments", "Depl
 pub(super) const STATEFUL_SET: Kind = Kind::new("apps", "v1", "statefulsets", "StatefulSet");
 pub(super) const CRON_JOB: Kind = Kind::new("batch", "v1", "cronjobs", "CronJob");
 pub(super) const JOB: Kind = Kind::new("batch", "v1", "jobs", "Job");
-pub(super) const NETWORK_POLICY: Kind = Kind::new(
-    "networking.k8s.io",
-    "v1",
-    "networkpolicies",
-    "NetworkPolicy",
-);
+pub(super) const NETWORK_POLICY: Kind =
+    Kind::new("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy");
 pub(super) const STORAGE_CLASS: Kind =
     Kind::new("storage.k8s.io", "v1", "storageclasses", "StorageClass");
 

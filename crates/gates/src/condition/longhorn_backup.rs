@@ -51,28 +51,19 @@ impl LonghornBackup {
         let found = age.map_or_else(
             || format!("no backup of {pvc} was ever completed"),
             |(_, age)| {
-                format!(
-                    "the newest completed backup of {pvc} holds its data of {}",
-                    ago(age)
-                )
+                format!("the newest completed backup of {pvc} holds its data of {}", ago(age))
             },
         );
         let is = |states: &[&str]| {
             let mut own = own.iter();
             own.any(|backup| {
-                backup
-                    .text("/status/state")
-                    .is_some_and(|state| states.contains(&state))
+                backup.text("/status/state").is_some_and(|state| states.contains(&state))
             })
         };
         if is(&["Pending", "InProgress"]) {
             return Verdict::waiting(format!("{found}; one is being made"));
         }
-        let failed = if is(&["Error"]) {
-            "; others failed"
-        } else {
-            ""
-        };
+        let failed = if is(&["Error"]) { "; others failed" } else { "" };
         Verdict::fail(format!("{found}, {} allowed{failed}", span(self.max_age))).with_hint(
             "look at status.error of its backups; that a recurring job is Complete proves nothing",
         )

@@ -39,12 +39,7 @@ fn an_hour() -> Duration {
 
 impl LonghornBackupTarget {
     fn target(&self) -> Read {
-        Read::object(
-            &self.cluster,
-            longhorn::BACKUP_TARGET,
-            Some(NAMESPACE),
-            &self.name,
-        )
+        Read::object(&self.cluster, longhorn::BACKUP_TARGET, Some(NAMESPACE), &self.name)
     }
 
     fn verdict(&self, look: Look<'_>, target: &Object<'_>) -> Verdict {

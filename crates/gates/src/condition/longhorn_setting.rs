@@ -50,22 +50,14 @@ pub(super) fn value(setting: &Object<'_>, engine: &str) -> Option<String> {
 
 impl LonghornSetting {
     fn setting(&self) -> Read {
-        Read::object(
-            &self.cluster,
-            longhorn::SETTING,
-            Some(NAMESPACE),
-            &self.name,
-        )
+        Read::object(&self.cluster, longhorn::SETTING, Some(NAMESPACE), &self.name)
     }
 
     fn verdict(&self, setting: &Object<'_>, value: Option<&str>) -> Verdict {
         let name = &self.name;
         let Some(value) = value else {
-            return Verdict::unknown(format!(
-                "{name} has no value for the engine {}",
-                self.engine
-            ))
-            .with_hint("an empty value means the default of this version of Longhorn: set it");
+            return Verdict::unknown(format!("{name} has no value for the engine {}", self.engine))
+                .with_hint("an empty value means the default of this version of Longhorn: set it");
         };
         // A setting that waits for volumes to detach has its new value already.
         if setting.at("/status/applied") == Some(&Value::Bool(false)) {
@@ -80,14 +72,11 @@ impl LonghornSetting {
         if is_right {
             return Verdict::pass(format!("{name} is {value}"));
         }
-        let wanted = self.at_least.map_or_else(
-            || self.one_of.join(" or "),
-            |least| format!("{least} or more"),
-        );
+        let wanted = self
+            .at_least
+            .map_or_else(|| self.one_of.join(" or "), |least| format!("{least} or more"));
         Verdict::fail(format!("{name} is {value}, not {wanted}"))
-            .with_hint(format!(
-                "`kubectl -n {NAMESPACE} edit settings.longhorn.io {name}`"
-            ))
+            .with_hint(format!("`kubectl -n {NAMESPACE} edit settings.longhorn.io {name}`"))
             .terminal()
     }
 }

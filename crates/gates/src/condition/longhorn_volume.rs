@@ -66,10 +66,8 @@ pub(super) fn of_claim<'a>(
                 .with_hint("the claim was deleted, or made anew"),
         )),
         _ => Err(Box::new(
-            Verdict::unknown(format!(
-                "several volumes of Longhorn say that they belong to {pvc}"
-            ))
-            .about_all(bound.iter().map(|volume| volume.subject())),
+            Verdict::unknown(format!("several volumes of Longhorn say that they belong to {pvc}"))
+                .about_all(bound.iter().map(|volume| volume.subject())),
         )),
     }
 }
@@ -193,9 +191,5 @@ fn is_healthy(replica: &Object<'_>) -> bool {
 }
 
 fn on(nodes: &BTreeSet<&str>) -> String {
-    if nodes.is_empty() {
-        "no node".to_owned()
-    } else {
-        list(nodes.iter().copied())
-    }
+    if nodes.is_empty() { "no node".to_owned() } else { list(nodes.iter().copied()) }
 }

@@ -37,8 +37,7 @@ impl<'a> Look<'a> {
 
     /// What was found; anything else is unknown.
     pub(super) fn found(self, read: &Read) -> Result<&'a Value, Box<Verdict>> {
-        self.content(read)
-            .map_err(|absence| Box::new(unknown(read, &absence)))
+        self.content(read).map_err(|absence| Box::new(unknown(read, &absence)))
     }
 
     /// The object; that there is none, or no such kind, is a fail.
@@ -69,8 +68,7 @@ impl<'a> Look<'a> {
 
     /// The time, by the clock of whoever answered the question.
     pub(super) fn time(self, read: &Read) -> Timestamp {
-        self.reading(read)
-            .map_or(self.now, |reading| Evidence::time_there(reading, self.now))
+        self.reading(read).map_or(self.now, |reading| Evidence::time_there(reading, self.now))
     }
 
     /// How long ago that was, by the clock of whoever answered the question.

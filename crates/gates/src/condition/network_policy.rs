@@ -68,10 +68,9 @@ impl Judge for NetworkPolicy {
         let into = allows(&entering, Direction::Ingress, &target, &source, self.port);
         let way = format!("{} to port {} of {}", self.from, self.port, self.to);
         let verdict = match [("egress", &out), ("ingress", &into)] {
-            [
-                (_, Allowance::Open | Allowance::By(_)),
-                (_, Allowance::Open | Allowance::By(_)),
-            ] => Verdict::pass(format!("NetworkPolicies let {way}")),
+            [(_, Allowance::Open | Allowance::By(_)), (_, Allowance::Open | Allowance::By(_))] => {
+                Verdict::pass(format!("NetworkPolicies let {way}"))
+            }
             ways => {
                 let refused = ways.iter().filter_map(|(word, allowance)| match allowance {
                     Allowance::Refused(policies) => {

@@ -17,12 +17,7 @@ use crate::verdict::Verdict;
 
 /// Conditions that are a fault when they are true. Types that are not known here are none:
 /// `EtcdIsVoter` of k3s is good when true.
-const FAULTS: [&str; 4] = [
-    "MemoryPressure",
-    "DiskPressure",
-    "PIDPressure",
-    "NetworkUnavailable",
-];
+const FAULTS: [&str; 4] = ["MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable"];
 const ETCD_LABEL: &str = "node-role.kubernetes.io/etcd";
 
 /// At least so many nodes are ready, schedulable, without pressure, and were heard of lately.
@@ -71,10 +66,7 @@ impl Nodes {
         match silence {
             None => return Some("never gave a sign of life".to_owned()),
             Some(silence) if silence > limit => {
-                return Some(format!(
-                    "says Ready, but was last heard of {}",
-                    ago(silence)
-                ));
+                return Some(format!("says Ready, but was last heard of {}", ago(silence)));
             }
             Some(_) => {}
         }

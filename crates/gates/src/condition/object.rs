@@ -22,11 +22,7 @@ pub(super) struct Stated<'a>(&'a Value);
 
 impl<'a> Object<'a> {
     pub(super) fn new(cluster: &'a str, kind: &'a Kind, value: &'a Value) -> Self {
-        Self {
-            cluster,
-            kind,
-            value,
-        }
+        Self { cluster, kind, value }
     }
 
     /// All objects of a list in an order of their own, each once: of several versions, the newest.
@@ -76,18 +72,14 @@ impl<'a> Object<'a> {
     }
 
     pub(super) fn items(&self, pointer: &str) -> &'a [Value] {
-        self.at(pointer)
-            .and_then(Value::as_array)
-            .map_or(&[], Vec::as_slice)
+        self.at(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 
     /// A map of texts, such as labels.
     pub(super) fn texts(&self, pointer: &str) -> BTreeMap<&'a str, &'a str> {
         let members = self.at(pointer).and_then(Value::as_object);
         let pairs = members.into_iter().flatten();
-        pairs
-            .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
-            .collect()
+        pairs.filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect()
     }
 
     /// One of `status.conditions`, by its type.
@@ -138,9 +130,7 @@ impl<'a> Object<'a> {
             namespace: self.namespace().map(ToOwned::to_owned),
             name: self.name().to_owned(),
             uid: self.uid().map(ToOwned::to_owned),
-            resource_version: self
-                .text("/metadata/resourceVersion")
-                .map(ToOwned::to_owned),
+            resource_version: self.text("/metadata/resourceVersion").map(ToOwned::to_owned),
         })
     }
 }
@@ -174,10 +164,6 @@ impl<'a> Stated<'a> {
     pub(super) fn why(self) -> String {
         let parts = [self.text("reason"), self.text("message")];
         let parts: Vec<&str> = parts.into_iter().flatten().collect();
-        if parts.is_empty() {
-            "no reason is given".to_owned()
-        } else {
-            parts.join(": ")
-        }
+        if parts.is_empty() { "no reason is given".to_owned() } else { parts.join(": ") }
     }
 }

@@ -20,9 +20,7 @@ pub struct Port {
 
 impl Port {
     fn port(&self) -> Read {
-        Read::Port {
-            address: self.address.clone(),
-        }
+        Read::Port { address: self.address.clone() }
     }
 }
 
@@ -45,8 +43,6 @@ impl Judge for Port {
             Verdict::fail(format!("somebody listens on {address} already"))
                 .with_hint("`ss -ltnp` shows who; a frozen service that still answers there misleads its clients")
         };
-        Ok(verdict
-            .about(Subject::named("address", address))
-            .with_evidence(json!({ "free": free })))
+        Ok(verdict.about(Subject::named("address", address)).with_evidence(json!({ "free": free })))
     }
 }

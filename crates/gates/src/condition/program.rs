@@ -25,10 +25,7 @@ pub struct Program {
 impl Program {
     /// A question.
     pub fn new(question: impl Into<String>, about: Value) -> Self {
-        Self {
-            question: question.into(),
-            about,
-        }
+        Self { question: question.into(), about }
     }
 
     fn read(&self) -> Read {

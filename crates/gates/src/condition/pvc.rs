@@ -25,12 +25,7 @@ pub struct Pvc {
 
 impl Pvc {
     fn claim(&self) -> Read {
-        Read::object(
-            &self.cluster,
-            PVC,
-            Some(&self.name.namespace),
-            &self.name.name,
-        )
+        Read::object(&self.cluster, PVC, Some(&self.name.namespace), &self.name.name)
     }
 }
 

@@ -72,20 +72,14 @@ impl Counts {
         }
         if self.updated < self.wanted {
             let (updated, wanted) = (self.updated, self.wanted);
-            return Some(format!(
-                "{updated} of {wanted} replicas are of the newest version"
-            ));
+            return Some(format!("{updated} of {wanted} replicas are of the newest version"));
         }
         if self.total > self.updated {
             let old = self.total - self.updated;
             return Some(format!("{old} replicas of an older version still run"));
         }
-        (self.available < self.wanted).then(|| {
-            format!(
-                "{} of {} replicas are available",
-                self.available, self.wanted
-            )
-        })
+        (self.available < self.wanted)
+            .then(|| format!("{} of {} replicas are available", self.available, self.wanted))
     }
 }
 
@@ -95,12 +89,7 @@ impl Rollout {
             Workload::Deployment => DEPLOYMENT,
             Workload::StatefulSet => STATEFUL_SET,
         };
-        Read::object(
-            &self.cluster,
-            kind,
-            Some(&self.name.namespace),
-            &self.name.name,
-        )
+        Read::object(&self.cluster, kind, Some(&self.name.namespace), &self.name.name)
     }
 
     fn verdict(&self, workload: &Object<'_>, counts: &Counts) -> Verdict {

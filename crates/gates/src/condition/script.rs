@@ -75,14 +75,11 @@ impl Script {
         let Some(code) = ended.get("exit_code").and_then(Value::as_i64) else {
             return Verdict::unknown("nobody knows how it ended");
         };
-        let output = ended
-            .get("output")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+        let output = ended.get("output").and_then(Value::as_str).unwrap_or_default();
         match (code, &self.expect) {
-            (0, Some(expected)) if !output.contains(expected.as_str()) => Verdict::fail(format!(
-                "exit code 0, but its output does not hold `{expected}`"
-            )),
+            (0, Some(expected)) if !output.contains(expected.as_str()) => {
+                Verdict::fail(format!("exit code 0, but its output does not hold `{expected}`"))
+            }
             (0, _) => Verdict::pass(format!("exit code 0, which proves: {scope}")),
             (code, _) if NOT_RUN.contains(&code) => {
                 Verdict::unknown(format!("exit code {code}: it could not be run"))
@@ -137,9 +134,5 @@ impl Judge for Script {
 fn shortened(line: &str) -> String {
     const MOST: usize = 120;
     let short: String = line.trim().chars().take(MOST).collect();
-    if short.len() < line.trim().len() {
-        format!("{short}…")
-    } else {
-        short
-    }
+    if short.len() < line.trim().len() { format!("{short}…") } else { short }
 }

@@ -45,19 +45,12 @@ impl StorageClass {
     }
 
     fn setting(&self) -> Read {
-        Read::object(
-            &self.cluster,
-            longhorn::SETTING,
-            Some(NAMESPACE),
-            REPLICAS_SETTING,
-        )
+        Read::object(&self.cluster, longhorn::SETTING, Some(NAMESPACE), REPLICAS_SETTING)
     }
 
     fn choose<'a>(&self, classes: &[Object<'a>]) -> Result<Object<'a>, Box<Verdict>> {
         let refuse = |verdict: Verdict| {
-            Err(Box::new(
-                verdict.about_all(classes.iter().map(Object::subject)),
-            ))
+            Err(Box::new(verdict.about_all(classes.iter().map(Object::subject))))
         };
         if let Some(name) = &self.name {
             return match classes.iter().find(|class| class.name() == name) {
@@ -68,10 +61,8 @@ impl StorageClass {
                 ),
             };
         }
-        let defaults: Vec<_> = classes
-            .iter()
-            .filter(|class| class.text(DEFAULT) == Some("true"))
-            .collect();
+        let defaults: Vec<_> =
+            classes.iter().filter(|class| class.text(DEFAULT) == Some("true")).collect();
         match defaults[..] {
             [class] => Ok(*class),
             [] => refuse(
@@ -95,10 +86,7 @@ impl StorageClass {
         }
         if let Some(text) = class.text(REPLICAS) {
             return text.parse().map_err(|_| {
-                Box::new(Verdict::unknown(format!(
-                    "{} asks for `{text}` replicas",
-                    class.name()
-                )))
+                Box::new(Verdict::unknown(format!("{} asks for `{text}` replicas", class.name())))
             });
         }
         let read = self.setting();
@@ -121,10 +109,8 @@ impl StorageClass {
         let name = class.name();
         if class.text("/provisioner") != Some(LONGHORN) {
             return Err(Box::new(
-                Verdict::fail(format!(
-                    "{name} is not of Longhorn, so its volumes have one copy"
-                ))
-                .with_hint("local-path and hostPath volumes stay on one node"),
+                Verdict::fail(format!("{name} is not of Longhorn, so its volumes have one copy"))
+                    .with_hint("local-path and hostPath volumes stay on one node"),
             ));
         }
         let replicas = self.replicas(look, class)?;
@@ -150,9 +136,7 @@ impl StorageClass {
             let wanted = wanted.as_deref()?;
             let found = found.unwrap_or("none");
             (found != wanted).then(|| {
-                Box::new(Verdict::fail(format!(
-                    "the {what} of {name} is {found}, not {wanted}"
-                )))
+                Box::new(Verdict::fail(format!("the {what} of {name} is {found}, not {wanted}")))
             })
         };
         if let Some(verdict) = differs("provisioner", class.text("/provisioner"), &self.provisioner)
@@ -189,9 +173,7 @@ impl Judge for StorageClass {
         let read = self.classes();
         let classes = look.list(&read)?;
         let class = self.choose(&classes)?;
-        let verdict = self
-            .verdict(look, &class)
-            .unwrap_or_else(|verdict| *verdict);
+        let verdict = self.verdict(look, &class).unwrap_or_else(|verdict| *verdict);
         Ok(verdict
             .about(class.subject())
             .with_evidence(json!({

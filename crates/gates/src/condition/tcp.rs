@@ -25,10 +25,7 @@ pub struct Tcp {
 
 impl Tcp {
     fn connect(&self) -> Read {
-        Read::Tcp {
-            address: self.address.clone(),
-            limit_seconds: self.limit.as_secs().max(1),
-        }
+        Read::Tcp { address: self.address.clone(), limit_seconds: self.limit.as_secs().max(1) }
     }
 }
 

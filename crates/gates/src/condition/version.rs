@@ -41,10 +41,7 @@ pub struct Minor {
 impl Minor {
     /// Reads `1.34`, and what servers say: `v1.34.1+k3s1`, `v1.34.0-rc.1`.
     fn of(text: &str) -> Option<Self> {
-        let mut numbers = text
-            .strip_prefix('v')
-            .unwrap_or(text)
-            .split(['.', '+', '-']);
+        let mut numbers = text.strip_prefix('v').unwrap_or(text).split(['.', '+', '-']);
         let major = numbers.next()?.parse().ok()?;
         let minor = numbers.next()?.parse().ok()?;
         Some(Self { major, minor })
@@ -79,9 +76,7 @@ impl From<Minor> for String {
 
 impl Version {
     fn server(&self) -> Read {
-        Read::Version {
-            cluster: self.cluster.clone(),
-        }
+        Read::Version { cluster: self.cluster.clone() }
     }
 
     fn nodes(&self) -> Read {
@@ -90,12 +85,9 @@ impl Version {
 
     fn verdict(&self, server: Minor, text: &str, kubelets: &[(&str, &str)]) -> Verdict {
         if server < self.at_least {
-            return Verdict::fail(format!(
-                "Kubernetes is {text}, older than {}",
-                self.at_least
-            ))
-            .with_hint("upgrade the cluster")
-            .terminal();
+            return Verdict::fail(format!("Kubernetes is {text}, older than {}", self.at_least))
+                .with_hint("upgrade the cluster")
+                .terminal();
         }
         if let Some(below) = self.below.filter(|below| server >= *below) {
             return Verdict::fail(format!("Kubernetes is {text}, and {below} is too new"))
@@ -114,10 +106,7 @@ impl Version {
                 )
                 .terminal();
         }
-        Verdict::pass(format!(
-            "Kubernetes is {text}, {} or newer asked for",
-            self.at_least
-        ))
+        Verdict::pass(format!("Kubernetes is {text}, {} or newer asked for", self.at_least))
     }
 }
 
@@ -143,10 +132,7 @@ impl Judge for Version {
             None => Verdict::unknown("the API server does not say which version it is"),
         };
         Ok(verdict
-            .about(Subject::Cluster {
-                name: self.cluster.clone(),
-                uid: None,
-            })
+            .about(Subject::Cluster { name: self.cluster.clone(), uid: None })
             .about_all(nodes.iter().map(Object::subject))
             .with_evidence(json!({ "server": text, "kubelets": kubelets }))
             .against(json!({ "at_least": self.at_least, "below": self.below })))

@@ -19,11 +19,7 @@ pub(crate) fn ago(age: SignedDuration) -> String {
 /// `3m 20s`: whole seconds, whole minutes from an hour on.
 pub(crate) fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();
-    let rounded = if seconds >= 3600 {
-        seconds - seconds % 60
-    } else {
-        seconds
-    };
+    let rounded = if seconds >= 3600 { seconds - seconds % 60 } else { seconds };
     humantime::format_duration(Duration::from_secs(rounded)).to_string()
 }
 
@@ -60,24 +56,13 @@ mod tests {
             .map(|seconds| ago(SignedDuration::from_secs(seconds)));
         assert_eq!(
             shown,
-            [
-                "0s ago",
-                "59s ago",
-                "3m 20s ago",
-                "1h ago",
-                "1day 1h 1m ago",
-                "in 1s",
-                "in 1m 10s"
-            ]
+            ["0s ago", "59s ago", "3m 20s ago", "1h ago", "1day 1h 1m ago", "in 1s", "in 1m 10s"]
         );
     }
 
     #[test]
     fn long_lists_say_how_much_is_left_out() {
         assert_eq!(list(["a", "b"]), "a, b");
-        assert_eq!(
-            list(["a", "b", "c", "d", "e", "f", "g"]),
-            "a, b, c, d, e and 2 more"
-        );
+        assert_eq!(list(["a", "b", "c", "d", "e", "f", "g"]), "a, b, c, d, e and 2 more");
     }
 }

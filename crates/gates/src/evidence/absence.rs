@@ -73,20 +73,14 @@ pub enum Absence {
 impl Absence {
     /// Anything else that went wrong.
     pub fn failed(detail: impl fmt::Display) -> Self {
-        Self::Failed {
-            detail: detail.to_string(),
-        }
+        Self::Failed { detail: detail.to_string() }
     }
 
     /// The same without the passwords of URLs in what happened.
     pub(super) fn without_secrets(self) -> Self {
         match self {
-            Self::Unreachable { detail } => Self::Unreachable {
-                detail: redact::text(&detail),
-            },
-            Self::Failed { detail } => Self::Failed {
-                detail: redact::text(&detail),
-            },
+            Self::Unreachable { detail } => Self::Unreachable { detail: redact::text(&detail) },
+            Self::Failed { detail } => Self::Failed { detail: redact::text(&detail) },
             other => other,
         }
     }
@@ -139,10 +133,9 @@ impl fmt::Display for Absence {
                 write!(f, "forbidden: this user may not {verb} {resource}")
             }
             Self::Unauthorized => f.write_str("the credentials are not accepted"),
-            Self::WrongCluster { expected, found } => write!(
-                f,
-                "wrong cluster: its uid is {found}, and {expected} is pinned"
-            ),
+            Self::WrongCluster { expected, found } => {
+                write!(f, "wrong cluster: its uid is {found}, and {expected} is pinned")
+            }
             Self::NotPinned { found } => {
                 write!(f, "the cluster is not pinned: its uid is {found}")
             }
@@ -152,10 +145,9 @@ impl fmt::Display for Absence {
                 write!(f, "the server asked to be left alone (HTTP {status})")
             }
             Self::Gone => f.write_str("the list changed faster than it could be read"),
-            Self::NotKubernetes { status, content } => write!(
-                f,
-                "what answered is not Kubernetes (HTTP {status}, {content})"
-            ),
+            Self::NotKubernetes { status, content } => {
+                write!(f, "what answered is not Kubernetes (HTTP {status}, {content})")
+            }
             Self::Failed { detail } => f.write_str(detail),
             Self::NotCollected => f.write_str("nobody asked"),
         }

@@ -219,24 +219,13 @@ impl Read {
 impl fmt::Display for Read {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::List {
-                kind, namespace, ..
-            } => {
+            Self::List { kind, namespace, .. } => {
                 write!(f, "the list of {}", kind.resource())?;
-                namespace
-                    .iter()
-                    .try_for_each(|namespace| write!(f, " in {namespace}"))
+                namespace.iter().try_for_each(|namespace| write!(f, " in {namespace}"))
             }
-            Self::Object {
-                kind,
-                namespace,
-                name,
-                ..
-            } => {
+            Self::Object { kind, namespace, name, .. } => {
                 write!(f, "{} ", kind.kind)?;
-                namespace
-                    .iter()
-                    .try_for_each(|namespace| write!(f, "{namespace}/"))?;
+                namespace.iter().try_for_each(|namespace| write!(f, "{namespace}/"))?;
                 f.write_str(name)
             }
             Self::Version { .. } => f.write_str("the version of Kubernetes"),

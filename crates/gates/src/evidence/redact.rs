@@ -84,9 +84,7 @@ pub(crate) fn without_echo(answer: &str, url: &str) -> String {
         let (name, value) = piece.split_once('=').unwrap_or(("token", piece));
         (is_secret_name(name) && value.len() >= SHORTEST).then_some(value)
     });
-    values.fold(answer.to_owned(), |answer, value| {
-        answer.replace(value, REMOVED)
-    })
+    values.fold(answer.to_owned(), |answer, value| answer.replace(value, REMOVED))
 }
 
 /// An output without the secrets among the words of its command: programs repeat what they were
@@ -98,9 +96,7 @@ pub(crate) fn without_words(output: &str, words: &[String]) -> String {
         String::new()
     });
     let long = secrets.iter().filter(|secret| secret.len() >= SHORTEST);
-    long.fold(output.to_owned(), |output, secret| {
-        output.replace(secret, REMOVED)
-    })
+    long.fold(output.to_owned(), |output, secret| output.replace(secret, REMOVED))
 }
 
 /// The words of a command without the passwords and tokens in them. Doing it twice changes nothing.
@@ -114,11 +110,7 @@ fn hide_in(words: &[String], hide: Hide<'_>) -> Vec<String> {
         let is_value = std::mem::replace(&mut follows, false);
         let is_option = word.starts_with('-') && !word.contains('=');
         follows = is_option && is_secret_name(word);
-        if is_value {
-            hide(word)
-        } else {
-            self::word(word, hide)
-        }
+        if is_value { hide(word) } else { self::word(word, hide) }
     });
     shown.collect()
 }
@@ -218,10 +210,7 @@ pub(super) fn remove(value: &mut Value) {
 fn object(members: &mut Map<String, Value>) {
     if let Some(metadata) = members.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
-        if let Some(annotations) = metadata
-            .get_mut("annotations")
-            .and_then(Value::as_object_mut)
-        {
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
             annotations.remove(LAST_APPLIED);
         }
     }
@@ -239,9 +228,7 @@ fn object(members: &mut Map<String, Value>) {
             Value::Array(variables) if name == "env" => variables.iter_mut().for_each(variable),
             // An argument may hold what a variable should.
             Value::Array(arguments) if name == "args" || name == "command" => {
-                arguments
-                    .iter_mut()
-                    .for_each(|argument| *argument = REMOVED.into());
+                arguments.iter_mut().for_each(|argument| *argument = REMOVED.into());
             }
             other => remove(other),
         }
@@ -284,10 +271,7 @@ mod tests {
         let shown = without_secrets(&words);
         let text = shown.join(" ");
         assert!(!text.contains("hunter2"), "{text}");
-        assert!(
-            text.contains("./check") && text.ends_with("plain=kept"),
-            "{text}"
-        );
+        assert!(text.contains("./check") && text.ends_with("plain=kept"), "{text}");
         assert!(text.contains("postgresql://hub:(removed-"), "{text}");
         assert_eq!(without_secrets(&shown), shown);
     }
@@ -307,14 +291,8 @@ mod tests {
             "sftp://hub:hunter2@h/srv",
         ] {
             let shown = url(address);
-            assert!(
-                !shown.contains("hunter2") && !shown.contains("ter2"),
-                "{shown}"
-            );
-            assert!(
-                shown.contains("(removed-") && shown.contains('h'),
-                "{shown}"
-            );
+            assert!(!shown.contains("hunter2") && !shown.contains("ter2"), "{shown}");
+            assert!(shown.contains("(removed-") && shown.contains('h'), "{shown}");
             assert_eq!(url(&shown), shown);
         }
         for address in [
@@ -340,27 +318,15 @@ mod tests {
             "to postgresql://hub:(removed)@h/d with\n(removed) {\"u\":\"http://h/?token=(removed)\",\"m\":\"a@b\"} ok"
         );
         assert_eq!(text(&said), said);
-        assert_eq!(
-            text("see http://h:8000/a, or a@b"),
-            "see http://h:8000/a, or a@b"
-        );
+        assert_eq!(text("see http://h:8000/a, or a@b"), "see http://h:8000/a, or a@b");
         let asked = "http://h/?name=hub-1&token=hunter2";
         assert_eq!(
             without_echo("Cannot GET /?name=hub-1&token=hunter2", asked),
             "Cannot GET /?name=hub-1&token=(removed)"
         );
-        let words = [
-            "curl",
-            "-v",
-            "http://h/?token=hunter2",
-            "--password",
-            "hunter3",
-        ];
+        let words = ["curl", "-v", "http://h/?token=hunter2", "--password", "hunter3"];
         assert_eq!(
-            without_words(
-                "> GET /?token=hunter2 by hunter3",
-                &words.map(str::to_owned)
-            ),
+            without_words("> GET /?token=hunter2 by hunter3", &words.map(str::to_owned)),
             "> GET /?token=(removed) by (removed)"
         );
     }

@@ -38,10 +38,7 @@ impl Approving for Nobody {
         rule: &Approval,
         _: Timestamp,
     ) -> Result<Standing, Error> {
-        Ok(Standing::Missing {
-            have: 0,
-            need: rule.persons,
-        })
+        Ok(Standing::Missing { have: 0, need: rule.persons })
     }
 }
 
@@ -86,10 +83,7 @@ impl Gates {
             Ok(Standing::Granted { by, until }) => {
                 let names: BTreeSet<String> = by.into_iter().map(|grant| grant.principal).collect();
                 let reason = format!("{}; approved by {}", verdict.reason, list(names));
-                return Verdict {
-                    reason,
-                    ..verdict.until(until)
-                };
+                return Verdict { reason, ..verdict.until(until) };
             }
             Ok(Standing::Missing { have: 0, .. }) => "nobody has approved it".to_owned(),
             Ok(Standing::Missing { have, need }) => {

@@ -55,11 +55,8 @@ pub(super) fn not(part: Part<'_>) -> Verdict {
 
 fn deciding<'a>(parts: &[Part<'a>], order: impl Fn(Answer) -> u8) -> Vec<Part<'a>> {
     let first = parts.iter().map(|(_, part)| order(part.answer)).min();
-    let mut deciding: Vec<_> = parts
-        .iter()
-        .copied()
-        .filter(|(_, part)| Some(order(part.answer)) == first)
-        .collect();
+    let mut deciding: Vec<_> =
+        parts.iter().copied().filter(|(_, part)| Some(order(part.answer)) == first).collect();
     deciding.sort_by_key(|(name, _)| *name);
     deciding.dedup_by_key(|(name, _)| *name);
     deciding
@@ -81,10 +78,7 @@ fn said(parts: &[Part<'_>]) -> String {
         [] => "nothing was asked".to_owned(),
         [(name, _)] => format!("{name} {word}"),
         _ => {
-            let plural = word
-                .replace("does", "do")
-                .replace("needs", "need")
-                .replace("is ", "are ");
+            let plural = word.replace("does", "do").replace("needs", "need").replace("is ", "are ");
             format!("{} {plural}", names(parts))
         }
     }

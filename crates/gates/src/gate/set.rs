@@ -32,19 +32,12 @@ impl Gates {
     pub fn new(gates: BTreeMap<String, Gate>) -> Result<Self, Error> {
         let set = Self { gates };
         for (name, gate) in &set.gates {
-            let invalid = |reason: String| Error::InvalidRule {
-                gate: name.clone(),
-                reason,
-            };
+            let invalid = |reason: String| Error::InvalidRule { gate: name.clone(), reason };
             let is_combined = matches!(gate.rule, Rule::All(_) | Rule::Any(_));
             if is_combined && gate.parts().is_empty() {
                 return Err(invalid("it is made of nothing".to_owned()));
             }
-            if let Some(part) = gate
-                .parts()
-                .iter()
-                .find(|part| !set.gates.contains_key(*part))
-            {
+            if let Some(part) = gate.parts().iter().find(|part| !set.gates.contains_key(*part)) {
                 return Err(invalid(format!("there is no gate `{part}`")));
             }
         }
@@ -114,10 +107,7 @@ impl Gates {
     #[must_use]
     pub fn reads(&self, names: &[&str]) -> Vec<Read> {
         let mut known = std::collections::HashSet::new();
-        let gates = self
-            .with_parts(names)
-            .into_iter()
-            .filter_map(|name| self.get(name));
+        let gates = self.with_parts(names).into_iter().filter_map(|name| self.get(name));
         gates
             .filter_map(|gate| match &gate.rule {
                 Rule::Condition(condition) => Some(condition.reads()),
@@ -183,26 +173,21 @@ impl Gates {
             let identity = verdict.identity().to_string();
             let same = before.get(name).filter(|held| held.identity == identity);
             let since = same.map_or(now, |held| held.since);
-            evidence
-                .held
-                .insert(name.to_owned(), Held::new(since, identity));
+            evidence.held.insert(name.to_owned(), Held::new(since, identity));
         }
     }
 
     fn rule(gate: &Gate, verdicts: &Verdicts, evidence: &Evidence, now: Timestamp) -> Verdict {
         let names: BTreeSet<&str> = gate.parts().iter().map(String::as_str).collect();
-        let parts: Vec<combine::Part<'_>> = names
-            .into_iter()
-            .filter_map(|name| Some((name, verdicts.get(name)?)))
-            .collect();
+        let parts: Vec<combine::Part<'_>> =
+            names.into_iter().filter_map(|name| Some((name, verdicts.get(name)?))).collect();
         match &gate.rule {
             Rule::Condition(condition) => condition.judge(evidence, now),
             Rule::All(_) => combine::all(&parts),
             Rule::Any(_) => combine::any(&parts),
-            Rule::Not(_) => parts.first().map_or_else(
-                || Verdict::unknown("nothing was asked"),
-                |part| combine::not(*part),
-            ),
+            Rule::Not(_) => parts
+                .first()
+                .map_or_else(|| Verdict::unknown("nothing was asked"), |part| combine::not(*part)),
             Rule::Nothing => Verdict::pass("nothing but an approval is asked"),
         }
     }
@@ -238,10 +223,7 @@ fn stable(
         return verdict;
     };
     let identity = verdict.identity().to_string();
-    let held = evidence
-        .held
-        .get(name)
-        .filter(|held| held.identity == identity);
+    let held = evidence.held.get(name).filter(|held| held.identity == identity);
     let lasted = held.map_or(SignedDuration::ZERO, |held| now.duration_since(held.since));
     if !lasted.is_negative() && lasted.unsigned_abs() >= wanted {
         return verdict;

@@ -19,17 +19,9 @@ pub(super) struct Written {
     any: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     not: Option<String>,
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "humantime_serde"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "humantime_serde")]
     expires: Option<Duration>,
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "humantime_serde"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "humantime_serde")]
     stable_for: Option<Duration>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     approval: Option<Approval>,
@@ -48,14 +40,9 @@ impl TryFrom<Written> for Gate {
         rules.extend(written.any.map(Rule::Any));
         rules.extend(written.not.map(Rule::Not));
         if written.condition.contains_key("condition") {
-            rules.push(Rule::Condition(condition(
-                written.condition,
-                written.expires,
-            )?));
+            rules.push(Rule::Condition(condition(written.condition, written.expires)?));
         } else if let Some(name) = written.condition.keys().next() {
-            return Err(format!(
-                "`{name}` belongs to a condition, and none is named"
-            ));
+            return Err(format!("`{name}` belongs to a condition, and none is named"));
         }
         let rule = match (rules.len(), &written.approval) {
             (1, _) => rules.remove(0),
@@ -68,15 +55,11 @@ impl TryFrom<Written> for Gate {
             }
             _ => {
                 return Err(
-                    "only one of `condition`, `all`, `any` and `not` can be asked".to_owned(),
+                    "only one of `condition`, `all`, `any` and `not` can be asked".to_owned()
                 );
             }
         };
-        if written
-            .approval
-            .as_ref()
-            .is_some_and(|approval| approval.persons == 0)
-        {
+        if written.approval.as_ref().is_some_and(|approval| approval.persons == 0) {
             return Err("an approval by 0 persons is none".to_owned());
         }
         Ok(Self {
@@ -157,36 +140,15 @@ mod tests {
                 json!({ "condition": "nodes", "cluster": "home", "ready": 3, "redy": 1 }),
                 "unknown field `redy`",
             ),
-            (
-                json!({ "condition": "nodes", "ready": 3 }),
-                "missing field `cluster`",
-            ),
+            (json!({ "condition": "nodes", "ready": 3 }), "missing field `cluster`"),
             (json!({ "condition": "nodez" }), "unknown variant `nodez`"),
             (json!({ "all": ["a"], "any": ["b"] }), "only one of"),
-            (
-                json!({ "approval": { "signers": "s", "expires": "4h", "persons": 0 } }),
-                "0 persons",
-            ),
-            (
-                json!({ "condition": "script", "run": ["x"], "scope": " " }),
-                "`scope`",
-            ),
-            (
-                json!({ "condition": "script", "run": [], "scope": "x" }),
-                "`run`",
-            ),
-            (
-                json!({ "condition": "http", "url": "https://u:p@h/" }),
-                "password",
-            ),
-            (
-                json!({ "condition": "tcp", "address": "host" }),
-                "HOST:PORT",
-            ),
-            (
-                json!({ "condition": "pvc", "cluster": "home", "name": "db" }),
-                "NAMESPACE/NAME",
-            ),
+            (json!({ "approval": { "signers": "s", "expires": "4h", "persons": 0 } }), "0 persons"),
+            (json!({ "condition": "script", "run": ["x"], "scope": " " }), "`scope`"),
+            (json!({ "condition": "script", "run": [], "scope": "x" }), "`run`"),
+            (json!({ "condition": "http", "url": "https://u:p@h/" }), "password"),
+            (json!({ "condition": "tcp", "address": "host" }), "HOST:PORT"),
+            (json!({ "condition": "pvc", "cluster": "home", "name": "db" }), "NAMESPACE/NAME"),
             (
                 json!({ "condition": "identity", "cluster": "home", "system_identifier": "7" }),
                 "`database`",

@@ -54,19 +54,15 @@ pub struct ObjectReference {
 impl Subject {
     /// Something by its kind and name.
     pub fn named(kind: impl Into<String>, name: impl Into<String>) -> Self {
-        Self::Named {
-            kind: kind.into(),
-            name: name.into(),
-        }
+        Self::Named { kind: kind.into(), name: name.into() }
     }
 
     /// The same, without what changes while it stays the same thing.
     pub(super) fn identity(&self) -> Self {
         match self {
-            Self::Object(reference) => Self::Object(ObjectReference {
-                resource_version: None,
-                ..reference.clone()
-            }),
+            Self::Object(reference) => {
+                Self::Object(ObjectReference { resource_version: None, ..reference.clone() })
+            }
             other => other.clone(),
         }
     }
@@ -77,10 +73,7 @@ impl fmt::Display for Subject {
         match self {
             Self::Object(object) => {
                 write!(f, "{} ", object.kind)?;
-                object
-                    .namespace
-                    .iter()
-                    .try_for_each(|namespace| write!(f, "{namespace}/"))?;
+                object.namespace.iter().try_for_each(|namespace| write!(f, "{namespace}/"))?;
                 write!(f, "{} in {}", object.name, object.cluster)?;
                 object.uid.iter().try_for_each(|uid| write!(f, " ({uid})"))
             }

@@ -47,10 +47,7 @@ impl Desk {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let approvals = Approvals::open(directory.path().join("deep/approvals")).unwrap();
-        let desk = Self {
-            directory,
-            approvals,
-        };
+        let desk = Self { directory, approvals };
         for name in ["anna", "ben", "eve"] {
             desk.key(name);
         }
@@ -92,13 +89,8 @@ impl Desk {
 
     fn approve_as(&self, name: &str, key: &str, policy: &Policy) -> Result<PathBuf, Error> {
         let key = self.key_of(key);
-        let approver = Approver {
-            principal: name,
-            key: &key,
-            prompt: Prompt::Never,
-        };
-        self.approvals
-            .approve(&request(), approver, noon(), noon() + HOUR, policy)
+        let approver = Approver { principal: name, key: &key, prompt: Prompt::Never };
+        self.approvals.approve(&request(), approver, noon(), noon() + HOUR, policy)
     }
 
     fn approve(&self, name: &str) -> PathBuf {
@@ -107,15 +99,9 @@ impl Desk {
 
     fn revoke(&self, name: &str) -> Vec<PathBuf> {
         let key = self.key_of(name);
-        let approver = Approver {
-            principal: name,
-            key: &key,
-            prompt: Prompt::Never,
-        };
+        let approver = Approver { principal: name, key: &key, prompt: Prompt::Never };
         let at = noon() + Duration::from_secs(60);
-        self.approvals
-            .revoke("T05", approver, at, &self.policy(1))
-            .unwrap()
+        self.approvals.revoke("T05", approver, at, &self.policy(1)).unwrap()
     }
 
     fn judge(&self, policy: &Policy) -> Standing {
@@ -128,13 +114,7 @@ impl Desk {
 
     fn try_judge_at(&self, now: Timestamp, policy: &Policy) -> Result<Standing, Error> {
         let request = request();
-        self.approvals.judge(
-            &request.gate,
-            request.plan_hash(),
-            request.evidence_hash,
-            now,
-            policy,
-        )
+        self.approvals.judge(&request.gate, request.plan_hash(), request.evidence_hash, now, policy)
     }
 
     /// Signs an edited statement again, as somebody with the key `key` could.
@@ -161,23 +141,11 @@ fn an_approval_counts_until_it_ends() {
     let Standing::Granted { by, until } = desk.judge(&policy) else {
         panic!("{:?}", desk.judge(&policy));
     };
-    assert_eq!(
-        (by.len(), &*by[0].principal, until),
-        (1, "anna", noon() + HOUR)
-    );
-    assert!(matches!(
-        desk.judge_at(noon(), &policy),
-        Standing::Granted { .. }
-    ));
+    assert_eq!((by.len(), &*by[0].principal, until), (1, "anna", noon() + HOUR));
+    assert!(matches!(desk.judge_at(noon(), &policy), Standing::Granted { .. }));
     let last = noon() + HOUR - Duration::from_nanos(1);
-    assert!(matches!(
-        desk.judge_at(last, &policy),
-        Standing::Granted { .. }
-    ));
-    assert_eq!(
-        desk.judge_at(noon() + HOUR, &policy),
-        Standing::Expired { at: noon() + HOUR }
-    );
+    assert!(matches!(desk.judge_at(last, &policy), Standing::Granted { .. }));
+    assert_eq!(desk.judge_at(noon() + HOUR, &policy), Standing::Expired { at: noon() + HOUR });
     let mode =
         std::os::unix::fs::PermissionsExt::mode(&fs_err::metadata(&path).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
@@ -206,10 +174,7 @@ fn approvals_that_are_no_files_or_in_others_hands_are_not_judged() {
     }
     let revocation = file.with_extension("revoked.json");
     testkit::pipe(&revocation);
-    assert!(is_void(&desk.judge(&policy), |flaw| matches!(
-        flaw,
-        Flaw::Revoked { by: None }
-    )));
+    assert!(is_void(&desk.judge(&policy), |flaw| matches!(flaw, Flaw::Revoked { by: None })));
     fs_err::remove_file(revocation).unwrap();
     fs_err::rename(&file, directory.join("elsewhere")).unwrap();
     fs_err::os::unix::fs::symlink("elsewhere", &file).unwrap();
@@ -290,9 +255,7 @@ fn nothing_else_counts() {
             "another plan",
             |desk, file| {
                 let (right, other) = (request().plan_hash().to_string(), Hash::of(b"").to_string());
-                desk.resign(file, "anna", APPROVAL_NAMESPACE, |it| {
-                    it.replace(&right, &other)
-                });
+                desk.resign(file, "anna", APPROVAL_NAMESPACE, |it| it.replace(&right, &other));
             },
             |flaw| *flaw == Flaw::OtherPlan,
         ),
@@ -335,9 +298,7 @@ fn nothing_else_counts() {
         (
             "with more in it",
             |desk, file| {
-                desk.resign(file, "anna", APPROVAL_NAMESPACE, |it| {
-                    format!("{it},\"persons\":2")
-                });
+                desk.resign(file, "anna", APPROVAL_NAMESPACE, |it| format!("{it},\"persons\":2"));
             },
             |flaw| matches!(flaw, Flaw::Damaged { .. }),
         ),
@@ -360,16 +321,11 @@ fn what_was_approved_is_approved_there_only() {
     let file = desk.approve("anna");
     let (request, now) = (request(), noon());
     let judge = |gate: &str, plan: Hash, evidence: Hash| {
-        desk.approvals
-            .judge(gate, plan, evidence, now, &policy)
-            .unwrap()
+        desk.approvals.judge(gate, plan, evidence, now, &policy).unwrap()
     };
     let other = Hash::of(b"other");
     let evidence = judge("T05", request.plan_hash(), other);
-    assert!(
-        is_void(&evidence, |flaw| *flaw == Flaw::OtherEvidence),
-        "{evidence:?}"
-    );
+    assert!(is_void(&evidence, |flaw| *flaw == Flaw::OtherEvidence), "{evidence:?}");
     let plan = judge("T05", other, request.evidence_hash);
     assert!(is_void(&plan, |flaw| *flaw == Flaw::OtherPlan), "{plan:?}");
     let gate = judge("T06", request.plan_hash(), request.evidence_hash);
@@ -378,20 +334,10 @@ fn what_was_approved_is_approved_there_only() {
     let name = file.file_name().unwrap().to_str().unwrap();
     fs_err::copy(&file, file.with_file_name(name.replace("T05", "T06"))).unwrap();
     let renamed = judge("T06", request.plan_hash(), request.evidence_hash);
-    assert!(
-        is_void(&renamed, |flaw| *flaw == Flaw::OtherGate),
-        "{renamed:?}"
-    );
-    fs_err::rename(
-        &file,
-        file.with_file_name(format!("T05-{}.json", "0".repeat(32))),
-    )
-    .unwrap();
+    assert!(is_void(&renamed, |flaw| *flaw == Flaw::OtherGate), "{renamed:?}");
+    fs_err::rename(&file, file.with_file_name(format!("T05-{}.json", "0".repeat(32)))).unwrap();
     let renamed = judge("T05", request.plan_hash(), request.evidence_hash);
-    assert!(
-        is_void(&renamed, |flaw| *flaw == Flaw::OtherGate),
-        "{renamed:?}"
-    );
+    assert!(is_void(&renamed, |flaw| *flaw == Flaw::OtherGate), "{renamed:?}");
 }
 
 #[test]
@@ -412,11 +358,7 @@ fn two_people_have_two_names_and_two_keys() {
     let second = approve("anna", "anna2");
     assert_eq!(desk.judge(&policy), missing, "two keys of one");
     let shared = approve("ben", "anna2");
-    assert_eq!(
-        desk.judge(&policy),
-        missing,
-        "two names, and a key that both have"
-    );
+    assert_eq!(desk.judge(&policy), missing, "two names, and a key that both have");
     fs_err::remove_file(second).unwrap();
     fs_err::remove_file(shared).unwrap();
     approve("ben", "ben");
@@ -425,10 +367,7 @@ fn two_people_have_two_names_and_two_keys() {
     };
     assert_eq!(by.len(), 3);
     desk.revoke("ben");
-    assert!(is_void(&desk.judge(&policy), |flaw| matches!(
-        flaw,
-        Flaw::Revoked { .. }
-    )));
+    assert!(is_void(&desk.judge(&policy), |flaw| matches!(flaw, Flaw::Revoked { .. })));
 }
 
 #[test]
@@ -440,26 +379,13 @@ fn a_revocation_stays_whatever_becomes_of_it() {
     let revocation = desk.revoke("ben").remove(0);
     assert_eq!(
         desk.judge(&policy),
-        Standing::Void {
-            why: Flaw::Revoked {
-                by: Some("ben".to_owned())
-            }
-        }
+        Standing::Void { why: Flaw::Revoked { by: Some("ben".to_owned()) } }
     );
-    assert_eq!(
-        desk.revoke("anna"),
-        Vec::<PathBuf>::new(),
-        "nothing is left to revoke"
-    );
+    assert_eq!(desk.revoke("anna"), Vec::<PathBuf>::new(), "nothing is left to revoke");
     let text = fs_err::read(&revocation).unwrap();
     for damage in [&b""[..], b"{}", &text[..100], b"\xff"] {
         fs_err::write(&revocation, damage).unwrap();
-        assert_eq!(
-            desk.judge(&policy),
-            Standing::Void {
-                why: Flaw::Revoked { by: None }
-            }
-        );
+        assert_eq!(desk.judge(&policy), Standing::Void { why: Flaw::Revoked { by: None } });
     }
     // A new approval is another one.
     desk.approve("anna");
@@ -471,15 +397,10 @@ fn a_key_counts_when_it_signed_and_when_it_is_asked() {
     let desk = Desk::new();
     desk.approve("anna");
     let limited = |options: &str| {
-        let line = desk
-            .line("anna", "anna")
-            .replacen("anna ", &format!("anna {options} "), 1);
+        let line = desk.line("anna", "anna").replacen("anna ", &format!("anna {options} "), 1);
         desk.judge(&desk.policy_of(&line, 1))
     };
-    assert!(matches!(
-        limited("namespaces=\"hubctl-*\""),
-        Standing::Granted { .. }
-    ));
+    assert!(matches!(limited("namespaces=\"hubctl-*\""), Standing::Granted { .. }));
     for options in [
         "namespaces=\"git\"",
         "valid-before=\"20261121120100Z\"",
@@ -492,10 +413,7 @@ fn a_key_counts_when_it_signed_and_when_it_is_asked() {
         );
     }
     let nobody = desk.judge(&desk.policy_of("", 1));
-    assert!(
-        is_void(&nobody, |flaw| matches!(flaw, Flaw::NotSigned { .. })),
-        "{nobody:?}"
-    );
+    assert!(is_void(&nobody, |flaw| matches!(flaw, Flaw::NotSigned { .. })), "{nobody:?}");
 }
 
 #[test]
@@ -510,17 +428,10 @@ fn what_would_not_count_is_not_signed() {
     let error = desk.approve_as("anna", "anna", &short).unwrap_err();
     assert!(matches!(error, Error::InvalidApproval { .. }), "{error}");
     for gate in ["", "../x", "a/b", ".a", "a b", "ä", &"a".repeat(65)] {
-        let judged = desk
-            .approvals
-            .judge(gate, Hash::GENESIS, Hash::GENESIS, noon(), &policy);
+        let judged = desk.approvals.judge(gate, Hash::GENESIS, Hash::GENESIS, noon(), &policy);
         assert!(matches!(judged, Err(Error::InvalidGate { .. })), "{gate}");
     }
-    assert_eq!(
-        fs_err::read_dir(desk.approvals.directory())
-            .unwrap()
-            .count(),
-        0
-    );
+    assert_eq!(fs_err::read_dir(desk.approvals.directory()).unwrap().count(), 0);
 }
 
 #[test]
@@ -531,13 +442,8 @@ fn an_unknown_version_of_an_approval_is_refused_with_a_hint() {
     let edit = |text: String| text.replace("hubctl-approval/1", "hubctl-approval/2");
     desk.resign(&file, "anna", APPROVAL_NAMESPACE, edit);
     let request = request();
-    let judged = desk.approvals.judge(
-        "T05",
-        request.plan_hash(),
-        request.evidence_hash,
-        noon(),
-        &policy,
-    );
+    let judged =
+        desk.approvals.judge("T05", request.plan_hash(), request.evidence_hash, noon(), &policy);
     let error = judged.unwrap_err();
     assert!(
         matches!(&error, Error::UnknownApproval { format, .. } if format == "hubctl-approval/2")
@@ -556,10 +462,7 @@ fn left_over_files_are_ignored_and_cleaned_unless_somebody_writes_them() {
     let writer = fs_err::File::create(&busy).unwrap();
     writer.file().lock().unwrap();
     fs_err::remove_file(&file).unwrap();
-    assert_eq!(
-        desk.judge(&desk.policy(1)),
-        Standing::Missing { have: 0, need: 1 }
-    );
+    assert_eq!(desk.judge(&desk.policy(1)), Standing::Missing { have: 0, need: 1 });
     assert_eq!(desk.approvals.clean().unwrap(), [left]);
     drop(writer);
     desk.approve("ben");
@@ -574,23 +477,14 @@ fn the_page_verifies_with_stock_tools() {
         "/../../docs/formats/approval.md"
     ))
     .unwrap();
-    let script = page
-        .split("```bash\n")
-        .nth(1)
-        .unwrap()
-        .split("```")
-        .next()
-        .unwrap();
+    let script = page.split("```bash\n").nth(1).unwrap().split("```").next().unwrap();
     let desk = Desk::new();
     let file = desk.approve("anna");
     let signers = desk.directory.path().join("signers");
     fs_err::write(&signers, desk.line("anna", "anna")).unwrap();
     let run = || {
         let mut bash = Command::new("bash");
-        bash.args(["-c", script, "verify"])
-            .arg(&file)
-            .arg(&signers)
-            .arg("anna");
+        bash.args(["-c", script, "verify"]).arg(&file).arg(&signers).arg("anna");
         bash.output().unwrap()
     };
     let output = run();

@@ -36,10 +36,7 @@ pub(crate) fn class() -> Gates {
 pub(crate) async fn judge(gates: &Gates, collector: &Collector) -> Verdict {
     let evidence = collector.collect(&gates.reads(&["gate"])).await;
     let now = jiff::Timestamp::now();
-    gates
-        .evaluate(&["gate"], &evidence, now)
-        .remove("gate")
-        .unwrap()
+    gates.evaluate(&["gate"], &evidence, now).remove("gate").unwrap()
 }
 
 pub(crate) async fn absence(gates: &Gates, collector: &Collector) -> Absence {
@@ -96,10 +93,7 @@ async fn a_list_that_is_gone_each_time_is_unknown() {
     })
     .await;
     assert_eq!(absence(&class(), &collector(&api)).await, Absence::Gone);
-    assert_eq!(
-        judge(&class(), &collector(&api)).await.answer,
-        Answer::Unknown
-    );
+    assert_eq!(judge(&class(), &collector(&api)).await.answer, Answer::Unknown);
 }
 
 #[tokio::test]
@@ -119,10 +113,7 @@ async fn who_asks_for_more_time_than_there_is_gets_none() {
     let api =
         FakeApi::start(|_, _| Said::status(429, "TooManyRequests").with("retry-after", "3600"))
             .await;
-    assert_eq!(
-        absence(&class(), &collector(&api)).await,
-        Absence::Overloaded { status: 429 }
-    );
+    assert_eq!(absence(&class(), &collector(&api)).await, Absence::Overloaded { status: 429 });
     assert_eq!(api.asked().len(), 1);
 }
 
@@ -154,10 +145,7 @@ async fn a_verb_that_is_missing_is_named() {
     let verdict = judge(&class(), &collector(&api)).await;
     assert_eq!(verdict.answer, Answer::Unknown);
     let hint = verdict.hint.unwrap();
-    assert!(
-        hint.contains("`list` on storageclasses.storage.k8s.io"),
-        "{hint}"
-    );
+    assert!(hint.contains("`list` on storageclasses.storage.k8s.io"), "{hint}");
 }
 
 #[tokio::test]
@@ -178,24 +166,14 @@ async fn a_kind_that_nobody_serves_is_not_installed() {
 #[tokio::test]
 async fn another_cluster_is_not_believed() {
     let api = FakeApi::start(|_, _| Said::list([named(3)], None)).await;
-    for (uid, said) in [
-        (Some("else".to_owned()), "wrong cluster"),
-        (None, "not pinned"),
-    ] {
+    for (uid, said) in [(Some("else".to_owned()), "wrong cluster"), (None, "not pinned")] {
         let access = Access::new(api.kubeconfig(), "home", uid).with_pace(pace());
         let collector = Collector::new().with_cluster("home", access);
         let verdict = judge(&class(), &collector).await;
         assert_eq!(verdict.answer, Answer::Unknown);
-        assert!(
-            verdict.reason.contains(said) && verdict.reason.contains(UID),
-            "{verdict:?}"
-        );
+        assert!(verdict.reason.contains(said) && verdict.reason.contains(UID), "{verdict:?}");
     }
-    assert_eq!(
-        api.asked(),
-        Vec::<String>::new(),
-        "nothing else is asked of a strange cluster"
-    );
+    assert_eq!(api.asked(), Vec::<String>::new(), "nothing else is asked of a strange cluster");
 }
 
 #[tokio::test]
@@ -209,10 +187,7 @@ async fn a_context_that_is_not_there_and_a_server_that_is_gone_are_unknown() {
     );
 
     let verdict = judge(&class(), &Collector::new()).await;
-    assert!(
-        verdict.reason.contains("no cluster `home` is configured"),
-        "{verdict:?}"
-    );
+    assert!(verdict.reason.contains("no cluster `home` is configured"), "{verdict:?}");
 
     let directory = tempfile::tempdir().unwrap();
     let kubeconfig = directory.path().join("kubeconfig");
@@ -267,18 +242,10 @@ pub(crate) fn script(run: &[&str], expires: Option<&str>) -> Gates {
 async fn a_script_ends_as_it_ends() {
     for (run, answer, said) in [
         (&["true"][..], Answer::Pass, "which proves: nothing"),
-        (
-            &["sh", "-c", "echo no primary >&2; exit 1"],
-            Answer::Fail,
-            "exit code 1: no primary",
-        ),
+        (&["sh", "-c", "echo no primary >&2; exit 1"], Answer::Fail, "exit code 1: no primary"),
         (&["sh", "-c", "kill -9 $$"], Answer::Unknown, "signal 9"),
         (&["sleep", "60"], Answer::Unknown, "did not end within 1s"),
-        (
-            &["/nonexistent/program"],
-            Answer::Unknown,
-            "cannot be started",
-        ),
+        (&["/nonexistent/program"], Answer::Unknown, "cannot be started"),
     ] {
         let verdict = judge(&script(run, None), &Collector::new()).await;
         assert_eq!(verdict.answer, answer, "{run:?}: {verdict:?}");
@@ -297,11 +264,7 @@ async fn what_a_script_started_ends_with_it() {
     let process = std::path::Path::new("/proc").join(pid.trim());
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     while process.exists() && !is_zombie(&process) {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "{} is still there",
-            process.display()
-        );
+        assert!(std::time::Instant::now() < deadline, "{} is still there", process.display());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -340,31 +303,13 @@ async fn ports_and_disks_are_asked_here() {
     let address = listener.local_addr().unwrap().to_string();
     let free = format!("127.0.0.1:{}", testkit::free_port());
     for (table, answer) in [
-        (
-            json!({ "condition": "tcp", "address": address }),
-            Answer::Pass,
-        ),
+        (json!({ "condition": "tcp", "address": address }), Answer::Pass),
         (json!({ "condition": "tcp", "address": free }), Answer::Fail),
-        (
-            json!({ "condition": "port", "address": address }),
-            Answer::Fail,
-        ),
-        (
-            json!({ "condition": "port", "address": free }),
-            Answer::Pass,
-        ),
-        (
-            json!({ "condition": "disk", "path": "/", "free": "1B" }),
-            Answer::Pass,
-        ),
-        (
-            json!({ "condition": "disk", "path": "/", "free": "9000TB" }),
-            Answer::Fail,
-        ),
-        (
-            json!({ "condition": "disk", "path": "/nonexistent", "free": "1B" }),
-            Answer::Unknown,
-        ),
+        (json!({ "condition": "port", "address": address }), Answer::Fail),
+        (json!({ "condition": "port", "address": free }), Answer::Pass),
+        (json!({ "condition": "disk", "path": "/", "free": "1B" }), Answer::Pass),
+        (json!({ "condition": "disk", "path": "/", "free": "9000TB" }), Answer::Fail),
+        (json!({ "condition": "disk", "path": "/nonexistent", "free": "1B" }), Answer::Unknown),
     ] {
         let verdict = judge(&gate(table.clone()), &Collector::new()).await;
         assert_eq!(verdict.answer, answer, "{table}: {verdict:?}");
@@ -392,11 +337,7 @@ async fn http_is_asked_as_it_is() {
         assert_eq!(verdict.answer, answer, "{path}: {verdict:?}");
     }
     let url = format!("http://127.0.0.1:{}/", testkit::free_port());
-    let verdict = judge(
-        &gate(json!({ "condition": "http", "url": url })),
-        &Collector::new(),
-    )
-    .await;
+    let verdict = judge(&gate(json!({ "condition": "http", "url": url })), &Collector::new()).await;
     assert_eq!(verdict.answer, Answer::Unknown, "{verdict:?}");
 }
 
@@ -407,11 +348,7 @@ async fn the_journal_is_believed_only_whole() {
     let path = directory.path().join("journal.jsonl");
     let gates = gate(json!({ "condition": "journal", "record": "drill", "max_age": "24h" }));
     let collector = Collector::new().with_journal(&path);
-    assert_eq!(
-        judge(&gates, &collector).await.answer,
-        Answer::Fail,
-        "there is none yet"
-    );
+    assert_eq!(judge(&gates, &collector).await.answer, Answer::Fail, "there is none yet");
 
     let now = jiff::Timestamp::now();
     let taken = now - jiff::SignedDuration::from_hours(2);
@@ -425,10 +362,7 @@ async fn the_journal_is_believed_only_whole() {
     let text = fs_err::read_to_string(&path).unwrap();
     fs_err::write(&path, text.replace("120", "121")).unwrap();
     let verdict = judge(&gates, &collector).await;
-    assert!(
-        verdict.answer == Answer::Unknown && verdict.reason.contains("damaged"),
-        "{verdict:?}"
-    );
+    assert!(verdict.answer == Answer::Unknown && verdict.reason.contains("damaged"), "{verdict:?}");
 }
 
 #[tokio::test]
@@ -439,8 +373,5 @@ async fn nothing_asked_is_nothing_read() {
         serde_json::from_value(json!({ "ask": "program", "question": "x", "about": "null" }))
             .unwrap();
     let evidence = Collector::new().collect(&[read]).await;
-    assert!(matches!(
-        evidence.readings()[0].content,
-        Content::Absent(Absence::Failed { .. })
-    ));
+    assert!(matches!(evidence.readings()[0].content, Content::Absent(Absence::Failed { .. })));
 }

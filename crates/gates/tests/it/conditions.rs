@@ -11,10 +11,7 @@ use crate::fixture::{Fixture, now};
 
 fn judge(fixture: &Fixture, evidence: &Evidence) -> Verdict {
     let gates = fixture.gates();
-    gates
-        .evaluate(&["gate"], evidence, now())
-        .remove("gate")
-        .unwrap()
+    gates.evaluate(&["gate"], evidence, now()).remove("gate").unwrap()
 }
 
 #[test]
@@ -41,59 +38,37 @@ fn every_condition_has_a_fixture_for_yes_for_no_and_for_neither() {
     let mut answers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for fixture in Fixture::all() {
         let name = fixture.condition().name().to_owned();
-        answers
-            .entry(name)
-            .or_default()
-            .insert(fixture.answer.to_string());
+        answers.entry(name).or_default().insert(fixture.answer.to_string());
     }
     let found: BTreeSet<String> = answers.keys().cloned().collect();
     assert_eq!(found, every_condition());
     for (condition, answers) in answers {
         let has = |answer: &str| answers.contains(answer);
-        assert!(
-            has("pass") && has("fail") && has("unknown"),
-            "{condition}: {answers:?}"
-        );
+        assert!(has("pass") && has("fail") && has("unknown"), "{condition}: {answers:?}");
     }
 }
 
 /// What a gate may be open without: a class that says how many replicas there are does not depend
 /// on the default.
-const NEEDLESS: [(&str, &str); 1] = [(
-    "storage-class/three-replicas",
-    "Setting longhorn-system/default-replica-count",
-)];
+const NEEDLESS: [(&str, &str); 1] =
+    [("storage-class/three-replicas", "Setting longhorn-system/default-replica-count")];
 
 /// "Could not ask" is neither yes nor no, whatever could not be asked and why.
 #[test]
 fn what_cannot_be_read_never_passes_and_never_fails() {
     let absences = [
-        Absence::Forbidden {
-            verb: "list".to_owned(),
-            resource: "things".to_owned(),
-        },
+        Absence::Forbidden { verb: "list".to_owned(), resource: "things".to_owned() },
         Absence::Unauthorized,
-        Absence::WrongCluster {
-            expected: "a".to_owned(),
-            found: "b".to_owned(),
-        },
-        Absence::NotPinned {
-            found: "b".to_owned(),
-        },
+        Absence::WrongCluster { expected: "a".to_owned(), found: "b".to_owned() },
+        Absence::NotPinned { found: "b".to_owned() },
         Absence::Overloaded { status: 429 },
         Absence::Gone,
-        Absence::NotKubernetes {
-            status: 200,
-            content: "text/html".to_owned(),
-        },
+        Absence::NotKubernetes { status: 200, content: "text/html".to_owned() },
         Absence::failed("broken pipe"),
         Absence::NotCollected,
     ];
     let (mut needless, mut needed) = (BTreeSet::new(), BTreeSet::new());
-    for fixture in Fixture::all()
-        .iter()
-        .filter(|fixture| fixture.answer == Answer::Pass)
-    {
+    for fixture in Fixture::all().iter().filter(|fixture| fixture.answer == Answer::Pass) {
         let sound = fixture.evidence(now());
         for absence in &absences {
             for hidden in 0..sound.readings().len() {
@@ -137,12 +112,7 @@ fn evidence_reads_back_and_is_judged_the_same() {
         let evidence = fixture.evidence(now());
         let text = serde_json::to_string(&evidence).unwrap();
         let read = Evidence::parse(&text).unwrap();
-        assert_eq!(
-            judge(&fixture, &read),
-            judge(&fixture, &evidence),
-            "{}",
-            fixture.name()
-        );
+        assert_eq!(judge(&fixture, &read), judge(&fixture, &evidence), "{}", fixture.name());
     }
 }
 

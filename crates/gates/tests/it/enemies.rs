@@ -156,10 +156,7 @@ async fn ran(text: &str) -> (Value, Duration) {
     let took = begun.elapsed();
     let pid = fs_err::read_to_string(pid).unwrap();
     let process = std::path::Path::new("/proc").join(pid.trim());
-    assert!(
-        process.exists() && !is_zombie(&process),
-        "it has not escaped"
-    );
+    assert!(process.exists() && !is_zombie(&process), "it has not escaped");
     let killed = std::process::Command::new("kill").arg(pid.trim()).status();
     assert!(killed.unwrap().success());
     match &evidence.readings()[0].content {

@@ -117,12 +117,7 @@ impl FakeApi {
                 });
             }
         });
-        Self {
-            directory,
-            asked,
-            askers,
-            serving,
-        }
+        Self { directory, asked, askers, serving }
     }
 
     /// Changes the kubeconfig.

@@ -79,12 +79,8 @@ impl Fixture {
         let mut objects = self.objects.clone();
         for (index, object) in objects.iter_mut().enumerate() {
             let metadata = object["metadata"].as_object_mut().unwrap();
-            metadata
-                .entry("uid")
-                .or_insert_with(|| json!(format!("uid-{index}")));
-            metadata
-                .entry("resourceVersion")
-                .or_insert_with(|| json!((100 + index).to_string()));
+            metadata.entry("uid").or_insert_with(|| json!(format!("uid-{index}")));
+            metadata.entry("resourceVersion").or_insert_with(|| json!((100 + index).to_string()));
         }
         let uids = uids(&objects);
         for object in &mut objects {
@@ -166,21 +162,12 @@ pub(crate) fn now() -> Timestamp {
 fn asked(read: &Read) -> String {
     match read {
         Read::List { kind, .. } | Read::Object { kind, .. } => kind.resource(),
-        other => serde_json::to_value(other).unwrap()["ask"]
-            .as_str()
-            .unwrap()
-            .to_owned(),
+        other => serde_json::to_value(other).unwrap()["ask"].as_str().unwrap().to_owned(),
     }
 }
 
 fn is_of(object: &Value, read: &Read) -> bool {
-    let (Read::List {
-        kind, namespace, ..
-    }
-    | Read::Object {
-        kind, namespace, ..
-    }) = read
-    else {
+    let (Read::List { kind, namespace, .. } | Read::Object { kind, namespace, .. }) = read else {
         return false;
     };
     let group = if kind.group.is_empty() {
@@ -201,11 +188,7 @@ pub(crate) fn uids(objects: &[Value]) -> BTreeMap<String, String> {
     objects
         .iter()
         .map(|object| {
-            let key = format!(
-                "{}/{}",
-                text(&object["kind"]),
-                text(&object["metadata"]["name"])
-            );
+            let key = format!("{}/{}", text(&object["kind"]), text(&object["metadata"]["name"]));
             (key, text(&object["metadata"]["uid"]))
         })
         .collect()
@@ -214,9 +197,7 @@ pub(crate) fn uids(objects: &[Value]) -> BTreeMap<String, String> {
 /// Replaces what begins with `@`.
 pub(crate) fn resolve(value: &mut Value, now: Timestamp, uids: &BTreeMap<String, String>) {
     match value {
-        Value::Object(members) => members
-            .values_mut()
-            .for_each(|value| resolve(value, now, uids)),
+        Value::Object(members) => members.values_mut().for_each(|value| resolve(value, now, uids)),
         Value::Array(items) => items.iter_mut().for_each(|value| resolve(value, now, uids)),
         Value::String(text) => {
             let resolved = if let Some(key) = text.strip_prefix("@uid:") {

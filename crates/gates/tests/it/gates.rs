@@ -26,10 +26,8 @@ fn evidence(gates: &Gates, at: Timestamp) -> Evidence {
     let names: Vec<&str> = gates.iter().map(|(name, _)| name).collect();
     let mut evidence = Evidence::new(at);
     for read in gates.reads(&names) {
-        let question = serde_json::to_value(&read).unwrap()["question"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let question =
+            serde_json::to_value(&read).unwrap()["question"].as_str().unwrap().to_owned();
         let content = Content::Found(json!({ "answer": question, "reason": "as told" }));
         evidence.push(Reading::new(read, at, content));
     }
@@ -38,10 +36,7 @@ fn evidence(gates: &Gates, at: Timestamp) -> Evidence {
 
 fn verdict(gates: &Gates, name: &str) -> Verdict {
     let evidence = evidence(gates, now());
-    gates
-        .evaluate(&[name], &evidence, now())
-        .remove(name)
-        .unwrap()
+    gates.evaluate(&[name], &evidence, now()).remove(name).unwrap()
 }
 
 #[test]
@@ -67,11 +62,7 @@ fn combinations_name_the_parts_that_decide() {
         ("nested", Answer::Pass, "all 2 hold"),
     ] {
         let verdict = verdict(&gates, name);
-        assert_eq!(
-            (verdict.answer, verdict.reason.as_str()),
-            (answer, reason),
-            "{name}"
-        );
+        assert_eq!((verdict.answer, verdict.reason.as_str()), (answer, reason), "{name}");
     }
 }
 
@@ -80,10 +71,7 @@ fn what_makes_no_sense_is_refused() {
     for (tables, said) in [
         (json!({ "a": { "all": ["b"] } }), "there is no gate `b`"),
         (json!({ "a": { "not": "a" } }), "a part of itself"),
-        (
-            json!({ "a": { "all": ["b"] }, "b": { "any": ["a"] } }),
-            "a part of itself",
-        ),
+        (json!({ "a": { "all": ["b"] }, "b": { "any": ["a"] } }), "a part of itself"),
         (json!({ "a": { "all": [] } }), "made of nothing"),
     ] {
         let error = gates(tables).unwrap_err();
@@ -105,16 +93,11 @@ fn a_pass_stands_no_longer_than_its_gate_says() {
     let evidence = evidence(&gates, now());
     let at = |minutes| now() + SignedDuration::from_mins(minutes);
     let fresh = &gates.evaluate(&["a"], &evidence, at(59))["a"];
-    assert_eq!(
-        (fresh.answer, fresh.expires_at),
-        (Answer::Pass, Some(at(60)))
-    );
+    assert_eq!((fresh.answer, fresh.expires_at), (Answer::Pass, Some(at(60))));
     let stale = &gates.evaluate(&["a"], &evidence, at(61))["a"];
     assert_eq!(stale.answer, Answer::Unknown, "{stale:?}");
     assert!(
-        stale
-            .reason
-            .contains("it passed 1h 1m ago, which stands for 1h only"),
+        stale.reason.contains("it passed 1h 1m ago, which stands for 1h only"),
         "{}",
         stale.reason
     );
@@ -136,25 +119,13 @@ fn a_pass_must_last_without_a_break() {
         evidence.push(Reading::new(read, at(seconds), Content::Found(content)));
         gates.hold(&["a"], &mut evidence, held, at(seconds));
         held.clone_from(&evidence.held);
-        gates
-            .evaluate(&["a"], &evidence, at(seconds))
-            .remove("a")
-            .unwrap()
-            .answer
+        gates.evaluate(&["a"], &evidence, at(seconds)).remove("a").unwrap().answer
     };
     assert_eq!(ask(0, "pod-1", &mut held), Answer::Waiting);
     assert_eq!(ask(60, "pod-1", &mut held), Answer::Waiting);
     assert_eq!(ask(90, "fail", &mut held), Answer::Fail);
-    assert_eq!(
-        ask(120, "pod-1", &mut held),
-        Answer::Waiting,
-        "it began anew"
-    );
-    assert_eq!(
-        ask(200, "pod-2", &mut held),
-        Answer::Waiting,
-        "it is another pod"
-    );
+    assert_eq!(ask(120, "pod-1", &mut held), Answer::Waiting, "it began anew");
+    assert_eq!(ask(200, "pod-2", &mut held), Answer::Waiting, "it is another pod");
     assert_eq!(ask(319, "pod-2", &mut held), Answer::Waiting);
     assert_eq!(ask(320, "pod-2", &mut held), Answer::Pass);
 }
@@ -188,15 +159,9 @@ fn approved(
         } },
     }))
     .unwrap();
-    let told = Told {
-        standing,
-        asked: RefCell::default(),
-    };
+    let told = Told { standing, asked: RefCell::default() };
     let evidence = evidence(&gates, now());
-    let verdict = gates
-        .evaluate_with(&["T05"], &evidence, now(), &told)
-        .remove("T05")
-        .unwrap();
+    let verdict = gates.evaluate_with(&["T05"], &evidence, now(), &told).remove("T05").unwrap();
     (verdict, told.asked.into_inner())
 }
 
@@ -204,10 +169,7 @@ fn approved(
 fn nobody_is_asked_before_everything_else_holds() {
     for question in ["fail", "unknown", "waiting"] {
         let (verdict, asked) = approved(question, |_| panic!("asked"));
-        assert_eq!(
-            (verdict.answer.to_string().as_str(), asked.len()),
-            (question, 0)
-        );
+        assert_eq!((verdict.answer.to_string().as_str(), asked.len()), (question, 0));
     }
 }
 
@@ -215,19 +177,10 @@ fn nobody_is_asked_before_everything_else_holds() {
 fn an_approval_opens_the_gate_and_nothing_less_does() {
     let until = now() + SignedDuration::from_hours(1);
     let (verdict, asked) = approved("pass", |_| {
-        Ok(Standing::Granted {
-            by: Vec::new(),
-            until: now() + SignedDuration::from_hours(1),
-        })
+        Ok(Standing::Granted { by: Vec::new(), until: now() + SignedDuration::from_hours(1) })
     });
-    assert_eq!(
-        (verdict.answer, verdict.expires_at),
-        (Answer::Pass, Some(until))
-    );
-    assert_eq!(
-        (asked[0].gate.as_str(), asked[0].way_back.as_str()),
-        ("T05", "move back")
-    );
+    assert_eq!((verdict.answer, verdict.expires_at), (Answer::Pass, Some(until)));
+    assert_eq!((asked[0].gate.as_str(), asked[0].way_back.as_str()), ("T05", "move back"));
     assert_eq!(asked[0].consequences, ["it moves"]);
     assert!(asked[0].plan.contains("\"part\"") && asked[0].plan.contains("\"question\": \"pass\""));
 
@@ -237,26 +190,9 @@ fn an_approval_opens_the_gate_and_nothing_less_does() {
                 as fn(usize) -> Result<Standing, Error>,
             "nobody has approved it",
         ),
-        (
-            |need| Ok(Standing::Missing { have: 1, need }),
-            "1 of 2 people have approved it",
-        ),
-        (
-            |_| {
-                Ok(Standing::Expired {
-                    at: now() - SignedDuration::from_mins(5),
-                })
-            },
-            "expired 5m ago",
-        ),
-        (
-            |_| {
-                Ok(Standing::Void {
-                    why: Flaw::OtherEvidence,
-                })
-            },
-            "not what was approved any more",
-        ),
+        (|need| Ok(Standing::Missing { have: 1, need }), "1 of 2 people have approved it"),
+        (|_| Ok(Standing::Expired { at: now() - SignedDuration::from_mins(5) }), "expired 5m ago"),
+        (|_| Ok(Standing::Void { why: Flaw::OtherEvidence }), "not what was approved any more"),
     ] {
         let (verdict, _) = approved("pass", standing);
         assert_eq!(verdict.answer, Answer::NeedsApproval);
@@ -290,13 +226,9 @@ fn other_evidence_and_other_rules_need_another_approval() {
 
 #[test]
 fn what_is_not_evidence_is_refused() {
-    for text in [
-        "",
-        "{}",
-        "[]",
-        "{\"format\":\"hubctl-evidence/2\"}",
-        "{\"format\":\"hubctl-evidence/1\"}",
-    ] {
+    for text in
+        ["", "{}", "[]", "{\"format\":\"hubctl-evidence/2\"}", "{\"format\":\"hubctl-evidence/1\"}"]
+    {
         let error = Evidence::parse(text).unwrap_err();
         assert!(
             matches!(error, Error::NotEvidence { .. }) && error.hint().is_some(),

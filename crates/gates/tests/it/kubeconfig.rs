@@ -34,10 +34,7 @@ fn user(api: &FakeApi, user: Value) {
 /// The user of the context takes what this script prints.
 fn program(api: &FakeApi, script: &str) {
     let path = beside(api, "plugin");
-    let text = format!(
-        "#!/bin/sh\necho run >> '{}'\n{script}\n",
-        beside(api, "runs").display()
-    );
+    let text = format!("#!/bin/sh\necho run >> '{}'\n{script}\n", beside(api, "runs").display());
     fs_err::write(&path, text).unwrap();
     fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     let exec = json!({ "apiVersion": "client.authentication.k8s.io/v1", "command": "./plugin" });
@@ -50,10 +47,7 @@ fn runs(api: &FakeApi) -> usize {
 
 fn token(token: &str, until: Option<jiff::Timestamp>) -> String {
     let status = json!({ "token": token, "expirationTimestamp": until });
-    format!(
-        "echo '{}'",
-        json!({ "kind": "ExecCredential", "status": status })
-    )
+    format!("echo '{}'", json!({ "kind": "ExecCredential", "status": status }))
 }
 
 /// Why the cluster cannot be asked, within a time in which nobody loses patience.
@@ -92,9 +86,7 @@ async fn a_pipe_instead_of_a_file_is_refused() {
 #[tokio::test]
 async fn a_kubeconfig_that_is_too_large_is_not_read() {
     let api = api().await;
-    let file = fs_err::OpenOptions::new()
-        .write(true)
-        .open(api.kubeconfig());
+    let file = fs_err::OpenOptions::new().write(true).open(api.kubeconfig());
     file.unwrap().set_len(20 << 20).unwrap();
     let reason = refusal(&api).await;
     assert!(reason.contains("larger than"), "{reason}");
@@ -120,10 +112,7 @@ async fn a_kubeconfig_that_is_none_is_not_quoted() {
     ] {
         fs_err::write(api.kubeconfig(), &text).unwrap();
         let reason = refusal(&api).await;
-        assert!(
-            reason.contains("it is not a kubeconfig"),
-            "{text}: {reason}"
-        );
+        assert!(reason.contains("it is not a kubeconfig"), "{text}: {reason}");
     }
 }
 
@@ -184,32 +173,20 @@ async fn a_program_that_issues_nothing_is_named_and_not_quoted() {
     let api = api().await;
     for (script, said) in [
         (format!("echo {CANARY}"), "printed no credentials"),
-        (
-            "echo '{\"status\":{}}'".to_owned(),
-            "printed no credentials",
-        ),
+        ("echo '{\"status\":{}}'".to_owned(), "printed no credentials"),
         (
             format!("echo {CANARY}; echo first >&2; echo log in first >&2; exit 3"),
             "ended with exit code 3: log in first",
         ),
         ("kill -9 $$".to_owned(), "was ended by signal 9"),
         ("yes".to_owned(), "printed more than 1 MiB"),
-        (
-            "exec sh -c 'while :; do echo x >&2; done'".to_owned(),
-            "did not end within",
-        ),
+        ("exec sh -c 'while :; do echo x >&2; done'".to_owned(), "did not end within"),
     ] {
         program(&api, &script);
         let reason = refusal(&api).await;
-        assert!(
-            reason.contains("./plugin") && reason.contains(said),
-            "{script}: {reason}"
-        );
+        assert!(reason.contains("./plugin") && reason.contains(said), "{script}: {reason}");
     }
-    user(
-        &api,
-        json!({ "exec": { "command": "nowhere-5d1c", "apiVersion": "v1" } }),
-    );
+    user(&api, json!({ "exec": { "command": "nowhere-5d1c", "apiVersion": "v1" } }));
     assert!(refusal(&api).await.contains("cannot be started"));
 }
 
@@ -217,10 +194,7 @@ async fn a_program_that_issues_nothing_is_named_and_not_quoted() {
 async fn a_program_that_hangs_is_ended_with_what_it_started() {
     let api = api().await;
     let pid = beside(&api, "pid");
-    program(
-        &api,
-        &format!("sleep 600 & echo $! > '{}'; wait", pid.display()),
-    );
+    program(&api, &format!("sleep 600 & echo $! > '{}'; wait", pid.display()));
     let reason = refusal(&api).await;
     assert!(reason.contains("did not end within 5 s"), "{reason}");
     let pid = fs_err::read_to_string(pid).unwrap();
@@ -241,10 +215,7 @@ async fn a_program_that_wants_a_terminal_is_refused() {
     });
     assert!(refusal(&api).await.contains("wants a terminal"));
     let command = json!({ "cmd-path": "./plugin" });
-    user(
-        &api,
-        json!({ "auth-provider": { "name": "gcp", "config": command } }),
-    );
+    user(&api, json!({ "auth-provider": { "name": "gcp", "config": command } }));
     assert!(refusal(&api).await.contains("auth-provider"));
     assert_eq!(runs(&api), 0);
 }
@@ -261,9 +232,7 @@ struct Strict {
 impl Strict {
     fn start() -> Self {
         let certificates = testkit::Certificates::new().unwrap();
-        certificates
-            .sign("server", "server", &["127.0.0.1"])
-            .unwrap();
+        certificates.sign("server", "server", &["127.0.0.1"]).unwrap();
         certificates.sign("client", "u", &[]).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let list = json!({ "kind": "StorageClassList", "items": [named(3)] });
@@ -278,14 +247,7 @@ impl Strict {
         }
         let address = format!("127.0.0.1:{}", testkit::free_port());
         let server = std::process::Command::new("openssl")
-            .args([
-                "s_server",
-                "-quiet",
-                "-WWW",
-                "-Verify",
-                "1",
-                "-verify_return_error",
-            ])
+            .args(["s_server", "-quiet", "-WWW", "-Verify", "1", "-verify_return_error"])
             .args(["-accept", &address, "-CAfile"])
             .arg(certificates.path("ca.crt"))
             .arg("-cert")
@@ -303,12 +265,7 @@ impl Strict {
             assert!(Instant::now() < deadline, "openssl does not listen");
             std::thread::sleep(Duration::from_millis(20));
         }
-        Self {
-            directory,
-            certificates,
-            address,
-            server,
-        }
+        Self { directory, certificates, address, server }
     }
 
     async fn answer(&self, user: Value) -> Answer {
@@ -341,10 +298,8 @@ impl Drop for Strict {
 #[tokio::test]
 async fn certificates_of_files_and_of_programs_are_shown_to_the_server() {
     let strict = Strict::start();
-    let (certificate, key) = (
-        strict.certificates.path("client.crt"),
-        strict.certificates.path("client.key"),
-    );
+    let (certificate, key) =
+        (strict.certificates.path("client.crt"), strict.certificates.path("client.key"));
     let files = json!({ "client-certificate": certificate, "client-key": key });
     assert_eq!(strict.answer(files).await, Answer::Pass);
     let status = json!({
@@ -373,21 +328,11 @@ async fn a_name_stands_for_where_it_leads_and_who_asks() {
         before != stands_for()
     };
     let first = stands_for();
-    assert!(
-        first["server"]
-            .as_str()
-            .unwrap()
-            .starts_with("http://127.0.0.1:"),
-        "{first}"
-    );
+    assert!(first["server"].as_str().unwrap().starts_with("http://127.0.0.1:"), "{first}");
     assert_eq!(first["user"], "u");
     // Secrets may be replaced.
-    assert!(!change(
-        |k| k["users"][0]["user"] = json!({ "token": CANARY })
-    ));
-    assert!(!change(
-        |k| k["users"][0]["user"] = json!({ "token": format!("{CANARY}-2") })
-    ));
+    assert!(!change(|k| k["users"][0]["user"] = json!({ "token": CANARY })));
+    assert!(!change(|k| k["users"][0]["user"] = json!({ "token": format!("{CANARY}-2") })));
     for (what, is_another) in [
         (
             "server",
@@ -405,18 +350,9 @@ async fn a_name_stands_for_where_it_leads_and_who_asks() {
             "trust",
             change(|k| k["clusters"][0]["cluster"]["insecure-skip-tls-verify"] = json!(true)),
         ),
-        (
-            "proxy",
-            change(|k| k["clusters"][0]["cluster"]["proxy-url"] = json!("http://p:3128")),
-        ),
-        (
-            "user",
-            change(|k| k["contexts"][0]["context"]["user"] = json!("v")),
-        ),
-        (
-            "no context",
-            change(|k| k["contexts"][0]["name"] = json!("other")),
-        ),
+        ("proxy", change(|k| k["clusters"][0]["cluster"]["proxy-url"] = json!("http://p:3128"))),
+        ("user", change(|k| k["contexts"][0]["context"]["user"] = json!("v"))),
+        ("no context", change(|k| k["contexts"][0]["name"] = json!("other"))),
     ] {
         assert!(is_another, "{what}");
     }
@@ -425,20 +361,11 @@ async fn a_name_stands_for_where_it_leads_and_who_asks() {
         k["clusters"][0]["cluster"] = json!({ "certificate-authority": "ca" });
     });
     let unread = stands_for();
-    assert!(
-        unread["authority_sha256"]
-            .as_str()
-            .unwrap()
-            .starts_with("not read"),
-        "{unread}"
-    );
+    assert!(unread["authority_sha256"].as_str().unwrap().starts_with("not read"), "{unread}");
     fs_err::write(beside(&api, "ca"), "one").unwrap();
     let one = stands_for();
     fs_err::write(beside(&api, "ca"), "two").unwrap();
     assert_ne!(one, stands_for());
     let elsewhere = Access::new(beside(&api, "nowhere"), "home", None).leads_to();
-    assert!(
-        elsewhere.as_str().unwrap().starts_with("not read"),
-        "{elsewhere}"
-    );
+    assert!(elsewhere.as_str().unwrap().starts_with("not read"), "{elsewhere}");
 }

@@ -52,22 +52,14 @@ fn page(items: impl Iterator<Item = Value>) -> String {
 
 #[tokio::test]
 async fn twenty_nodes_and_two_hundred_pods_in_pages() {
-    let size = Size {
-        nodes: 20,
-        pods: 200,
-        page: 10,
-    };
+    let size = Size { nodes: 20, pods: 200, page: 10 };
     measure(size).await;
 }
 
 #[tokio::test]
 #[ignore = "measures: run it alone, with --nocapture"]
 async fn a_thousand_nodes_and_ten_thousand_pods() {
-    let size = Size {
-        nodes: 1000,
-        pods: 10_000,
-        page: 500,
-    };
+    let size = Size { nodes: 1000, pods: 10_000, page: 500 };
     measure(size).await;
 }
 
@@ -77,25 +69,16 @@ async fn measure(size: Size) {
     let pods = page((0..size.page).map(|number| pod(number, size.nodes)));
     let nodes = page((0..size.page).map(|number| node(number, &now)));
     let api = FakeApi::start(move |path, _| {
-        let start: usize = path
-            .split_once("continue=")
-            .map_or(0, |(_, start)| start.parse().unwrap());
+        let start: usize =
+            path.split_once("continue=").map_or(0, |(_, start)| start.parse().unwrap());
         let (total, page) = match path {
             path if path.contains("/pods") => (size.pods, pods.as_str()),
             path if path.contains("/nodes") => (size.nodes, nodes.as_str()),
             _ => return Said::list([], None),
         };
         let end = start + size.page;
-        let next = if end < total {
-            end.to_string()
-        } else {
-            String::new()
-        };
-        Said::new(
-            200,
-            page.replace("@page", &start.to_string())
-                .replace("@next", &next),
-        )
+        let next = if end < total { end.to_string() } else { String::new() };
+        Said::new(200, page.replace("@page", &start.to_string()).replace("@next", &next))
     })
     .await;
     let mut pace = Pace::default();
@@ -135,9 +118,6 @@ async fn measure(size: Size) {
 /// The most memory that this process ever had, in KiB.
 fn peak() -> u64 {
     let status = fs_err::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM:"))
-        .unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

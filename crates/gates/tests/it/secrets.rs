@@ -33,10 +33,7 @@ async fn kept(gates: &Gates) -> Vec<(&'static str, String)> {
     let copies = Gates::new([("gate".to_owned(), copy)].into()).unwrap();
     for gates in [gates, &copies] {
         let again = &gates.evaluate(&["gate"], &again, now)["gate"];
-        assert_eq!(
-            (again.answer, &again.reason),
-            (verdict.answer, &verdict.reason)
-        );
+        assert_eq!((again.answer, &again.reason), (verdict.answer, &verdict.reason));
         assert_eq!(again.digest(), verdict.digest());
     }
     assert_eq!(verdict.answer, Answer::Pass, "{verdict:?}");
@@ -67,10 +64,7 @@ async fn secrets_in_an_address_are_kept_nowhere() {
         }))
         .await;
     }
-    assert!(
-        api.asked()[0].contains(CANARY),
-        "it was asked with the token"
-    );
+    assert!(api.asked()[0].contains(CANARY), "it was asked with the token");
 }
 
 #[tokio::test]
@@ -97,8 +91,5 @@ async fn secrets_in_what_is_approved_are_kept_nowhere() {
     let verdict = &gates.evaluate(&["gate"], &evidence, jiff::Timestamp::now())["gate"];
     let request = gates.request("gate", verdict);
     let shown = format!("{request:?}");
-    assert!(
-        shown.contains("hub:(removed)@h/d") && !shown.contains(CANARY),
-        "{shown}"
-    );
+    assert!(shown.contains("hub:(removed)@h/d") && !shown.contains(CANARY), "{shown}");
 }

@@ -34,11 +34,7 @@ impl Ping {
         };
         url.query_pairs_mut().append_pair("rid", &random_uuid());
         let begun = tokio::spawn(post(below(&url, "start"), String::new()));
-        Some(Self {
-            url,
-            printer: printer.clone(),
-            begun,
-        })
+        Some(Self { url, printer: printer.clone(), begun })
     }
 
     /// Tells that there is a verified backup.
@@ -90,13 +86,7 @@ fn random_uuid() -> String {
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let parts = [
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ];
+    let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
     parts.join("-")
 }
 
@@ -107,18 +97,12 @@ mod tests {
     #[test]
     fn a_word_goes_into_the_path_and_before_the_query() {
         let url = "https://hc.example/ping/abc/?create=1".parse().unwrap();
-        assert_eq!(
-            below(&url, "start").as_str(),
-            "https://hc.example/ping/abc/start?create=1"
-        );
+        assert_eq!(below(&url, "start").as_str(), "https://hc.example/ping/abc/start?create=1");
     }
 
     #[test]
     fn runs_have_uuids_of_their_own() {
         let (one, two) = (random_uuid(), random_uuid());
-        assert!(
-            one != two && one.len() == 36 && one.as_bytes()[14] == b'4',
-            "{one}"
-        );
+        assert!(one != two && one.len() == 36 && one.as_bytes()[14] == b'4', "{one}");
     }
 }

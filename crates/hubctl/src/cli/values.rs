@@ -40,9 +40,10 @@ pub(crate) fn role_pair(text: &str) -> Result<(String, String), String> {
         Some((old, new)) if !old.is_empty() && !new.is_empty() => {
             Ok((old.to_owned(), new.to_owned()))
         }
-        _ => Err(
-            "give the name of the role in the backup and its new name, such as OLD=NEW".to_owned(),
-        ),
+        _ => {
+            Err("give the name of the role in the backup and its new name, such as OLD=NEW"
+                .to_owned())
+        }
     }
 }
 

@@ -41,31 +41,15 @@ pub(crate) async fn run(context: &Context, args: AlertArgs) -> anyhow::Result<Ex
     let told = alerts::tell(&settings, &message).await;
     for told in &told {
         if let Some(error) = &told.error {
-            context
-                .printer
-                .warn(format_args!("not told by {}: {error}", told.by));
+            context.printer.warn(format_args!("not told by {}: {error}", told.by));
         }
     }
     let everybody = told.iter().all(|told| told.error.is_none());
-    let alerted = Alerted {
-        what: args.what,
-        told,
-    };
+    let alerted = Alerted { what: args.what, told };
     context.printer.result("hubctl.alerted.v1", &alerted, || {
         let heard = alerted.told.iter().filter(|told| told.error.is_none());
         let ways: Vec<&str> = heard.map(|told| told.by).collect();
-        format!(
-            "told by {}",
-            if ways.is_empty() {
-                "nothing".to_owned()
-            } else {
-                ways.join(", ")
-            }
-        )
+        format!("told by {}", if ways.is_empty() { "nothing".to_owned() } else { ways.join(", ") })
     })?;
-    Ok(if everybody {
-        Exit::Yes
-    } else {
-        Exit::CouldNotAsk
-    })
+    Ok(if everybody { Exit::Yes } else { Exit::CouldNotAsk })
 }

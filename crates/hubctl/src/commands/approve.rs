@@ -88,9 +88,7 @@ pub(crate) async fn run(context: &Context, args: ApproveArgs) -> anyhow::Result<
         approve(context, &settings, &args.gate, &person, rule).await
     };
     let approved = act.end(approved, |approved| json!(approved))?;
-    context
-        .printer
-        .result("hubctl.approve.v1", &approved, || text(&approved))?;
+    context.printer.result("hubctl.approve.v1", &approved, || text(&approved))?;
     Ok(Exit::Yes)
 }
 
@@ -153,10 +151,7 @@ fn revoke(
     Ok(Approved {
         gate: name.to_owned(),
         principal: person.principal.clone(),
-        files: files
-            .iter()
-            .map(|file| file.display().to_string())
-            .collect(),
+        files: files.iter().map(|file| file.display().to_string()).collect(),
         revoked: true,
         plan_hash: None,
         evidence_hash: None,
@@ -215,9 +210,7 @@ fn show(context: &Context, request: &ApprovalRequest, person: &Person, rule: &Ap
 
 /// The name, typed: nobody does that by pressing a key too often.
 fn confirm(context: &Context, name: &str) -> anyhow::Result<()> {
-    context
-        .printer
-        .say(format_args!("type the name of the gate to sign: "));
+    context.printer.say(format_args!("type the name of the gate to sign: "));
     let mut typed = String::new();
     io::stdin().lock().read_line(&mut typed)?;
     if typed.trim_end_matches(['\r', '\n']) == name {
@@ -251,19 +244,11 @@ impl Person {
             }
             None => signer.principals,
         };
-        Ok(Self {
-            principal,
-            key,
-            policy,
-        })
+        Ok(Self { principal, key, policy })
     }
 
     fn approver(&self) -> Approver<'_> {
-        Approver {
-            principal: &self.principal,
-            key: &self.key,
-            prompt: Prompt::Allowed,
-        }
+        Approver { principal: &self.principal, key: &self.key, prompt: Prompt::Allowed }
     }
 }
 

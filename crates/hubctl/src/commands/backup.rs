@@ -113,9 +113,7 @@ pub(crate) async fn run(context: &Context, args: BackupArgs) -> anyhow::Result<E
         tell_monitor(context, ping, &backed_up).await;
     }
     let taken = backed_up?;
-    context
-        .printer
-        .result("hubctl.backup.v1", &taken, || taken.path.clone())?;
+    context.printer.result("hubctl.backup.v1", &taken, || taken.path.clone())?;
     Ok(answer(taken.suspicious.is_empty()))
 }
 
@@ -125,8 +123,7 @@ async fn tell_monitor(context: &Context, ping: Ping, backed_up: &anyhow::Result<
     match backed_up {
         Err(error) => ping.fail(Failure::of(error).message).await,
         Ok(taken) if !taken.suspicious.is_empty() => {
-            ping.fail(format!("suspicious: {}", taken.suspicious.join("; ")))
-                .await;
+            ping.fail(format!("suspicious: {}", taken.suspicious.join("; "))).await;
         }
         Ok(taken) if taken.state == State::Sealed.as_str() => context
             .printer
@@ -160,9 +157,7 @@ async fn back_up(
             return error;
         }
         let directory = order.vault.directory().display();
-        error.context(format!(
-            "there is no room left for the backup in {directory}"
-        ))
+        error.context(format!("there is no room left for the backup in {directory}"))
     });
     act.end(taken, |taken| {
         json!({ "id": taken.id, "state": taken.state, "sealed_bytes": taken.sealed_bytes, "sha256": taken.sha256,
@@ -172,19 +167,13 @@ async fn back_up(
 
 fn warn_about_keys(context: &Context, order: &Order, settings: &Settings) {
     if keys::is_passphrase(&order.recipients) {
-        context
-            .printer
-            .warn("a passphrase is the only recipient: without it every backup is lost");
+        context.printer.warn("a passphrase is the only recipient: without it every backup is lost");
         context
             .printer
             .hint("keep a copy of the passphrase elsewhere, or seal for two public keys");
     } else if order.recipients.len() == 1 {
-        context
-            .printer
-            .warn("there is only one recipient: without its key every backup is lost");
-        context
-            .printer
-            .hint("add an escrow recipient whose key is kept elsewhere");
+        context.printer.warn("there is only one recipient: without its key every backup is lost");
+        context.printer.hint("add an escrow recipient whose key is kept elsewhere");
     } else if keys::absent(&order.recipients, &order.identities).is_empty() {
         context.printer.warn(keys::NO_ESCROW);
         context.printer.hint(keys::ESCROW_HINT);
@@ -215,9 +204,9 @@ async fn take(context: &Context, order: &Order, act: &Act) -> anyhow::Result<Tak
     drop(progress);
     let (payload, suspicious) = examined(context, order, &manifest)?;
     let head = act.head().unwrap_or_else(|error| {
-        context.printer.warn(format_args!(
-            "the backup takes no head of the journal along: {error}"
-        ));
+        context
+            .printer
+            .warn(format_args!("the backup takes no head of the journal along: {error}"));
         None
     });
     let facts = SidecarFacts::new(Timestamp::now())
@@ -227,9 +216,8 @@ async fn take(context: &Context, order: &Order, act: &Act) -> anyhow::Result<Tak
     drop(lock);
     tell(context, order, &manifest, &entry, begun);
     let entry = prove(context, order, entry, &manifest, &suspicious).await?;
-    let sidecar = entry
-        .sidecar()
-        .ok_or_else(|| Refusal::no("the new backup has no usable sidecar"))?;
+    let sidecar =
+        entry.sidecar().ok_or_else(|| Refusal::no("the new backup has no usable sidecar"))?;
     Ok(Taken {
         id: entry.id().to_owned(),
         path: entry.path().display().to_string(),
@@ -237,11 +225,7 @@ async fn take(context: &Context, order: &Order, act: &Act) -> anyhow::Result<Tak
         taken_at: sidecar.taken_at.to_string(),
         sealed_bytes: entry.sealed_bytes(),
         sha256: sidecar.sha256.clone(),
-        recipients: sidecar
-            .recipients
-            .iter()
-            .map(|each| each.recipient.clone())
-            .collect(),
+        recipients: sidecar.recipients.iter().map(|each| each.recipient.clone()).collect(),
         payload,
         anchor: sidecar.anchor.clone(),
         suspicious,
@@ -258,14 +242,11 @@ fn clean(
     let leftovers = order.vault.clean_leftovers(lock)?;
     for leftover in &leftovers {
         let (path, size) = (leftover.path.display(), human::bytes(leftover.bytes));
-        context.printer.warn(format_args!(
-            "removed a leftover of an interrupted run: {path} ({size})"
-        ));
+        context
+            .printer
+            .warn(format_args!("removed a leftover of an interrupted run: {path} ({size})"));
     }
-    Ok(leftovers
-        .iter()
-        .map(|leftover| leftover.path.display().to_string())
-        .collect())
+    Ok(leftovers.iter().map(|leftover| leftover.path.display().to_string()).collect())
 }
 
 /// A disk that is clearly too small is found before an hour is spent on it.
@@ -280,9 +261,9 @@ async fn check_space(
     let free = free_bytes(directory)?;
     if free < size / PART {
         let (free, size) = (human::bytes(free), human::bytes(size));
-        context.printer.warn(format_args!(
-            "only {free} are free in the vault, and the database has {size}"
-        ));
+        context
+            .printer
+            .warn(format_args!("only {free} are free in the vault, and the database has {size}"));
     }
     Ok(())
 }
@@ -383,17 +364,14 @@ async fn prove(
         return Ok(entry);
     }
     let is_suspicious = !suspicious.is_empty();
-    let (vault, identities, written) = (
-        order.vault.clone(),
-        order.identities.clone(),
-        manifest.clone(),
-    );
+    let (vault, identities, written) =
+        (order.vault.clone(), order.identities.clone(), manifest.clone());
     let entry = blocking(move || -> anyhow::Result<Entry> {
         vault.verify(&entry, &identities, Depth::Quick)?;
         let found = OpenEntry::new(&vault, &entry, &identities)?.archive()?;
         if found.manifest().census != without_statements(written) {
             return Err(
-                Refusal::no("the manifest in the vault is not the one that was written").into(),
+                Refusal::no("the manifest in the vault is not the one that was written").into()
             );
         }
         if is_suspicious {

@@ -100,18 +100,12 @@ impl Backup {
             sealed_bytes: entry.sealed_bytes(),
             rows: fact("rows").and_then(serde_json::Value::as_u64),
             tables: fact("tables").and_then(serde_json::Value::as_u64),
-            database: fact("database")
-                .and_then(|name| name.as_str())
-                .map(str::to_owned),
+            database: fact("database").and_then(|name| name.as_str()).map(str::to_owned),
             verified_at: sidecar.and_then(|sidecar| sidecar.verified_at).map(time),
             drilled_at: sidecar.and_then(|sidecar| sidecar.drilled_at).map(time),
             recipients: sidecar
                 .map(|sidecar| {
-                    sidecar
-                        .recipients
-                        .iter()
-                        .map(|each| each.recipient.clone())
-                        .collect()
+                    sidecar.recipients.iter().map(|each| each.recipient.clone()).collect()
                 })
                 .unwrap_or_default(),
             copies: sidecar.map(Copy::of).unwrap_or_default(),
@@ -128,11 +122,7 @@ fn suspicion(entry: &Entry) -> Option<String> {
     let sidecar = entry.sidecar().filter(|_| !entry.is_verified())?;
     let anomalies = sidecar.payload.get("suspicious")?.as_array()?;
     let anomalies: Vec<&str> = anomalies.iter().filter_map(|each| each.as_str()).collect();
-    Some(format!(
-        "{} is suspicious: {}",
-        entry.id(),
-        anomalies.join("; ")
-    ))
+    Some(format!("{} is suspicious: {}", entry.id(), anomalies.join("; ")))
 }
 
 /// How old data of this time is; nothing if it is of the future.
@@ -141,11 +131,8 @@ pub(crate) fn age(taken: Timestamp, now: Timestamp) -> Option<std::time::Duratio
 }
 
 pub(crate) fn run(context: &Context, args: BackupsArgs) -> anyhow::Result<Exit> {
-    let settings = context.settings(
-        Overrides::default()
-            .vault(&args.vault)
-            .journal(&args.journal),
-    )?;
+    let settings =
+        context.settings(Overrides::default().vault(&args.vault).journal(&args.journal))?;
     let vault = store::open_vault(&settings, None)?;
     let damaged = Damaged::read(&settings, &context.printer);
     let now = Timestamp::now();
@@ -157,20 +144,13 @@ pub(crate) fn run(context: &Context, args: BackupsArgs) -> anyhow::Result<Exit> 
         }
         None => (vault.directory().display().to_string(), vault.entries()?),
     };
-    let backups: Vec<Backup> = entries
-        .iter()
-        .map(|entry| Backup::of(entry, &damaged, now))
-        .collect();
-    let listed = Listed {
-        vault: place,
-        service: vault.service().to_owned(),
-        backups,
-    };
+    let backups: Vec<Backup> =
+        entries.iter().map(|entry| Backup::of(entry, &damaged, now)).collect();
+    let listed = Listed { vault: place, service: vault.service().to_owned(), backups };
     for leftover in vault.leftovers()? {
-        context.printer.warn(format_args!(
-            "leftover of an interrupted run: {}",
-            leftover.path.display()
-        ));
+        context
+            .printer
+            .warn(format_args!("leftover of an interrupted run: {}", leftover.path.display()));
     }
     for backup in &listed.backups {
         if let Some(problem) = &backup.problem {
@@ -178,14 +158,11 @@ pub(crate) fn run(context: &Context, args: BackupsArgs) -> anyhow::Result<Exit> 
         }
     }
     if listed.backups.is_empty() {
-        context.printer.say(format_args!(
-            "there is no backup of `{}` in {}",
-            listed.service, listed.vault
-        ));
+        context
+            .printer
+            .say(format_args!("there is no backup of `{}` in {}", listed.service, listed.vault));
     }
-    context
-        .printer
-        .result("hubctl.backups.v1", &listed, || text(&listed.backups))?;
+    context.printer.result("hubctl.backups.v1", &listed, || text(&listed.backups))?;
     Ok(Exit::Yes)
 }
 
@@ -201,9 +178,9 @@ fn text(backups: &[Backup]) -> String {
                 .taken_at
                 .as_ref()
                 .map_or_else(unknown, |at| at.get(..19).unwrap_or(at).replace('T', " ")),
-            backup.age_seconds.map_or_else(unknown, |age| {
-                human::duration(std::time::Duration::from_secs(age))
-            }),
+            backup
+                .age_seconds
+                .map_or_else(unknown, |age| human::duration(std::time::Duration::from_secs(age))),
             human::bytes(backup.sealed_bytes),
             backup.rows.map_or_else(unknown, human::number),
             backup.state.to_owned(),
@@ -216,19 +193,7 @@ fn text(backups: &[Backup]) -> String {
             copies(&backup.copies),
         ]
     });
-    table(
-        &[
-            "id",
-            "taken (utc)",
-            ">age",
-            ">size",
-            ">rows",
-            "state",
-            "recipients",
-            "copies",
-        ],
-        rows,
-    )
+    table(&["id", "taken (utc)", ">age", ">size", ">rows", "state", "recipients", "copies"], rows)
 }
 
 /// The targets; one where the copy was not read back has a question mark.

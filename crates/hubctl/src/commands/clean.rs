@@ -100,19 +100,12 @@ pub(crate) async fn run(context: &Context, args: CleanArgs) -> anyhow::Result<Ex
     let kept = pgsnap::kept_databases(&site.database).await?;
     let mut databases: Vec<Kept> = kept.iter().map(|kept| Kept::of(kept, now)).collect();
     databases.retain(|kept| kept.is_older_than(args.older_than));
-    let mut cleaned = Cleaned {
-        database: site.database.name().to_owned(),
-        executed: false,
-        databases,
-    };
+    let mut cleaned =
+        Cleaned { database: site.database.name().to_owned(), executed: false, databases };
     if args.execute && !cleaned.databases.is_empty() {
         refuse_those_in_use(&cleaned)?;
         confirm(context, &cleaned).await?;
-        let names: Vec<String> = cleaned
-            .databases
-            .iter()
-            .map(|kept| kept.name.clone())
-            .collect();
+        let names: Vec<String> = cleaned.databases.iter().map(|kept| kept.name.clone()).collect();
         let act = Act::begin(&settings, &context.printer, "clean", &site.label)?;
         let dropped = pgsnap::drop_kept(&site.database, &names).await;
         act.end(
@@ -121,13 +114,9 @@ pub(crate) async fn run(context: &Context, args: CleanArgs) -> anyhow::Result<Ex
         )?;
         cleaned.executed = true;
     }
-    context
-        .printer
-        .result("hubctl.clean.v1", &cleaned, || text(&cleaned))?;
+    context.printer.result("hubctl.clean.v1", &cleaned, || text(&cleaned))?;
     if !cleaned.executed && !cleaned.databases.is_empty() {
-        context
-            .printer
-            .say("Dry run: nothing changed. Add --execute to drop them.");
+        context.printer.say("Dry run: nothing changed. Add --execute to drop them.");
     }
     Ok(Exit::Yes)
 }
@@ -138,11 +127,9 @@ fn refuse_those_in_use(cleaned: &Cleaned) -> anyhow::Result<()> {
     if used.is_empty() {
         return Ok(());
     }
-    Err(
-        Refusal::no(format!("sessions are connected to {}", used.join(", ")))
-            .hint("end these sessions first; nothing was dropped")
-            .into(),
-    )
+    Err(Refusal::no(format!("sessions are connected to {}", used.join(", ")))
+        .hint("end these sessions first; nothing was dropped")
+        .into())
 }
 
 /// Nothing brings a dropped database back, so whoever sits at a terminal types its name.
@@ -172,11 +159,8 @@ async fn confirm(context: &Context, cleaned: &Cleaned) -> anyhow::Result<()> {
 pub(crate) fn summary(kept: &[KeptDatabase], now: Timestamp) -> String {
     let kept: Vec<Kept> = kept.iter().map(|kept| Kept::of(kept, now)).collect();
     let bytes = kept.iter().filter_map(|kept| kept.bytes).sum();
-    let mut text = format!(
-        "{}, {}",
-        human::plural(kept.len() as u64, "database"),
-        human::bytes(bytes)
-    );
+    let mut text =
+        format!("{}, {}", human::plural(kept.len() as u64, "database"), human::bytes(bytes));
     if let Some(oldest) = kept.iter().filter_map(|kept| kept.age).max() {
         text += &format!(", the oldest kept {} ago", human::duration(oldest));
     }

@@ -80,13 +80,7 @@ pub(crate) async fn run(context: &Context, args: CopyArgs) -> anyhow::Result<Exi
     let mut options = CopyOptions::default();
     options.jobs = args.jobs.map_or(options.jobs, usize::from);
     options.accept_recomputed = args.accept_recomputed;
-    let job = Job {
-        context,
-        target: to.database.with_name(name),
-        from,
-        to,
-        options,
-    };
+    let job = Job { context, target: to.database.with_name(name), from, to, options };
     if !args.execute {
         return job.plan().await;
     }
@@ -120,10 +114,7 @@ impl Job<'_> {
     async fn plan(&self) -> anyhow::Result<Exit> {
         let plan = pgsnap::plan_copy(&self.from.database, &self.target, &self.options).await?;
         let printer = &self.context.printer;
-        let shown = Shown {
-            plan: Some(&plan),
-            ..self.shown(false)
-        };
+        let shown = Shown { plan: Some(&plan), ..self.shown(false) };
         printer.result("hubctl.copy.v1", &shown, || describe(&plan))?;
         let clear = replacement::is_clear(&plan.target, printer);
         if clear {
@@ -151,11 +142,8 @@ impl Job<'_> {
             human::duration(begun.elapsed())
         ));
         replacement::tell(restored, printer);
-        let shown = Shown {
-            source: Some(source(&copied)),
-            restored: Some(restored),
-            ..self.shown(true)
-        };
+        let shown =
+            Shown { source: Some(source(&copied)), restored: Some(restored), ..self.shown(true) };
         printer.result("hubctl.copy.v1", &shown, || restored.database.clone())?;
         Ok(Exit::Yes)
     }

@@ -75,11 +75,8 @@ pub(crate) async fn run(context: &Context, args: DemoArgs) -> anyhow::Result<Exi
     let printer = &context.printer;
     printer.say("Starting two servers, and loading a service's database into the first …");
     let scene = Scene::set(&args.dir, args.scale).await?;
-    let mut stage = Stage {
-        context,
-        config: scene.config.display().to_string(),
-        steps: Vec::new(),
-    };
+    let mut stage =
+        Stage { context, config: scene.config.display().to_string(), steps: Vec::new() };
     let writer = Writer::start(scene.source());
 
     stage.run("doctor", Exit::Yes).await;
@@ -103,26 +100,15 @@ pub(crate) async fn run(context: &Context, args: DemoArgs) -> anyhow::Result<Exi
     stage.run("diff workstation cluster", Exit::Yes).await;
 
     let change = scene::CHANGE;
-    printer.say(format_args!(
-        "\nSomebody changes one row on the cluster:\n  {change}"
-    ));
+    printer.say(format_args!("\nSomebody changes one row on the cluster:\n  {change}"));
     pgsnap::execute(&scene.target(), change).await?;
-    stage
-        .run("diff workstation cluster --rows 5", Exit::No)
-        .await;
+    stage.run("diff workstation cluster --rows 5", Exit::No).await;
     stage.run("journal verify", Exit::Yes).await;
 
-    let passed = stage
-        .steps
-        .iter()
-        .all(|step| step.exit_code == step.expected_exit_code);
+    let passed = stage.steps.iter().all(|step| step.exit_code == step.expected_exit_code);
     let directory = args.dir.display().to_string();
-    let shown = Shown {
-        passed,
-        directory,
-        seconds: begun.elapsed().as_secs_f64(),
-        steps: stage.steps,
-    };
+    let shown =
+        Shown { passed, directory, seconds: begun.elapsed().as_secs_f64(), steps: stage.steps };
     finish(context, &scene, &args, &shown).await
 }
 
@@ -134,9 +120,7 @@ impl Stage<'_> {
         let exit = self.execute(command).await;
         let (code, wanted) = (exit.code(), expected.code());
         if exit != expected {
-            self.context
-                .printer
-                .warn(format_args!("this exited with {code} instead of {wanted}"));
+            self.context.printer.warn(format_args!("this exited with {code} instead of {wanted}"));
         } else if exit != Exit::Yes {
             self.context.printer.say(format_args!("(exit code {code})"));
         }
@@ -149,20 +133,15 @@ impl Stage<'_> {
     }
 
     async fn execute(&self, command: &str) -> Exit {
-        let words = ["hubctl", "--config", &self.config]
-            .into_iter()
-            .chain(command.split(' '));
+        let words = ["hubctl", "--config", &self.config].into_iter().chain(command.split(' '));
         let cli = Cli::try_parse_from(words).expect("the demo's commands are constants");
         // Readers of JSON are promised one document, and that is the demo's own.
         let printer = match self.context.printer.format() {
             Format::Text => self.context.printer.clone(),
             Format::Json => self.context.printer.muted(),
         };
-        let context = Context {
-            printer,
-            config: cli.global.config.clone(),
-            ..self.context.clone()
-        };
+        let context =
+            Context { printer, config: cli.global.config.clone(), ..self.context.clone() };
         match super::run(&context, cli.command).await {
             Ok(exit) => exit,
             Err(error) => report(&context.printer, &error),

@@ -97,10 +97,7 @@ pub(crate) async fn run(context: &Context, args: DiffArgs) -> anyhow::Result<Exi
     let settings = context.settings(overrides)?;
     let begun = Instant::now();
     let (a, b) = sides(context, &settings, &args.a, &args.b).await?;
-    let how = How {
-        counts: args.counts,
-        jobs: args.jobs,
-    };
+    let how = How { counts: args.counts, jobs: args.jobs };
     let (census_a, census_b) = censuses(context, how, &a, &b).await?;
     let comparison = pgsnap::compare(&census_a, &census_b);
     let mut compared = Compared {
@@ -113,13 +110,9 @@ pub(crate) async fn run(context: &Context, args: DiffArgs) -> anyhow::Result<Exi
         seconds: 0.0,
     };
     if let Some(limit) = args.rows {
-        compared.rows_listed = list_rows(
-            &compared.comparison,
-            (&a, &census_a),
-            (&b, &census_b),
-            limit as usize,
-        )
-        .await?;
+        compared.rows_listed =
+            list_rows(&compared.comparison, (&a, &census_a), (&b, &census_b), limit as usize)
+                .await?;
     }
     compared.seconds = begun.elapsed().as_secs_f64();
     show(context, &compared)?;
@@ -146,11 +139,8 @@ pub(crate) async fn verdict(
     let how = How { counts, jobs: None };
     let (census_a, census_b) = censuses(context, how, &a, &b).await?;
     let comparison = pgsnap::compare(&census_a, &census_b);
-    let notes: Vec<String> = comparison
-        .notes
-        .iter()
-        .map(|note| one_line(&note.to_string()))
-        .collect();
+    let notes: Vec<String> =
+        comparison.notes.iter().map(|note| one_line(&note.to_string())).collect();
     let but = match &*notes.join("; ") {
         "" => String::new(),
         notes => format!("; but {notes}"),
@@ -159,15 +149,12 @@ pub(crate) async fn verdict(
     let (tables, rows) = (human::plural(tables, "table"), human::plural(rows, "row"));
     let depth = if counts { "row counts" } else { "every row" };
     let (a, b) = (a.label(), b.label());
-    let found: Vec<String> = comparison
-        .differences
-        .iter()
-        .map(|difference| one_line(&difference.to_string()))
-        .collect();
+    let found: Vec<String> =
+        comparison.differences.iter().map(|difference| one_line(&difference.to_string())).collect();
     let verdict = match found.first() {
-        None if comparison.tables == 0 => Verdict::fail(format!(
-            "{a} and {b} hold no tables, so nothing was compared"
-        )),
+        None if comparison.tables == 0 => {
+            Verdict::fail(format!("{a} and {b} hold no tables, so nothing was compared"))
+        }
         None => Verdict::pass(format!(
             "{a} and {b} are equal, {tables} with {rows}, compared by {depth}{but}"
         )),
@@ -213,34 +200,27 @@ impl Side {
         word: &str,
     ) -> anyhow::Result<Self> {
         if settings.sites.contains_key(word) || is_url(word) {
-            return Site::resolve(settings, word)
-                .await
-                .map(|site| Self::Live(Box::new(site)));
+            return Site::resolve(settings, word).await.map(|site| Self::Live(Box::new(site)));
         }
         let could_be_a_backup = settings.vault.is_some() || std::path::Path::new(word).is_file();
         if !could_be_a_backup {
             // Without a vault the word can only have been meant as a site.
-            return Site::resolve(settings, word)
-                .await
-                .map(|site| Self::Live(Box::new(site)));
+            return Site::resolve(settings, word).await.map(|site| Self::Live(Box::new(site)));
         }
         let (vault, entry) = store::find_good_entry(settings, word, &context.printer)?;
         let label = format!("{}-{}", vault.service(), entry.id());
         let identities = keys::for_entry(identities, &entry);
         let archive = blocking(move || -> anyhow::Result<Archive> {
             match OpenEntry::new(&vault, &entry, &identities)?.archive() {
-                Err(pgsnap::Error::NotAnArchive { .. }) => Err(Refusal::could_not_ask(
-                    "a plain dump has no manifest to compare with",
-                )
-                .hint("restore it, and compare the databases")
-                .into()),
+                Err(pgsnap::Error::NotAnArchive { .. }) => {
+                    Err(Refusal::could_not_ask("a plain dump has no manifest to compare with")
+                        .hint("restore it, and compare the databases")
+                        .into())
+                }
                 other => Ok(other?),
             }
         });
-        Ok(Self::Backup {
-            label,
-            archive: archive.await?,
-        })
+        Ok(Self::Backup { label, archive: archive.await? })
     }
 
     fn label(&self) -> String {
@@ -369,11 +349,7 @@ fn show(context: &Context, compared: &Compared) -> anyhow::Result<()> {
     let (tables, rows) = (compared.comparison.tables as u64, compared.comparison.rows);
     let (tables, rows) = (human::plural(tables, "table"), human::plural(rows, "row"));
     if compared.equal {
-        let depth = if compared.depth == "counts" {
-            "row counts"
-        } else {
-            "every row"
-        };
+        let depth = if compared.depth == "counts" { "row counts" } else { "every row" };
         printer.say(format_args!(
             "equal: {} and {}, {tables}, {rows}, compared by {depth}",
             compared.a, compared.b
@@ -397,22 +373,13 @@ fn text(compared: &Compared) -> String {
         }
     }
     for table in &compared.rows_listed {
-        lines.extend(
-            table
-                .rows
-                .iter()
-                .map(|row| one_line(&describe(&table.table, row))),
-        );
+        lines.extend(table.rows.iter().map(|row| one_line(&describe(&table.table, row))));
     }
     lines.join("\n")
 }
 
 fn describe(table: &TableName, row: &RowDifference) -> String {
-    let key = if row.key.is_empty() {
-        "a row without key".to_owned()
-    } else {
-        row.key.join(", ")
-    };
+    let key = if row.key.is_empty() { "a row without key".to_owned() } else { row.key.join(", ") };
     match row.change {
         RowChange::OnlyA => format!("only in A: {table} {key}"),
         RowChange::OnlyB => format!("only in B: {table} {key}"),
@@ -425,9 +392,7 @@ fn describe(table: &TableName, row: &RowDifference) -> String {
 /// for them.
 fn changed_statements(statements: &[StatementDifference]) -> Vec<String> {
     const SHOWN: usize = 20;
-    let changed = statements
-        .iter()
-        .filter_map(|one| Some((one.a.as_deref()?, one.b.as_deref()?)));
+    let changed = statements.iter().filter_map(|one| Some((one.a.as_deref()?, one.b.as_deref()?)));
     let count = changed.clone().count();
     let mut lines: Vec<String> = changed
         .take(SHOWN)
@@ -453,19 +418,11 @@ fn excerpts(a: &str, b: &str) -> [String; 2] {
     });
     let same = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
     let is_long = a.len().max(b.len()) > LONGEST;
-    let from = if is_long {
-        same.saturating_sub(BEFORE)
-    } else {
-        0
-    };
+    let from = if is_long { same.saturating_sub(BEFORE) } else { 0 };
     [a, b].map(|text| {
         let shown: String = text.iter().skip(from).take(LONGEST).collect();
         let before = if from > 0 { "…" } else { "" };
-        let after = if text.len() > from + LONGEST {
-            "…"
-        } else {
-            ""
-        };
+        let after = if text.len() > from + LONGEST { "…" } else { "" };
         format!("{before}{shown}{after}")
     })
 }

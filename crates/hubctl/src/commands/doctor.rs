@@ -79,12 +79,7 @@ struct Finding {
 
 impl Finding {
     fn new(verdict: Verdict, subject: impl Into<String>, fact: impl Into<String>) -> Self {
-        Self {
-            verdict,
-            subject: subject.into(),
-            fact: fact.into(),
-            hint: None,
-        }
+        Self { verdict, subject: subject.into(), fact: fact.into(), hint: None }
     }
 
     fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -95,21 +90,11 @@ impl Finding {
     /// An error as a finding: a no is a failure, a question that was not answered is unknown.
     fn of(subject: impl Into<String>, error: &anyhow::Error) -> Self {
         let failure = Failure::of(error);
-        let verdict = if failure.exit == Exit::CouldNotAsk {
-            Verdict::Unknown
-        } else {
-            Verdict::Fail
-        };
-        let fact = std::iter::once(failure.message)
-            .chain(failure.causes)
-            .collect::<Vec<_>>()
-            .join(": ");
-        Self {
-            verdict,
-            subject: subject.into(),
-            fact,
-            hint: failure.hint,
-        }
+        let verdict =
+            if failure.exit == Exit::CouldNotAsk { Verdict::Unknown } else { Verdict::Fail };
+        let fact =
+            std::iter::once(failure.message).chain(failure.causes).collect::<Vec<_>>().join(": ");
+        Self { verdict, subject: subject.into(), fact, hint: failure.hint }
     }
 }
 
@@ -142,11 +127,8 @@ pub(crate) async fn run(context: &Context, args: DoctorArgs) -> anyhow::Result<E
     }
     for (word, name) in absent {
         // A site that the service has not moved to yet is normal, as long as it runs at another.
-        let verdict = if args.sites.is_empty() && database.is_some() {
-            Verdict::Warn
-        } else {
-            Verdict::Fail
-        };
+        let verdict =
+            if args.sites.is_empty() && database.is_some() { Verdict::Warn } else { Verdict::Fail };
         let fact = format!("the server answers, but has no database {name}");
         findings.push(
             Finding::new(verdict, word, fact)
@@ -182,28 +164,16 @@ fn report(context: &Context, findings: Vec<Finding>) -> anyhow::Result<Exit> {
         (false, true) => Exit::CouldNotAsk,
         (false, false) => Exit::Yes,
     };
-    let examined = Examined {
-        healthy: exit == Exit::Yes,
-        findings,
-    };
+    let examined = Examined { healthy: exit == Exit::Yes, findings };
     context.printer.result("hubctl.doctor.v1", &examined, || {
         let row = |finding: &Finding| {
-            vec![
-                finding.verdict.word().to_owned(),
-                finding.subject.clone(),
-                finding.fact.clone(),
-            ]
+            vec![finding.verdict.word().to_owned(), finding.subject.clone(), finding.fact.clone()]
         };
-        table(
-            &["verdict", "subject", "finding"],
-            examined.findings.iter().map(row),
-        )
+        table(&["verdict", "subject", "finding"], examined.findings.iter().map(row))
     })?;
     for finding in &examined.findings {
         if let Some(hint) = &finding.hint {
-            context
-                .printer
-                .hint(format_args!("{}: {hint}", finding.subject));
+            context.printer.hint(format_args!("{}: {hint}", finding.subject));
         }
     }
     Ok(exit)
@@ -274,10 +244,7 @@ fn try_vault(
         Err(error) => Finding::of("backups", &error.into()),
     });
     for leftover in vault.leftovers()? {
-        let fact = format!(
-            "{} is a leftover of an interrupted run",
-            leftover.path.display()
-        );
+        let fact = format!("{} is a leftover of an interrupted run", leftover.path.display());
         findings
             .push(Finding::new(Verdict::Warn, "vault", fact).hint("the next backup removes it"));
     }
@@ -302,11 +269,7 @@ fn schedule(settings: &Settings) -> Option<Finding> {
         Ok(_) => None,
         Err(error) => {
             let finding = Finding::of("schedule", &error);
-            let verdict = if is_installed {
-                Verdict::Fail
-            } else {
-                Verdict::Warn
-            };
+            let verdict = if is_installed { Verdict::Fail } else { Verdict::Warn };
             let is_a_question = is_installed || settings.sites.len() > 1;
             is_a_question.then_some(Finding { verdict, ..finding })
         }
@@ -332,10 +295,7 @@ fn journal(settings: &Settings) -> Finding {
             Some(leftover) => Finding::new(
                 Verdict::Warn,
                 "journal",
-                format!(
-                    "{} is a leftover of an interrupted rotation",
-                    leftover.display()
-                ),
+                format!("{} is a leftover of an interrupted rotation", leftover.display()),
             )
             .hint("the next `hubctl journal rotate` replaces it"),
         },

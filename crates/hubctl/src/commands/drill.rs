@@ -67,9 +67,7 @@ pub(crate) struct DrillArgs {
 }
 
 pub(crate) async fn run(context: &Context, args: DrillArgs) -> anyhow::Result<Exit> {
-    let overrides = Overrides::default()
-        .vault(&args.vault)
-        .identities(&args.identities);
+    let overrides = Overrides::default().vault(&args.vault).identities(&args.identities);
     let settings = context.settings(overrides.passwords(&args.passwords).journal(&args.journal))?;
     let identities = keys::opening(&settings, &context.printer)?;
     let (vault, entry) = store::find_entry(&settings, &args.entry)?;
@@ -78,24 +76,15 @@ pub(crate) async fn run(context: &Context, args: DrillArgs) -> anyhow::Result<Ex
     let act = Act::begin(&settings, &context.printer, "drill", subject)?.about(entry.path());
     let begun = Instant::now();
     let mut drilled = Drilled::of(&entry, Timestamp::now());
-    let result = drill(
-        context,
-        &args,
-        &settings,
-        &vault,
-        &entry,
-        identities,
-        &mut drilled,
-    )
-    .await;
+    let result = drill(context, &args, &settings, &vault, &entry, identities, &mut drilled).await;
     drilled.seconds = begun.elapsed().as_secs_f64();
     let error = drilled.judge(result);
     // The page is evidence too, and belongs into the record; that it cannot be written does not change the verdict.
     match page::write(&settings, vault.service(), &drilled) {
         Ok(page) => drilled.page = page.map(|path| path.display().to_string()),
-        Err(error) => context.printer.warn(format_args!(
-            "the page about this drill could not be written: {error:#}"
-        )),
+        Err(error) => context
+            .printer
+            .warn(format_args!("the page about this drill could not be written: {error:#}")),
     }
     act.answer(drilled.verdict == PASSED, drilled.evidence())?;
     if drilled.verdict == PASSED && entry.path().parent() == Some(vault.directory()) {
@@ -110,9 +99,7 @@ fn mark(context: &Context, vault: &Vault, entry: &Entry) {
     match vault.mark_drilled(entry, Timestamp::now()) {
         Ok(_) | Err(backup::Error::ForeignEntry { .. }) => {}
         Err(error) => {
-            context.printer.warn(format_args!(
-                "the drill is not recorded in the vault: {error}"
-            ));
+            context.printer.warn(format_args!("the drill is not recorded in the vault: {error}"));
             if let Some(hint) = error.hint() {
                 context.printer.hint(hint);
             }
@@ -133,9 +120,7 @@ fn finish(
         // The answer is no, and the result says why.
         context.printer.talk(&failure);
     }
-    context
-        .printer
-        .result("hubctl.drill.v1", drilled, || drilled.text())?;
+    context.printer.result("hubctl.drill.v1", drilled, || drilled.text())?;
     Ok(crate::printer::answer(drilled.verdict == PASSED))
 }
 
@@ -156,24 +141,16 @@ async fn drill(
         .await
         .context("the backup cannot be opened")?;
     let Some(archive) = archive else {
-        return Err(
-            Refusal::no("a plain dump has no manifest to hold a restored copy against")
-                .hint("restore it with `hubctl restore`, and compare by hand")
-                .into(),
-        );
+        return Err(Refusal::no("a plain dump has no manifest to hold a restored copy against")
+            .hint("restore it with `hubctl restore`, and compare by hand")
+            .into());
     };
     drilled.snapshot_at(&archive.manifest().taken_at);
     let place = match &args.server {
         Some(server) => {
             let site = Site::resolve(settings, server).await?;
-            Place::on(
-                &site.database,
-                vault.service(),
-                entry.id(),
-                args.keep,
-                &context.printer,
-            )
-            .await?
+            Place::on(&site.database, vault.service(), entry.id(), args.keep, &context.printer)
+                .await?
         }
         None => Place::scratch(archive.manifest().source.server_major()).await?,
     };
@@ -191,9 +168,7 @@ async fn drill(
     drop(progress);
     drilled.restored(&restored);
     for check in &settings.checks {
-        drilled
-            .checks
-            .push(ask(place.database(), &check.value).await);
+        drilled.checks.push(ask(place.database(), &check.value).await);
     }
     place.leave(context, args.keep).await
 }

@@ -82,19 +82,14 @@ pub(crate) fn run(context: &Context, args: FreshArgs) -> anyhow::Result<Exit> {
     let overrides = Overrides::default().vault(&args.vault);
     let settings = context.settings(overrides.journal(&args.journal))?;
     let asked = ask(context, &settings, args.max_age);
-    let path = args
-        .metrics
-        .as_ref()
-        .or(settings.freshness.value.metrics.as_ref());
+    let path = args.metrics.as_ref().or(settings.freshness.value.metrics.as_ref());
     if let Some(path) = path {
         let found = asked.as_ref().ok();
         let found = found.map(|(fresh, entries)| (fresh, entries.as_slice()));
         metrics::write(path, &metrics::text(&settings, found))?;
     }
     let (fresh, _) = asked?;
-    context
-        .printer
-        .result("hubctl.fresh.v1", &fresh, || text(&fresh.parts))?;
+    context.printer.result("hubctl.fresh.v1", &fresh, || text(&fresh.parts))?;
     Ok(fresh.exit())
 }
 
@@ -167,14 +162,10 @@ pub(crate) fn verdict(
     let now = Timestamp::now();
     let parts = parts(&entries, limit(limits.max_age), limit(limits.drilled), now);
     let wanted = if drilled { "drilled" } else { "verified" };
-    let part = parts
-        .into_iter()
-        .find(|part| part.part == wanted)
-        .expect("both are always among them");
+    let part =
+        parts.into_iter().find(|part| part.part == wanted).expect("both are always among them");
     let allowed = human::duration(Duration::from_secs(part.max_age_seconds));
-    let age = part
-        .age_seconds
-        .map(|age| human::duration(Duration::from_secs(age)));
+    let age = part.age_seconds.map(|age| human::duration(Duration::from_secs(age)));
     let verdict = match age {
         None => Verdict::fail(format!("no {wanted} backup")).with_hint(if drilled {
             "run `hubctl backup`, then `hubctl drill`"
@@ -192,15 +183,9 @@ pub(crate) fn verdict(
             }
         }
     };
-    let end = part
-        .taken_at
-        .as_ref()
-        .and_then(|at| at.parse::<Timestamp>().ok());
+    let end = part.taken_at.as_ref().and_then(|at| at.parse::<Timestamp>().ok());
     let end = end.and_then(|at| {
-        at.checked_add(SignedDuration::from_secs(
-            i64::try_from(part.max_age_seconds).ok()?,
-        ))
-        .ok()
+        at.checked_add(SignedDuration::from_secs(i64::try_from(part.max_age_seconds).ok()?)).ok()
     });
     let verdict = match end.filter(|_| part.fresh) {
         Some(end) => verdict.until(end),
@@ -269,17 +254,14 @@ fn copy(
     (now, until): (Timestamp, Instant),
 ) -> Asked {
     let opened = targets::open_until(settings, name, vault, Some(until))?;
-    let newest = opened.newest(name, vault, |entry| {
-        is_past(entry, now) && damaged.is_good(entry)
-    })?;
+    let newest =
+        opened.newest(name, vault, |entry| is_past(entry, now) && damaged.is_good(entry))?;
     Ok(newest)
 }
 
 /// The entries come newest first.
 fn newest(entries: &[Entry], now: Timestamp, is: impl Fn(&Entry) -> bool) -> Option<&Entry> {
-    entries
-        .iter()
-        .find(|entry| is_past(entry, now) && is(entry))
+    entries.iter().find(|entry| is_past(entry, now) && is(entry))
 }
 
 impl Part {
@@ -318,12 +300,7 @@ fn parts(entries: &[Entry], max_age: Duration, drilled: Duration, now: Timestamp
     let is_drilled = |entry: &Entry| entry.is_verified() && entry.state() == State::Drilled;
     vec![
         Part::of("taken", newest(entries, now, is_taken), max_age, now),
-        Part::of(
-            "verified",
-            newest(entries, now, Entry::is_verified),
-            max_age,
-            now,
-        ),
+        Part::of("verified", newest(entries, now, Entry::is_verified), max_age, now),
         Part::of("drilled", newest(entries, now, is_drilled), drilled, now),
     ]
 }
@@ -411,19 +388,11 @@ mod tests {
         let exit = |parts: Vec<Part>| {
             let fresh = parts.iter().all(|part| part.fresh);
             let (vault, service) = (String::new(), String::new());
-            let asked = Fresh {
-                vault,
-                service,
-                fresh,
-                parts,
-            };
+            let asked = Fresh { vault, service, fresh, parts };
             asked.exit()
         };
-        let (fresh, stale, unknown) = (
-            || part(true, None),
-            || part(false, None),
-            || part(false, Some("x")),
-        );
+        let (fresh, stale, unknown) =
+            (|| part(true, None), || part(false, None), || part(false, Some("x")));
         assert_eq!(exit(vec![fresh()]), Exit::Yes);
         assert_eq!(exit(vec![fresh(), unknown()]), Exit::CouldNotAsk);
         assert_eq!(exit(vec![unknown(), stale(), fresh()]), Exit::No);

@@ -101,18 +101,12 @@ pub(crate) async fn run(context: &Context, args: GatesArgs) -> anyhow::Result<Ex
     if args.watch {
         return watch(context, &asking, args.every).await;
     }
-    let Asked {
-        evidence,
-        verdicts,
-        judged_at,
-        gates,
-    } = wait(&asking, args.wait, args.every).await?;
+    let Asked { evidence, verdicts, judged_at, gates } =
+        wait(&asking, args.wait, args.every).await?;
     if let Some(path) = &args.bundle {
         Bundle::new(&settings, &gates, &names, evidence.clone(), judged_at)?
             .write(path, &verdicts)?;
-        context
-            .printer
-            .say(format_args!("what was read is in {}", path.display()));
+        context.printer.say(format_args!("what was read is in {}", path.display()));
     }
     if let Some(path) = &args.junit {
         junit::write(path, &names, &verdicts)?;
@@ -137,16 +131,12 @@ fn evaluate(
     let verdicts = match bundle.approvals {
         Some(copies) => {
             let at = copies.judged_at;
-            context
-                .printer
-                .say("by the approvals and the allowed signers in the bundle");
+            context.printer.say("by the approvals and the allowed signers in the bundle");
             let approvals = copies.unpack()?;
             bundle.gates.evaluate_with(&names, evidence, at, &approvals)
         }
         // Evidence alone says nothing of people.
-        None => bundle
-            .gates
-            .evaluate(&names, evidence, evidence.collected_at),
+        None => bundle.gates.evaluate(&names, evidence, evidence.collected_at),
     };
     show(context, &bundle.gates, &names, &verdicts, evidence)
 }
@@ -159,9 +149,7 @@ fn show(
     evidence: &Evidence,
 ) -> anyhow::Result<Exit> {
     let shown = Shown::new(gates, names, verdicts, evidence.collected_at);
-    context
-        .printer
-        .result("hubctl.gates.v1", &shown, || shown.text())?;
+    context.printer.result("hubctl.gates.v1", &shown, || shown.text())?;
     for hint in shown.hints() {
         context.printer.hint(hint);
     }
@@ -202,17 +190,13 @@ async fn watch(context: &Context, asking: &Asking<'_>, every: Duration) -> anyho
     let stop = context.hold.wait();
     let mut stop = std::pin::pin!(stop);
     loop {
-        let Asked {
-            evidence, verdicts, ..
-        } = tokio::select! {
+        let Asked { evidence, verdicts, .. } = tokio::select! {
             asked = asking.ask(&held) => asked?,
             () = &mut stop => return Ok(exit(asking.names(), &before)),
         };
         for name in asking.names() {
             let verdict = &verdicts[*name];
-            let is_new = before
-                .get(*name)
-                .is_none_or(|old| old.answer != verdict.answer);
+            let is_new = before.get(*name).is_none_or(|old| old.answer != verdict.answer);
             if is_new {
                 show::change(context, name, verdict)?;
             }
@@ -238,10 +222,7 @@ fn chosen<'a>(gates: &'a Gates, names: &'a [String]) -> anyhow::Result<Vec<&'a s
     if names.is_empty() {
         let parts: Vec<&String> = gates.iter().flat_map(|(_, gate)| gate.parts()).collect();
         let is_part = |name: &str| parts.iter().any(|part| *part == name);
-        let roots = gates
-            .iter()
-            .map(|(name, _)| name)
-            .filter(|name| !is_part(name));
+        let roots = gates.iter().map(|(name, _)| name).filter(|name| !is_part(name));
         return Ok(roots.collect());
     }
     if let Some(unknown) = names.iter().find(|name| gates.get(name).is_none()) {
@@ -255,11 +236,8 @@ fn chosen<'a>(gates: &'a Gates, names: &'a [String]) -> anyhow::Result<Vec<&'a s
 
 /// The worst of the gates that were asked for decides.
 fn exit(names: &[&str], verdicts: &Verdicts) -> Exit {
-    let answers: Vec<Answer> = names
-        .iter()
-        .filter_map(|name| verdicts.get(*name))
-        .map(|verdict| verdict.answer)
-        .collect();
+    let answers: Vec<Answer> =
+        names.iter().filter_map(|name| verdicts.get(*name)).map(|verdict| verdict.answer).collect();
     let has = |wanted: &[Answer]| answers.iter().any(|answer| wanted.contains(answer));
     if has(&[Answer::Fail]) {
         Exit::No

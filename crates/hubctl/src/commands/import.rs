@@ -68,21 +68,14 @@ struct File {
 }
 
 pub(crate) async fn run(context: &Context, args: ImportArgs) -> anyhow::Result<Exit> {
-    let overrides = Overrides::default()
-        .vault(&args.vault)
-        .identities(&args.identities);
+    let overrides = Overrides::default().vault(&args.vault).identities(&args.identities);
     let settings = context.settings(overrides.journal(&args.journal))?;
     let vault = store::open_vault(&settings, None)?;
     let identities = keys::opening(&settings, &context.printer)?;
     let paths = sealed_files(&args.directory)?;
     let execute = args.execute;
     let act = match execute {
-        true => Some(Act::begin(
-            &settings,
-            &context.printer,
-            "import",
-            vault.service(),
-        )?),
+        true => Some(Act::begin(&settings, &context.printer, "import", vault.service())?),
         false => None,
     };
     let done = blocking(move || import_all(&vault, &identities, &paths, execute)).await;
@@ -94,18 +87,11 @@ pub(crate) async fn run(context: &Context, args: ImportArgs) -> anyhow::Result<E
         })?,
         None => done?,
     };
-    let imported = Imported {
-        directory: args.directory.display().to_string(),
-        executed: execute,
-        files,
-    };
+    let imported =
+        Imported { directory: args.directory.display().to_string(), executed: execute, files };
     say(context, &imported);
-    context
-        .printer
-        .result("hubctl.import.v1", &imported, || text(&imported))?;
-    Ok(answer(
-        imported.files.iter().all(|file| file.error.is_none()),
-    ))
+    context.printer.result("hubctl.import.v1", &imported, || text(&imported))?;
+    Ok(answer(imported.files.iter().all(|file| file.error.is_none())))
 }
 
 /// Regular files only: a link to the latest is no backup of its own.
@@ -137,10 +123,7 @@ fn import_all(
     let zone = TimeZone::system();
     let mut files = Vec::new();
     for path in paths {
-        let mut file = File {
-            path: path.display().to_string(),
-            ..File::default()
-        };
+        let mut file = File { path: path.display().to_string(), ..File::default() };
         if let Some(present) = present(vault, path)? {
             file.id = Some(present.id().to_owned());
             file.taken_at = present.taken_at().map(|at| at.to_string());
@@ -156,9 +139,7 @@ fn import_all(
             Some(lock) => {
                 let payload = json!({ "imported": { "from": file.path, "time_of": time_of } });
                 let facts = SidecarFacts::new(Timestamp::now()).payload(payload);
-                vault
-                    .import(lock, path, identities, taken_at, facts)
-                    .map(Some)
+                vault.import(lock, path, identities, taken_at, facts).map(Some)
             }
         };
         match outcome {
@@ -175,10 +156,7 @@ fn present(vault: &Vault, path: &Path) -> anyhow::Result<Option<Entry>> {
     let bytes = fs_err::metadata(path)?.len();
     let mut hash = None;
     for entry in vault.entries()? {
-        let Some(sidecar) = entry
-            .sidecar()
-            .filter(|sidecar| sidecar.sealed_bytes == bytes)
-        else {
+        let Some(sidecar) = entry.sidecar().filter(|sidecar| sidecar.sealed_bytes == bytes) else {
             continue;
         };
         if hash.is_none() {
@@ -194,25 +172,15 @@ fn present(vault: &Vault, path: &Path) -> anyhow::Result<Option<Entry>> {
 fn say(context: &Context, imported: &Imported) {
     let printer = &context.printer;
     if imported.files.is_empty() {
-        printer.say(format_args!(
-            "there is no file *{SUFFIX} in {}",
-            imported.directory
-        ));
+        printer.say(format_args!("there is no file *{SUFFIX} in {}", imported.directory));
     }
-    for file in imported
-        .files
-        .iter()
-        .filter(|file| file.time_of == Some("file"))
-    {
+    for file in imported.files.iter().filter(|file| file.time_of == Some("file")) {
         printer.warn(format_args!(
             "no time stands in the name of {}: that of the file is taken",
             file.path
         ));
     }
-    let new = imported
-        .files
-        .iter()
-        .any(|file| !file.there && file.error.is_none());
+    let new = imported.files.iter().any(|file| !file.there && file.error.is_none());
     let hint = match imported.executed {
         true => "they are sealed, not verified: `hubctl verify --full ID` lets one count",
         false => "dry run: nothing changed; add --execute to import",
@@ -233,11 +201,7 @@ fn text(imported: &Imported) -> String {
             (None, Some(id)) => format!("imported as {id}"),
             (None, None) => "opens".to_owned(),
         };
-        vec![
-            file.path.clone(),
-            file.taken_at.clone().unwrap_or_default(),
-            found,
-        ]
+        vec![file.path.clone(), file.taken_at.clone().unwrap_or_default(), found]
     });
     table(&["file", "taken (utc)", "finding"], rows)
 }

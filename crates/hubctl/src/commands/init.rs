@@ -30,11 +30,7 @@ pub(crate) struct InitArgs {
     #[arg(long, value_name = "NAME", default_value = "state-hub")]
     service: String,
     /// Connection URL of the first site, without a password
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "postgresql://hub@127.0.0.1:5432/state_hub"
-    )]
+    #[arg(long, value_name = "URL", default_value = "postgresql://hub@127.0.0.1:5432/state_hub")]
     database: String,
     /// Directory of the backups; made with mode 0700 if this is given and it does not exist
     #[arg(long, value_name = "DIR")]
@@ -61,10 +57,7 @@ pub(crate) fn run(context: &Context, args: InitArgs) -> anyhow::Result<Exit> {
     for recipient in &args.recipients {
         checked.add(recipient)?;
     }
-    let path = context
-        .config
-        .clone()
-        .unwrap_or_else(|| PathBuf::from("hubctl.toml"));
+    let path = context.config.clone().unwrap_or_else(|| PathBuf::from("hubctl.toml"));
     if path.exists() {
         return Err(Refusal::usage(format!("{} exists already", path.display()))
             .hint("write to another file with --config")
@@ -76,17 +69,10 @@ pub(crate) fn run(context: &Context, args: InitArgs) -> anyhow::Result<Exit> {
     }
     let vault = args.vault.as_deref().map(make_vault).transpose()?;
     let key = key_file.as_deref().map(generate_key).transpose()?;
-    let recipients: Vec<String> = key
-        .iter()
-        .map(|key| key.public.clone())
-        .chain(args.recipients.clone())
-        .collect();
-    let text = template(
-        &args,
-        vault.as_deref(),
-        key.as_ref().map(|key| key.path.as_path()),
-        &recipients,
-    );
+    let recipients: Vec<String> =
+        key.iter().map(|key| key.public.clone()).chain(args.recipients.clone()).collect();
+    let text =
+        template(&args, vault.as_deref(), key.as_ref().map(|key| key.path.as_path()), &recipients);
     write_new(&path, &text, 0o644)?;
     if let Some(key) = &key {
         context.printer.say(format_args!(
@@ -94,9 +80,7 @@ pub(crate) fn run(context: &Context, args: InitArgs) -> anyhow::Result<Exit> {
             key.path.display()
         ));
     }
-    context
-        .printer
-        .say("edit the file, then run `hubctl doctor`");
+    context.printer.say("edit the file, then run `hubctl doctor`");
     let show = |path: &Path| path.display().to_string();
     let written = Written {
         config: show(&path),
@@ -104,9 +88,7 @@ pub(crate) fn run(context: &Context, args: InitArgs) -> anyhow::Result<Exit> {
         key: key.map(|key| show(&key.path)),
         recipients,
     };
-    context
-        .printer
-        .result("hubctl.init.v1", &written, || written.config.clone())?;
+    context.printer.result("hubctl.init.v1", &written, || written.config.clone())?;
     Ok(Exit::Yes)
 }
 
@@ -129,10 +111,7 @@ fn exists(path: &Path) -> Refusal {
 
 fn make_vault(path: &Path) -> anyhow::Result<PathBuf> {
     if !path.is_dir() {
-        let made = std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path);
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
         made.with_context(|| format!("the vault {} could not be made", path.display()))?;
     }
     Ok(fs_err::canonicalize(path)?)
@@ -148,10 +127,7 @@ pub(crate) struct Key {
 pub(crate) fn generate_key(path: &Path) -> anyhow::Result<Key> {
     let identity = age::x25519::Identity::generate();
     let public = identity.to_public().to_string();
-    if let Some(directory) = path
-        .parent()
-        .filter(|directory| !directory.as_os_str().is_empty())
-    {
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -164,10 +140,7 @@ pub(crate) fn generate_key(path: &Path) -> anyhow::Result<Key> {
         identity.to_string().expose_secret()
     );
     write_new(path, &text, 0o600)?;
-    Ok(Key {
-        path: std::path::absolute(path)?,
-        public,
-    })
+    Ok(Key { path: std::path::absolute(path)?, public })
 }
 
 /// Writes a file that must not exist, durably.
@@ -195,10 +168,7 @@ fn template(
         quote(&path.map_or_else(|| default.to_owned(), |path| path.display().to_string()))
     };
     let list = |items: &[String]| {
-        items
-            .iter()
-            .map(|item| format!("    {},\n", quote(item)))
-            .collect::<String>()
+        items.iter().map(|item| format!("    {},\n", quote(item))).collect::<String>()
     };
     format!(
         include_str!("init/hubctl.toml.in"),
@@ -221,10 +191,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("keys/key.txt");
         let key = generate_key(&path).unwrap();
-        assert_eq!(
-            fs_err::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs_err::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let identities = backup::Identities::load(&path).unwrap();
         assert_eq!(identities.fingerprints().next().unwrap().text, key.public);
         assert!(generate_key(&path).is_err());

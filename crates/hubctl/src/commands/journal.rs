@@ -130,10 +130,7 @@ fn known_head(settings: &Settings, text: &str) -> anyhow::Result<Head> {
         .hint("name one that hubctl took while it had this journal, or a head as `hubctl journal verify` prints it")
     })?;
     head.parse().map_err(|_| {
-        let fact = format!(
-            "what the backup {} keeps is no head of a journal",
-            entry.id()
-        );
+        let fact = format!("what the backup {} keeps is no head of a journal", entry.id());
         Refusal::no(fact).into()
     })
 }
@@ -142,10 +139,7 @@ fn list(context: &Context, journal: &Journal, limit: Option<usize>) -> anyhow::R
     let mut records = journal.read()?;
     let skipped = limit.map_or(0, |limit| records.len().saturating_sub(limit));
     records.drain(..skipped);
-    let listed = Listed {
-        path: journal.path().display().to_string(),
-        records,
-    };
+    let listed = Listed { path: journal.path().display().to_string(), records };
     context.printer.result("hubctl.journal.v1", &listed, || {
         table(
             &[">seq", "at", "kind", "outcome", "subject", "evidence"],
@@ -190,11 +184,7 @@ fn verify(context: &Context, journal: &Journal, against: Option<Head>) -> anyhow
         records: verification.records,
         head: verification.head.map(|head| head.to_string()),
         against: against.map(|head| head.to_string()),
-        leftovers: verification
-            .leftovers
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect(),
+        leftovers: verification.leftovers.iter().map(|path| path.display().to_string()).collect(),
     };
     for leftover in &verified.leftovers {
         context.printer.warn(format_args!(
@@ -209,11 +199,9 @@ fn verify(context: &Context, journal: &Journal, against: Option<Head>) -> anyhow
             head.seq
         ))
     ));
-    context
-        .printer
-        .result("hubctl.journal-verify.v1", &verified, || {
-            verified.head.clone().unwrap_or_default()
-        })?;
+    context.printer.result("hubctl.journal-verify.v1", &verified, || {
+        verified.head.clone().unwrap_or_default()
+    })?;
     Ok(Exit::Yes)
 }
 
@@ -228,9 +216,7 @@ fn rotate(context: &Context, journal: &Journal) -> anyhow::Result<Exit> {
     }
     let shown = RotatedJournal {
         path: journal.path().display().to_string(),
-        part: rotated
-            .as_ref()
-            .map(|rotated| rotated.part.display().to_string()),
+        part: rotated.as_ref().map(|rotated| rotated.part.display().to_string()),
         records: rotated.as_ref().map_or(0, |rotated| rotated.records),
     };
     context.printer.say(match &shown.part {
@@ -239,8 +225,6 @@ fn rotate(context: &Context, journal: &Journal) -> anyhow::Result<Exit> {
     });
     context
         .printer
-        .result("hubctl.journal-rotate.v1", &shown, || {
-            shown.part.clone().unwrap_or_default()
-        })?;
+        .result("hubctl.journal-rotate.v1", &shown, || shown.part.clone().unwrap_or_default())?;
     Ok(Exit::Yes)
 }

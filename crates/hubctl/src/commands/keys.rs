@@ -41,12 +41,7 @@ enum KeysCommand {
 #[derive(Debug, Args)]
 struct EscrowTest {
     /// Write a challenge into this new file
-    #[arg(
-        long,
-        value_name = "FILE",
-        required_unless_present = "code",
-        conflicts_with = "code"
-    )]
+    #[arg(long, value_name = "FILE", required_unless_present = "code", conflicts_with = "code")]
     make: Option<PathBuf>,
     /// The code that was in the challenge
     #[arg(long, value_name = "CODE")]
@@ -58,11 +53,7 @@ struct EscrowTest {
 pub(crate) fn run(context: &Context, args: KeysArgs) -> anyhow::Result<Exit> {
     match args.command {
         KeysCommand::Check(options) => check::run(context, &context.settings(options.overrides())?),
-        KeysCommand::EscrowTest(EscrowTest {
-            make,
-            code,
-            options,
-        }) => {
+        KeysCommand::EscrowTest(EscrowTest { make, code, options }) => {
             let settings = context.settings(options.overrides())?;
             match (make, code) {
                 (Some(path), _) => escrow::make(context, &settings, &path),

@@ -39,19 +39,14 @@ pub(crate) fn run(context: &Context, args: ManArgs) -> anyhow::Result<Exit> {
     };
     fs_err::create_dir_all(&settings)?;
     write(&settings.join("hubctl.toml.5"), &page::settings()?)?;
-    context
-        .printer
-        .say(format_args!("the pages are in {}", directory.display()));
+    context.printer.say(format_args!("the pages are in {}", directory.display()));
     Ok(Exit::Yes)
 }
 
 /// The page of a command and those of its subcommands.
 fn write_pages(command: &Command, directory: &Path) -> anyhow::Result<()> {
     let name = page::name(command);
-    write(
-        &directory.join(format!("{name}.1")),
-        &page::command(command)?,
-    )?;
+    write(&directory.join(format!("{name}.1")), &page::command(command)?)?;
     let shown = command
         .get_subcommands()
         .filter(|below| !below.is_hide_set() && below.get_name() != "help");

@@ -108,13 +108,9 @@ pub(crate) fn run(context: &Context, args: PruneArgs) -> anyhow::Result<Exit> {
         removed_bytes: plan.removals().map(Entry::sealed_bytes).sum(),
         decisions: plan.decisions.iter().map(Decided::of).collect(),
     };
-    context
-        .printer
-        .result("hubctl.prune.v1", &pruned, || text(&pruned))?;
+    context.printer.result("hubctl.prune.v1", &pruned, || text(&pruned))?;
     if !args.execute && pruned.removed > 0 {
-        context
-            .printer
-            .say("nothing was removed; --execute removes them");
+        context.printer.say("nothing was removed; --execute removes them");
     }
     Ok(Exit::Yes)
 }
@@ -198,10 +194,6 @@ fn text(pruned: &Pruned) -> String {
         human::bytes(pruned.removed_bytes)
     );
     let table = table(&["id", ">size", "state", "what becomes of it"], rows);
-    let verb = if pruned.executed {
-        "removed"
-    } else {
-        "to remove"
-    };
+    let verb = if pruned.executed { "removed" } else { "to remove" };
     format!("{table}\n{verb}: {summary}")
 }

@@ -70,9 +70,7 @@ pub(crate) async fn run(context: &Context, args: PullArgs) -> anyhow::Result<Exi
     let report = act.end(report, |report| {
         json!({ "target": report.target, "fetched": report.fetched, "bytes": report.bytes })
     })?;
-    context
-        .printer
-        .result("hubctl.pull.v1", &report, || text(&report))?;
+    context.printer.result("hubctl.pull.v1", &report, || text(&report))?;
     Ok(Exit::Yes)
 }
 

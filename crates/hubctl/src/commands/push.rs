@@ -81,9 +81,7 @@ pub(crate) async fn run(context: &Context, args: PushArgs) -> anyhow::Result<Exi
     let damaged = Damaged::read(&settings, &context.printer);
     let mut entries = vault.entries()?;
     entries.retain(|entry| damaged.is_good(entry));
-    let mut report = Report {
-        targets: Vec::new(),
-    };
+    let mut report = Report { targets: Vec::new() };
     for (name, target) in chosen(&settings, &args.targets)? {
         let source = (&vault, &entries[..]);
         let pushed = push(context, &settings, source, (name, target), args.prove).await?;
@@ -95,9 +93,7 @@ pub(crate) async fn run(context: &Context, args: PushArgs) -> anyhow::Result<Exi
             printer.warn(format_args!("{}: {error}", pushed.name));
         }
     }
-    context
-        .printer
-        .result("hubctl.push.v1", &report, || text(&report))?;
+    context.printer.result("hubctl.push.v1", &report, || text(&report))?;
     let exits = report.targets.iter().filter_map(|pushed| pushed.exit);
     // What is wrong comes before what could not be asked.
     Ok(exits.min_by_key(|exit| exit.code()).unwrap_or(Exit::Yes))
@@ -114,9 +110,7 @@ fn chosen<'a>(
     if names.is_empty() {
         targets::find(settings, "")?;
     }
-    let named = names
-        .iter()
-        .map(|name| Ok((name, targets::find(settings, name)?)));
+    let named = names.iter().map(|name| Ok((name, targets::find(settings, name)?)));
     named.collect()
 }
 
@@ -138,20 +132,12 @@ async fn push(
             "{name} is on the same file system as the vault: what takes the one takes the other"
         ));
     }
-    let mut pushed = Pushed {
-        name: name.clone(),
-        place: target.kind.value.place(),
-        ..Pushed::default()
-    };
+    let mut pushed =
+        Pushed { name: name.clone(), place: target.kind.value.place(), ..Pushed::default() };
     let entries = entries.to_vec();
     let damaged = Damaged::read(settings, &context.printer);
     let pushed = blocking(move || {
-        let order = Order {
-            vault,
-            entries,
-            prove,
-            progress,
-        };
+        let order = Order { vault, entries, prove, progress };
         let result = opened.and_then(|opened| match opened {
             Opened::Folder(to) => to_folder(&order, to, &damaged, &mut pushed),
             Opened::Remote(to) => to_remote(&order, &to, &mut pushed),
@@ -185,10 +171,7 @@ impl Pushed {
     }
 
     fn count(&mut self, entry: &Entry, is_new: bool) {
-        self.newest = self
-            .newest
-            .take()
-            .max(entry.taken_at().map(|at| at.to_string()));
+        self.newest = self.newest.take().max(entry.taken_at().map(|at| at.to_string()));
         if is_new {
             self.copied.push(entry.id().to_owned());
             self.bytes += entry.sealed_bytes();
@@ -313,24 +296,8 @@ fn text(report: &Report) -> String {
             human::bytes(pushed.bytes),
             pushed.there.to_string(),
             pushed.proven.to_string(),
-            if pushed.error.is_some() {
-                "FAILED"
-            } else {
-                "done"
-            }
-            .to_owned(),
+            if pushed.error.is_some() { "FAILED" } else { "done" }.to_owned(),
         ]
     });
-    table(
-        &[
-            "target",
-            "place",
-            ">copied",
-            ">size",
-            ">there before",
-            ">read back",
-            "result",
-        ],
-        rows,
-    )
+    table(&["target", "place", ">copied", ">size", ">there before", ">read back", "result"], rows)
 }

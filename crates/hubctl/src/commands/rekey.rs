@@ -74,10 +74,8 @@ pub(crate) async fn run(context: &Context, args: RekeyArgs) -> anyhow::Result<Ex
         }
     };
     let present = Present::new(&settings, &recipients)?;
-    let others: Vec<Entry> = entries
-        .into_iter()
-        .filter(|entry| !present.is_sealed_for(&vault, entry))
-        .collect();
+    let others: Vec<Entry> =
+        entries.into_iter().filter(|entry| !present.is_sealed_for(&vault, entry)).collect();
     let damaged = Damaged::read(&settings, &context.printer);
     let backups = others.iter().map(|entry| Backup {
         id: entry.id().to_owned(),
@@ -94,11 +92,8 @@ pub(crate) async fn run(context: &Context, args: RekeyArgs) -> anyhow::Result<Ex
         backups: backups.collect(),
     };
     // Whoever cannot open what is sealed anew would seal everything for nothing.
-    let provable = if others.is_empty() {
-        Ok(())
-    } else {
-        recipients.require_opened_by(&identities)
-    };
+    let provable =
+        if others.is_empty() { Ok(()) } else { recipients.require_opened_by(&identities) };
     if args.execute && !others.is_empty() {
         provable?;
         let lock = vault.lock()?;
@@ -135,13 +130,9 @@ pub(crate) async fn run(context: &Context, args: RekeyArgs) -> anyhow::Result<Ex
             printer.warn(format_args!("{} is not sealed anew: {error}", backup.id));
         }
     }
-    context
-        .printer
-        .result("hubctl.rekey.v1", &rekeyed, || text(&rekeyed))?;
+    context.printer.result("hubctl.rekey.v1", &rekeyed, || text(&rekeyed))?;
     if !args.execute && !rekeyed.backups.is_empty() {
-        context
-            .printer
-            .say("dry run: nothing changed; add --execute to seal them again");
+        context.printer.say("dry run: nothing changed; add --execute to seal them again");
     }
     Ok(answer(!args.execute || rekeyed.is_done()))
 }
@@ -169,10 +160,7 @@ impl Present {
             identities.add_passphrase(secret);
             passphrase = Some(identities);
         }
-        Ok(Self {
-            names: names(recipients).collect(),
-            passphrase,
-        })
+        Ok(Self { names: names(recipients).collect(), passphrase })
     }
 
     /// A file without a sidecar does not say whom it was sealed for, and is left alone.

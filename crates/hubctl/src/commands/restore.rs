@@ -67,11 +67,7 @@ pub(crate) struct RestoreArgs {
     data_only: bool,
     /// Also write the rows of this foreign server's tables INTO THE SERVER THAT THE BACKUP'S
     /// DEFINITION NAMES, if they are empty there (can be repeated) [default: skip them]
-    #[arg(
-        long = "include-foreign-data",
-        value_name = "SERVER",
-        conflicts_with = "schema_only"
-    )]
+    #[arg(long = "include-foreign-data", value_name = "SERVER", conflicts_with = "schema_only")]
     foreign_data: Vec<String>,
     /// Restore into the existing, empty database [default: only where the role may not create
     /// databases]
@@ -126,20 +122,12 @@ struct Shown<'a> {
 
 impl<'a> Shown<'a> {
     fn of(entry: &'a str, executed: bool) -> Self {
-        Self {
-            entry,
-            executed,
-            plan: None,
-            restored: None,
-            plain_dump: None,
-        }
+        Self { entry, executed, plan: None, restored: None, plain_dump: None }
     }
 }
 
 pub(crate) async fn run(context: &Context, args: RestoreArgs) -> anyhow::Result<Exit> {
-    let overrides = Overrides::default()
-        .vault(&args.vault)
-        .identities(&args.identities);
+    let overrides = Overrides::default().vault(&args.vault).identities(&args.identities);
     let settings = context.settings(overrides.passwords(&args.passwords).journal(&args.journal))?;
     let options = options(&args)?;
     let site = Site::resolve(&settings, &args.to).await?;
@@ -147,9 +135,7 @@ pub(crate) async fn run(context: &Context, args: RestoreArgs) -> anyhow::Result<
     let (vault, entry) = store::find_good_entry(&settings, &args.entry, &context.printer)?;
     let identities = keys::for_entry(&identities, &entry);
     let id = entry.id().to_owned();
-    let target = site
-        .database
-        .with_name(&target_name(&args, &site.database, &id));
+    let target = site.database.with_name(&target_name(&args, &site.database, &id));
     let subject = format!("{}-{id}", vault.service());
     let act = if args.execute {
         let act = Act::begin(&settings, &context.printer, "restore", subject)?;
@@ -166,13 +152,7 @@ pub(crate) async fn run(context: &Context, args: RestoreArgs) -> anyhow::Result<
             };
         }
     };
-    let job = Job {
-        context,
-        id: &id,
-        site: &site,
-        target: &target,
-        options: &options,
-    };
+    let job = Job { context, id: &id, site: &site, target: &target, options: &options };
     match (archive, act) {
         (Some(archive), None) => job.plan(&archive).await,
         (None, None) => job.plan_foreign().await,
@@ -199,10 +179,7 @@ fn options(args: &RestoreArgs) -> anyhow::Result<RestoreOptions> {
     options.tablespaces = !args.no_tablespaces;
     if !args.tables.is_empty() {
         options.tables = Some(
-            args.tables
-                .iter()
-                .map(|table| table.parse::<TableName>())
-                .collect::<Result<_, _>>()?,
+            args.tables.iter().map(|table| table.parse::<TableName>()).collect::<Result<_, _>>()?,
         );
     }
     Ok(options)
@@ -254,13 +231,8 @@ impl Job<'_> {
     async fn plan(&self, archive: &Archive) -> anyhow::Result<Exit> {
         let plan = pgsnap::plan_restore(archive, self.target, self.options).await?;
         let printer = &self.context.printer;
-        let shown = Shown {
-            plan: Some(&plan),
-            ..Shown::of(self.id, false)
-        };
-        printer.result("hubctl.restore.v1", &shown, || {
-            self.describe(archive, &plan)
-        })?;
+        let shown = Shown { plan: Some(&plan), ..Shown::of(self.id, false) };
+        printer.result("hubctl.restore.v1", &shown, || self.describe(archive, &plan))?;
         let clear = replacement::is_clear(&plan, printer);
         if clear {
             printer.say("dry run: nothing changed; add --execute to restore");
@@ -272,12 +244,8 @@ impl Job<'_> {
         let manifest = archive.manifest();
         let (wanted, schemas) = (&self.options.tables, &self.options.schemas);
         let chosen = manifest.census.tables.iter().filter(|table| {
-            wanted
-                .as_ref()
-                .is_none_or(|names| names.contains(&table.name))
-                && schemas
-                    .as_ref()
-                    .is_none_or(|schemas| schemas.contains(&table.name.schema))
+            wanted.as_ref().is_none_or(|names| names.contains(&table.name))
+                && schemas.as_ref().is_none_or(|schemas| schemas.contains(&table.name.schema))
         });
         let foreign = &self.options.foreign_data;
         let chosen = chosen.filter(|table| {
@@ -293,11 +261,7 @@ impl Job<'_> {
                 "restore   {} (snapshot of {} at {})",
                 self.id, manifest.source.database, manifest.taken_at
             ),
-            format!(
-                "contents  {}, {}",
-                human::plural(tables, "table"),
-                human::plural(rows, "row")
-            ),
+            format!("contents  {}, {}", human::plural(tables, "table"), human::plural(rows, "row")),
         ];
         lines.extend(replacement::describe(plan));
         lines.join("\n")
@@ -315,19 +279,14 @@ impl Job<'_> {
                     "rows": restored.rows, "phases": replacement::phases(restored) })
         })?;
         let printer = &self.context.printer;
-        let (tables, rows) = (
-            human::plural(restored.tables as u64, "table"),
-            human::plural(restored.rows, "row"),
-        );
+        let (tables, rows) =
+            (human::plural(restored.tables as u64, "table"), human::plural(restored.rows, "row"));
         printer.say(format_args!(
             "{tables}, {rows} restored and found equal to the manifest in {}",
             human::duration(begun.elapsed())
         ));
         replacement::tell(&restored, printer);
-        let shown = Shown {
-            restored: Some(&restored),
-            ..Shown::of(self.id, true)
-        };
+        let shown = Shown { restored: Some(&restored), ..Shown::of(self.id, true) };
         printer.result("hubctl.restore.v1", &shown, || restored.database.clone())?;
         Ok(Exit::Yes)
     }
@@ -367,7 +326,10 @@ impl Job<'_> {
             ..Shown::of(self.id, false)
         };
         self.context.printer.result("hubctl.restore.v1", &shown, || {
-            format!("restore   {} (a plain dump, by psql in one transaction)\nto        database {}", self.id, self.target)
+            format!(
+                "restore   {} (a plain dump, by psql in one transaction)\nto        database {}",
+                self.id, self.target
+            )
         })?;
         self.context
             .printer
@@ -395,10 +357,7 @@ impl Job<'_> {
         for unproven in &restored.unproven {
             printer.warn(format_args!("not proven: {unproven}"));
         }
-        let shown = Shown {
-            plain_dump: Some(foreign(&restored)),
-            ..Shown::of(self.id, true)
-        };
+        let shown = Shown { plain_dump: Some(foreign(&restored)), ..Shown::of(self.id, true) };
         printer.result("hubctl.restore.v1", &shown, || restored.database.clone())?;
         Ok(Exit::Yes)
     }

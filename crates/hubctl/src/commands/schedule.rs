@@ -72,12 +72,7 @@ const JOBS: [Job; 5] = [
         // The second only after the first: a backup that failed or is suspicious is no time to remove others.
         commands: &[&["backup"], &["prune", "--execute"]],
     },
-    Job {
-        name: "push",
-        calendar: "*-*-* 03:00:00",
-        cron: "0 3 * * *",
-        commands: &[&["push"]],
-    },
+    Job { name: "push", calendar: "*-*-* 03:00:00", cron: "0 3 * * *", commands: &[&["push"]] },
     Job {
         name: "verify",
         calendar: "Sun *-*-* 03:30:00",
@@ -90,12 +85,7 @@ const JOBS: [Job; 5] = [
         cron: "30 4 * * 0",
         commands: &[&["drill"]],
     },
-    Job {
-        name: "fresh",
-        calendar: "hourly",
-        cron: "15 * * * *",
-        commands: &[&["fresh"]],
-    },
+    Job { name: "fresh", calendar: "hourly", cron: "15 * * * *", commands: &[&["fresh"]] },
 ];
 
 #[derive(Debug, Serialize)]
@@ -116,13 +106,8 @@ pub(crate) fn run(context: &Context, args: ScheduleArgs) -> anyhow::Result<Exit>
     if !matches!(args.command, ScheduleCommand::Uninstall) {
         nightly_site(&settings)?;
     }
-    if let ScheduleCommand::Show {
-        image: Some(image), ..
-    } = &args.command
-    {
-        context
-            .printer
-            .data(&cronjob::manifests(&settings, image)?)?;
+    if let ScheduleCommand::Show { image: Some(image), .. } = &args.command {
+        context.printer.data(&cronjob::manifests(&settings, image)?)?;
         return Ok(Exit::Yes);
     }
     let place = Place::of(&settings)?;
@@ -136,11 +121,9 @@ pub(crate) fn run(context: &Context, args: ScheduleArgs) -> anyhow::Result<Exit>
         ScheduleCommand::Show { .. } => {
             answer(context, units(&settings, &place, &program, &config), false)
         }
-        ScheduleCommand::Install => install(
-            context,
-            units(&settings, &place, &program, &config),
-            &settings,
-        ),
+        ScheduleCommand::Install => {
+            install(context, units(&settings, &place, &program, &config), &settings)
+        }
         ScheduleCommand::Uninstall => uninstall(context, &place.id()),
     }
 }
@@ -151,11 +134,9 @@ pub(crate) fn nightly_site(settings: &Settings) -> anyhow::Result<&str> {
     match (&settings.backup_site, names.next(), names.next()) {
         (Some(site), ..) => Ok(&site.value),
         (None, Some(only), None) => Ok(only),
-        (None, None, _) => Err(
-            Refusal::usage("no site is configured for the nightly backup")
-                .hint("add [sites.NAME] to hubctl.toml")
-                .into(),
-        ),
+        (None, None, _) => Err(Refusal::usage("no site is configured for the nightly backup")
+            .hint("add [sites.NAME] to hubctl.toml")
+            .into()),
         (None, Some(first), _) => {
             let known = human::quoted(settings.sites.keys().map(String::as_str));
             let fact = "several sites are configured, and none is named for the nightly backup";
@@ -178,28 +159,18 @@ pub(crate) fn is_installed(settings: &Settings) -> bool {
 
 fn answer(context: &Context, units: Vec<Unit>, installed: bool) -> anyhow::Result<Exit> {
     let scheduled = Scheduled { installed, units };
-    context
-        .printer
-        .result("hubctl.schedule.v1", &scheduled, || {
-            let unit = |unit: &Unit| match installed {
-                true => format!("{} is installed", unit.name),
-                false => format!("# {}\n{}", unit.name, unit.text),
-            };
-            scheduled
-                .units
-                .iter()
-                .map(unit)
-                .collect::<Vec<_>>()
-                .join("\n")
-        })?;
+    context.printer.result("hubctl.schedule.v1", &scheduled, || {
+        let unit = |unit: &Unit| match installed {
+            true => format!("{} is installed", unit.name),
+            false => format!("# {}\n{}", unit.name, unit.text),
+        };
+        scheduled.units.iter().map(unit).collect::<Vec<_>>().join("\n")
+    })?;
     Ok(Exit::Yes)
 }
 
 fn install(context: &Context, units: Vec<Unit>, settings: &Settings) -> anyhow::Result<Exit> {
-    let files = units.iter().map(|unit| systemd::File {
-        name: &unit.name,
-        text: &unit.text,
-    });
+    let files = units.iter().map(|unit| systemd::File { name: &unit.name, text: &unit.text });
     systemd::install(&files.collect::<Vec<_>>(), &timers(&units))?;
     let printer = &context.printer;
     if !settings.alerts.tells_anybody() {
@@ -252,14 +223,8 @@ fn units(settings: &Settings, place: &Place, program: &Path, config: &Path) -> V
     let id = place.id();
     let described = config.display().to_string().replace('%', "%%");
     let mut units = Vec::new();
-    for job in JOBS
-        .iter()
-        .filter(|job| is_wanted(settings, job.commands[0]))
-    {
-        let commands = job
-            .commands
-            .iter()
-            .filter(|command| is_wanted(settings, command));
+    for job in JOBS.iter().filter(|job| is_wanted(settings, job.commands[0])) {
+        let commands = job.commands.iter().filter(|command| is_wanted(settings, command));
         let starts: String = commands
             .map(|command| {
                 format!(
@@ -306,21 +271,12 @@ fn units(settings: &Settings, place: &Place, program: &Path, config: &Path) -> V
 /// crontab(5): a percent sign ends the command, unless a backslash stands before it.
 fn cron(settings: &Settings, program: &Path, config: &Path) -> String {
     let quoted = |word: &str| format!("'{}'", word.replace('\'', "'\\''"));
-    let (program, config) = (
-        quoted(&program.to_string_lossy()),
-        quoted(&config.to_string_lossy()),
-    );
+    let (program, config) = (quoted(&program.to_string_lossy()), quoted(&config.to_string_lossy()));
     let mut lines = String::from(
         "# Printed by `hubctl schedule show --cron`. cron mails what is written to stderr, if mail works at all.\n",
     );
-    for job in JOBS
-        .iter()
-        .filter(|job| is_wanted(settings, job.commands[0]))
-    {
-        let commands = job
-            .commands
-            .iter()
-            .filter(|command| is_wanted(settings, command));
+    for job in JOBS.iter().filter(|job| is_wanted(settings, job.commands[0])) {
+        let commands = job.commands.iter().filter(|command| is_wanted(settings, command));
         let runs: Vec<String> = commands
             .map(|command| {
                 format!(

@@ -131,10 +131,9 @@ pub(crate) async fn run(context: &Context, args: TunnelArgs) -> anyhow::Result<E
         TunnelCommand::Run(names) => run::run(context, &settings, &place, &names).await,
         TunnelCommand::Down(names) => down(context, &settings, &place, names).await,
         TunnelCommand::Restart(names) => up::restart(context, &settings, &place, &names).await,
-        TunnelCommand::Status {
-            names,
-            watch: false,
-        } => show::status(context, &settings, &place, &names).await,
+        TunnelCommand::Status { names, watch: false } => {
+            show::status(context, &settings, &place, &names).await
+        }
         TunnelCommand::Status { names, watch: true } => show::watch(context, &place, &names).await,
         TunnelCommand::Check(names) => show::check(context, &settings, &place, &names).await,
         TunnelCommand::Trust { name, fingerprint } => {
@@ -165,17 +164,9 @@ async fn down(
         }
         Err(error) => return Err(error.into()),
     };
-    let running: Vec<String> = client
-        .status()
-        .await?
-        .tunnels
-        .into_iter()
-        .map(|tunnel| tunnel.name)
-        .collect();
-    let stopped: Vec<String> = running
-        .into_iter()
-        .filter(|name| names.include(name))
-        .collect();
+    let running: Vec<String> =
+        client.status().await?.tunnels.into_iter().map(|tunnel| tunnel.name).collect();
+    let stopped: Vec<String> = running.into_iter().filter(|name| names.include(name)).collect();
     if !stopped.is_empty() {
         client.stop(stopped.clone()).await?;
     }
@@ -195,26 +186,12 @@ fn chosen(
             .hint("add [tunnels.NAME] to the configuration; hubctl.toml(5) lists its keys")
             .into());
     }
-    if let Some(unknown) = names
-        .names
-        .iter()
-        .find(|name| !settings.tunnels.contains_key(*name))
-    {
+    if let Some(unknown) = names.names.iter().find(|name| !settings.tunnels.contains_key(*name)) {
         let known: Vec<&str> = settings.tunnels.keys().map(String::as_str).collect();
-        return Err(
-            Refusal::usage(format!("no tunnel `{unknown}` is configured"))
-                .hint(format!(
-                    "the configured tunnels are {}",
-                    crate::human::quoted(known)
-                ))
-                .into(),
-        );
+        return Err(Refusal::usage(format!("no tunnel `{unknown}` is configured"))
+            .hint(format!("the configured tunnels are {}", crate::human::quoted(known)))
+            .into());
     }
-    let chosen = settings
-        .tunnels
-        .iter()
-        .filter(|(name, _)| names.include(name));
-    Ok(chosen
-        .map(|(name, tunnel)| (name.clone(), tunnel.value.clone()))
-        .collect())
+    let chosen = settings.tunnels.iter().filter(|(name, _)| names.include(name));
+    Ok(chosen.map(|(name, tunnel)| (name.clone(), tunnel.value.clone())).collect())
 }

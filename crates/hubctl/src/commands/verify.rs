@@ -63,10 +63,8 @@ struct Checked {
 }
 
 pub(crate) async fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<Exit> {
-    let overrides = Overrides::default()
-        .vault(&args.vault)
-        .identities(&args.identities)
-        .journal(&args.journal);
+    let overrides =
+        Overrides::default().vault(&args.vault).identities(&args.identities).journal(&args.journal);
     let settings = context.settings(overrides)?;
     let identities = keys::opening(&settings, &context.printer)?;
     let (vault, entry) = store::find_entry(&settings, &args.entry)?;
@@ -87,9 +85,7 @@ pub(crate) async fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<E
     let checked = act.end(checked, |checked| {
         json!({ "depth": checked.depth, "tables": checked.tables, "rows": checked.rows, "sealed_bytes": checked.sealed_bytes })
     })?;
-    context
-        .printer
-        .result("hubctl.verify.v1", &checked, || text(&checked))?;
+    context.printer.result("hubctl.verify.v1", &checked, || text(&checked))?;
     Ok(Exit::Yes)
 }
 
@@ -159,15 +155,10 @@ fn mark(vault: &Vault, entry: Entry, full: bool) -> Result<Entry, backup::Error>
 fn text(checked: &Checked) -> String {
     let contents = match (checked.tables, checked.rows) {
         (Some(tables), Some(rows)) => {
-            let (tables, rows) = (
-                human::plural(tables as u64, "table"),
-                human::plural(rows, "row"),
-            );
-            let proof = if checked.depth == "full" {
-                "recounted and digested"
-            } else {
-                "by its manifest"
-            };
+            let (tables, rows) =
+                (human::plural(tables as u64, "table"), human::plural(rows, "row"));
+            let proof =
+                if checked.depth == "full" { "recounted and digested" } else { "by its manifest" };
             format!("{tables}, {rows} {proof}")
         }
         _ => "a plain dump".to_owned(),

@@ -187,11 +187,8 @@ impl ConfigFile {
 
     pub(super) fn parse(text: &str, path: &Path) -> anyhow::Result<Self> {
         let refused = |key: &str, reason: &str| {
-            let at = if key.is_empty() || key == "." {
-                String::new()
-            } else {
-                format!(" at `{key}`")
-            };
+            let at =
+                if key.is_empty() || key == "." { String::new() } else { format!(" at `{key}`") };
             Refusal::usage(format!("{} is not a valid configuration{at}: {reason}", path.display()))
                 .hint("`hubctl init --config example.toml` writes a commented example; hubctl.toml(5) lists every key")
         };
@@ -219,9 +216,7 @@ fn summary(text: &str, error: &toml::de::Error, form: Option<&str>) -> String {
 
 fn candidates() -> Vec<PathBuf> {
     let user = env::config_home().map(|home| home.join("hubctl").join("hubctl.toml"));
-    std::iter::once(PathBuf::from("hubctl.toml"))
-        .chain(user)
-        .collect()
+    std::iter::once(PathBuf::from("hubctl.toml")).chain(user).collect()
 }
 
 #[cfg(test)]
@@ -229,9 +224,7 @@ mod tests {
     use super::*;
 
     fn refusal(text: &str) -> String {
-        ConfigFile::parse(text, Path::new("hubctl.toml"))
-            .unwrap_err()
-            .to_string()
+        ConfigFile::parse(text, Path::new("hubctl.toml")).unwrap_err().to_string()
     }
 
     #[test]
@@ -243,15 +236,9 @@ mod tests {
     #[test]
     fn a_value_is_never_repeated() {
         let text = refusal("[sites]\na = \"a secret of yours\"");
-        assert!(
-            !text.contains("secret") && text.contains("sites.a"),
-            "{text}"
-        );
+        assert!(!text.contains("secret") && text.contains("sites.a"), "{text}");
         let text = refusal("[sites]\na = \"postgresql://hub:secret@h/d\"");
-        assert!(
-            !text.contains("secret") && text.contains("[sites]"),
-            "{text}"
-        );
+        assert!(!text.contains("secret") && text.contains("[sites]"), "{text}");
     }
 
     #[test]

@@ -163,19 +163,14 @@ fn own(mut table: Map<String, Value>) -> Result<Map<String, Value>, String> {
                 .to_owned(),
         );
     }
-    let Some(name) = condition
-        .filter(|name| Own::NAMES.contains(name))
-        .map(ToOwned::to_owned)
+    let Some(name) = condition.filter(|name| Own::NAMES.contains(name)).map(ToOwned::to_owned)
     else {
         return Ok(table);
     };
     let of_gate = ["expires", "stable_for", "approval"];
-    let members = table
-        .iter()
-        .filter(|(name, _)| !of_gate.contains(&name.as_str()));
-    let members: Map<String, Value> = members
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
+    let members = table.iter().filter(|(name, _)| !of_gate.contains(&name.as_str()));
+    let members: Map<String, Value> =
+        members.map(|(name, value)| (name.clone(), value.clone())).collect();
     let own: Own =
         serde_json::from_value(Value::Object(members)).map_err(|error| error.to_string())?;
     if let Own::CensusEqual(asked) = &own {
@@ -247,10 +242,7 @@ mod tests {
             "a = { condition = \"program\", question = \"tunnel-up\" }",
             "a = { condition = \"census-equal\", a = \"x\", b = \"postgresql://hub:hunter2@h/d\" }",
         ];
-        let said: Vec<String> = mistakes
-            .iter()
-            .map(|text| parse(text).unwrap_err())
-            .collect();
+        let said: Vec<String> = mistakes.iter().map(|text| parse(text).unwrap_err()).collect();
         insta::assert_snapshot!(said.join("\n"), @r"
         [gates.a] is invalid: unknown key `readdy`, expected one of `cluster`, `ready`, `etcd_voters`, `heartbeat`
         [gates.a] is invalid: unknown key `max_agee`, expected `max_age` or `drilled`
@@ -263,9 +255,7 @@ mod tests {
 
     #[test]
     fn a_question_of_our_own_comes_back_as_it_was() {
-        let own = Own::TunnelUp(TunnelUp {
-            tunnel: "hub".to_owned(),
-        });
+        let own = Own::TunnelUp(TunnelUp { tunnel: "hub".to_owned() });
         assert_eq!(Own::of("tunnel-up", &json!({ "tunnel": "hub" })), Some(own));
         assert_eq!(Own::of("tunnel-up", &json!({ "tunel": "hub" })), None);
         assert_eq!(Own::of("else", &json!({})), None);

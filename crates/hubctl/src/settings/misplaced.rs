@@ -8,9 +8,8 @@ use crate::site::refuse_password;
 
 /// Keys whose values name a database or something else that is repeated as it is. Places of targets
 /// are shown without their secrets.
-const NAMING: [&str; 10] = [
-    "a", "all", "any", "b", "cluster", "database", "name", "not", "site", "tunnel",
-];
+const NAMING: [&str; 10] =
+    ["a", "all", "any", "b", "cluster", "database", "name", "not", "site", "tunnel"];
 
 /// Refuses a table with a password in any of its names and values, or with a date.
 pub(super) fn refuse(table: &Table) -> Result<(), Refusal> {
@@ -18,18 +17,11 @@ pub(super) fn refuse(table: &Table) -> Result<(), Refusal> {
 }
 
 fn in_table(table: &Table, place: &str) -> Result<(), Refusal> {
-    let here = if place.is_empty() {
-        "in the configuration".to_owned()
-    } else {
-        format!("in [{place}]")
-    };
+    let here =
+        if place.is_empty() { "in the configuration".to_owned() } else { format!("in [{place}]") };
     for (key, value) in table {
         refuse_password(key, &here)?;
-        let below = if place.is_empty() {
-            key.clone()
-        } else {
-            format!("{place}.{key}")
-        };
+        let below = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
         in_value(key, value, &here, &below)?;
     }
     Ok(())
@@ -39,13 +31,13 @@ fn in_value(key: &str, value: &Value, here: &str, below: &str) -> Result<(), Ref
     match value {
         Value::String(text) if NAMING.contains(&key) => refuse_password(text, here),
         Value::Table(table) => in_table(table, below),
-        Value::Array(values) => values
-            .iter()
-            .try_for_each(|value| in_value(key, value, here, below)),
-        Value::Datetime(_) => Err(Refusal::usage(format!(
-            "`{key}` {here} is a date: no key takes one"
-        ))
-        .hint("put it in quotes if it is text")),
+        Value::Array(values) => {
+            values.iter().try_for_each(|value| in_value(key, value, here, below))
+        }
+        Value::Datetime(_) => {
+            Err(Refusal::usage(format!("`{key}` {here} is a date: no key takes one"))
+                .hint("put it in quotes if it is text"))
+        }
         _ => Ok(()),
     }
 }

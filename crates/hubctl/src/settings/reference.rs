@@ -27,21 +27,9 @@ pub(crate) const TABLES: &[Table] = &[
                 "STRING",
                 "Connection URL or key=value pairs, without a password. Required.",
             ),
-            (
-                "password_file",
-                "FILE",
-                "File of mode 0600 with the password.",
-            ),
-            (
-                "password_command",
-                "STRING",
-                "Shell command that prints the password.",
-            ),
-            (
-                "passfile",
-                "FILE",
-                "Passfile of libpq, instead of ~/.pgpass.",
-            ),
+            ("password_file", "FILE", "File of mode 0600 with the password."),
+            ("password_command", "STRING", "Shell command that prints the password."),
+            ("passfile", "FILE", "Passfile of libpq, instead of ~/.pgpass."),
         ],
     },
     Table {
@@ -54,16 +42,8 @@ pub(crate) const TABLES: &[Table] = &[
                 "ARRAY",
                 "Public keys: age1..., ssh-ed25519 ..., ssh-rsa ... Any one of the private keys opens a backup.",
             ),
-            (
-                "recipients_file",
-                "FILE",
-                "File of public keys, one per line, or a .sops.yaml.",
-            ),
-            (
-                "identities",
-                "ARRAY",
-                "Files of private keys: age or SOPS key files, SSH keys.",
-            ),
+            ("recipients_file", "FILE", "File of public keys, one per line, or a .sops.yaml."),
+            ("identities", "ARRAY", "Files of private keys: age or SOPS key files, SSH keys."),
             (
                 "passphrase_file",
                 "FILE",
@@ -103,11 +83,7 @@ pub(crate) const TABLES: &[Table] = &[
             ("weekly", "NUMBER", "The newest of each ISO week."),
             ("monthly", "NUMBER", "The newest of each month."),
             ("yearly", "NUMBER", "The newest of each year."),
-            (
-                "within",
-                "DURATION",
-                "All that are at most this much older than the newest.",
-            ),
+            ("within", "DURATION", "All that are at most this much older than the newest."),
         ],
     },
     Table {
@@ -124,11 +100,7 @@ pub(crate) const TABLES: &[Table] = &[
                 "DURATION",
                 "Age of the newest backup that was restored in a drill. Default: 8days.",
             ),
-            (
-                "metrics",
-                "FILE",
-                "Metrics for the textfile collector of Prometheus.",
-            ),
+            ("metrics", "FILE", "Metrics for the textfile collector of Prometheus."),
         ],
     },
     Table {
@@ -137,46 +109,22 @@ pub(crate) const TABLES: &[Table] = &[
         keys: &[
             ("folder", "DIRECTORY", "Folder on another disk or a share."),
             ("webdav", "URL", "Folder of a WebDAV server or Nextcloud."),
-            (
-                "filedrop",
-                "URL",
-                "Nextcloud server of a share that only takes files.",
-            ),
+            ("filedrop", "URL", "Nextcloud server of a share that only takes files."),
             ("sftp", "STRING", "Folder of an SFTP server, as HOST:PATH."),
             ("s3", "URL", "Endpoint of an S3 server."),
             ("user", "STRING", "User of a WebDAV server."),
-            (
-                "password_file",
-                "FILE",
-                "Password of that user, or of the share.",
-            ),
+            ("password_file", "FILE", "Password of that user, or of the share."),
             ("token_file", "FILE", "Token of a file drop."),
-            (
-                "ca_file",
-                "FILE",
-                "Certificates to trust instead of the system's.",
-            ),
-            (
-                "ssh_config",
-                "FILE",
-                "Configuration of ssh, instead of ~/.ssh/config.",
-            ),
+            ("ca_file", "FILE", "Certificates to trust instead of the system's."),
+            ("ssh_config", "FILE", "Configuration of ssh, instead of ~/.ssh/config."),
             ("identity_file", "FILE", "SSH key."),
             ("bucket", "STRING", "Bucket of S3."),
             ("prefix", "STRING", "Prefix of the names in the bucket."),
             ("region", "STRING", "Region of the bucket."),
             ("access_key", "STRING", "Access key of S3."),
             ("secret_key_file", "FILE", "Secret key of S3."),
-            (
-                "bandwidth",
-                "SIZE",
-                "Bytes per second, such as \"2 MiB\". Default: no limit.",
-            ),
-            (
-                "part",
-                "SIZE",
-                "Longer files are sent in parts of this size.",
-            ),
+            ("bandwidth", "SIZE", "Bytes per second, such as \"2 MiB\". Default: no limit."),
+            ("part", "SIZE", "Longer files are sent in parts of this size."),
             (
                 "max_age",
                 "DURATION",
@@ -188,16 +136,8 @@ pub(crate) const TABLES: &[Table] = &[
         name: "alerts",
         about: "Who is told when a scheduled run fails.",
         keys: &[
-            (
-                "command",
-                "STRING",
-                "Shell command; HUBCTL_FAILED_UNIT names the unit that failed.",
-            ),
-            (
-                "webhook",
-                "TABLE",
-                "{ url_file = FILE }: URL that takes a POST of JSON.",
-            ),
+            ("command", "STRING", "Shell command; HUBCTL_FAILED_UNIT names the unit that failed."),
+            ("webhook", "TABLE", "{ url_file = FILE }: URL that takes a POST of JSON."),
             (
                 "mail",
                 "TABLE",
@@ -219,21 +159,13 @@ pub(crate) const TABLES: &[Table] = &[
                 "ARRAY",
                 "{ name, sql, expect }: a query, and the answer that it must give.",
             ),
-            (
-                "episodic_memory",
-                "DIRECTORY",
-                "Folder for a Markdown page per drill.",
-            ),
+            ("episodic_memory", "DIRECTORY", "Folder for a Markdown page per drill."),
         ],
     },
     Table {
         name: "journal",
         about: "The record of what was done.",
-        keys: &[(
-            "path",
-            "FILE",
-            "Default: ~/.local/state/hubctl/journal.jsonl.",
-        )],
+        keys: &[("path", "FILE", "Default: ~/.local/state/hubctl/journal.jsonl.")],
     },
     Table {
         name: "tunnels.NAME",
@@ -249,16 +181,8 @@ pub(crate) const TABLES: &[Table] = &[
                 "STRING",
                 "How soon silence is noticed: \"fast\" cuts after 3 seconds instead of 15.",
             ),
-            (
-                "ssh_config",
-                "FILE",
-                "Configuration of ssh, instead of ~/.ssh/config.",
-            ),
-            (
-                "known_hosts",
-                "FILE",
-                "Known host keys, instead of those of ssh_config.",
-            ),
+            ("ssh_config", "FILE", "Configuration of ssh, instead of ~/.ssh/config."),
+            ("known_hosts", "FILE", "Known host keys, instead of those of ssh_config."),
             ("identity_file", "FILE", "SSH key."),
             ("identity_agent", "FILE", "Socket of an SSH agent."),
             (
@@ -266,11 +190,7 @@ pub(crate) const TABLES: &[Table] = &[
                 "TABLE",
                 "{ server, domain }: name server of the cluster. Default: 10.43.0.10:53 and cluster.local.",
             ),
-            (
-                "forwards",
-                "ARRAY",
-                "The forwards, as [[tunnels.NAME.forwards]]. Required.",
-            ),
+            ("forwards", "ARRAY", "The forwards, as [[tunnels.NAME.forwards]]. Required."),
         ],
     },
     Table {
@@ -279,21 +199,9 @@ pub(crate) const TABLES: &[Table] = &[
         keys: &[
             ("local", "ADDRESS", "Address on this machine. Required."),
             ("target", "ADDRESS", "Address that the destination reaches."),
-            (
-                "service",
-                "STRING",
-                "Service of Kubernetes, as NAMESPACE/NAME:PORT.",
-            ),
-            (
-                "remote",
-                "ADDRESS",
-                "Address on the destination that leads to local.",
-            ),
-            (
-                "bind",
-                "STRING",
-                "\"any\" where other machines may reach local.",
-            ),
+            ("service", "STRING", "Service of Kubernetes, as NAMESPACE/NAME:PORT."),
+            ("remote", "ADDRESS", "Address on the destination that leads to local."),
+            ("bind", "STRING", "\"any\" where other machines may reach local."),
             (
                 "probe",
                 "TABLE",
@@ -315,11 +223,7 @@ pub(crate) const TABLES: &[Table] = &[
         name: "clusters.NAME",
         about: "A Kubernetes cluster that gates ask.",
         keys: &[
-            (
-                "kubeconfig",
-                "FILE",
-                "Default: the cluster that hubctl runs in.",
-            ),
+            ("kubeconfig", "FILE", "Default: the cluster that hubctl runs in."),
             ("context", "STRING", "Context of the kubeconfig."),
             ("uid", "STRING", "UID of its namespace kube-system."),
         ],
@@ -333,11 +237,7 @@ pub(crate) const TABLES: &[Table] = &[
             ("any", "ARRAY", "Gates of which one must pass."),
             ("not", "STRING", "A gate that must fail."),
             ("expires", "DURATION", "How old the facts of a pass may be."),
-            (
-                "stable_for",
-                "DURATION",
-                "How long it must have passed without a break.",
-            ),
+            ("stable_for", "DURATION", "How long it must have passed without a break."),
             (
                 "approval",
                 "TABLE",
@@ -396,9 +296,8 @@ mod tests {
 
     /// The words in backquotes of a refusal of an unknown key, but for that key.
     fn expected(text: &str) -> BTreeSet<String> {
-        let said = ConfigFile::parse(text, std::path::Path::new("hubctl.toml"))
-            .unwrap_err()
-            .to_string();
+        let said =
+            ConfigFile::parse(text, std::path::Path::new("hubctl.toml")).unwrap_err().to_string();
         let (_, expected) = said.split_once("expected").expect(&said);
         let words = expected.split('`').skip(1).step_by(2);
         words.map(str::to_owned).collect()
@@ -412,11 +311,8 @@ mod tests {
                 "tunnels.NAME.forwards" => "[[tunnels.a.forwards]]".to_owned(),
                 name => format!("[{}]", name.replace("NAME", "a")),
             };
-            let documented: BTreeSet<String> = table
-                .keys
-                .iter()
-                .map(|(key, ..)| (*key).to_owned())
-                .collect();
+            let documented: BTreeSet<String> =
+                table.keys.iter().map(|(key, ..)| (*key).to_owned()).collect();
             let understood = expected(&format!("{head}\nno_such_key = 1\n"));
             assert_eq!(documented, understood, "[{}]", table.name);
         }

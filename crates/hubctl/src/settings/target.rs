@@ -87,12 +87,7 @@ impl TargetKind {
             Self::Folder(path) => path.display().to_string(),
             Self::WebDav { url, .. } | Self::FileDrop { url, .. } => gates::shown_url(url),
             Self::Sftp { place, .. } => gates::shown_url(place),
-            Self::S3 {
-                endpoint,
-                bucket,
-                prefix,
-                ..
-            } => {
+            Self::S3 { endpoint, bucket, prefix, .. } => {
                 let endpoint = gates::shown_url(endpoint.trim_end_matches('/'));
                 format!("{endpoint}/{bucket}/{prefix}")
             }
@@ -102,13 +97,10 @@ impl TargetKind {
     /// Whoever asks there, and where; without secrets, which may be replaced.
     pub(crate) fn definition(&self) -> Value {
         let account = match self {
-            Self::WebDav {
-                login: Some((user, _)),
-                ..
-            } => json!({ "user": user }),
-            Self::S3 {
-                region, access_key, ..
-            } => json!({ "region": region, "access_key": access_key }),
+            Self::WebDav { login: Some((user, _)), .. } => json!({ "user": user }),
+            Self::S3 { region, access_key, .. } => {
+                json!({ "region": region, "access_key": access_key })
+            }
             _ => Value::Null,
         };
         json!({ "kind": self.key(), "place": self.place(), "account": account })
@@ -161,9 +153,7 @@ impl TargetTable {
             ("sftp", self.sftp.take()),
             ("s3", self.s3.take()),
         ];
-        let mut named = kinds
-            .into_iter()
-            .filter_map(|(kind, place)| Some((kind, place?)));
+        let mut named = kinds.into_iter().filter_map(|(kind, place)| Some((kind, place?)));
         let (Some((kind, place)), None) = (named.next(), named.next()) else {
             return Err(refuse("must name exactly one place".to_owned())
                 .hint("give one of folder, webdav, filedrop, sftp or s3")
@@ -230,9 +220,7 @@ impl TargetTable {
             ("access_key", &self.access_key),
             ("secret_key_file", &self.secret_key_file),
         ];
-        keys.into_iter()
-            .find(|(_, value)| value.is_some())
-            .map(|(key, _)| key)
+        keys.into_iter().find(|(_, value)| value.is_some()).map(|(key, _)| key)
     }
 }
 
@@ -253,10 +241,7 @@ mod tests {
                 "webdav = 'https://c.example/dav'\nuser = 'u'\npassword_file = 'p'\nbandwidth = '2 MiB'",
                 "webdav",
             ),
-            (
-                "filedrop = 'https://c.example'\ntoken_file = 't'\npart = '900MB'",
-                "filedrop",
-            ),
+            ("filedrop = 'https://c.example'\ntoken_file = 't'\npart = '900MB'", "filedrop"),
             ("sftp = 'nas:/srv'\nidentity_file = '~/.ssh/id'", "sftp"),
             (
                 "s3 = 'https://s3.example'\nbucket = 'b'\naccess_key = 'a'\nsecret_key_file = 's'",
@@ -287,10 +272,7 @@ mod tests {
         }
         let place = |text: &str| settings(text).unwrap().kind.value.place();
         assert_eq!(place("sftp = 'hub@nas:/srv'"), "hub@nas:/srv");
-        assert_eq!(
-            place("webdav = 'https://c.example/dav'"),
-            "https://c.example/dav"
-        );
+        assert_eq!(place("webdav = 'https://c.example/dav'"), "https://c.example/dav");
     }
 
     #[test]

@@ -46,9 +46,7 @@ fn redacted(message: &str) -> String {
 
 /// A value as it is written in the file.
 fn given(found: &str) -> String {
-    let number = ["integer ", "floating point "]
-        .iter()
-        .find_map(|kind| found.strip_prefix(kind));
+    let number = ["integer ", "floating point "].iter().find_map(|kind| found.strip_prefix(kind));
     if let Some(number) = number {
         return format!("the number {number}");
     }
@@ -102,10 +100,7 @@ mod tests {
             ("invalid type: integer `3`, expected a string", None),
             ("invalid type: string \"s3cret\", expected a boolean", None),
             ("invalid value: integer `-1`, expected u32", None),
-            (
-                "invalid value: integer `-1`, expected u32",
-                Some("a whole number"),
-            ),
+            ("invalid value: integer `-1`, expected u32", Some("a whole number")),
             ("invalid type: sequence, expected struct VaultTable", None),
             ("invalid type: map, expected a sequence", None),
             ("missing field `path`", None),

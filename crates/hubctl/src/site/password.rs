@@ -94,9 +94,7 @@ async fn run(command: &str) -> anyhow::Result<SecretString> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    let mut child = shell
-        .spawn()
-        .context("the password_command could not be started")?;
+    let mut child = shell.spawn().context("the password_command could not be started")?;
     let mut stderr = child.stderr.take();
     let (output, said) = tokio::join!(child.wait_with_output(), listen(stderr.as_mut()));
     let output = output.context("the password_command could not be awaited")?;
@@ -129,9 +127,7 @@ async fn listen(stderr: Option<&mut ChildStderr>) -> Vec<u8> {
     while let Ok(read @ 1..) = stderr.read(&mut piece).await {
         if is_shown {
             let mut terminal = std::io::stderr();
-            let _ = terminal
-                .write_all(&piece[..read])
-                .and_then(|()| terminal.flush());
+            let _ = terminal.write_all(&piece[..read]).and_then(|()| terminal.flush());
         }
         said.extend_from_slice(&piece[..read]);
         let surplus = said.len().saturating_sub(LONGEST);
@@ -145,21 +141,13 @@ fn shown(stderr: &[u8], printed: &str) -> Option<String> {
     const LINES: usize = 3;
     const LONGEST: usize = 500;
     let mut text = String::from_utf8_lossy(stderr).into_owned();
-    for secret in printed
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-    {
+    for secret in printed.lines().map(str::trim).filter(|line| !line.is_empty()) {
         text = text.replace(secret, "…");
     }
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let lines: Vec<&str> = lines.collect();
     let last = lines[lines.len().saturating_sub(LINES)..].join("; ");
-    let said: String = last
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(LONGEST)
-        .collect();
+    let said: String = last.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
     (!said.is_empty()).then_some(said)
 }
 

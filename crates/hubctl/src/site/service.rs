@@ -24,10 +24,7 @@ pub(super) fn find(name: &str, file: Option<&str>) -> anyhow::Result<Vec<(String
             return Ok(parameters);
         }
     }
-    let looked: Vec<String> = files
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect();
+    let looked: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
     Err(Refusal::usage(format!("there is no service `{name}`"))
         .hint(format!("looked for [{name}] in {}", looked.join(", ")))
         .into())
@@ -43,13 +40,8 @@ fn usual_files() -> Vec<PathBuf> {
         Some(directory) => vec![PathBuf::from(directory)],
         None => SYSTEM_DIRECTORIES.map(PathBuf::from).to_vec(),
     };
-    let system = directories
-        .into_iter()
-        .map(|directory| directory.join("pg_service.conf"));
-    own.into_iter()
-        .chain(system)
-        .filter(|path| path.exists())
-        .collect()
+    let system = directories.into_iter().map(|directory| directory.join("pg_service.conf"));
+    own.into_iter().chain(system).filter(|path| path.exists()).collect()
 }
 
 fn look_up(path: &Path, name: &str) -> anyhow::Result<Option<Vec<(String, String)>>> {
@@ -99,10 +91,7 @@ mod tests {
     fn a_service_is_what_stands_below_its_name() {
         let hub = parse(TEXT, "hub").unwrap().unwrap();
         let expected = [("host", "db.example"), ("port", "6543")];
-        assert_eq!(
-            hub,
-            expected.map(|(keyword, value)| (keyword.to_owned(), value.to_owned()))
-        );
+        assert_eq!(hub, expected.map(|(keyword, value)| (keyword.to_owned(), value.to_owned())));
         assert_eq!(parse(TEXT, "none"), Ok(None));
         assert_eq!(parse(TEXT, "last"), Err(10));
     }

@@ -33,16 +33,14 @@ pub(super) fn complete(parameters: &mut ConnectionParameters) -> anyhow::Result<
 
 fn add_service(parameters: &mut ConnectionParameters) -> anyhow::Result<()> {
     let file = parameters.remove("servicefile");
-    let named = parameters
-        .remove("service")
-        .or_else(|| env::get(env::PGSERVICE));
+    let named = parameters.remove("service").or_else(|| env::get(env::PGSERVICE));
     let Some(name) = named else {
         return Ok(());
     };
     let found = service::find(&name, file.as_deref())?;
     if let Some((keyword, _)) = found.iter().find(|(keyword, _)| keyword == "service") {
         return Err(
-            Refusal::usage(format!("the service `{name}` names a `{keyword}` itself")).into(),
+            Refusal::usage(format!("the service `{name}` names a `{keyword}` itself")).into()
         );
     }
     add(parameters, found);
@@ -52,9 +50,7 @@ fn add_service(parameters: &mut ConnectionParameters) -> anyhow::Result<()> {
 /// Host and address belong together: an address from elsewhere would lead a host that was named to
 /// another server.
 fn add(parameters: &mut ConnectionParameters, found: Vec<(impl AsRef<str>, String)>) {
-    let has_place = ["host", "hostaddr"]
-        .iter()
-        .any(|keyword| parameters.get(keyword).is_some());
+    let has_place = ["host", "hostaddr"].iter().any(|keyword| parameters.get(keyword).is_some());
     for (keyword, value) in found {
         if !(has_place && ["host", "hostaddr"].contains(&keyword.as_ref())) {
             parameters.set_default(keyword.as_ref(), value);
@@ -80,8 +76,7 @@ fn add_certificates(parameters: &mut ConnectionParameters, variables: Vec<(&'sta
     let directory = env::home().map(|home| home.join(".postgresql"));
     let usual = |name: &str| {
         let path = directory.as_deref().map(|directory| directory.join(name));
-        path.filter(|path| path.exists())
-            .map(|path: std::path::PathBuf| path.display().to_string())
+        path.filter(|path| path.exists()).map(|path: std::path::PathBuf| path.display().to_string())
     };
     let of_variable = |wanted: &str| {
         let mut set = variables.iter().filter(|(keyword, _)| *keyword == wanted);
@@ -99,11 +94,7 @@ fn add_certificates(parameters: &mut ConnectionParameters, variables: Vec<(&'sta
         && parameters.set_default("sslrootcert", &root)
     {
         // As libpq: where no mode is named, the authority is verified and the name is not.
-        let mode = if root == "system" {
-            "verify-full"
-        } else {
-            "require"
-        };
+        let mode = if root == "system" { "verify-full" } else { "require" };
         parameters.set_default("sslmode", mode);
     }
 }

@@ -25,9 +25,7 @@ pub(crate) fn holds_password(word: &str) -> bool {
         return ConnectionParameters::parse(word)
             .is_ok_and(|parameters| parameters.get("password").is_some());
     }
-    let after_scheme = word
-        .split_once("postgres")
-        .and_then(|(_, rest)| rest.split_once(':'));
+    let after_scheme = word.split_once("postgres").and_then(|(_, rest)| rest.split_once(':'));
     [Some(word), after_scheme.map(|(_, rest)| rest)]
         .into_iter()
         .flatten()
@@ -59,15 +57,9 @@ pub(crate) fn refuse_password(word: &str, place: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     let hint = "leave it out of the URL, change it if others could see it, and give it by password_file, password_command, PGPASSWORD or ~/.pgpass";
-    let start = if is_url(word) {
-        ""
-    } else {
-        "start the URL with postgresql://, "
-    };
-    Err(
-        Refusal::usage(format!("a connection URL {place} holds a password"))
-            .hint(format!("{start}{hint}")),
-    )
+    let start = if is_url(word) { "" } else { "start the URL with postgresql://, " };
+    Err(Refusal::usage(format!("a connection URL {place} holds a password"))
+        .hint(format!("{start}{hint}")))
 }
 
 /// A word as it may be repeated: of what may be a URL, the part behind the credentials.

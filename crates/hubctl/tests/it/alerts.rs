@@ -62,9 +62,7 @@ impl Server {
     }
 
     fn will_answer(&self, statuses: &[u16]) {
-        let statuses = statuses
-            .iter()
-            .map(|status| StatusCode::from_u16(*status).unwrap());
+        let statuses = statuses.iter().map(|status| StatusCode::from_u16(*status).unwrap());
         *self.answers.lock().unwrap() = statuses.collect();
     }
 }
@@ -76,10 +74,7 @@ async fn answer(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    let kind = head
-        .headers
-        .get("content-type")
-        .map(|kind| kind.to_str().unwrap());
+    let kind = head.headers.get("content-type").map(|kind| kind.to_str().unwrap());
     heard.lock().unwrap().push(Heard {
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
@@ -87,11 +82,7 @@ async fn answer(
         kind: kind.unwrap_or_default().to_owned(),
         body: String::from_utf8(body.to_vec()).unwrap(),
     });
-    let status = answers
-        .lock()
-        .unwrap()
-        .pop_front()
-        .unwrap_or(StatusCode::OK);
+    let status = answers.lock().unwrap().pop_front().unwrap_or(StatusCode::OK);
     let mut response = Response::new(Full::default());
     *response.status_mut() = status;
     if status.is_redirection() {
@@ -104,10 +95,7 @@ async fn answer(
 /// A home whose backups are watched at `/ping/canary-token`.
 fn watched(server: &Server) -> Home {
     let home = Home::new();
-    home.secret(
-        "ping",
-        &format!("http://{}/ping/canary-token", server.address),
-    );
+    home.secret("ping", &format!("http://{}/ping/canary-token", server.address));
     home.append("[alerts.ping]\nurl_file = \"ping\"\n");
     home
 }
@@ -146,10 +134,7 @@ fn the_monitor_hears_of_failures_and_not_of_what_is_not_verified() {
 
     home.expect(0, &["backup"]);
     server.heard();
-    sql(
-        &home.database,
-        "DROP SCHEMA public CASCADE; CREATE SCHEMA public",
-    );
+    sql(&home.database, "DROP SCHEMA public CASCADE; CREATE SCHEMA public");
     home.expect(1, &["backup"]);
     let heard = server.heard();
     assert_eq!(heard[1].path, "/ping/canary-token/fail");
@@ -164,8 +149,7 @@ fn a_monitor_that_is_away_or_wrong_fails_no_backup_and_its_url_is_not_shown() {
     for (statuses, said) in [(&[404, 404][..], "404"), (&[302, 302], "302")] {
         server.will_answer(statuses);
         let run = home.expect(0, &["backup"]);
-        run.says("the monitor of [alerts.ping] was not told")
-            .says(said);
+        run.says("the monitor of [alerts.ping] was not told").says(said);
         assert!(!run.stderr.contains("canary"), "{}", run.stderr);
     }
     home.secret("ping", "http://127.0.0.1:1/ping/canary-token");
@@ -177,10 +161,7 @@ fn a_monitor_that_is_away_or_wrong_fails_no_backup_and_its_url_is_not_shown() {
     let output = command.env("HUBCTL_LOG", "trace").output().unwrap();
     let logged = String::from_utf8_lossy(&output.stderr);
     assert!(!logged.contains("canary"), "{logged}");
-    for (url, said) in [
-        ("http://hc.example/canary", "https://"),
-        ("canary", "holds no URL"),
-    ] {
+    for (url, said) in [("http://hc.example/canary", "https://"), ("canary", "holds no URL")] {
         home.secret("ping", url);
         let run = home.expect(0, &["backup"]);
         run.says(said);
@@ -214,17 +195,13 @@ fn an_alert_goes_to_everybody_whatever_becomes_of_one() {
     assert!(
         head.starts_with("To: ops@example.org\nSubject: hubctl: hubctl-backup Bcc: x failed on ")
     );
-    assert!(
-        !head.contains("\nBcc") && text.contains("journal"),
-        "{mail}"
-    );
+    assert!(!head.contains("\nBcc") && text.contains("journal"), "{mail}");
     let told = fs_err::read_to_string(home.path("told")).unwrap();
     assert!(told.starts_with("hubctl-backup"), "{told}");
 
     server.will_answer(&[403]);
     let run = home.expect(3, &["alert"]);
-    run.says("not told by webhook: the server answered 403")
-        .shows("told by command, mail");
+    run.says("not told by webhook: the server answered 403").shows("told by command, mail");
     assert!(!run.stderr.contains("canary"), "{}", run.stderr);
 }
 
@@ -254,28 +231,16 @@ fn what_is_fresh_is_written_for_prometheus() {
             Some(begun) => family = begun.split(' ').next().unwrap(),
             None => {
                 assert!(line.starts_with(&format!("{family}{{")), "{line}");
-                assert!(
-                    line.rsplit(' ').next().unwrap().parse::<f64>().is_ok(),
-                    "{line}"
-                );
+                assert!(line.rsplit(' ').next().unwrap().parse::<f64>().is_ok(), "{line}");
             }
         }
     }
     // Where nobody can be asked there are no answers of before.
     let elsewhere = home.path("other.prom");
-    let asked = [
-        "fresh",
-        "--vault",
-        "/nowhere",
-        "--metrics",
-        elsewhere.to_str().unwrap(),
-    ];
+    let asked = ["fresh", "--vault", "/nowhere", "--metrics", elsewhere.to_str().unwrap()];
     home.expect(3, &asked);
     let text = fs_err::read_to_string(&elsewhere).unwrap();
-    assert!(
-        text.contains("hubctl_vault_up{service=\"state-hub\"} 0\n"),
-        "{text}"
-    );
+    assert!(text.contains("hubctl_vault_up{service=\"state-hub\"} 0\n"), "{text}");
     assert!(!text.contains("hubctl_backup_age_seconds"), "{text}");
     let mode =
         std::os::unix::fs::PermissionsExt::mode(&elsewhere.metadata().unwrap().permissions());

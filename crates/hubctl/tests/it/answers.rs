@@ -21,28 +21,14 @@ fn every_command_answers_with_one_document_of_its_schema() {
     let verified = home.json(0, "hubctl.verify.v1", &["verify", id, "--full"]);
     assert_eq!(verified["rows"], backup["payload"]["rows"]);
     let diff = home.json(0, "hubctl.diff.v1", &["diff", "workstation", "latest"]);
-    assert_eq!(
-        (&diff["equal"], &diff["depth"]),
-        (&true.into(), &"content".into())
-    );
+    assert_eq!((&diff["equal"], &diff["depth"]), (&true.into(), &"content".into()));
     let config = home.json(0, "hubctl.config.v1", &["config", "show"]);
-    assert!(
-        config["values"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|value| value["key"] == "vault.path")
-    );
+    assert!(config["values"].as_array().unwrap().iter().any(|value| value["key"] == "vault.path"));
     let journal = home.json(0, "hubctl.journal.v1", &["journal", "list", "--limit", "1"]);
     assert_eq!(journal["records"][0]["kind"], "verify");
     let chain = home.json(0, "hubctl.journal-verify.v1", &["journal", "verify"]);
     assert_eq!(chain["records"], 2);
-    let against = [
-        "journal",
-        "verify",
-        "--against",
-        chain["head"].as_str().unwrap(),
-    ];
+    let against = ["journal", "verify", "--against", chain["head"].as_str().unwrap()];
     home.json(0, "hubctl.journal-verify.v1", &against);
     home.json(0, "hubctl.init.v1", &["init", "--config", "other.toml"]);
     home.json(0, "hubctl.restore.v1", &["restore", "--to", "workstation"]);
@@ -53,10 +39,7 @@ fn an_error_is_a_document_too() {
     let home = Home::new();
     let error = home.json(1, "hubctl.error.v1", &["verify"]);
     assert_eq!(error["exit_code"], 1);
-    assert_eq!(
-        error["message"],
-        "no verified backup of `state-hub` (0 in the vault)"
-    );
+    assert_eq!(error["message"], "no verified backup of `state-hub` (0 in the vault)");
     assert!(error["hint"].is_string());
     home.json(2, "hubctl.error.v1", &["verify", "--no-such-flag"]);
 }
@@ -67,11 +50,7 @@ fn a_reader_that_leaves_early_is_no_error() {
     home.backup();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let output = home
-        .command(&["backups"])
-        .stdout(Stdio::from(writer))
-        .output()
-        .unwrap();
+    let output = home.command(&["backups"]).stdout(Stdio::from(writer)).output().unwrap();
     let run = Run::of(&output);
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
 }
@@ -114,10 +93,8 @@ fn completions_read_no_configuration() {
     let home = Home::new();
     fs_err::write(home.path("hubctl.toml"), "broken = [").unwrap();
     home.expect(0, &["completions", "bash"]).shows("_hubctl()");
-    home.expect(0, &["completions", "zsh"])
-        .shows("#compdef hubctl");
-    home.expect(2, &["config", "show"])
-        .says("not a valid configuration");
+    home.expect(0, &["completions", "zsh"]).shows("#compdef hubctl");
+    home.expect(2, &["config", "show"]).says("not a valid configuration");
 }
 
 #[test]
@@ -136,27 +113,19 @@ fn a_small_demo_behaves() {
     let demo = home.json(0, "hubctl.demo.v1", &["demo", "--scale", "0.01"]);
     assert_eq!(demo["passed"], true);
     // The configuration it leaves works, and the backups of a second run join those of the first.
-    home.expect(0, &["--config", "demo/hubctl.toml", "verify", "--full"])
-        .shows("is good");
+    home.expect(0, &["--config", "demo/hubctl.toml", "verify", "--full"]).shows("is good");
     fs_err::create_dir(home.path("mine")).unwrap();
     fs_err::write(home.path("mine/hubctl.toml"), "# mine\n").unwrap();
-    home.expect(2, &["demo", "--dir", "mine"])
-        .says("not the demo's own");
+    home.expect(2, &["demo", "--dir", "mine"]).says("not the demo's own");
 }
 
 #[test]
 fn a_secret_in_arguments_that_do_not_parse_is_not_repeated() {
     let home = Home::new();
-    for word in [
-        "postgresql://hub:canary@h/d",
-        "host=h password=canary",
-        "AGE-SECRET-KEY-1canary",
-    ] {
+    for word in ["postgresql://hub:canary@h/d", "host=h password=canary", "AGE-SECRET-KEY-1canary"]
+    {
         let run = home.expect(2, &["backups", word, "--format", "json"]);
-        assert!(
-            !run.stderr.contains("canary") && !run.stdout.contains("canary"),
-            "{run:?}"
-        );
+        assert!(!run.stderr.contains("canary") && !run.stdout.contains("canary"), "{run:?}");
         run.says("unexpected argument '…' found");
     }
     let missing = home.json(2, "hubctl.error.v1", &["restore"]);
@@ -167,8 +136,7 @@ fn a_secret_in_arguments_that_do_not_parse_is_not_repeated() {
 #[test]
 fn prune_plans_first_and_removes_when_told_to() {
     let home = Home::new();
-    home.expect(2, &["prune"])
-        .says("no retention is configured");
+    home.expect(2, &["prune"]).says("no retention is configured");
     home.append("[retention]\nlast = 2\n");
     for _ in 0..3 {
         home.expect(0, &["backup"]);
@@ -178,10 +146,7 @@ fn prune_plans_first_and_removes_when_told_to() {
         backups["backups"].as_array().unwrap().len()
     };
     let plan = home.json(0, "hubctl.prune.v1", &["prune"]);
-    assert_eq!(
-        (&plan["executed"], &plan["removed"]),
-        (&false.into(), &1.into())
-    );
+    assert_eq!((&plan["executed"], &plan["removed"]), (&false.into(), &1.into()));
     let reasons = &plan["decisions"][0]["reasons"];
     assert_eq!(reasons, &serde_json::json!(["the newest verified", "last"]));
     assert_eq!(listed(&home), 3);
@@ -192,18 +157,12 @@ fn prune_plans_first_and_removes_when_told_to() {
     assert_eq!(plan["removed"], 0, "what was drilled last stays");
     home.expect(0, &["backup"]);
     let pruned = home.json(0, "hubctl.prune.v1", &["prune", "--execute"]);
-    assert_eq!(
-        (&pruned["executed"], &pruned["removed"]),
-        (&true.into(), &1.into())
-    );
+    assert_eq!((&pruned["executed"], &pruned["removed"]), (&true.into(), &1.into()));
     assert_eq!(listed(&home), 3);
     home.expect(0, &["verify"]);
     let journal = home.json(0, "hubctl.journal.v1", &["journal", "list", "--limit", "2"]);
     let records = journal["records"].as_array().unwrap();
-    let record = records
-        .iter()
-        .find(|record| record["kind"] == "prune")
-        .unwrap();
+    let record = records.iter().find(|record| record["kind"] == "prune").unwrap();
     let removed = &record["evidence"]["removed"];
     assert_eq!(removed[0], pruned["decisions"][2]["id"]);
 }
@@ -217,15 +176,8 @@ fn nothing_is_removed_while_it_is_unknown_what_is_damaged() {
     let journal = home.path("journal.jsonl");
     let text = fs_err::read_to_string(&journal).unwrap();
     fs_err::write(&journal, text.replace("\"done\"", "\"dane\"")).unwrap();
-    home.expect(3, &["prune", "--execute"])
-        .says("findings of damage are unknown");
-    assert_eq!(
-        home.vault()
-            .iter()
-            .filter(|name| name.ends_with(".json"))
-            .count(),
-        2
-    );
+    home.expect(3, &["prune", "--execute"]).says("findings of damage are unknown");
+    assert_eq!(home.vault().iter().filter(|name| name.ends_with(".json")).count(), 2);
     fs_err::write(&journal, text).unwrap();
     home.expect(0, &["prune", "--execute"]);
 }
@@ -247,12 +199,7 @@ fn what_was_found_damaged_is_not_sealed_anew() {
         "",
     );
     let refused = home.json(1, "hubctl.rekey.v1", &["rekey", "--execute"]);
-    assert!(
-        refused["backups"][0]["error"]
-            .as_str()
-            .unwrap()
-            .contains("found damaged")
-    );
+    assert!(refused["backups"][0]["error"].as_str().unwrap().contains("found damaged"));
     assert!(path.exists());
     // Cleared by a look at everything, it is like any other.
     home.expect(0, &["verify", path.to_str().unwrap(), "--full"]);
@@ -272,15 +219,10 @@ fn fresh_says_which_part_is_stale() {
     assert_eq!(fresh["fresh"], true);
     std::thread::sleep(std::time::Duration::from_millis(1100));
     let stale = home.json(1, "hubctl.fresh.v1", &["fresh", "--max-age", "1s"]);
-    let verdicts: Vec<_> = stale["parts"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|part| part["fresh"] == true)
-        .collect();
+    let verdicts: Vec<_> =
+        stale["parts"].as_array().unwrap().iter().map(|part| part["fresh"] == true).collect();
     assert_eq!(verdicts, [false, false, true]);
-    home.expect(3, &["fresh", "--vault", "/nowhere"])
-        .says("mount its disk");
+    home.expect(3, &["fresh", "--vault", "/nowhere"]).says("mount its disk");
 }
 
 #[test]
@@ -288,18 +230,13 @@ fn keys_are_checked_and_the_one_elsewhere_is_proven() {
     let home = Home::new();
     home.expect(0, &["backup"]);
     let checked = home.json(0, "hubctl.keys.v1", &["keys", "check"]);
-    let here: Vec<_> = checked["recipients"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|each| each["here"] == true)
-        .collect();
+    let here: Vec<_> =
+        checked["recipients"].as_array().unwrap().iter().map(|each| each["here"] == true).collect();
     assert_eq!(here, [true, false]);
     assert_eq!(checked["backups"][0]["opens"], true);
     assert_eq!(checked["backups"][0]["absent"].as_array().unwrap().len(), 1);
 
-    home.expect(2, &["keys", "escrow-test", "--code", "AAAA-AAAA"])
-        .says("no challenge");
+    home.expect(2, &["keys", "escrow-test", "--code", "AAAA-AAAA"]).says("no challenge");
     let challenge = home.root().join("test.age");
     let make = ["keys", "escrow-test", "--make", challenge.to_str().unwrap()];
     home.expect(0, &make).shows("age -d -i KEY");
@@ -311,14 +248,9 @@ fn keys_are_checked_and_the_one_elsewhere_is_proven() {
         .output()
         .unwrap();
     let clear = String::from_utf8(opened.stdout).unwrap();
-    let code = clear
-        .lines()
-        .find_map(|line| line.strip_prefix("The code is "))
-        .unwrap();
-    home.expect(1, &["keys", "escrow-test", "--code", "AAAA-AAAA"])
-        .shows("not the code");
-    home.expect(0, &["keys", "escrow-test", "--code", &code.to_lowercase()])
-        .shows("is good");
+    let code = clear.lines().find_map(|line| line.strip_prefix("The code is ")).unwrap();
+    home.expect(1, &["keys", "escrow-test", "--code", "AAAA-AAAA"]).shows("not the code");
+    home.expect(0, &["keys", "escrow-test", "--code", &code.to_lowercase()]).shows("is good");
     home.expect(2, &["keys", "escrow-test", "--code", code]);
     let journal = home.json(0, "hubctl.journal.v1", &["journal", "list", "--limit", "2"]);
     let outcomes: Vec<_> = journal["records"]
@@ -328,10 +260,7 @@ fn keys_are_checked_and_the_one_elsewhere_is_proven() {
         .map(|record| record["outcome"].as_str().unwrap())
         .collect();
     assert_eq!(outcomes.len(), 2);
-    assert!(
-        outcomes.contains(&"done") && outcomes.contains(&"failed"),
-        "{outcomes:?}"
-    );
+    assert!(outcomes.contains(&"done") && outcomes.contains(&"failed"), "{outcomes:?}");
 
     let key = fs_err::read_to_string(home.root().join("escrow.txt")).unwrap();
     let keys = home.root().join("all-keys.txt");
@@ -342,8 +271,7 @@ fn keys_are_checked_and_the_one_elsewhere_is_proven() {
     home.generate_key("stranger.txt");
     let stranger = home.root().join("stranger.txt");
     let none = ["keys", "check", "--identity", stranger.to_str().unwrap()];
-    home.expect(1, &none)
-        .shows("none of the 1 given identities");
+    home.expect(1, &none).shows("none of the 1 given identities");
 }
 
 #[test]
@@ -351,12 +279,7 @@ fn a_backup_that_lost_something_is_not_the_latest() {
     let home = Home::new();
     home.append("[backup]\nappend_only = [\"public.token_events\"]\n");
     let first = home.json(0, "hubctl.backup.v1", &["backup"]);
-    assert!(
-        first["payload"]["append_only"]["public.token_events"]
-            .as_u64()
-            .unwrap()
-            > 10
-    );
+    assert!(first["payload"]["append_only"]["public.token_events"].as_u64().unwrap() > 10);
     sql(
         &home.database,
         "DELETE FROM token_events WHERE ctid = (SELECT ctid FROM token_events LIMIT 1)",
@@ -364,10 +287,7 @@ fn a_backup_that_lost_something_is_not_the_latest() {
     let second = home.json(1, "hubctl.backup.v1", &["backup"]);
     assert_eq!(second["state"], "sealed");
     let said = second["suspicious"][0].as_str().unwrap();
-    assert!(
-        said.starts_with("public.token_events, declared append-only, has"),
-        "{said}"
-    );
+    assert!(said.starts_with("public.token_events, declared append-only, has"), "{said}");
     let listed = home.expect(0, &["backups"]);
     listed.says("is suspicious: public.token_events");
     let fresh = home.json(1, "hubctl.fresh.v1", &["fresh"]);
@@ -384,9 +304,7 @@ fn a_schedule_is_printed_for_systemd_and_for_cron() {
     let shown = home.json(0, "hubctl.schedule.v1", &["schedule", "show"]);
     let text = |shown: &serde_json::Value| {
         let units = shown["units"].as_array().unwrap();
-        let texts = units
-            .iter()
-            .map(|unit| unit["text"].as_str().unwrap().to_owned());
+        let texts = units.iter().map(|unit| unit["text"].as_str().unwrap().to_owned());
         texts.collect::<Vec<_>>().join("\n")
     };
     assert_eq!(shown["units"].as_array().unwrap().len(), 8);
@@ -411,10 +329,7 @@ fn a_schedule_is_printed_for_systemd_and_for_cron() {
     assert_eq!(cron.lines().count(), 5, "{cron}");
     for line in cron.lines().skip(1) {
         let command = line.splitn(6, ' ').nth(5).unwrap();
-        let status = std::process::Command::new("sh")
-            .args(["-n", "-c", command])
-            .status()
-            .unwrap();
+        let status = std::process::Command::new("sh").args(["-n", "-c", command]).status().unwrap();
         assert!(status.success(), "{line}");
     }
     // The hourly question runs as it is printed, and alerts: there is no backup.
@@ -430,9 +345,7 @@ fn a_schedule_is_printed_for_systemd_and_for_cron() {
     let said = fs_err::read_to_string(home.path("alerted")).unwrap();
     assert_eq!(said.trim(), "100% hubctl-fresh");
     home.append("[targets.disk]\nfolder = \"disk\"\n");
-    home.expect(0, &["schedule", "show"])
-        .shows("hubctl push of")
-        .shows(" push\n");
+    home.expect(0, &["schedule", "show"]).shows("hubctl push of").shows(" push\n");
 }
 
 #[test]
@@ -469,28 +382,18 @@ fn a_schedule_of_several_sites_is_told_which_one_it_backs_up() {
     let text = fs_err::read_to_string(home.path("hubctl.toml")).unwrap();
     let text = text.replace("site = \"cluster\"", "site = \"clusterr\"");
     fs_err::write(home.path("hubctl.toml"), text).unwrap();
-    home.expect(2, &["schedule", "show"])
-        .says("[backup] site names no site: `clusterr`");
+    home.expect(2, &["schedule", "show"]).says("[backup] site names no site: `clusterr`");
 }
 
 #[test]
 fn a_schedule_is_printed_for_kubernetes() {
     let home = Home::new();
     home.expect(2, &["schedule", "show", "--cronjob"]);
-    let shown = [
-        "schedule",
-        "show",
-        "--cronjob",
-        "--image",
-        "registry.example/hubctl:1",
-    ];
+    let shown = ["schedule", "show", "--cronjob", "--image", "registry.example/hubctl:1"];
     home.append("[retention]\ndaily = 7\n[alerts]\ncommand = \"true\"\n");
     let yaml = home.expect(0, &shown).stdout;
     let jobs: Vec<serde_json::Value> = serde_saphyr::from_multiple(&yaml).unwrap();
-    let names: Vec<_> = jobs
-        .iter()
-        .map(|job| job["metadata"]["name"].as_str().unwrap())
-        .collect();
+    let names: Vec<_> = jobs.iter().map(|job| job["metadata"]["name"].as_str().unwrap()).collect();
     assert_eq!(
         names,
         ["backup", "verify", "drill", "fresh"].map(|name| format!("hubctl-state-hub-{name}"))
@@ -511,21 +414,14 @@ fn a_schedule_is_printed_for_kubernetes() {
         // Every volume is mounted, and every mount has its volume.
         let names = |list: &serde_json::Value| -> Vec<String> {
             let each = list.as_array().unwrap().iter();
-            each.map(|item| item["name"].as_str().unwrap().to_owned())
-                .collect()
+            each.map(|item| item["name"].as_str().unwrap().to_owned()).collect()
         };
         assert_eq!(names(&container["volumeMounts"]), names(&pod["volumes"]));
         assert_eq!(pod["volumes"][1]["secret"]["defaultMode"], 0o440);
         let script = container["command"][2].as_str().unwrap();
         assert!(script.contains("hubctl alert "), "{script}");
         let sh = ["-n", "-c", script];
-        assert!(
-            std::process::Command::new("sh")
-                .args(sh)
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(std::process::Command::new("sh").args(sh).status().unwrap().success());
     }
     let backup =
         jobs[0]["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["command"][2]
@@ -541,12 +437,8 @@ fn a_schedule_is_printed_for_kubernetes() {
 fn backups_are_sealed_anew_for_the_present_recipients() {
     let home = Home::new();
     home.expect(0, &["backup"]);
-    home.expect(0, &["rekey"])
-        .shows("every backup is sealed for the present recipients");
-    let (new, escrow) = (
-        home.generate_key("new.txt"),
-        home.generate_key("new-escrow.txt"),
-    );
+    home.expect(0, &["rekey"]).shows("every backup is sealed for the present recipients");
+    let (new, escrow) = (home.generate_key("new.txt"), home.generate_key("new-escrow.txt"));
     home.configure(
         &format!(
             "recipients = [\"{new}\", \"{escrow}\"]\nidentities = [\"key.txt\", \"new.txt\"]\n"
@@ -561,15 +453,11 @@ fn backups_are_sealed_anew_for_the_present_recipients() {
     let backups = home.json(0, "hubctl.backups.v1", &["backups"]);
     assert_eq!(backups["backups"].as_array().unwrap().len(), 1);
     assert_eq!(
-        (
-            &backups["backups"][0]["id"],
-            &backups["backups"][0]["state"]
-        ),
+        (&backups["backups"][0]["id"], &backups["backups"][0]["state"]),
         (&id.into(), &"verified".into())
     );
     home.expect(0, &["verify", "--full", "--identity", "new.txt"]);
-    home.expect(1, &["verify", "--identity", "key.txt"])
-        .says("none of the 1 given identities");
+    home.expect(1, &["verify", "--identity", "key.txt"]).says("none of the 1 given identities");
     home.expect(0, &["diff", "workstation", "latest"]);
     assert_eq!(home.journal("rekey").len(), 1);
 }
@@ -582,24 +470,12 @@ fn what_nobody_could_open_again_is_not_sealed_anew() {
     let new = home.generate_key("new.txt");
     let lines = format!("recipients = [\"{new}\"]\nidentities = [\"key.txt\"]\n");
     home.configure(&lines, "");
-    home.expect(0, &["rekey"])
-        .says("--execute would be refused")
-        .says(&new);
+    home.expect(0, &["rekey"]).says("--execute would be refused").says(&new);
     let refused = home.json(2, "hubctl.error.v1", &["rekey", "--execute"]);
     assert!(refused["hint"].as_str().unwrap().contains(&new));
     assert_eq!(home.vault(), before);
     assert!(home.journal("rekey").is_empty());
-    home.expect(
-        0,
-        &[
-            "rekey",
-            "--execute",
-            "--identity",
-            "key.txt",
-            "--identity",
-            "new.txt",
-        ],
-    );
+    home.expect(0, &["rekey", "--execute", "--identity", "key.txt", "--identity", "new.txt"]);
 }
 
 #[test]
@@ -613,8 +489,7 @@ fn where_nothing_is_verified_the_way_out_is_named() {
     let id = sealed["id"].as_str().unwrap();
     for command in ["verify", "drill"] {
         let refused = [command, "--identity", "escrow.txt"];
-        home.expect(1, &refused)
-            .says(&format!("hubctl verify {id}"));
+        home.expect(1, &refused).says(&format!("hubctl verify {id}"));
     }
     home.expect(0, &["verify", id, "--identity", "escrow.txt"]);
     home.expect(0, &["verify", "--identity", "escrow.txt"]);
@@ -643,25 +518,12 @@ fn copies_are_pushed_to_a_folder_and_asked_for() {
     home.expect(0, &["backup"]);
     home.expect(0, &["drill"]);
     let away = home.json(3, "hubctl.push.v1", &["push"]);
-    assert!(
-        away["targets"][0]["error"]
-            .as_str()
-            .unwrap()
-            .contains("no vault directory")
-    );
+    assert!(away["targets"][0]["error"].as_str().unwrap().contains("no vault directory"));
     // Nobody knows what is on a disk that is away, and nothing else is stale.
     let unknown = home.json(3, "hubctl.fresh.v1", &["fresh"]);
     let copy = &unknown["parts"][3];
-    assert_eq!(
-        (&copy["part"], &copy["fresh"]),
-        (&"copy: disk".into(), &false.into())
-    );
-    assert!(
-        copy["error"]
-            .as_str()
-            .unwrap()
-            .contains("no vault directory")
-    );
+    assert_eq!((&copy["part"], &copy["fresh"]), (&"copy: disk".into(), &false.into()));
+    assert!(copy["error"].as_str().unwrap().contains("no vault directory"));
     home.expect(3, &["fresh"]).shows("UNKNOWN");
 
     fs_err::create_dir(home.path("disk")).unwrap();
@@ -670,10 +532,7 @@ fn copies_are_pushed_to_a_folder_and_asked_for() {
     assert_eq!(pushed["targets"][0]["copied"].as_array().unwrap().len(), 2);
     let again = home.json(0, "hubctl.push.v1", &["push"]);
     assert_eq!(
-        (
-            &again["targets"][0]["there"],
-            again["targets"][0]["copied"].as_array().unwrap().len()
-        ),
+        (&again["targets"][0]["there"], again["targets"][0]["copied"].as_array().unwrap().len()),
         (&2.into(), 0)
     );
     home.expect(0, &["push"]).says("same file system");
@@ -690,27 +549,11 @@ fn copies_are_pushed_to_a_folder_and_asked_for() {
     home.expect(0, &["backup"]);
     let some = home.json(3, "hubctl.push.v1", &["push"]);
     assert_eq!(some["targets"][0]["copied"].as_array().unwrap().len(), 1);
-    assert!(
-        some["targets"][0]["error"]
-            .as_str()
-            .unwrap()
-            .starts_with(first)
-    );
+    assert!(some["targets"][0]["error"].as_str().unwrap().starts_with(first));
     fs_err::remove_file(&exchanged).unwrap();
     home.expect(0, &["verify", "--full", "--vault", "disk"]);
-    home.expect(2, &["push", "tape"])
-        .says("the configured targets are `disk`");
-    let outcomes: Vec<_> = home
-        .journal("push")
-        .into_iter()
-        .map(|record| record.outcome)
-        .collect();
+    home.expect(2, &["push", "tape"]).says("the configured targets are `disk`");
+    let outcomes: Vec<_> = home.journal("push").into_iter().map(|record| record.outcome).collect();
     let failed = journal::Outcome::Failed;
-    assert_eq!(
-        outcomes
-            .iter()
-            .filter(|outcome| **outcome == failed)
-            .count(),
-        2
-    );
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == failed).count(), 2);
 }

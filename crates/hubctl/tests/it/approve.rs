@@ -35,9 +35,8 @@ approval = {{ signers = "approvers", expires = "4h" }}
     let mut approvers = String::new();
     for name in ["alice", "bob"] {
         let public = key(&home, name);
-        approvers.push_str(&format!(
-            "{name}@example.org namespaces=\"hubctl-approval\" {public}\n"
-        ));
+        approvers
+            .push_str(&format!("{name}@example.org namespaces=\"hubctl-approval\" {public}\n"));
     }
     key(&home, "mallory");
     fs_err::write(home.path("approvers"), approvers).unwrap();
@@ -51,10 +50,7 @@ fn key(home: &Home, name: &str) -> String {
         .status()
         .unwrap();
     assert!(made.success());
-    fs_err::read_to_string(home.path(&format!("{name}.pub")))
-        .unwrap()
-        .trim()
-        .to_owned()
+    fs_err::read_to_string(home.path(&format!("{name}.pub"))).unwrap().trim().to_owned()
 }
 
 /// At a terminal, where this is typed; what is said there is its stdout.
@@ -85,20 +81,13 @@ fn files(home: &Home) -> usize {
 #[test]
 fn a_person_agrees_and_takes_it_back() {
     let (home, _taken) = home();
-    home.expect(4, &["gates", "T05"])
-        .shows("nobody has approved it");
+    home.expect(4, &["gates", "T05"]).shows("nobody has approved it");
     let run = at_a_terminal(&home, "approve T05", "T05\n");
     assert_eq!(run.code, Some(0), "{}", run.stdout);
-    for shown in [
-        "the database moves",
-        "hubctl rollback",
-        "\"free\"",
-        "alice@example.org",
-    ] {
+    for shown in ["the database moves", "hubctl rollback", "\"free\"", "alice@example.org"] {
         run.shows(shown);
     }
-    home.expect(0, &["gates", "T05"])
-        .shows("approved by alice@example.org");
+    home.expect(0, &["gates", "T05"]).shows("approved by alice@example.org");
     assert_eq!(files(&home), 1);
     let record = &home.journal("approve")[0];
     assert_eq!(record.evidence["principal"], "alice@example.org");
@@ -123,11 +112,8 @@ fn a_person_agrees_and_takes_it_back() {
 
     // Another plan is another thing to agree to.
     let config = fs_err::read_to_string(home.path("hubctl.toml")).unwrap();
-    fs_err::write(
-        home.path("hubctl.toml"),
-        config.replace("free = \"1B\"", "free = \"2B\""),
-    )
-    .unwrap();
+    fs_err::write(home.path("hubctl.toml"), config.replace("free = \"1B\"", "free = \"2B\""))
+        .unwrap();
     home.expect(4, &["gates", "T05"]);
     fs_err::write(home.path("hubctl.toml"), config).unwrap();
     home.expect(0, &["gates", "T05"]);
@@ -143,8 +129,7 @@ fn a_person_agrees_and_takes_it_back() {
         .unwrap();
     fs_err::write(revocation, [0xff; 10]).unwrap();
     home.expect(4, &["gates", "T05", "--bundle", "c.tar.gz"]);
-    home.expect(4, &["gates", "evaluate", "--from", "c.tar.gz"])
-        .shows("it was revoked");
+    home.expect(4, &["gates", "evaluate", "--from", "c.tar.gz"]).shows("it was revoked");
 }
 
 #[test]
@@ -156,8 +141,7 @@ fn a_file_of_signers_that_others_may_write_is_refused() {
         fs_err::set_permissions(home.path("approvers"), permissions).unwrap();
     };
     mode(0o666);
-    home.expect(3, &["gates", "T05", "--bundle", "b.tar.gz"])
-        .shows("its approvals cannot be read");
+    home.expect(3, &["gates", "T05", "--bundle", "b.tar.gz"]).shows("its approvals cannot be read");
     home.expect(3, &["gates", "evaluate", "--from", "b.tar.gz"])
         .shows("its approvals cannot be read");
     mode(0o644);
@@ -203,8 +187,7 @@ fn two_people_are_two_people() {
     }
     let run = at_a_terminal(&home, "approve both --key bob", "both\n");
     assert_eq!(run.code, Some(0), "{}", run.stdout);
-    home.expect(0, &["gates", "both"])
-        .shows("alice@example.org, bob@example.org");
+    home.expect(0, &["gates", "both"]).shows("alice@example.org, bob@example.org");
 }
 
 #[test]
@@ -228,8 +211,7 @@ approval = { signers = "approvers", expires = "4h" }
     assert_eq!(run.code, Some(0), "{}", run.stdout);
     home.expect(0, &["gates", "T06"]);
     fs_err::write(home.path("check.sh"), "true\n").unwrap();
-    home.expect(4, &["gates", "T06"])
-        .shows("its approval is void: it is for another plan");
+    home.expect(4, &["gates", "T06"]).shows("its approval is void: it is for another plan");
 }
 
 #[test]
@@ -252,8 +234,7 @@ fn an_approval_is_void_once_a_site_is_another_database() {
     fs_err::write(home.path("hubctl.toml"), redirected).unwrap();
     // It holds the same rows, so that nothing but the plan is another.
     home.expect(0, &["gates", "moved"]).shows("are equal");
-    home.expect(4, &["gates", "T07"])
-        .shows("its approval is void: it is for another plan");
+    home.expect(4, &["gates", "T07"]).shows("its approval is void: it is for another plan");
     fs_err::write(home.path("hubctl.toml"), config).unwrap();
     home.expect(0, &["gates", "T07"]);
 }
@@ -267,6 +248,5 @@ fn an_approval_does_not_count_while_the_clock_is_behind_the_journal() {
     let record = journal::NewRecord::new(later, "note", journal::Outcome::Done, "later");
     let journal = journal::Journal::open(home.path("journal.jsonl")).unwrap();
     journal.append(record).unwrap();
-    home.expect(3, &["gates", "T05"])
-        .shows("the newest record of the journal is of");
+    home.expect(3, &["gates", "T05"]).shows("the newest record of the journal is of");
 }

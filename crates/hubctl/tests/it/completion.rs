@@ -37,10 +37,7 @@ fn offered(home: &Home, words: &[&str]) -> Vec<String> {
         $function hubctl \"${@: -1}\" \"${@: -2:1}\" 2>/dev/null; printf '%s\\n' \"${COMPREPLY[@]}\"";
     let mut shell = shell(home, "bash", &["--norc", "-c", ASK, "bash"]);
     let run = Run::of(&shell.args(words).output().unwrap());
-    run.stdout
-        .lines()
-        .map(|line| line.trim_end().to_owned())
-        .collect()
+    run.stdout.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
 #[test]
@@ -48,11 +45,7 @@ fn bash_completes_the_names_of_the_configuration_after_every_command() {
     let home = home_with_names();
     let backup = home.backup();
     let file = backup.file_name().unwrap().to_str().unwrap();
-    let id = file
-        .strip_prefix("state-hub-")
-        .unwrap()
-        .strip_suffix(".sql.gz.age")
-        .unwrap();
+    let id = file.strip_prefix("state-hub-").unwrap().strip_suffix(".sql.gz.age").unwrap();
     for (words, expected) in [
         (&["backup", ""][..], "workstation"),
         (&["doctor", "w"], "workstation"),
@@ -84,10 +77,7 @@ fn bash_completes_the_names_of_the_configuration_after_every_command() {
     ] {
         let words = [&["hubctl"], words].concat();
         let offered = offered(&home, &words);
-        assert!(
-            offered.iter().any(|word| word == expected),
-            "{words:?}: {offered:?}"
-        );
+        assert!(offered.iter().any(|word| word == expected), "{words:?}: {offered:?}");
     }
 }
 
@@ -115,10 +105,6 @@ fn bash_completes_as_it_is_typed() {
         terminal.keys(&format!("hubctl {typed}\t\rexit\r")).unwrap();
         let ended = terminal.end();
         let line = format!("<{expected}>");
-        assert!(
-            ended.drawn.contains(&line),
-            "{typed}: no {line} in {}",
-            ended.drawn
-        );
+        assert!(ended.drawn.contains(&line), "{typed}: no {line} in {}", ended.drawn);
     }
 }

@@ -8,10 +8,7 @@ const PASSWORD: &str = "canary-of-the-service";
 
 /// A service of this name for the home's database, through loopback.
 fn write_service(home: &Home, file: &str, role: &str, more: &str) {
-    sql(
-        "postgres",
-        &format!("CREATE ROLE {role} LOGIN SUPERUSER PASSWORD '{PASSWORD}'"),
-    );
+    sql("postgres", &format!("CREATE ROLE {role} LOGIN SUPERUSER PASSWORD '{PASSWORD}'"));
     let url = tcp_url(role, &home.database);
     let port = url.rsplit(':').next().unwrap().split('/').next().unwrap();
     let text = format!(
@@ -30,12 +27,7 @@ fn doctor(home: &Home, word: &str, variables: &[(&str, &str)]) -> Run {
 #[test]
 fn a_service_is_found_and_what_the_url_says_wins() {
     let home = Home::new();
-    write_service(
-        &home,
-        ".pg_service.conf",
-        "of_service",
-        &format!("password={PASSWORD}\n"),
-    );
+    write_service(&home, ".pg_service.conf", "of_service", &format!("password={PASSWORD}\n"));
     let run = doctor(&home, "service=hub", &[]);
     run.shows(&home.database);
     assert_eq!(run.code, Some(0), "{}{}", run.stdout, run.stderr);
@@ -43,11 +35,7 @@ fn a_service_is_found_and_what_the_url_says_wins() {
     let run = doctor(
         &home,
         "service=hub",
-        &[
-            ("PGHOST", "192.0.2.1"),
-            ("PGHOSTADDR", "192.0.2.1"),
-            ("PGUSER", "nobody"),
-        ],
+        &[("PGHOST", "192.0.2.1"), ("PGHOSTADDR", "192.0.2.1"), ("PGUSER", "nobody")],
     );
     assert_eq!(run.code, Some(0), "{}{}", run.stdout, run.stderr);
     let run = doctor(&home, "service=hub user=somebody_else", &[]);
@@ -78,25 +66,9 @@ fn a_service_that_is_nowhere_is_named_with_the_files() {
 fn variables_fill_in_what_the_url_leaves_out() {
     let home = Home::new();
     let socket = url(&home.database);
-    let directory = socket
-        .split("host=")
-        .nth(1)
-        .unwrap()
-        .split('&')
-        .next()
-        .unwrap();
-    let port = socket
-        .split("port=")
-        .nth(1)
-        .unwrap()
-        .split('&')
-        .next()
-        .unwrap();
-    let here = [
-        ("PGHOST", directory),
-        ("PGPORT", port),
-        ("PGUSER", "postgres"),
-    ];
+    let directory = socket.split("host=").nth(1).unwrap().split('&').next().unwrap();
+    let port = socket.split("port=").nth(1).unwrap().split('&').next().unwrap();
+    let here = [("PGHOST", directory), ("PGPORT", port), ("PGUSER", "postgres")];
     let bare = format!("postgresql:///{}", home.database);
     let run = doctor(&home, &bare, &here);
     assert_eq!(run.code, Some(0), "{}{}", run.stdout, run.stderr);
@@ -125,21 +97,13 @@ fn several_hosts_and_what_cannot_be_kept_are_refused() {
     let home = Home::new();
     for (word, variables, said) in [
         ("postgresql://hub@a,b/x", &[][..], "exactly one host"),
-        (
-            "postgresql://hub@/x",
-            &[("PGHOST", "a,b")],
-            "exactly one host",
-        ),
+        ("postgresql://hub@/x", &[("PGHOST", "a,b")], "exactly one host"),
         (
             "postgresql://hub@127.0.0.1/x",
             &[("PGREQUIREAUTH", "kerberos")],
             "require_auth names none of",
         ),
-        (
-            "postgresql://hub@127.0.0.1/x",
-            &[("PGSSLMODE", "verify-full")],
-            "needs sslrootcert",
-        ),
+        ("postgresql://hub@127.0.0.1/x", &[("PGSSLMODE", "verify-full")], "needs sslrootcert"),
     ] {
         let mut command = home.command(&["backup", word]);
         let run = Run::of(&command.envs(variables.iter().copied()).output().unwrap());
@@ -153,10 +117,7 @@ fn certificates_that_lie_about_do_not_ask_for_encryption() {
     let home = Home::new();
     fs_err::create_dir(home.path(".postgresql")).unwrap();
     home.secret(".postgresql/root.crt", "no certificate");
-    sql(
-        "postgres",
-        &format!("CREATE ROLE of_certificates LOGIN SUPERUSER PASSWORD '{PASSWORD}'"),
-    );
+    sql("postgres", &format!("CREATE ROLE of_certificates LOGIN SUPERUSER PASSWORD '{PASSWORD}'"));
     let source = tcp_url("of_certificates", &home.database);
     let password = ("PGPASSWORD", PASSWORD);
     assert_eq!(doctor(&home, &source, &[password]).code, Some(0));

@@ -10,10 +10,7 @@ fn a_copy_is_planned_made_and_recorded() {
     let copy = format!("{}_copy", home.database);
     let to = url(&copy);
     let command = ["copy", "workstation", "--to", &to];
-    home.expect(0, &command)
-        .says("nothing changed")
-        .shows("15 tables, about")
-        .shows(&copy);
+    home.expect(0, &command).says("nothing changed").shows("15 tables, about").shows(&copy);
     let exists = format!("SELECT count(*) FROM pg_database WHERE datname = '{copy}'");
     assert_eq!(scalar("postgres", &exists).as_deref(), Some("0"));
 
@@ -25,11 +22,8 @@ fn a_copy_is_planned_made_and_recorded() {
     let plan = home.json(0, "hubctl.copy.v1", &command);
     assert_eq!(plan["executed"], false);
     assert!(plan["plan"]["target"]["keeps"].is_string(), "{plan}");
-    let done = home.json(
-        0,
-        "hubctl.copy.v1",
-        &[&command[..], &["--jobs", "1", "--execute"]].concat(),
-    );
+    let done =
+        home.json(0, "hubctl.copy.v1", &[&command[..], &["--jobs", "1", "--execute"]].concat());
     let kept = done["restored"]["kept"].as_str().unwrap();
     let events = "SELECT count(*) FROM token_events";
     assert_eq!(scalar(kept, events).as_deref(), Some("0"));
@@ -58,10 +52,8 @@ fn what_prints_differently_is_equal_for_restore_copy_diff_and_gate() {
         INSERT INTO words VALUES (1)";
     sql(&home.database, words);
     home.backup();
-    let (restored, copied) = (
-        format!("{}_restored", home.database),
-        format!("{}_copied", home.database),
-    );
+    let (restored, copied) =
+        (format!("{}_restored", home.database), format!("{}_copied", home.database));
     home.append(&format!(
         "[sites.restored]\ndatabase = \"{}\"\n[sites.copied]\ndatabase = \"{}\"\n
          [gates.moved]\ncondition = \"census-equal\"\na = \"workstation\"\nb = \"copied\"\n",
@@ -104,38 +96,20 @@ fn a_copy_onto_itself_or_onto_a_database_in_use_is_refused() {
     home.expect(1, &onto_itself)
         .says("obstacle: the source and the target are the same database")
         .says("--database");
-    home.expect(1, &[&onto_itself[..], &["--execute"]].concat())
-        .says("the target is not ready");
+    home.expect(1, &[&onto_itself[..], &["--execute"]].concat()).says("the target is not ready");
     let records = home.journal("copy");
     assert_eq!(records.len(), 1, "a plan is no act");
     assert_eq!(records[0].outcome, Outcome::Failed);
-    home.expect(2, &["copy", "workstation", "--to", "nowhere"])
-        .says("there is no site `nowhere`");
+    home.expect(2, &["copy", "workstation", "--to", "nowhere"]).says("there is no site `nowhere`");
     home.expect(2, &["copy", "workstation"]).says("--to");
-    home.expect(
-        3,
-        &[
-            "copy",
-            "workstation",
-            "--to",
-            "postgresql://hub@127.0.0.1:1/hub",
-        ],
-    );
+    home.expect(3, &["copy", "workstation", "--to", "postgresql://hub@127.0.0.1:1/hub"]);
 }
 
 #[test]
 fn a_signal_during_a_copy_drops_the_unfinished_database() {
     let home = Home::new();
     let copy = format!("{}_copy", home.database);
-    let command = [
-        "copy",
-        "workstation",
-        "--to",
-        "workstation",
-        "--database",
-        &copy,
-        "--execute",
-    ];
+    let command = ["copy", "workstation", "--to", "workstation", "--database", &copy, "--execute"];
     home.expect(0, &command);
     let child = home.command(&command).spawn().unwrap();
     wait_for(
@@ -148,10 +122,8 @@ fn a_signal_during_a_copy_drops_the_unfinished_database() {
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     let run = Run::of(&child.wait_with_output().unwrap());
     assert_eq!(run.code, Some(130), "{run:?}");
-    run.says(&format!(
-        "dropped the unfinished database {copy}__restoring_"
-    ))
-    .says("interrupted; nothing unfinished is in place");
+    run.says(&format!("dropped the unfinished database {copy}__restoring_"))
+        .says("interrupted; nothing unfinished is in place");
     let left = format!("SELECT count(*) FROM pg_database WHERE datname LIKE '{copy}\\_\\_%'");
     assert_eq!(scalar("postgres", &left).as_deref(), Some("0"));
     assert_eq!(scalar(&copy, testkit::HUB_CHECK).as_deref(), Some("t"));

@@ -45,11 +45,7 @@ impl Seeded {
     /// names change.
     fn moment(&mut self, number: u32, run: Duration) -> Duration {
         let part = self.part();
-        run.mul_f64(if number.is_multiple_of(4) {
-            0.85 + part * 0.2
-        } else {
-            part * 1.3
-        })
+        run.mul_f64(if number.is_multiple_of(4) { 0.85 + part * 0.2 } else { part * 1.3 })
     }
 }
 
@@ -70,17 +66,9 @@ impl Stage {
             server.directory().display(),
             server.port()
         );
-        let mut stage = Self {
-            server,
-            home,
-            url,
-            rows: String::new(),
-        };
+        let mut stage = Self { server, home, url, rows: String::new() };
         stage.execute("postgres", "CREATE DATABASE hub");
-        stage.execute(
-            "hub",
-            &format!("SET demo.scale = '{SCALE}';\n{}", testkit::HUB),
-        );
+        stage.execute("hub", &format!("SET demo.scale = '{SCALE}';\n{}", testkit::HUB));
         stage.rows = stage.ask("hub", PROGRESS_EVENTS);
         stage
     }
@@ -94,20 +82,14 @@ impl Stage {
     }
 
     fn ask(&self, database: &str, sql: &str) -> String {
-        block_on(pgsnap::query_scalar(&self.database(database), sql))
-            .unwrap()
-            .unwrap_or_default()
+        block_on(pgsnap::query_scalar(&self.database(database), sql)).unwrap().unwrap_or_default()
     }
 
     fn databases(&self, like: &str) -> BTreeSet<String> {
         let sql =
             format!("SELECT string_agg(datname, ',') FROM pg_database WHERE datname LIKE '{like}'");
         let names = self.ask("postgres", &sql);
-        names
-            .split(',')
-            .filter(|name| !name.is_empty())
-            .map(str::to_owned)
-            .collect()
+        names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
     }
 
     /// Waits until every session but the one that asks is gone.
@@ -115,10 +97,7 @@ impl Stage {
         let deadline = Instant::now() + PATIENCE;
         let others = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
         while self.ask("postgres", others) != "0" {
-            assert!(
-                Instant::now() < deadline,
-                "the sessions of a killed run stay"
-            );
+            assert!(Instant::now() < deadline, "the sessions of a killed run stay");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -126,14 +105,7 @@ impl Stage {
     fn arguments(&self, command: &str) -> Vec<&str> {
         match command {
             "backup" => vec!["backup", &self.url],
-            _ => vec![
-                "restore",
-                "--to",
-                &self.url,
-                "--database",
-                "copy",
-                "--execute",
-            ],
+            _ => vec!["restore", "--to", &self.url, "--database", "copy", "--execute"],
         }
     }
 
@@ -155,10 +127,7 @@ impl Stage {
         let ended = child.try_wait().unwrap();
         child.kill().unwrap();
         let run = Run::of(&child.wait_with_output().unwrap());
-        assert!(
-            ended.is_none_or(|status| status.success()),
-            "{command} failed by itself: {run:?}"
-        );
+        assert!(ended.is_none_or(|status| status.success()), "{command} failed by itself: {run:?}");
         ended.is_some()
     }
 }
@@ -185,19 +154,15 @@ impl Watch {
         self.checks += 1;
         for entry in self.vault.entries().unwrap() {
             if entry.is_verified() {
-                self.vault
-                    .verify(&entry, &self.identities, Depth::Quick)
-                    .unwrap();
+                self.vault.verify(&entry, &self.identities, Depth::Quick).unwrap();
             }
         }
         let link = self.vault.latest_link();
         assert!(link.is_file(), "`latest` leads nowhere");
         let latest = self.vault.find("latest").unwrap();
         // A kill between sidecar and link leaves the link one behind; it still leads to a verified entry.
-        let linked = self
-            .vault
-            .find(fs_err::canonicalize(link).unwrap().to_str().unwrap())
-            .unwrap();
+        let linked =
+            self.vault.find(fs_err::canonicalize(link).unwrap().to_str().unwrap()).unwrap();
         assert!(linked.is_verified(), "`latest` leads to {}", linked.id());
         for entry in [&latest, &linked] {
             let archive = self.open(entry);
@@ -212,11 +177,7 @@ impl Watch {
     fn open(&self, entry: &backup::Entry) -> Archive {
         let first = std::sync::Mutex::new(self.vault.open_entry(entry, &self.identities).unwrap());
         Archive::open(move || {
-            let reader = first
-                .lock()
-                .unwrap()
-                .reopen()
-                .map_err(std::io::Error::other)?;
+            let reader = first.lock().unwrap().reopen().map_err(std::io::Error::other)?;
             Ok(Box::new(reader) as Box<dyn ReadSeek>)
         })
         .unwrap()
@@ -235,18 +196,11 @@ fn killed_anywhere_a_run_leaves_the_last_good_state() {
     let backups = runs * BACKUPS.0 / BACKUPS.1;
     let begun = Instant::now();
     let killed = kill_backups(&stage, &mut seeded, backups);
-    eprintln!(
-        "SIGKILL of {backups} backups: {killed:?} in {:.1?}",
-        begun.elapsed()
-    );
+    eprintln!("SIGKILL of {backups} backups: {killed:?} in {:.1?}", begun.elapsed());
     assert!(killed.during > 0, "no kill hit a backup");
     let begun = Instant::now();
     let killed = kill_restores(&stage, &mut seeded, runs - backups);
-    eprintln!(
-        "SIGKILL of {} restores: {killed:?} in {:.1?}",
-        runs - backups,
-        begun.elapsed()
-    );
+    eprintln!("SIGKILL of {} restores: {killed:?} in {:.1?}", runs - backups, begun.elapsed());
     assert!(killed.during > 0, "no kill hit a restore");
     stage.home.expect(0, &["journal", "verify"]);
 }
@@ -266,10 +220,7 @@ fn kill_backups(stage: &Stage, seeded: &mut Seeded, runs: u32) -> Hits {
             (false, false, true) => hits.during += 1,
             (false, false, false) => hits.before += 1,
         }
-        assert!(
-            !ended || published,
-            "a run ended after {moment:?} and took no backup"
-        );
+        assert!(!ended || published, "a run ended after {moment:?} and took no backup");
         watch.check();
     }
     let left = watch.leftovers();
@@ -279,10 +230,7 @@ fn kill_backups(stage: &Stage, seeded: &mut Seeded, runs: u32) -> Hits {
     }
     assert_eq!(watch.leftovers(), 0);
     let names = stage.home.vault();
-    assert!(
-        !names.iter().any(|name| name.ends_with(".partial")),
-        "{names:?}"
-    );
+    assert!(!names.iter().any(|name| name.ends_with(".partial")), "{names:?}");
     watch.check();
     hits
 }
@@ -295,16 +243,10 @@ fn kill_restores(stage: &Stage, seeded: &mut Seeded, runs: u32) -> Hits {
     let mut hits = Hits::default();
     for number in 0..runs {
         // A table that the backup does not have tells the old database from the new one.
-        stage.execute(
-            "copy",
-            "CREATE TABLE IF NOT EXISTS public.only_in_the_old_one ()",
-        );
+        stage.execute("copy", "CREATE TABLE IF NOT EXISTS public.only_in_the_old_one ()");
         let ended = stage.run_and_kill("restore", seeded.moment(number, normal));
         stage.settle();
-        let old = stage.ask(
-            "copy",
-            "SELECT to_regclass('public.only_in_the_old_one') IS NOT NULL",
-        );
+        let old = stage.ask("copy", "SELECT to_regclass('public.only_in_the_old_one') IS NOT NULL");
         let swapped = old == "f";
         let begun = !stage.databases(r"copy\_\_restoring\_%").is_empty();
         match (ended, swapped, begun) {
@@ -313,10 +255,7 @@ fn kill_restores(stage: &Stage, seeded: &mut Seeded, runs: u32) -> Hits {
             (false, false, true) => hits.during += 1,
             (false, false, false) => hits.before += 1,
         }
-        assert!(
-            !ended || swapped,
-            "a run ended, and the old database is in place"
-        );
+        assert!(!ended || swapped, "a run ended, and the old database is in place");
         assert_eq!(stage.ask("copy", testkit::HUB_CHECK), "t");
         assert_eq!(stage.ask("copy", PROGRESS_EVENTS), stage.rows);
         let kept = stage.databases(r"copy\_\_before\_%");
@@ -336,9 +275,6 @@ fn kill_restores(stage: &Stage, seeded: &mut Seeded, runs: u32) -> Hits {
 
 fn drop_kept(stage: &Stage) {
     for name in stage.databases(r"copy\_\_before\_%") {
-        stage.execute(
-            "postgres",
-            &format!("DROP DATABASE \"{name}\" WITH (FORCE)"),
-        );
+        stage.execute("postgres", &format!("DROP DATABASE \"{name}\" WITH (FORCE)"));
     }
 }

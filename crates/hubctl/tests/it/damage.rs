@@ -22,9 +22,7 @@ fn a_backup_that_was_found_damaged_is_not_latest_until_it_is_whole_again() {
     let second = home.backup();
     let id = |path: &Path| {
         let name = path.file_name().unwrap().to_str().unwrap();
-        name.trim_start_matches("state-hub-")
-            .trim_end_matches(".sql.gz.age")
-            .to_owned()
+        name.trim_start_matches("state-hub-").trim_end_matches(".sql.gz.age").to_owned()
     };
     let whole = fs_err::read(&second).unwrap();
     flip(&second);
@@ -34,12 +32,7 @@ fn a_backup_that_was_found_damaged_is_not_latest_until_it_is_whole_again() {
 
     let listed = home.json(0, "hubctl.backups.v1", &["backups"]);
     assert_eq!(listed["backups"][0]["state"], "damaged");
-    assert!(
-        listed["backups"][0]["problem"]
-            .as_str()
-            .unwrap()
-            .contains("found damaged at")
-    );
+    assert!(listed["backups"][0]["problem"].as_str().unwrap().contains("found damaged at"));
     assert_eq!(listed["backups"][1]["state"], "verified");
     let copy = format!("{}_damaged", home.database);
     let restore = ["restore", "--to", "workstation", "--database", &copy];
@@ -67,11 +60,8 @@ fn a_drill_finds_damage_too_and_without_another_backup_the_hint_says_so() {
     let home = Home::new();
     flip(&home.backup());
     home.expect(1, &["drill"]).says("damaged");
-    home.expect(0, &["backups"])
-        .shows("damaged")
-        .says("was found damaged");
-    home.expect(1, &["drill"])
-        .says("there is no other verified backup");
+    home.expect(0, &["backups"]).shows("damaged").says("was found damaged");
+    home.expect(1, &["drill"]).says("there is no other verified backup");
 }
 
 #[test]
@@ -88,10 +78,7 @@ fn a_manifest_of_a_newer_version_is_refused_and_is_no_damage() {
         .unwrap();
     // The last member is stored, not compressed: it names the format.
     let format = b"-- pgsnap/1 manifest";
-    let at = clear
-        .windows(format.len())
-        .rposition(|window| window == format)
-        .unwrap();
+    let at = clear.windows(format.len()).rposition(|window| window == format).unwrap();
     clear[at..at + format.len()].copy_from_slice(b"-- pgsnap/9 manifest");
     // Whoever writes another format writes its checksum: the last eight bytes are those of the member.
     let end = clear.len() - 8;
@@ -99,13 +86,9 @@ fn a_manifest_of_a_newer_version_is_refused_and_is_no_damage() {
     crc.update(&clear[at..end]);
     clear[end..end + 4].copy_from_slice(&crc.sum().to_le_bytes());
     let mut recipients = Recipients::new();
-    recipients
-        .add(&identities.fingerprints().next().unwrap().text)
-        .unwrap();
+    recipients.add(&identities.fingerprints().next().unwrap().text).unwrap();
     let at = "2026-11-01T00:00:00Z".parse().unwrap();
-    let mut sealing = vault
-        .begin(&vault.lock().unwrap(), &recipients, at)
-        .unwrap();
+    let mut sealing = vault.begin(&vault.lock().unwrap(), &recipients, at).unwrap();
     sealing.write_all(&clear).unwrap();
     sealing.commit(SidecarFacts::new(at)).unwrap();
 
@@ -126,17 +109,10 @@ fn a_manifest_of_a_newer_version_is_refused_and_is_no_damage() {
 #[test]
 fn a_file_that_is_no_backup_is_a_no() {
     let home = Home::new();
-    fs_err::write(
-        home.path("holiday.jpg"),
-        "not a backup, but long enough to look at",
-    )
-    .unwrap();
-    home.expect(1, &["verify", "holiday.jpg"])
-        .says("is not an age file");
-    home.expect(2, &["verify", "20991231"])
-        .says("there is no entry `20991231`");
-    home.expect(2, &["verify", "postgresql://hub@h/d"])
-        .says("a connection URL is no backup");
+    fs_err::write(home.path("holiday.jpg"), "not a backup, but long enough to look at").unwrap();
+    home.expect(1, &["verify", "holiday.jpg"]).says("is not an age file");
+    home.expect(2, &["verify", "20991231"]).says("there is no entry `20991231`");
+    home.expect(2, &["verify", "postgresql://hub@h/d"]).says("a connection URL is no backup");
     let run = home.expect(2, &["verify", "postgresql://hub:canary@h/d"]);
     run.says("holds a password");
     assert!(!run.stderr.contains("canary"));
@@ -158,13 +134,7 @@ fn the_secrets_of_key_files_are_shown_nowhere() {
     for arguments in [
         &["verify", "--identity", "broken.txt"][..],
         &["verify", "--identity", "ssh"],
-        &[
-            "verify",
-            "--identity",
-            "broken.txt",
-            "--identity",
-            "key.txt",
-        ],
+        &["verify", "--identity", "broken.txt", "--identity", "key.txt"],
         &["backup", "--recipient", key],
         &["backup", "--recipients-file", "key.txt"],
         &["backup", "--recipients-file", "missing"],
@@ -173,17 +143,11 @@ fn the_secrets_of_key_files_are_shown_nowhere() {
         &["config", "show", "--identity", "broken.txt"],
     ] {
         let run = home.hubctl(&[arguments, &["-vvv"]].concat());
-        assert!(
-            !secret(&run.stdout) && !secret(&run.stderr),
-            "{arguments:?}\n{run:?}"
-        );
+        assert!(!secret(&run.stdout) && !secret(&run.stderr), "{arguments:?}\n{run:?}");
         assert_ne!(run.code, None);
     }
-    home.expect(2, &["backup", "--recipient", key])
-        .says("this is a private key");
+    home.expect(2, &["backup", "--recipient", key]).says("this is a private key");
     home.expect(2, &["backup", "--recipients-file", "missing"])
         .says("the recipients cannot be read");
-    assert!(!secret(
-        &fs_err::read_to_string(home.path("journal.jsonl")).unwrap()
-    ));
+    assert!(!secret(&fs_err::read_to_string(home.path("journal.jsonl")).unwrap()));
 }

@@ -13,10 +13,8 @@ fn a_wrong_key_is_a_no_that_names_the_right_one() {
     home.backup();
     home.generate_key("wrong.txt");
     let run = home.expect(1, &["verify", "--identity", "wrong.txt"]);
-    run.says("none of the 1 given identities opens")
-        .says("hint: it was sealed for age1");
-    home.expect(1, &["drill", "--identity", "wrong.txt"])
-        .says("none of the 1 given");
+    run.says("none of the 1 given identities opens").says("hint: it was sealed for age1");
+    home.expect(1, &["drill", "--identity", "wrong.txt"]).says("none of the 1 given");
     assert_eq!(home.journal("drill")[0].outcome, Outcome::Failed);
 }
 
@@ -31,26 +29,14 @@ fn without_a_key_a_backup_stays_sealed_and_latest_does_not_move() {
     )
     .unwrap();
     let second = home.expect(0, &["backup"]);
-    second
-        .says("NOT VERIFIED")
-        .says("`latest` still points to the last verified backup");
+    second.says("NOT VERIFIED").says("`latest` still points to the last verified backup");
     let latest = home
         .path("vault")
         .join(fs_err::read_link(home.path("vault/state-hub-latest.sql.gz.age")).unwrap());
-    assert_eq!(
-        fs_err::canonicalize(latest).unwrap(),
-        fs_err::canonicalize(first).unwrap()
-    );
-    home.expect(2, &["verify", second.stdout.trim_end()])
-        .says("no identity was given");
-    home.expect(
-        0,
-        &["verify", second.stdout.trim_end(), "--identity", "key.txt"],
-    );
-    assert_eq!(
-        home.json(0, "hubctl.backups.v1", &["backups"])["backups"][0]["state"],
-        "verified"
-    );
+    assert_eq!(fs_err::canonicalize(latest).unwrap(), fs_err::canonicalize(first).unwrap());
+    home.expect(2, &["verify", second.stdout.trim_end()]).says("no identity was given");
+    home.expect(0, &["verify", second.stdout.trim_end(), "--identity", "key.txt"]);
+    assert_eq!(home.json(0, "hubctl.backups.v1", &["backups"])["backups"][0]["state"], "verified");
 }
 
 #[test]
@@ -64,21 +50,15 @@ fn a_damaged_backup_is_a_no() {
     home.expect(1, &["verify", "--full"]).says("damaged");
     home.expect(1, &["drill"]).says("damaged");
     damage(&whole[..whole.len() - 1]);
-    home.expect(1, &["verify", path.to_str().unwrap()])
-        .says("truncated");
+    home.expect(1, &["verify", path.to_str().unwrap()]).says("truncated");
     damage(b"");
-    home.expect(1, &["verify", path.to_str().unwrap()])
-        .says("is empty");
+    home.expect(1, &["verify", path.to_str().unwrap()]).says("is empty");
     damage(b"not a backup");
-    home.expect(1, &["verify", path.to_str().unwrap()])
-        .says("truncated");
+    home.expect(1, &["verify", path.to_str().unwrap()]).says("truncated");
     damage(&whole);
     home.expect(0, &["verify", "--full"]);
     assert_eq!(
-        home.journal("verify")
-            .iter()
-            .filter(|record| record.outcome == Outcome::Failed)
-            .count(),
+        home.journal("verify").iter().filter(|record| record.outcome == Outcome::Failed).count(),
         4
     );
 }
@@ -95,18 +75,12 @@ fn flip(path: &Path, offset: u64) {
 fn a_server_that_is_not_there_could_not_be_asked() {
     let home = Home::new();
     let nowhere = "postgresql://hub@127.0.0.1:1/state_hub";
-    home.expect(3, &["backup", nowhere])
-        .says("could not connect")
-        .says("caused by:")
-        .says("hint:");
-    home.expect(3, &["diff", "workstation", nowhere])
-        .says("could not connect");
+    home.expect(3, &["backup", nowhere]).says("could not connect").says("caused by:").says("hint:");
+    home.expect(3, &["diff", "workstation", nowhere]).says("could not connect");
     home.expect(3, &["doctor", nowhere]).shows("unknown");
     assert_eq!(home.journal("backup")[0].outcome, Outcome::Failed);
     assert!(
-        home.vault()
-            .iter()
-            .all(|name| name.starts_with('.') && !name.ends_with(".partial")),
+        home.vault().iter().all(|name| name.starts_with('.') && !name.ends_with(".partial")),
         "{:?}",
         home.vault()
     );
@@ -158,10 +132,7 @@ fn a_signal_leaves_nothing_half_done() {
     block_on(blocker).unwrap();
     assert_eq!(home.journal("backup")[0].outcome, Outcome::Interrupted);
     assert!(
-        !home
-            .vault()
-            .iter()
-            .any(|name| name.ends_with(".partial") || name.ends_with(".age")),
+        !home.vault().iter().any(|name| name.ends_with(".partial") || name.ends_with(".age")),
         "{:?}",
         home.vault()
     );
@@ -189,14 +160,9 @@ fn a_signal_during_a_restore_drops_the_unfinished_database() {
         rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
         let run = Run::of(&child.wait_with_output().unwrap());
         assert_eq!(run.code, Some(130), "{run:?}");
-        run.says(&format!(
-            "dropped the unfinished database {copy}__restoring_"
-        ))
-        .says("interrupted; nothing unfinished is in place");
-        assert_eq!(
-            run.stdout.contains("\"exit_code\": 130"),
-            !arguments.is_empty()
-        );
+        run.says(&format!("dropped the unfinished database {copy}__restoring_"))
+            .says("interrupted; nothing unfinished is in place");
+        assert_eq!(run.stdout.contains("\"exit_code\": 130"), !arguments.is_empty());
         assert_eq!(scalar("postgres", &left).as_deref(), Some("0"));
         assert_eq!(scalar(&copy, testkit::HUB_CHECK).as_deref(), Some("t"));
         let records = home.journal("restore");
@@ -209,11 +175,9 @@ fn what_a_killed_run_left_is_named_and_removed() {
     let home = Home::new();
     let partial = home.path("vault/.state-hub-20261101T000000Z.Ab3xYz.partial");
     fs_err::write(&partial, "half").unwrap();
-    home.expect(0, &["backups"])
-        .says("leftover of an interrupted run");
+    home.expect(0, &["backups"]).says("leftover of an interrupted run");
     home.expect(0, &["doctor"]).shows("is a leftover");
-    home.expect(0, &["backup"])
-        .says("removed a leftover of an interrupted run");
+    home.expect(0, &["backup"]).says("removed a leftover of an interrupted run");
     assert!(!partial.exists());
 }
 
@@ -228,10 +192,8 @@ fn rows_that_a_policy_hides_fail_the_backup_and_the_doctor() {
     sql(name, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO careful; GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO careful;
                ALTER TABLE topics ENABLE ROW LEVEL SECURITY");
     let careful = url(name).replace("user=postgres", "user=careful");
-    home.expect(1, &["backup", &careful])
-        .says("row-level security hides rows");
-    home.expect(1, &["doctor", &careful])
-        .shows("row-level security hides rows");
+    home.expect(1, &["backup", &careful]).says("row-level security hides rows");
+    home.expect(1, &["doctor", &careful]).shows("row-level security hides rows");
     sql(
         name,
         "ALTER TABLE topics DISABLE ROW LEVEL SECURITY; REVOKE SELECT ON topics FROM careful",
@@ -247,8 +209,7 @@ fn a_journal_that_was_edited_is_found() {
     let path = home.path("journal.jsonl");
     let text = fs_err::read_to_string(&path).unwrap();
     fs_err::write(&path, text.replacen("\"done\"", "\"gone\"", 1)).unwrap();
-    home.expect(1, &["journal", "verify"])
-        .says("damaged at line 1");
+    home.expect(1, &["journal", "verify"]).says("damaged at line 1");
     home.expect(1, &["doctor"]).shows("was edited");
     fs_err::write(&path, "").unwrap();
     home.expect(0, &["journal", "verify"]);

@@ -48,20 +48,12 @@ fn a_pipe_in_the_place_of_a_configured_file_is_refused_at_once() {
         format!("[sites.other]\ndatabase = \"postgresql://hub@127.0.0.1:1/x\"\n{line} = \"pipe\"\n")
     };
     let cases = [
-        (
-            "identities = [\"pipe\"]\n",
-            String::new(),
-            &["verify", "latest"][..],
-        ),
+        ("identities = [\"pipe\"]\n", String::new(), &["verify", "latest"][..]),
         ("recipients_file = \"pipe\"\n", String::new(), &["backup"]),
         ("passphrase_file = \"pipe\"\n", String::new(), &["backup"]),
         ("", site("password_file"), &["diff", "other", "workstation"]),
         ("", site("passfile"), &["diff", "other", "workstation"]),
-        (
-            "",
-            "[backup]\nallowed_signers = \"pipe\"\n".to_owned(),
-            &["backups"],
-        ),
+        ("", "[backup]\nallowed_signers = \"pipe\"\n".to_owned(), &["backups"]),
     ];
     for (vault, tables, arguments) in cases {
         let vault = if vault.contains("recipients") {
@@ -79,19 +71,12 @@ fn a_pipe_in_the_place_of_a_configured_file_is_refused_at_once() {
 fn a_pipe_in_the_vault_or_as_journal_is_refused_at_once() {
     let home = Home::new();
     home.backup();
-    let name = home
-        .vault()
-        .into_iter()
-        .find(|name| name.ends_with(".json"))
-        .unwrap();
+    let name = home.vault().into_iter().find(|name| name.ends_with(".json")).unwrap();
     let sidecar = home.path("vault").join(name);
     let text = fs_err::read(&sidecar).unwrap();
     replace_by_pipe(&sidecar);
     let shown = run(&home, &["backups"]);
-    assert!(
-        format!("{}{}", shown.stdout, shown.stderr).contains(PIPE),
-        "{shown:?}"
-    );
+    assert!(format!("{}{}", shown.stdout, shown.stderr).contains(PIPE), "{shown:?}");
     fs_err::remove_file(&sidecar).unwrap();
     fs_err::write(&sidecar, text).unwrap();
 
@@ -111,30 +96,16 @@ fn nothing_is_written_through_a_planted_link() {
     let victim = home.secret("victim", "precious");
     let lock = home.path("vault").join(".state-hub.lock");
     fs_err::os::unix::fs::symlink(&victim, &lock).unwrap();
-    refused(
-        &home,
-        3,
-        &["backup"],
-        "is a symbolic link, not a regular file",
-    );
+    refused(&home, 3, &["backup"], "is a symbolic link, not a regular file");
     fs_err::remove_file(&lock).unwrap();
 
     fs_err::create_dir(home.path("man")).unwrap();
     let page = home.path("man/hubctl-backup.1");
     fs_err::os::unix::fs::symlink(&victim, &page).unwrap();
-    refused(
-        &home,
-        3,
-        &["man", "man"],
-        "is a symbolic link, not a regular file",
-    );
+    refused(&home, 3, &["man", "man"], "is a symbolic link, not a regular file");
     fs_err::remove_file(&page).unwrap();
     home.expect(0, &["man", "man"]);
-    assert!(
-        fs_err::read_to_string(&page)
-            .unwrap()
-            .contains("hubctl\\-backup")
-    );
+    assert!(fs_err::read_to_string(&page).unwrap().contains("hubctl\\-backup"));
 
     assert_eq!(fs_err::read_to_string(&victim).unwrap(), "precious\n");
 }
@@ -153,21 +124,11 @@ fn what_others_may_change_is_refused() {
         ("journal.jsonl", 3, &["journal", "verify"]),
     ] {
         mode(name, 0o602);
-        refused(
-            &home,
-            code,
-            arguments,
-            "may be changed by others (mode 602)",
-        );
+        refused(&home, code, arguments, "may be changed by others (mode 602)");
         mode(name, 0o600);
     }
     mode(".", 0o777);
-    refused(
-        &home,
-        2,
-        &["backups"],
-        "may be changed by others (mode 777)",
-    );
+    refused(&home, 2, &["backups"], "may be changed by others (mode 777)");
     mode(".", 0o700);
     home.expect(0, &["backups"]);
 }
@@ -185,19 +146,9 @@ fn a_configuration_that_is_a_link_into_a_trusted_place_is_fine() {
 fn a_sidecar_of_six_gigabytes_is_refused_unread() {
     let home = Home::new();
     home.backup();
-    let name = home
-        .vault()
-        .into_iter()
-        .find(|name| name.ends_with(".json"))
-        .unwrap();
-    let file = fs_err::OpenOptions::new()
-        .write(true)
-        .open(home.path("vault").join(name))
-        .unwrap();
+    let name = home.vault().into_iter().find(|name| name.ends_with(".json")).unwrap();
+    let file = fs_err::OpenOptions::new().write(true).open(home.path("vault").join(name)).unwrap();
     file.set_len(6 << 30).unwrap();
     let shown = run(&home, &["backups"]);
-    assert!(
-        format!("{}{}", shown.stdout, shown.stderr).contains("larger than"),
-        "{shown:?}"
-    );
+    assert!(format!("{}{}", shown.stdout, shown.stderr).contains("larger than"), "{shown:?}");
 }

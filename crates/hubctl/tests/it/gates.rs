@@ -59,57 +59,35 @@ fn each_answer_has_its_exit_code_and_the_worst_decides() {
     ] {
         home.expect(code, &[&["gates"], names].concat());
     }
-    home.expect(2, &["gates", "nobody"])
-        .says("no gate `nobody` is configured");
+    home.expect(2, &["gates", "nobody"]).says("no gate `nobody` is configured");
 }
 
 #[test]
 fn what_does_not_pass_says_what_to_do_and_where_to_read() {
     let (home, _taken) = home();
     let run = home.expect(1, &["gates", "free", "agreed"]);
-    run.shows("✗ FAIL")
-        .shows("somebody listens")
-        .shows("! needs approval");
-    run.says("(docs/gates/port.md)")
-        .says("hubctl approve agreed")
-        .says("(docs/guide/gates.md)");
+    run.shows("✗ FAIL").shows("somebody listens").shows("! needs approval");
+    run.says("(docs/gates/port.md)").says("hubctl approve agreed").says("(docs/guide/gates.md)");
     let json = home.json(3, "hubctl.gates.v1", &["gates", "nodes"]);
     let gate = &json["gates"][0];
-    assert_eq!(
-        (&json["answer"], &gate["answer"]),
-        (&"unknown".into(), &"unknown".into())
-    );
-    assert!(
-        gate["reason"].as_str().unwrap().contains("kubeconfig"),
-        "{gate}"
-    );
+    assert_eq!((&json["answer"], &gate["answer"]), (&"unknown".into(), &"unknown".into()));
+    assert!(gate["reason"].as_str().unwrap().contains("kubeconfig"), "{gate}");
 }
 
 #[test]
 fn a_bundle_is_judged_the_same_elsewhere() {
     let (home, taken) = home();
     home.expect(1, &["gates", "--bundle", "b.tar.gz", "--junit", "r.xml"]);
-    let before = home.json(
-        1,
-        "hubctl.gates.v1",
-        &["gates", "evaluate", "--from", "b.tar.gz"],
-    );
+    let before = home.json(1, "hubctl.gates.v1", &["gates", "evaluate", "--from", "b.tar.gz"]);
     // It is free now, and nobody asks.
     drop(taken);
     let elsewhere = Home::with_database("none".to_owned());
     fs_err::copy(home.path("b.tar.gz"), elsewhere.path("b.tar.gz")).unwrap();
-    let after = elsewhere.json(
-        1,
-        "hubctl.gates.v1",
-        &["gates", "evaluate", "--from", "b.tar.gz"],
-    );
+    let after = elsewhere.json(1, "hubctl.gates.v1", &["gates", "evaluate", "--from", "b.tar.gz"]);
     assert_eq!(before, after);
     home.expect(0, &["gates", "free"]);
     let junit = fs_err::read_to_string(home.path("r.xml")).unwrap();
-    assert!(
-        junit.contains("failures=\"1\" errors=\"1\" skipped=\"2\""),
-        "{junit}"
-    );
+    assert!(junit.contains("failures=\"1\" errors=\"1\" skipped=\"2\""), "{junit}");
     elsewhere.expect(2, &["gates", "evaluate", "--from", "hubctl.toml"]);
 }
 
@@ -119,10 +97,8 @@ fn waiting_ends_when_the_gate_opens() {
     home.append(
         "[gates.opens]\ncondition = \"script\"\nrun = [\"sh\", \"-c\", \"echo >> asked; test -e open\"]\nscope = \"nothing\"\nexpires = \"1h\"\n",
     );
-    let mut waiting = home
-        .command(&["gates", "opens", "--wait", "60s", "--every", "100ms"])
-        .spawn()
-        .unwrap();
+    let mut waiting =
+        home.command(&["gates", "opens", "--wait", "60s", "--every", "100ms"]).spawn().unwrap();
     // Closed when it was asked first, or it would not have waited.
     let asked = || fs_err::read_to_string(home.path("asked")).map_or(0, |text| text.len());
     while asked() < 2 {
@@ -142,13 +118,7 @@ fn a_script_runs_once_while_its_success_stands_and_is_in_the_journal() {
     );
     home.expect(0, &["gates"]).shows("which proves: nothing");
     home.expect(0, &["gates"]);
-    assert_eq!(
-        fs_err::read_to_string(home.path("runs"))
-            .unwrap()
-            .lines()
-            .count(),
-        1
-    );
+    assert_eq!(fs_err::read_to_string(home.path("runs")).unwrap().lines().count(), 1);
     let records = home.journal("gate-script");
     assert_eq!(records.len(), 1);
     assert_eq!(records[0].outcome, journal::Outcome::Done);
@@ -163,8 +133,7 @@ fn a_script_runs_once_while_its_success_stands_and_is_in_the_journal() {
 fn backups_and_tunnels_are_answered_by_hubctl_itself() {
     let home = Home::with_database("none".to_owned());
     home.append("[gates.fresh]\ncondition = \"backup-fresh\"\n[gates.up]\ncondition = \"tunnel-up\"\ntunnel = \"hub\"\n");
-    home.expect(1, &["gates", "fresh"])
-        .shows("no verified backup");
+    home.expect(1, &["gates", "fresh"]).shows("no verified backup");
     home.expect(1, &["gates", "up"]).shows("no supervisor");
     fs_err::remove_dir(home.path("vault")).unwrap();
     home.expect(3, &["gates", "fresh"]).shows("UNKNOWN");
@@ -196,9 +165,7 @@ fn databases_and_backups_are_compared_by_a_gate() {
     let first = "SELECT id FROM topics ORDER BY id LIMIT 1";
     let change = format!("UPDATE topics SET title = title || '!' WHERE id = ({first})");
     crate::support::sql(&home.database, &change);
-    home.expect(1, &["gates", "moved"])
-        .shows("1 difference")
-        .says("hubctl diff");
+    home.expect(1, &["gates", "moved"]).shows("1 difference").says("hubctl diff");
     home.expect(0, &["gates", "counted"]);
     fs_err::remove_file(home.path("key.txt")).unwrap();
     home.expect(3, &["gates", "moved"]).shows("UNKNOWN");
@@ -210,9 +177,7 @@ fn the_doctor_asks_whether_clusters_are_the_ones_that_are_meant() {
     home.backup();
     home.expect(0, &["doctor"]);
     home.append("[clusters.home]\nkubeconfig = \"nowhere\"\ncontext = \"home\"\nuid = \"4c21\"\n");
-    home.expect(3, &["doctor"])
-        .shows("cluster home")
-        .shows("unknown");
+    home.expect(3, &["doctor"]).shows("cluster home").shows("unknown");
 }
 
 #[test]
@@ -222,8 +187,7 @@ fn a_database_compared_with_itself_proves_nothing() {
         "[sites.again]\ndatabase = \"{}&application_name=again\"\n[gates.moved]\ncondition = \"census-equal\"\na = \"workstation\"\nb = \"again\"\n",
         crate::support::url(&home.database)
     ));
-    home.expect(1, &["gates", "moved"])
-        .shows("are one and the same, so nothing was compared");
+    home.expect(1, &["gates", "moved"]).shows("are one and the same, so nothing was compared");
 }
 
 /// Answers everything with 200, and with what was asked.
@@ -262,10 +226,7 @@ fn secrets_in_gates_and_places_are_shown_and_kept_nowhere() {
     for (code, arguments) in [
         (Some(0), &["gates", "answers", "checked", "-vv"][..]),
         (Some(4), &["gates", "agreed", "--format", "json"]),
-        (
-            Some(4),
-            &["gates", "--bundle", "b.tar.gz", "--junit", "r.xml"],
-        ),
+        (Some(4), &["gates", "--bundle", "b.tar.gz", "--junit", "r.xml"]),
         (Some(4), &["gates", "evaluate", "--from", "b.tar.gz"]),
         (Some(0), &["config", "show"]),
         (None, &["doctor", "-vv"]),
@@ -282,18 +243,12 @@ fn secrets_in_gates_and_places_are_shown_and_kept_nowhere() {
         .output()
         .unwrap();
     let unpacked = String::from_utf8(unpacked.stdout).unwrap();
-    assert!(
-        unpacked.contains("GET /health"),
-        "the answer is in the bundle"
-    );
+    assert!(unpacked.contains("GET /health"), "the answer is in the bundle");
     said.push_str(&unpacked);
     for file in ["r.xml", "journal.jsonl"] {
         said.push_str(&fs_err::read_to_string(home.path(file)).unwrap());
     }
-    assert!(
-        said.contains("(removed-") && said.contains("c.example"),
-        "{said}"
-    );
+    assert!(said.contains("(removed-") && said.contains("c.example"), "{said}");
     let leak = said.lines().find(|line| line.contains(CANARY));
     assert_eq!(leak, None);
 }
@@ -310,8 +265,7 @@ fn a_bundle_that_is_none_is_refused_in_bounded_memory() {
         .status()
         .unwrap();
     assert!(packed.success());
-    home.expect(2, &["gates", "evaluate", "--from", "b.tar.gz"])
-        .says("more than 256 MiB");
+    home.expect(2, &["gates", "evaluate", "--from", "b.tar.gz"]).says("more than 256 MiB");
 }
 
 #[test]
@@ -331,17 +285,11 @@ fn a_program_of_a_kubeconfig_that_hangs_does_not_keep_a_signal_waiting() {
     }
     let begun = std::time::Instant::now();
     let id = running.id().to_string();
-    let sent = std::process::Command::new("kill")
-        .args(["-TERM", &id])
-        .status();
+    let sent = std::process::Command::new("kill").args(["-TERM", &id]).status();
     assert!(sent.unwrap().success());
     let run = crate::support::Run::of(&running.wait_with_output().unwrap());
     assert_eq!(run.code, Some(130), "{run:?}");
-    assert!(
-        begun.elapsed() < std::time::Duration::from_secs(3),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < std::time::Duration::from_secs(3), "{:?}", begun.elapsed());
     let pid = fs_err::read_to_string(home.path("pid")).unwrap();
     let process = std::path::Path::new("/proc").join(pid.trim());
     while process.exists() {

@@ -23,11 +23,8 @@ fn a_folder_of_foreign_dumps_is_catalogued_and_left_as_it_is() {
     seal(&home, "old/custodian_2026-03-02.sql.gz.age", "two");
     seal(&home, "old/nameless.sql.gz.age", "three");
     seal(&home, "vault/state-hub-20260228T020000Z.sql.gz.age", "zero");
-    fs_err::write(
-        home.path("old/broken-20260303.sql.gz.age"),
-        "age-encryption.org/v1\nhalf",
-    )
-    .unwrap();
+    fs_err::write(home.path("old/broken-20260303.sql.gz.age"), "age-encryption.org/v1\nhalf")
+        .unwrap();
     fs_err::write(home.path("old/readme.txt"), "not a backup").unwrap();
     fs_err::os::unix::fs::symlink("nameless.sql.gz.age", home.path("old/latest.sql.gz.age"))
         .unwrap();
@@ -52,10 +49,7 @@ fn a_folder_of_foreign_dumps_is_catalogued_and_left_as_it_is() {
     let listed = home.json(0, "hubctl.backups.v1", &["backups"]);
     let listed = listed["backups"].as_array().unwrap();
     assert_eq!(listed.len(), 4);
-    assert!(
-        listed.iter().all(|backup| backup["state"] == "sealed"),
-        "{listed:?}"
-    );
+    assert!(listed.iter().all(|backup| backup["state"] == "sealed"), "{listed:?}");
 
     // Again there is nothing to do, but what does not open still does not.
     let again = home.json(1, "hubctl.import.v1", &["import", "old", "--execute"]);
@@ -64,6 +58,5 @@ fn a_folder_of_foreign_dumps_is_catalogued_and_left_as_it_is() {
     fs_err::remove_file(home.path("old/broken-20260303.sql.gz.age")).unwrap();
     home.expect(0, &["import", "old", "--execute"]);
     assert_eq!(home.journal("import").len(), 4);
-    home.expect(2, &["import", "nowhere"])
-        .says("cannot be read");
+    home.expect(2, &["import", "nowhere"]).says("cannot be read");
 }

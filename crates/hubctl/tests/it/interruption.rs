@@ -74,13 +74,7 @@ fn interrupt(mut child: Child, number: Signal) -> Run {
     }
     let took = begun.elapsed();
     let run = Run::of(&child.wait_with_output().unwrap());
-    assert_eq!(
-        run.code,
-        Some(130),
-        "after {took:?}\n{}{}",
-        run.stdout,
-        run.stderr
-    );
+    assert_eq!(run.code, Some(130), "after {took:?}\n{}{}", run.stdout, run.stderr);
     run.says("interrupted; ");
     run
 }
@@ -119,9 +113,7 @@ fn a_server_that_never_answers_keeps_nobody() {
     }
     let interrupted = |kind| {
         let records = home.journal(kind);
-        let all = records
-            .iter()
-            .filter(|record| record.outcome == Outcome::Interrupted);
+        let all = records.iter().filter(|record| record.outcome == Outcome::Interrupted);
         all.count()
     };
     assert_eq!((interrupted("backup"), interrupted("push")), (3, 3));
@@ -150,15 +142,8 @@ fn a_plugin_that_never_answers_keeps_nobody() {
     AgePlugin::install(home.root(), "interruption::plugin").unwrap();
     home.secret("token.txt", &AgePlugin::Hangs.identity());
     let recipient = AgePlugin::Hangs.recipient();
-    home.configure(
-        &format!("recipients = [\"{recipient}\"]\nidentities = [\"token.txt\"]\n"),
-        "",
-    );
-    let path = format!(
-        "{}:{}",
-        home.root().display(),
-        std::env::var("PATH").unwrap()
-    );
+    home.configure(&format!("recipients = [\"{recipient}\"]\nidentities = [\"token.txt\"]\n"), "");
+    let path = format!("{}:{}", home.root().display(), std::env::var("PATH").unwrap());
     let command = |arguments: &[&str]| {
         let mut command = home.command(arguments);
         command.env("PATH", &path);
@@ -181,11 +166,7 @@ fn a_lock_that_is_never_released_keeps_nobody() {
         ("vault/.state-hub.catalogue-lock", &["backup"]),
     ];
     for (name, arguments) in cases {
-        let lock = fs_err::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(home.path(name))
-            .unwrap();
+        let lock = fs_err::OpenOptions::new().read(true).write(true).open(home.path(name)).unwrap();
         lock.lock().unwrap();
         let mut child = home.command(arguments).spawn().unwrap();
         let pid = child.id();
@@ -197,9 +178,7 @@ fn a_lock_that_is_never_released_keeps_nobody() {
 /// `/proc/locks` marks who waits: `1: -> FLOCK  ADVISORY  WRITE PID …`.
 fn is_waiting_for_a_lock(pid: u32) -> bool {
     let locks = fs_err::read_to_string("/proc/locks").unwrap();
-    locks
-        .lines()
-        .any(|line| line.contains("->") && line.contains(&format!(" {pid} ")))
+    locks.lines().any(|line| line.contains("->") && line.contains(&format!(" {pid} ")))
 }
 
 /// Runs hubctl below a shell that prepares for it.
@@ -213,9 +192,7 @@ fn prepared(home: &Home, preparation: &str, arguments: &[&str]) -> Command {
         shell.env(name, value.unwrap());
     }
     shell.stdin(std::process::Stdio::null());
-    shell
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped());
+    shell.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     shell
 }
 
@@ -226,9 +203,7 @@ fn what_nohup_started_survives_the_end_of_the_session() {
         "[sites.deaf]\ndatabase = \"postgresql://hub@127.0.0.1:{}/x\"\n",
         silent.port
     ));
-    let mut child = prepared(&home, "trap '' HUP", &["backup", "deaf"])
-        .spawn()
-        .unwrap();
+    let mut child = prepared(&home, "trap '' HUP", &["backup", "deaf"]).spawn().unwrap();
     until(&mut child, || silent.is_asked());
     signal(child.id(), Signal::HUP);
     std::thread::sleep(Duration::from_secs(3));
@@ -239,9 +214,7 @@ fn what_nohup_started_survives_the_end_of_the_session() {
 #[test]
 fn a_file_that_may_not_become_so_large_is_an_error_and_no_death() {
     let home = Home::new();
-    let output = prepared(&home, "ulimit -f 8", &["backup"])
-        .output()
-        .unwrap();
+    let output = prepared(&home, "ulimit -f 8", &["backup"]).output().unwrap();
     assert_eq!(output.status.signal(), None, "{output:?}");
     let run = Run::of(&output);
     assert_eq!(run.code, Some(3), "{}", run.stderr);
@@ -249,9 +222,7 @@ fn a_file_that_may_not_become_so_large_is_an_error_and_no_death() {
     assert_eq!(home.journal("backup")[0].outcome, Outcome::Failed);
     let left = home.vault();
     assert!(
-        !left.iter().any(|name| Path::new(name)
-            .extension()
-            .is_some_and(|end| end == "partial")),
+        !left.iter().any(|name| Path::new(name).extension().is_some_and(|end| end == "partial")),
         "{left:?}"
     );
     home.backup();

@@ -13,11 +13,7 @@ fn plugin() {
 /// Runs hubctl with the plugin in its `PATH`.
 #[track_caller]
 fn expect(home: &Home, code: i32, arguments: &[&str]) -> Run {
-    let path = format!(
-        "{}:{}",
-        home.root().display(),
-        std::env::var("PATH").unwrap()
-    );
+    let path = format!("{}:{}", home.root().display(), std::env::var("PATH").unwrap());
     let output = home.command(arguments).env("PATH", path).output().unwrap();
     let run = Run::of(&output);
     assert_eq!(run.code, Some(code), "hubctl {arguments:?}\n{run:?}");
@@ -41,10 +37,8 @@ fn a_plugin_seals_and_opens_backups_and_nobody_is_asked() {
     expect(&home, 0, &["keys", "check"]).shows("elsewhere");
     expect(&home, 0, &["doctor"]).shows("a probe was sealed and opened again");
     // Without the plugin the question cannot be asked; the other key does not need it.
-    home.expect(3, &["verify"])
-        .says("`age-plugin-testkit` failed: it is not installed");
-    home.expect(3, &["backup"])
-        .says("hint: install the plugin on PATH");
+    home.expect(3, &["verify"]).says("`age-plugin-testkit` failed: it is not installed");
+    home.expect(3, &["backup"]).says("hint: install the plugin on PATH");
     home.expect(0, &["verify", "--identity", "native.txt"]);
     // Every recipient of a plugin counts as here.
     home.configure(
@@ -66,10 +60,7 @@ fn backups_are_sealed_for_whom_sops_encrypts() {
         format!("creation_rules:\n  - path_regex: .*\n    age: >-\n      {one},\n      {two}\n"),
     )
     .unwrap();
-    home.configure(
-        "recipients_file = \".sops.yaml\"\nidentities = [\"one.txt\"]\n",
-        "",
-    );
+    home.configure("recipients_file = \".sops.yaml\"\nidentities = [\"one.txt\"]\n", "");
     let taken = home.json(0, "hubctl.backup.v1", &["backup"]);
     assert_eq!(taken["recipients"].as_array().unwrap().len(), 2);
     home.expect(0, &["verify", "--identity", "two.txt"]);

@@ -32,18 +32,11 @@ fn backups_are_pushed_to_servers_and_shown() {
     let pushed = home.json(0, "hubctl.push.v1", &["push"]);
     let target = |name: &str| {
         let targets = pushed["targets"].as_array().unwrap();
-        targets
-            .iter()
-            .find(|target| target["name"] == name)
-            .unwrap()
-            .clone()
+        targets.iter().find(|target| target["name"] == name).unwrap().clone()
     };
     assert_eq!(target("cloud")["copied"].as_array().unwrap().len(), 1);
     assert_eq!(target("cloud")["proven"], 1);
-    assert_eq!(
-        (&target("drop")["proven"], &target("drop")["error"]),
-        (&json!(0), &json!(null))
-    );
+    assert_eq!((&target("drop")["proven"], &target("drop")["error"]), (&json!(0), &json!(null)));
     assert_eq!(cloud.files("backups").len(), 2);
     assert_eq!(cloud.files("").len(), 2);
 
@@ -53,9 +46,7 @@ fn backups_are_pushed_to_servers_and_shown() {
     home.expect(1, &["fresh"]).shows("copy: cloud");
     let fresh = home.json(1, "hubctl.fresh.v1", &["fresh"]);
     let parts = fresh["parts"].as_array().unwrap();
-    let copies = parts
-        .iter()
-        .filter(|part| part["part"].as_str().unwrap().starts_with("copy"));
+    let copies = parts.iter().filter(|part| part["part"].as_str().unwrap().starts_with("copy"));
     assert!(copies.clone().count() == 2 && copies.clone().all(|part| part["fresh"] == true));
 
     let again = home.json(0, "hubctl.push.v1", &["push", "--prove"]);
@@ -74,19 +65,10 @@ fn a_server_that_fails_is_told_and_the_next_push_catches_up() {
     run.says("no space left").says("raise the quota");
     says_no_secret(&run);
     let journal = home.journal("push");
-    assert!(
-        journal[0].evidence["error"]
-            .as_str()
-            .unwrap()
-            .contains("no space left")
-    );
+    assert!(journal[0].evidence["error"].as_str().unwrap().contains("no space left"));
 
     home.expect(0, &["push", "cloud"]);
-    let name = cloud
-        .files("backups")
-        .into_iter()
-        .find(|name| name.ends_with(".age"))
-        .unwrap();
+    let name = cloud.files("backups").into_iter().find(|name| name.ends_with(".age")).unwrap();
     let mut bytes = cloud.read("backups", &name).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     cloud.write("backups", &name, bytes);
@@ -106,26 +88,17 @@ fn a_backup_is_verified_compared_and_restored_without_being_fetched() {
     home.append(&cloud_tables(&home, &cloud));
     home.backup();
     home.expect(0, &["push", "cloud"]);
-    for file in home
-        .vault()
-        .iter()
-        .filter(|name| name.starts_with("state-hub"))
-    {
+    for file in home.vault().iter().filter(|name| name.starts_with("state-hub")) {
         fs_err::remove_file(home.path("vault").join(file)).unwrap();
     }
-    home.expect(0, &["verify", "cloud:latest"])
-        .shows("is good (quick)");
-    home.expect(0, &["verify", "cloud:latest", "--full"])
-        .shows("is good (full)");
-    home.expect(0, &["diff", "workstation", "cloud:latest"])
-        .says("equal:");
+    home.expect(0, &["verify", "cloud:latest"]).shows("is good (quick)");
+    home.expect(0, &["verify", "cloud:latest", "--full"]).shows("is good (full)");
+    home.expect(0, &["diff", "workstation", "cloud:latest"]).says("equal:");
     let copy = format!("{}_from_afar", home.database);
     let restore = ["restore", "cloud:latest", "--to", &url(&copy), "--execute"];
     home.expect(0, &restore);
-    home.expect(0, &["diff", "workstation", &url(&copy)])
-        .says("equal:");
-    home.expect(0, &["drill", "cloud:latest"])
-        .shows("drill passed");
+    home.expect(0, &["diff", "workstation", &url(&copy)]).says("equal:");
+    home.expect(0, &["drill", "cloud:latest"]).shows("drill passed");
 
     let tables = ["--table", "topics", "--execute"];
     let restore = ["restore", "cloud:latest", "--to", "workstation"];
@@ -155,11 +128,7 @@ fn the_workstation_is_gone_and_the_cloud_is_not() {
 
     let plain = format!("{}_by_curl", home.database);
     crate::support::sql("postgres", &format!("CREATE DATABASE {plain}"));
-    let name = cloud
-        .files("backups")
-        .into_iter()
-        .find(|name| name.ends_with(".age"))
-        .unwrap();
+    let name = cloud.files("backups").into_iter().find(|name| name.ends_with(".age")).unwrap();
     let pipeline = format!(
         "set -o pipefail; curl --silent --fail --user {CLOUD_USER}:{CLOUD_PASSWORD} {}/{name} | age -d -i escrow.txt | gunzip \
          | psql -X -q -v ON_ERROR_STOP=1 --single-transaction '{}' > /dev/null",
@@ -167,15 +136,10 @@ fn the_workstation_is_gone_and_the_cloud_is_not() {
         url(&plain)
     );
     run(std::process::Command::new("bash").args(["-c", &pipeline]));
-    home.expect(0, &["diff", "workstation", &url(&plain)])
-        .says("equal:");
+    home.expect(0, &["diff", "workstation", &url(&plain)]).says("equal:");
 
     let tables = cloud_tables(&home, &cloud);
-    fs_err::copy(
-        home.path("cloud-password"),
-        left.path().join("cloud-password"),
-    )
-    .unwrap();
+    fs_err::copy(home.path("cloud-password"), left.path().join("cloud-password")).unwrap();
     fs_err::create_dir(left.path().join("vault")).unwrap();
     let config = format!(
         "[service]\nname = \"state-hub\"\n[vault]\npath = \"vault\"\nidentities = [\"escrow.txt\"]\n{tables}"
@@ -185,15 +149,11 @@ fn the_workstation_is_gone_and_the_cloud_is_not() {
     let hubctl = assert_cmd::cargo::cargo_bin!("hubctl");
     let restore = ["restore", "cloud:latest", "--to", &url(&copy), "--execute"];
     run(std::process::Command::new(hubctl).args(restore));
-    home.expect(0, &["diff", "workstation", &url(&copy)])
-        .says("equal:");
+    home.expect(0, &["diff", "workstation", &url(&copy)]).says("equal:");
 
     run(std::process::Command::new(hubctl).args(["pull", "cloud"]));
     let latest = left.path().join("vault/state-hub-latest.sql.gz.age");
-    assert_eq!(
-        fs_err::read(latest).unwrap(),
-        cloud.read("backups", &name).unwrap()
-    );
+    assert_eq!(fs_err::read(latest).unwrap(), cloud.read("backups", &name).unwrap());
     run(std::process::Command::new(hubctl).args(["verify", "latest", "--full"]));
 }
 
@@ -202,11 +162,7 @@ fn a_push_that_is_killed_is_finished_by_the_next() {
     let (home, cloud) = (Home::new(), Cloud::start().unwrap());
     home.append(&cloud_tables(&home, &cloud));
     home.backup();
-    cloud.inject(
-        "MOVE",
-        "backups",
-        CloudEffect::Wait(std::time::Duration::from_secs(30)),
-    );
+    cloud.inject("MOVE", "backups", CloudEffect::Wait(std::time::Duration::from_secs(30)));
     let mut child = home.command(&["push", "cloud"]).spawn().unwrap();
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while cloud.files("backups").is_empty() {
@@ -217,11 +173,7 @@ fn a_push_that_is_killed_is_finished_by_the_next() {
     child.wait().unwrap();
     assert!(cloud.files("backups")[0].ends_with(".partial"));
     home.expect(0, &["push", "cloud"]);
-    assert_eq!(
-        cloud.files("backups").len(),
-        2,
-        "nothing is left of the first"
-    );
+    assert_eq!(cloud.files("backups").len(), 2, "nothing is left of the first");
 }
 
 #[test]
@@ -240,8 +192,7 @@ fn sftp_is_a_target_like_the_others() {
     home.expect(0, &["verify", "nas:latest", "--full"]);
     // What is on the other machine is a vault.
     let nas = home.path("nas");
-    home.expect(0, &["backups", "--vault", nas.to_str().unwrap()])
-        .shows("verified");
+    home.expect(0, &["backups", "--vault", nas.to_str().unwrap()]).shows("verified");
 }
 
 #[test]
@@ -252,8 +203,6 @@ fn targets_that_make_no_sense_are_refused() {
     let home = Home::new();
     home.append("[targets.drop]\nfiledrop = \"https://cloud.example\"\ntoken_file = \"token\"\n");
     fs_err::write(home.path("token"), "x\n").unwrap();
-    home.expect(2, &["push", "drop"])
-        .says("may be read by others");
-    home.expect(2, &["push", "nas"])
-        .says("no target `nas` is configured");
+    home.expect(2, &["push", "drop"]).says("may be read by others");
+    home.expect(2, &["push", "nas"]).says("no target `nas` is configured");
 }

@@ -44,15 +44,8 @@ impl Wired {
             .args(&network.on(Machine::Client)[1..])
             .arg(plain.get_program())
             .args(plain.get_args());
-        command.env_clear().envs(
-            plain
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        );
-        command
-            .current_dir(home.root())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
+        command.env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.current_dir(home.root()).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut supervisor = command.spawn().unwrap();
         let stdout = BufReader::new(supervisor.stdout.take().unwrap());
         let (sender, lines) = channel();
@@ -63,13 +56,7 @@ impl Wired {
                 }
             }
         });
-        let mut wired = Self {
-            network,
-            sshd,
-            supervisor,
-            lines,
-            home,
-        };
+        let mut wired = Self { network, sshd, supervisor, lines, home };
         wired.until("up");
         Some(wired)
     }
@@ -79,10 +66,7 @@ impl Wired {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let line = self
-                .lines
-                .recv_timeout(left)
-                .unwrap_or_else(|_| panic!("never {state}"));
+            let line = self.lines.recv_timeout(left).unwrap_or_else(|_| panic!("never {state}"));
             let event: Value = serde_json::from_str(&line).unwrap();
             if event["state"] == state {
                 return;
@@ -105,9 +89,7 @@ impl Wired {
     }
 
     fn starts(&self) -> u64 {
-        let status = self
-            .home
-            .json(0, "hubctl.tunnel-status.v1", &["tunnel", "status"]);
+        let status = self.home.json(0, "hubctl.tunnel-status.v1", &["tunnel", "status"]);
         status["tunnels"][0]["starts"].as_u64().unwrap()
     }
 }
@@ -134,10 +116,7 @@ fn what_a_wire_does_to_a_tunnel() {
     wired.network.hear(Machine::Client).unwrap();
     wired.until("up");
     assert!(wired.greets());
-    assert!(
-        before <= 3,
-        "{before} ssh were started while nobody could answer"
-    );
+    assert!(before <= 3, "{before} ssh were started while nobody could answer");
 
     // Nothing gets there.
     wired.network.deafen(Machine::Server).unwrap();

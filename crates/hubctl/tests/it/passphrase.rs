@@ -25,11 +25,8 @@ fn a_passphrase_seals_verifies_and_opens() {
     home.expect(0, &["verify", "--full", "-vv"]);
     home.expect(0, &["diff", "workstation", "latest"]);
     let doctor = home.expect(0, &["doctor"]);
-    doctor
-        .shows("only a passphrase")
-        .shows("a probe was sealed and opened again");
-    home.expect(0, &["config", "show"])
-        .shows("vault.passphrase_file");
+    doctor.shows("only a passphrase").shows("a probe was sealed and opened again");
+    home.expect(0, &["config", "show"]).shows("vault.passphrase_file");
 
     home.secret("wrong", "wrong");
     home.expect(1, &["verify", "--passphrase-file", "wrong"])
@@ -45,10 +42,7 @@ fn a_passphrase_seals_verifies_and_opens() {
         .chain(["journal.jsonl".to_owned()])
     {
         let bytes = fs_err::read(home.path(&name)).unwrap();
-        assert!(
-            !String::from_utf8_lossy(&bytes).contains("canary"),
-            "{name}"
-        );
+        assert!(!String::from_utf8_lossy(&bytes).contains("canary"), "{name}");
     }
 }
 
@@ -59,14 +53,10 @@ fn public_keys_are_preferred_unless_the_passphrase_is_asked_for() {
     let file = ["--passphrase-file", "passphrase"];
     let by_key = home.json(0, "hubctl.backup.v1", &[&["backup"][..], &file].concat());
     assert_eq!(by_key["recipients"].as_array().unwrap().len(), 2);
-    let by_passphrase = home.json(
-        0,
-        "hubctl.backup.v1",
-        &[&["backup", "--passphrase"][..], &file].concat(),
-    );
+    let by_passphrase =
+        home.json(0, "hubctl.backup.v1", &[&["backup", "--passphrase"][..], &file].concat());
     assert_eq!(by_passphrase["recipients"][0], "passphrase");
-    home.expect(1, &["verify"])
-        .says("none of the 1 given identities");
+    home.expect(1, &["verify"]).says("none of the 1 given identities");
     home.expect(0, &[&["verify"][..], &file].concat());
     home.expect(2, &["backup", "--passphrase"])
         .says("there is no terminal to ask for the passphrase on");
@@ -86,13 +76,8 @@ fn a_passphrase_opens_an_encrypted_key_file() {
     sealed.finish().unwrap();
 
     let verify = ["verify", "--identity", "key.age"];
-    home.expect(2, &verify)
-        .says("the file is encrypted and no passphrase was given for it");
-    home.expect(
-        0,
-        &[&verify[..], &["--passphrase-file", "passphrase"]].concat(),
-    )
-    .shows("is good");
+    home.expect(2, &verify).says("the file is encrypted and no passphrase was given for it");
+    home.expect(0, &[&verify[..], &["--passphrase-file", "passphrase"]].concat()).shows("is good");
     home.secret("wrong", "wrong");
     home.expect(1, &[&verify[..], &["--passphrase-file", "wrong"]].concat())
         .says("the passphrase does not open key.age");
@@ -104,10 +89,7 @@ fn a_passphrase_that_others_may_read_is_refused() {
     let home = home_of_passphrase();
     let open = std::fs::Permissions::from_mode(0o640);
     fs_err::set_permissions(home.path("passphrase"), open).unwrap();
-    home.expect(2, &["backup"])
-        .says("may be read by others (mode 640)")
-        .says("chmod 600");
+    home.expect(2, &["backup"]).says("may be read by others (mode 640)").says("chmod 600");
     home.secret("passphrase", "");
-    home.expect(2, &["backup"])
-        .says("gives an empty passphrase");
+    home.expect(2, &["backup"]).says("gives an empty passphrase");
 }

@@ -29,10 +29,8 @@ fn the_page_of_all_commands_is_current() {
         return;
     }
     let written = fs_err::read_to_string(path).unwrap();
-    let differs = current
-        .lines()
-        .zip(written.lines())
-        .find(|(current, written)| current != written);
+    let differs =
+        current.lines().zip(written.lines()).find(|(current, written)| current != written);
     assert!(
         current == written,
         "run `cargo xtask codegen`: docs/cli.md differs from the program, first at {differs:?}"

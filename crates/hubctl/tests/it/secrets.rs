@@ -10,10 +10,7 @@ const CANARY: &str = "canary-7f3a9c-password";
 
 fn home_of_canary(role: &str) -> Home {
     let home = Home::new();
-    sql(
-        "postgres",
-        &format!("CREATE ROLE {role} LOGIN SUPERUSER PASSWORD '{CANARY}'"),
-    );
+    sql("postgres", &format!("CREATE ROLE {role} LOGIN SUPERUSER PASSWORD '{CANARY}'"));
     home.secret("password", CANARY);
     home
 }
@@ -52,22 +49,8 @@ fn a_password_shows_up_nowhere() {
     let source = tcp_url("canary_file", &home.database);
     for arguments in [
         &["backup", &source, "--password-file", "password", "-vv"][..],
-        &[
-            "backup",
-            &source,
-            "--password-command",
-            "cat password",
-            "--format",
-            "json",
-        ],
-        &[
-            "diff",
-            &source,
-            "latest",
-            "--password-file",
-            "password",
-            "-vv",
-        ],
+        &["backup", &source, "--password-command", "cat password", "--format", "json"],
+        &["diff", &source, "latest", "--password-file", "password", "-vv"],
         &[
             "restore",
             "--to",
@@ -82,32 +65,16 @@ fn a_password_shows_up_nowhere() {
         &["doctor", &source, "--password-file", "password"],
     ] {
         let (run, seen) = watched(home.command(arguments).spawn().unwrap());
-        assert_eq!(
-            run.code,
-            Some(0),
-            "{arguments:?}\n{}{}",
-            run.stdout,
-            run.stderr
-        );
-        assert!(
-            !run.stdout.contains(CANARY) && !run.stderr.contains(CANARY),
-            "{arguments:?}"
-        );
-        assert!(
-            seen.iter().any(|line| line.contains("hubctl")),
-            "the watch saw nothing"
-        );
+        assert_eq!(run.code, Some(0), "{arguments:?}\n{}{}", run.stdout, run.stderr);
+        assert!(!run.stdout.contains(CANARY) && !run.stderr.contains(CANARY), "{arguments:?}");
+        assert!(seen.iter().any(|line| line.contains("hubctl")), "the watch saw nothing");
         assert!(
             !seen.iter().any(|line| line.contains(CANARY)),
             "{arguments:?} in an argument list"
         );
     }
     let files = files_below(home.root());
-    assert!(
-        files
-            .iter()
-            .any(|file| file.parent() == Some(&home.path("vault")))
-    );
+    assert!(files.iter().any(|file| file.parent() == Some(&home.path("vault"))));
     for file in files {
         let bytes = fs_err::read(&file).unwrap();
         let has_it = String::from_utf8_lossy(&bytes).contains(CANARY);
@@ -151,15 +118,10 @@ fn passwords_are_found_in_their_order() {
 fn a_password_that_others_may_read_is_refused() {
     use std::os::unix::fs::PermissionsExt as _;
     let home = home_of_canary("canary_open");
-    fs_err::set_permissions(
-        home.path("password"),
-        std::fs::Permissions::from_mode(0o644),
-    )
-    .unwrap();
+    fs_err::set_permissions(home.path("password"), std::fs::Permissions::from_mode(0o644)).unwrap();
     let source = tcp_url("canary_open", &home.database);
     let run = home.expect(2, &["backup", &source, "--password-file", "password"]);
-    run.says("may be read by others (mode 644)")
-        .says("chmod 600");
+    run.says("may be read by others (mode 644)").says("chmod 600");
 }
 
 #[test]
@@ -203,10 +165,7 @@ fn what_opens_the_targets_shows_up_nowhere() {
     for secret in [CLOUD_PASSWORD, CLOUD_TOKEN, CANARY, "X-Amz-Signature"] {
         assert!(!said.contains(secret), "{secret} is in what was said");
     }
-    assert!(
-        said.contains("it does not allow this"),
-        "the failure was told"
-    );
+    assert!(said.contains("it does not allow this"), "the failure was told");
 }
 
 #[test]
@@ -233,24 +192,11 @@ fn a_password_in_an_argument_is_never_repeated() {
     const SECRET: &str = "s3cret-7f3a9c";
     let home = Home::new();
     home.append("[targets.disk]\nfolder = \"disk\"\n");
-    let urls = [
-        "postgresql://u:",
-        "u:",
-        "//u:",
-        "postgres:/u:",
-        "postgresql+asyncpg://u:",
-    ]
-    .map(|start| format!("{start}{SECRET}@127.0.0.1:1/db"));
+    let urls = ["postgresql://u:", "u:", "//u:", "postgres:/u:", "postgresql+asyncpg://u:"]
+        .map(|start| format!("{start}{SECRET}@127.0.0.1:1/db"));
     for url in &urls {
-        let joined = [
-            "--jobs=",
-            "--format=",
-            "--to=",
-            "--nonsense=",
-            "-o",
-            "disk:",
-        ]
-        .map(|option| format!("{option}{url}"));
+        let joined = ["--jobs=", "--format=", "--to=", "--nonsense=", "-o", "disk:"]
+            .map(|option| format!("{option}{url}"));
         for arguments in [
             vec![url.as_str()],
             vec!["backup", url],

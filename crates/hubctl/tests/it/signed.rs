@@ -11,10 +11,7 @@ fn home_that_signs() -> Home {
     keygen.args(["-q", "-t", "ed25519", "-N", "", "-C", "operator", "-f"]);
     assert!(keygen.arg(home.path("signing")).status().unwrap().success());
     let public = fs_err::read_to_string(home.path("signing.pub")).unwrap();
-    home.secret(
-        "signers",
-        &format!("operator namespaces=\"hubctl-backup\" {public}"),
-    );
+    home.secret("signers", &format!("operator namespaces=\"hubctl-backup\" {public}"));
     home.append("[backup]\nsign_key = \"signing\"\nallowed_signers = \"signers\"\n");
     home
 }
@@ -25,9 +22,7 @@ fn a_backup_is_signed_and_an_unsigned_one_is_refused() {
     let taken = home.json(0, "hubctl.backup.v1", &["backup"]);
     assert_eq!(taken["state"], "verified");
     home.expect(0, &["verify", "--full"]);
-    home.expect(0, &["config", "show"])
-        .shows("backup.sign_key")
-        .shows("backup.allowed_signers");
+    home.expect(0, &["config", "show"]).shows("backup.sign_key").shows("backup.allowed_signers");
 
     let path = taken["path"].as_str().unwrap();
     let sidecar = path.replace(".sql.gz.age", ".json");
@@ -43,34 +38,19 @@ fn a_backup_is_signed_and_an_unsigned_one_is_refused() {
     edited.as_object_mut().unwrap().remove("signature");
     fs_err::write(&sidecar, edited.to_string()).unwrap();
     let id = taken["id"].as_str().unwrap();
-    home.expect(1, &["verify", id])
-        .says("is not to be trusted: its sidecar is not signed");
+    home.expect(1, &["verify", id]).says("is not to be trusted: its sidecar is not signed");
     home.expect(1, &["verify", path]).says("not to be trusted");
-    home.expect(
-        1,
-        &[
-            "restore",
-            id,
-            "--to",
-            "workstation",
-            "--database",
-            "signed_copy",
-        ],
-    )
-    .says("not to be trusted");
-    home.expect(0, &["backups"])
-        .shows("foreign")
-        .says("not signed");
+    home.expect(1, &["restore", id, "--to", "workstation", "--database", "signed_copy"])
+        .says("not to be trusted");
+    home.expect(0, &["backups"]).shows("foreign").says("not signed");
 }
 
 #[test]
 fn a_signing_key_that_would_not_count_is_found_before_anything_is_done() {
     let home = home_that_signs();
     home.secret("signers", "");
-    home.expect(1, &["backup"])
-        .says("which is no key of an allowed signer");
+    home.expect(1, &["backup"]).says("which is no key of an allowed signer");
     home.secret("signers", "operator cert-authority ssh-ed25519 AAAA");
-    home.expect(2, &["backup"])
-        .says("line 1: `cert-authority` is not supported");
+    home.expect(2, &["backup"]).says("line 1: `cert-authority` is not supported");
     assert!(home.vault().iter().all(|name| !name.ends_with(".age")));
 }

@@ -24,23 +24,15 @@ struct Shared {
 fn shared() -> &'static Shared {
     static SHARED: OnceLock<Shared> = OnceLock::new();
     SHARED.get_or_init(|| {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let mut options = ScratchOptions::default();
         options.tcp = true;
         let server = runtime.block_on(ScratchServer::start(&options)).unwrap();
         runtime
-            .block_on(pgsnap::execute(
-                &server.database("postgres"),
-                "CREATE DATABASE sample",
-            ))
+            .block_on(pgsnap::execute(&server.database("postgres"), "CREATE DATABASE sample"))
             .unwrap();
         let sample = format!("SET demo.scale = '{SCALE}';\n{}", testkit::HUB);
-        runtime
-            .block_on(pgsnap::execute(&server.database("sample"), &sample))
-            .unwrap();
+        runtime.block_on(pgsnap::execute(&server.database("sample"), &sample)).unwrap();
         Shared { runtime, server }
     })
 }
@@ -75,10 +67,7 @@ pub(crate) fn new_database() -> String {
     // Two copies of one template at a time are refused.
     static TEMPLATE: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _one_at_a_time = TEMPLATE.lock().unwrap();
-    sql(
-        "postgres",
-        &format!("CREATE DATABASE {name} TEMPLATE sample"),
-    );
+    sql("postgres", &format!("CREATE DATABASE {name} TEMPLATE sample"));
     name
 }
 
@@ -105,17 +94,12 @@ pub(crate) fn url(name: &str) -> String {
 /// The socket of the shared server.
 pub(crate) fn socket() -> std::path::PathBuf {
     let server = &shared().server;
-    server
-        .directory()
-        .join(format!(".s.PGSQL.{}", server.port()))
+    server.directory().join(format!(".s.PGSQL.{}", server.port()))
 }
 
 /// The URL of a database, through loopback, where a password is asked for.
 pub(crate) fn tcp_url(user: &str, name: &str) -> String {
-    format!(
-        "postgresql://{user}@127.0.0.1:{}/{name}",
-        shared().server.port()
-    )
+    format!("postgresql://{user}@127.0.0.1:{}/{name}", shared().server.port())
 }
 
 /// A home directory with a configuration, two keys, a vault, and a database of its own.
@@ -138,10 +122,7 @@ impl Home {
     }
 
     pub(crate) fn with_database(database: String) -> Self {
-        let home = Self {
-            directory: tempfile::tempdir().unwrap(),
-            database,
-        };
+        let home = Self { directory: tempfile::tempdir().unwrap(), database };
         let key = home.generate_key("key.txt");
         let escrow = home.generate_key("escrow.txt");
         fs_err::create_dir(home.path("vault")).unwrap();
@@ -156,11 +137,7 @@ impl Home {
     pub(crate) fn configure(&self, vault: &str, tables: &str) {
         let mut text =
             String::from("[service]\nname = \"state-hub\"\n[journal]\npath = \"journal.jsonl\"\n");
-        let _ = writeln!(
-            text,
-            "[sites.workstation]\ndatabase = \"{}\"",
-            url(&self.database)
-        );
+        let _ = writeln!(text, "[sites.workstation]\ndatabase = \"{}\"", url(&self.database));
         let _ = writeln!(text, "[vault]\npath = \"vault\"\n{vault}{tables}");
         fs_err::write(self.path("hubctl.toml"), text).unwrap();
     }
@@ -197,17 +174,9 @@ impl Home {
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("hubctl"));
-        command
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap());
-        command
-            .env("HOME", self.root())
-            .current_dir(self.root())
-            .args(arguments);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+        command.env("HOME", self.root()).current_dir(self.root()).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
@@ -219,13 +188,7 @@ impl Home {
     #[track_caller]
     pub(crate) fn expect(&self, code: i32, arguments: &[&str]) -> Run {
         let run = self.hubctl(arguments);
-        assert_eq!(
-            run.code,
-            Some(code),
-            "hubctl {arguments:?}\n{}{}",
-            run.stdout,
-            run.stderr
-        );
+        assert_eq!(run.code, Some(code), "hubctl {arguments:?}\n{}{}", run.stdout, run.stderr);
         run
     }
 
@@ -246,22 +209,16 @@ impl Home {
 
     /// The journal's records of one kind.
     pub(crate) fn journal(&self, kind: &str) -> Vec<journal::Record> {
-        let records = journal::Journal::open_existing(self.path("journal.jsonl"))
-            .unwrap()
-            .read()
-            .unwrap();
-        records
-            .into_iter()
-            .filter(|record| record.kind == kind)
-            .collect()
+        let records =
+            journal::Journal::open_existing(self.path("journal.jsonl")).unwrap().read().unwrap();
+        records.into_iter().filter(|record| record.kind == kind).collect()
     }
 
     /// The names of the files in the vault.
     pub(crate) fn vault(&self) -> Vec<String> {
         let entries = fs_err::read_dir(self.path("vault")).unwrap();
-        let mut names: Vec<String> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
@@ -279,21 +236,13 @@ impl Run {
 
     #[track_caller]
     pub(crate) fn says(&self, text: &str) -> &Self {
-        assert!(
-            self.stderr.contains(text),
-            "`{text}` is not in:\n{}",
-            self.stderr
-        );
+        assert!(self.stderr.contains(text), "`{text}` is not in:\n{}", self.stderr);
         self
     }
 
     #[track_caller]
     pub(crate) fn shows(&self, text: &str) -> &Self {
-        assert!(
-            self.stdout.contains(text),
-            "`{text}` is not in:\n{}",
-            self.stdout
-        );
+        assert!(self.stdout.contains(text), "`{text}` is not in:\n{}", self.stdout);
         self
     }
 }

@@ -13,9 +13,7 @@ fn unfinished(directory: &std::path::Path) -> Vec<String> {
     let names = fs_err::read_dir(directory)
         .unwrap()
         .map(|item| item.unwrap().file_name().into_string().unwrap());
-    names
-        .filter(|name| name.starts_with('.') && !name.ends_with("lock"))
-        .collect()
+    names.filter(|name| name.starts_with('.') && !name.ends_with("lock")).collect()
 }
 
 #[test]
@@ -41,12 +39,9 @@ fn a_full_disk_could_not_take_the_backup_and_keeps_the_last_one() {
     let filler = vec![0; usize::try_from(room.f_bavail * room.f_frsize - leave).unwrap()];
     fs_err::write(disk.path().join("filler"), filler).unwrap();
     let run = home.expect(3, &backup);
-    run.says(&format!(
-        "there is no room left for the backup in {}",
-        disk.path().display()
-    ))
-    .says("are free in the vault")
-    .says("hint: make room on this file system");
+    run.says(&format!("there is no room left for the backup in {}", disk.path().display()))
+        .says("are free in the vault")
+        .says("hint: make room on this file system");
     assert_eq!(unfinished(disk.path()), Vec::<String>::new());
     assert_eq!(latest(), good.stdout.trim_end());
     assert_eq!(home.journal("backup")[1].outcome, Outcome::Failed);
@@ -70,19 +65,13 @@ fn a_server_that_dies_in_the_middle_leaves_nothing_short() {
     );
     let home = Home::new();
     let good = home.backup();
-    let source = format!(
-        "postgresql:///hub?host={}&user=postgres",
-        server.directory().display()
-    );
+    let source = format!("postgresql:///hub?host={}&user=postgres", server.directory().display());
     let mut child = home.command(&["backup", &source]).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
     let written = || -> u64 {
         let sizes = fs_err::read_dir(home.path("vault")).unwrap().flatten();
         let partial = sizes.filter(|item| item.path().extension().is_some_and(|e| e == "partial"));
-        partial
-            .filter_map(|item| item.metadata().ok())
-            .map(|metadata| metadata.len())
-            .sum()
+        partial.filter_map(|item| item.metadata().ok()).map(|metadata| metadata.len()).sum()
     };
     while written() == 0 {
         assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none());
@@ -94,18 +83,12 @@ fn a_server_that_dies_in_the_middle_leaves_nothing_short() {
     run.says("error:").says("hint:");
     let names = home.vault();
     assert_eq!(
-        names
-            .iter()
-            .filter(|name| name.ends_with(".age") && !name.contains("latest"))
-            .count(),
+        names.iter().filter(|name| name.ends_with(".age") && !name.contains("latest")).count(),
         1,
         "{names:?}"
     );
     assert_eq!(unfinished(&home.path("vault")), Vec::<String>::new());
-    assert_eq!(
-        fs_err::canonicalize(home.path("vault/state-hub-latest.sql.gz.age")).unwrap(),
-        good
-    );
+    assert_eq!(fs_err::canonicalize(home.path("vault/state-hub-latest.sql.gz.age")).unwrap(), good);
     assert_eq!(home.journal("backup")[1].outcome, Outcome::Failed);
 }
 
@@ -113,10 +96,7 @@ fn a_server_that_dies_in_the_middle_leaves_nothing_short() {
 fn rows_that_are_rewritten_meanwhile_are_all_there_or_the_backup_fails() {
     let home = Home::new();
     let name = home.database.clone();
-    sql(
-        &name,
-        "CREATE TABLE rewritten AS SELECT generate_series(1, 5000) AS n",
-    );
+    sql(&name, "CREATE TABLE rewritten AS SELECT generate_series(1, 5000) AS n");
     // A snapshot from before the commit would find the table empty: the old rows are gone, the new ones are not visible.
     let holding = spawn({
         let database = database_of(&name);
@@ -128,10 +108,7 @@ fn rows_that_are_rewritten_meanwhile_are_all_there_or_the_backup_fails() {
     });
     let until = |event: &str| {
         let waits = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname";
-        wait_for(
-            "postgres",
-            &format!("{waits} = '{name}' AND wait_event = '{event}'"),
-        );
+        wait_for("postgres", &format!("{waits} = '{name}' AND wait_event = '{event}'"));
     };
     until("PgSleep");
     let rewriting = spawn({
@@ -155,8 +132,7 @@ fn rows_that_are_rewritten_meanwhile_are_all_there_or_the_backup_fails() {
     assert_eq!(run.code, Some(0), "{run:?}");
     block_on(holding).unwrap();
     block_on(rewriting).unwrap();
-    home.expect(0, &["diff", "workstation", "latest"])
-        .says("equal:");
+    home.expect(0, &["diff", "workstation", "latest"]).says("equal:");
     let copy = format!("{name}_rewritten");
     let to = ["--to", "workstation", "--database", &copy, "--execute"];
     home.expect(0, &[&["restore", "--table", "rewritten"][..], &to].concat());
@@ -173,10 +149,7 @@ fn a_role_that_may_not_create_databases_is_told_before_anything_is_done() {
         "DO $$ BEGIN CREATE ROLE modest LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
     );
     let modest = url("somewhere").replace("user=postgres", "user=modest");
-    for execute in [
-        &["restore", "--to", &modest][..],
-        &["restore", "--to", &modest, "--execute"],
-    ] {
+    for execute in [&["restore", "--to", &modest][..], &["restore", "--to", &modest, "--execute"]] {
         home.expect(1, execute)
             .says("this role may not create databases")
             .says("hint: grant it with ALTER ROLE");

@@ -42,9 +42,8 @@ fn release(home: &Home) {
 fn is_clean(drawn: &str, columns: u16) -> Vec<String> {
     let left = screen(drawn, columns);
     for line in &left {
-        let is_progress = ["(1 of ", "(2 of ", "⠋", "⠙", "⠹", "⠸"]
-            .iter()
-            .any(|part| line.contains(part));
+        let is_progress =
+            ["(1 of ", "(2 of ", "⠋", "⠙", "⠹", "⠸"].iter().any(|part| line.contains(part));
         assert!(!is_progress, "{left:#?}\n{drawn:?}");
     }
     assert_eq!(left.last().map(String::as_str), Some(""), "{left:#?}");
@@ -55,9 +54,8 @@ fn is_clean(drawn: &str, columns: u16) -> Vec<String> {
 #[track_caller]
 fn fits(drawn: &str, columns: u16) {
     let phases = [" of 2)", " of 6)"];
-    let lines = drawn
-        .split(['\r', '\n'])
-        .filter(|line| phases.iter().any(|phase| line.contains(phase)));
+    let lines =
+        drawn.split(['\r', '\n']).filter(|line| phases.iter().any(|phase| line.contains(phase)));
     let widest = lines.map(|line| {
         let shown = screen(line, u16::MAX).concat();
         // The terminal itself shows the key that interrupts.
@@ -65,19 +63,13 @@ fn fits(drawn: &str, columns: u16) {
     });
     let widest = widest.max().unwrap_or_default();
     assert!(widest > 0, "nothing was drawn: {drawn:?}");
-    assert!(
-        widest < usize::from(columns),
-        "{widest} of {columns}: {drawn:?}"
-    );
+    assert!(widest < usize::from(columns), "{widest} of {columns}: {drawn:?}");
 }
 
 #[test]
 fn a_password_is_asked_for_on_a_terminal() {
     let home = Home::new();
-    sql(
-        "postgres",
-        &format!("CREATE ROLE of_terminal LOGIN SUPERUSER PASSWORD '{PASSWORD}'"),
-    );
+    sql("postgres", &format!("CREATE ROLE of_terminal LOGIN SUPERUSER PASSWORD '{PASSWORD}'"));
     let source = tcp_url("of_terminal", &home.database);
     let mut terminal = home.terminal(&["backup", &source], 100);
     terminal.wait_for("Password for of_terminal@127.0.0.1");
@@ -106,13 +98,7 @@ fn a_password_is_asked_for_on_a_terminal() {
         assert_eq!(ended.code, Some(130), "{}", ended.drawn);
         assert!(ended.drawn.contains("interrupted; "), "{}", ended.drawn);
     }
-    assert_eq!(
-        home.vault()
-            .iter()
-            .filter(|name| name.ends_with("Z.sql.gz.age"))
-            .count(),
-        1
-    );
+    assert_eq!(home.vault().iter().filter(|name| name.ends_with("Z.sql.gz.age")).count(), 1);
 }
 
 #[test]
@@ -120,12 +106,9 @@ fn progress_fits_the_terminal() {
     let home = Home::new();
     home.backup();
     for columns in [40, 60, 80, 100] {
-        for arguments in [
-            &["drill"][..],
-            &["backup"],
-            &["verify", "--full"],
-            &["diff", "workstation", "latest"],
-        ] {
+        for arguments in
+            [&["drill"][..], &["backup"], &["verify", "--full"], &["diff", "workstation", "latest"]]
+        {
             let ended = home.terminal(arguments, columns).end();
             assert_eq!(ended.code, Some(0), "{}", ended.drawn);
             is_clean(&ended.drawn, columns);
@@ -148,10 +131,7 @@ fn no_half_line_is_left_when_a_command_is_interrupted_or_fails() {
         assert_eq!(ended.code, Some(130), "{}", ended.drawn);
         fits(&ended.drawn, columns);
         let left = is_clean(&ended.drawn, columns);
-        assert!(
-            left.iter().any(|line| line.starts_with("interrupted; ")),
-            "{left:#?}"
-        );
+        assert!(left.iter().any(|line| line.starts_with("interrupted; ")), "{left:#?}");
 
         let terminal = home.terminal(&["backup"], columns);
         terminal.wait_for("(1 of 2)");
@@ -165,10 +145,7 @@ fn no_half_line_is_left_when_a_command_is_interrupted_or_fails() {
         let ended = terminal.end();
         assert_eq!(ended.code, Some(3), "{}", ended.drawn);
         let left = is_clean(&ended.drawn, columns);
-        assert!(
-            left.iter().any(|line| line.starts_with("error: ")),
-            "{left:#?}"
-        );
+        assert!(left.iter().any(|line| line.starts_with("error: ")), "{left:#?}");
         release(&home);
         let _ = block_on(held);
     }

@@ -38,8 +38,7 @@ impl Tunnelled {
     }
 
     fn status(&self) -> Value {
-        self.home
-            .json(0, "hubctl.tunnel-status.v1", &["tunnel", "status"])
+        self.home.json(0, "hubctl.tunnel-status.v1", &["tunnel", "status"])
     }
 }
 
@@ -129,8 +128,7 @@ fn a_tunnel_goes_up_proves_itself_and_goes_down() {
     let home = &tunnelled.home;
     let run = home.expect(1, &["tunnel", "status"]);
     run.shows("not running");
-    home.expect(3, &["tunnel", "check"])
-        .says("hubctl tunnel up");
+    home.expect(3, &["tunnel", "check"]).says("hubctl tunnel up");
 
     let run = home.expect(0, &["tunnel", "up"]);
     run.shows("up").shows("by hub-1");
@@ -140,10 +138,7 @@ fn a_tunnel_goes_up_proves_itself_and_goes_down() {
     home.expect(0, &["tunnel", "check", "hub"]);
     let status = tunnelled.status();
     let forward = &status["tunnels"][0]["forwards"][0];
-    assert_eq!(
-        (&forward["state"], &forward["identity"]),
-        (&"up".into(), &"hub-1".into())
-    );
+    assert_eq!((&forward["state"], &forward["identity"]), (&"up".into(), &"hub-1".into()));
     assert!(forward["round_trip_ms"].as_f64().unwrap() > 0.0);
     assert!(forward["received"].as_u64().unwrap() > 50);
     assert_eq!(status["tunnels"][0]["starts"], 1);
@@ -151,11 +146,8 @@ fn a_tunnel_goes_up_proves_itself_and_goes_down() {
     home.expect(0, &["tunnel", "restart"]);
     assert_ne!(processes_of(home.root()).len(), 0);
     home.expect(0, &["tunnel", "down"]).says("hub is stopped");
-    home.expect(0, &["tunnel", "down"])
-        .says("no supervisor is running");
-    until("nothing is left", || {
-        processes_of(home.root()).is_empty().then_some(())
-    });
+    home.expect(0, &["tunnel", "down"]).says("no supervisor is running");
+    until("nothing is left", || processes_of(home.root()).is_empty().then_some(()));
     assert!(tunnelled.asks().is_err());
     let logs = home.expect(0, &["tunnel", "logs"]);
     logs.shows("hub 127.0.0.1:").shows(" up");
@@ -170,9 +162,7 @@ fn a_killed_supervisor_leaves_nothing_and_is_followed_by_another() {
         assert_ne!(processes_of(home.root()).len(), 0);
         kill(tunnelled.status()["pid"].as_u64().unwrap(), Signal::KILL);
         let killed = Instant::now();
-        until("nothing is left", || {
-            processes_of(home.root()).is_empty().then_some(())
-        });
+        until("nothing is left", || processes_of(home.root()).is_empty().then_some(()));
         assert!(killed.elapsed() < PATIENCE);
         assert!(tunnelled.asks().is_err());
         home.expect(1, &["tunnel", "status"]).shows("not running");
@@ -196,9 +186,7 @@ fn a_postgresql_server_is_asked_without_credentials_and_with_them() {
 
     let silent = to_postgres("");
     silent.home.expect(0, &["tunnel", "up"]);
-    let asked = to_postgres(&format!(
-        "user = \"postgres\", system_identifier = \"{identifier}\""
-    ));
+    let asked = to_postgres(&format!("user = \"postgres\", system_identifier = \"{identifier}\""));
     let run = asked.home.expect(0, &["tunnel", "up"]);
     run.shows(&format!("by {identifier}/postgres"));
 
@@ -219,8 +207,7 @@ fn tunnels_of_the_predecessor_are_imported() {
                  ssh_user: ops\n    actor: agent.a\n    reconnect:\n      max_attempts: 0\nactors:\n  agent.a:\n    class: automation\n";
     fs_err::write(&yaml, entry).unwrap();
     let run = home.expect(0, &["tunnel", "import", yaml.to_str().unwrap()]);
-    run.says("`actor` is left out")
-        .says("`reconnect` is left out");
+    run.says("`actor` is left out").says("`reconnect` is left out");
     home.append(&run.stdout);
     let config = home.expect(0, &["config", "show"]);
     config.shows("ops@node1").shows("127.0.0.1:16443");
@@ -240,27 +227,13 @@ fn an_unknown_host_key_is_said_with_its_remedy() {
 
     let home = &tunnelled.home;
     let run = home.expect(1, &["tunnel", "trust", "hub"]);
-    run.says("shows the ED25519 key SHA256:")
-        .says("nobody is here to compare");
-    home.expect(
-        1,
-        &["tunnel", "trust", "hub", "--fingerprint", "SHA256:other"],
-    )
-    .says("not SHA256:other");
-    assert_eq!(
-        tunnelled.status()["tunnels"][0]["forwards"][0]["state"],
-        "failed"
-    );
-    let word = run
-        .stderr
-        .split_whitespace()
-        .find(|word| word.starts_with("SHA256:"))
-        .unwrap();
-    let trusted = home.json(
-        0,
-        "hubctl.tunnel-trust.v1",
-        &["tunnel", "trust", "hub", "--fingerprint", word],
-    );
+    run.says("shows the ED25519 key SHA256:").says("nobody is here to compare");
+    home.expect(1, &["tunnel", "trust", "hub", "--fingerprint", "SHA256:other"])
+        .says("not SHA256:other");
+    assert_eq!(tunnelled.status()["tunnels"][0]["forwards"][0]["state"], "failed");
+    let word = run.stderr.split_whitespace().find(|word| word.starts_with("SHA256:")).unwrap();
+    let trusted =
+        home.json(0, "hubctl.tunnel-trust.v1", &["tunnel", "trust", "hub", "--fingerprint", word]);
     assert_eq!(trusted["fingerprint"], word);
     until("it is up", || {
         (tunnelled.status()["tunnels"][0]["forwards"][0]["state"] == "up").then_some(())
@@ -289,23 +262,14 @@ fn the_doctor_says_what_is_in_the_way() {
             .collect()
     };
     let found = findings();
-    assert!(
-        found.starts_with("ok [127.0.0.1]:") && found.lines().count() == 2,
-        "{found}"
-    );
+    assert!(found.starts_with("ok [127.0.0.1]:") && found.lines().count() == 2, "{found}");
     assert!(found.contains(": tried, and it answers"), "{found}");
 
     let taken = TcpListener::bind(("127.0.0.1", tunnelled.local)).unwrap();
     tunnelled.sshd.forget_host().unwrap();
     let found = findings();
-    assert!(
-        found.contains(&format!("fail 127.0.0.1:{} is taken by ", tunnelled.local)),
-        "{found}"
-    );
-    assert!(
-        found.contains(&format!("({})", std::process::id())),
-        "{found}"
-    );
+    assert!(found.contains(&format!("fail 127.0.0.1:{} is taken by ", tunnelled.local)), "{found}");
+    assert!(found.contains(&format!("({})", std::process::id())), "{found}");
     assert!(found.contains("is not known; it shows SHA256:"), "{found}");
 
     drop(taken);
@@ -320,14 +284,8 @@ fn the_doctor_says_what_the_server_forbids() {
     tunnelled.sshd = Sshd::start("PermitOpen 127.0.0.1:1").unwrap();
     let config = tunnelled.home.root().join("hubctl.toml");
     let text = fs_err::read_to_string(&config).unwrap();
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("ssh_config"))
-        .unwrap();
-    let new = format!(
-        "ssh_config = \"{}\"",
-        tunnelled.sshd.client_config().display()
-    );
+    let line = text.lines().find(|line| line.starts_with("ssh_config")).unwrap();
+    let new = format!("ssh_config = \"{}\"", tunnelled.sshd.client_config().display());
     fs_err::write(&config, text.replace(line, &new)).unwrap();
     let run = tunnelled.home.hubctl(&["doctor"]);
     run.shows("administratively prohibited").says("PermitOpen");
@@ -337,15 +295,10 @@ fn the_doctor_says_what_the_server_forbids() {
 fn in_the_foreground_each_change_is_a_line() {
     let tunnelled = Tunnelled::new("hub-1");
     let home = &tunnelled.home;
-    let mut run = home
-        .command(&["tunnel", "run", "hub", "--format", "json"])
-        .spawn()
-        .unwrap();
+    let mut run = home.command(&["tunnel", "run", "hub", "--format", "json"]).spawn().unwrap();
     let mut watch = until("the supervisor answers", || {
-        let mut watch = home
-            .command(&["tunnel", "status", "--watch", "--format", "json"])
-            .spawn()
-            .unwrap();
+        let mut watch =
+            home.command(&["tunnel", "status", "--watch", "--format", "json"]).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(200));
         watch.try_wait().unwrap().is_none().then_some(watch)
     });
@@ -374,23 +327,19 @@ fn in_the_foreground_each_change_is_a_line() {
     assert_eq!(run.wait().unwrap().code(), Some(0));
     // Whoever watches is told.
     assert_eq!(watch.wait().unwrap().code(), Some(1));
-    until("nothing is left", || {
-        processes_of(home.root()).is_empty().then_some(())
-    });
+    until("nothing is left", || processes_of(home.root()).is_empty().then_some(()));
 }
 
 #[test]
 fn what_is_not_configured_is_a_matter_of_usage() {
     let home = Home::with_database("none".to_owned());
-    home.expect(2, &["tunnel", "up"])
-        .says("no tunnel is configured");
+    home.expect(2, &["tunnel", "up"]).says("no tunnel is configured");
     home.append("[tunnels.hub]\ndestination = \"node\"\n[[tunnels.hub.forwards]]\nlocal = \"127.0.0.1:1\"\ntarget = \"a:1\"\n");
     home.expect(2, &["tunnel", "up", "hubb"])
         .says("no tunnel `hubb` is configured")
         .says("the configured tunnels are `hub`");
     home.append("surprise = 1\n");
-    home.expect(2, &["tunnel", "status"])
-        .says("tunnels.hub.forwards");
+    home.expect(2, &["tunnel", "status"]).says("tunnels.hub.forwards");
 }
 
 /// `systemctl` is a fake: there is no systemd of a user where tests run. It writes down what it is
@@ -431,26 +380,18 @@ fn a_unit_is_installed_and_removed() {
     fake("systemctl", "echo 'Failed to connect to bus' >&2; exit 1");
     let run = hubctl(&["tunnel", "install"]);
     assert_eq!(run.code, Some(3));
-    assert!(
-        !Path::new(path).exists(),
-        "without a bus nothing is left behind"
-    );
-    run.says("Failed to connect to bus")
-        .says("hubctl tunnel up");
+    assert!(!Path::new(path).exists(), "without a bus nothing is left behind");
+    run.says("Failed to connect to bus").says("hubctl tunnel up");
 }
 
 #[test]
 fn the_demo_of_a_forward_runs() {
     let home = Home::with_database("none".to_owned());
     let run = home.expect(0, &["demo", "--tunnel"]);
-    run.says("that, and not an open port, is what `up` means")
-        .says("ssh were started in all");
+    run.says("that, and not an open port, is what `up` means").says("ssh were started in all");
     run.shows(" backoff: ");
     assert_eq!(
-        run.stdout
-            .lines()
-            .filter(|line| line.ends_with(" up"))
-            .count(),
+        run.stdout.lines().filter(|line| line.ends_with(" up")).count(),
         2,
         "{}",
         run.stdout

@@ -17,14 +17,7 @@ fn verbose_says_more_of_every_command() {
         (&["verify", "--full"], "backup 20"),
         (&["drill"], "begin: drill of "),
         (
-            &[
-                "restore",
-                "--to",
-                "workstation",
-                "--database",
-                "verbose_copy",
-                "--execute",
-            ],
+            &["restore", "--to", "workstation", "--database", "verbose_copy", "--execute"],
             "begin: restore of ",
         ),
         (&["diff", "workstation", "latest"], "site workstation"),
@@ -40,16 +33,8 @@ fn verbose_says_more_of_every_command() {
     ] {
         let quiet = home.hubctl(arguments);
         let loud = home.hubctl(&[arguments, &["-v"]].concat());
-        assert!(
-            loud.stderr.contains(" INFO "),
-            "{arguments:?}\n{}",
-            loud.stderr
-        );
+        assert!(loud.stderr.contains(" INFO "), "{arguments:?}\n{}", loud.stderr);
         loud.says(said).says("hubctl.toml");
-        assert!(
-            !quiet.stderr.contains(" INFO "),
-            "{arguments:?}\n{}",
-            quiet.stderr
-        );
+        assert!(!quiet.stderr.contains(" INFO "), "{arguments:?}\n{}", quiet.stderr);
     }
 }

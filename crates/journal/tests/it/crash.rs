@@ -23,12 +23,7 @@ fn a_line_torn_anywhere_is_moved_aside_and_reported() {
         let torn_journal = Journal::open_existing(&path).unwrap();
 
         let error = torn_journal.verify().unwrap_err();
-        let Error::Damaged {
-            line: 2,
-            damage: Damage::Torn { bytes, .. },
-            ..
-        } = error
-        else {
+        let Error::Damaged { line: 2, damage: Damage::Torn { bytes, .. }, .. } = error else {
             panic!("{error}");
         };
         assert_eq!(bytes, (end - first) as u64);
@@ -38,10 +33,7 @@ fn a_line_torn_anywhere_is_moved_aside_and_reported() {
         assert_eq!(fs_err::read(&torn.path).unwrap(), &whole[first..end]);
         assert_eq!(
             names_in(directory.path()),
-            [
-                "journal.jsonl".to_owned(),
-                format!("journal.jsonl.torn-{STAMP}")
-            ]
+            ["journal.jsonl".to_owned(), format!("journal.jsonl.torn-{STAMP}")]
         );
         assert_eq!(torn_journal.verify().unwrap().records, 2);
     }
@@ -61,10 +53,7 @@ fn an_append_recovers_first_and_leaves_a_record_of_it() {
     assert_eq!(recovered.kind, "journal");
     assert_eq!(recovered.outcome, Outcome::Other("recovered".to_owned()));
     assert_eq!(recovered.subject, format!("journal.jsonl.torn-{STAMP}"));
-    assert_eq!(
-        recovered.evidence,
-        json!({ "torn_bytes": 18, "sha256": torn.sha256 })
-    );
+    assert_eq!(recovered.evidence, json!({ "torn_bytes": 18, "sha256": torn.sha256 }));
     assert_ne!(torn.sha256, Hash::GENESIS);
     assert_eq!(journal.append(record("last")).unwrap().torn, None);
 }
@@ -120,10 +109,7 @@ fn a_killed_appender_loses_nothing_that_it_acknowledged() {
 
         journal.recover(now()).unwrap();
         let records = journal.read().unwrap().len();
-        assert!(
-            records >= seen,
-            "{records} records after the kill, {seen} before"
-        );
+        assert!(records >= seen, "{records} records after the kill, {seen} before");
         acknowledged = records;
     }
     assert!(journal.append(record("after")).is_ok());

@@ -52,12 +52,7 @@ fn every_single_byte_counts() {
 #[test]
 fn an_edited_record_is_told_with_both_hashes() {
     let error = verify_after(|lines| lines[1] = lines[1].replace("entry-2", "entry-9"));
-    assert!(
-        error
-            .to_string()
-            .contains("damaged at line 2: the record was edited"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("damaged at line 2: the record was edited"), "{error}");
     assert!(error.hint().unwrap().contains("evidence"));
     assert!(matches!(line_and_damage(error), (2, Damage::Edited { .. })));
 }
@@ -67,23 +62,13 @@ fn a_deleted_line_is_found() {
     let error = verify_after(|lines| drop(lines.remove(1)));
     let (line, damage) = line_and_damage(error);
     assert_eq!(line, 2);
-    assert!(matches!(
-        damage,
-        Damage::OutOfOrder {
-            expected: 2,
-            found: 3,
-            ..
-        }
-    ));
+    assert!(matches!(damage, Damage::OutOfOrder { expected: 2, found: 3, .. }));
 }
 
 #[test]
 fn a_deleted_first_line_is_found() {
     let error = verify_after(|lines| drop(lines.remove(0)));
-    assert!(matches!(
-        line_and_damage(error),
-        (1, Damage::MissingPart { before: 2, .. })
-    ));
+    assert!(matches!(line_and_damage(error), (1, Damage::MissingPart { before: 2, .. })));
 }
 
 #[test]
@@ -91,14 +76,7 @@ fn swapped_lines_are_found() {
     let error = verify_after(|lines| lines.swap(1, 2));
     assert!(matches!(
         line_and_damage(error),
-        (
-            2,
-            Damage::OutOfOrder {
-                expected: 2,
-                found: 3,
-                ..
-            }
-        )
+        (2, Damage::OutOfOrder { expected: 2, found: 3, .. })
     ));
 }
 
@@ -107,24 +85,14 @@ fn a_repeated_line_is_found() {
     let error = verify_after(|lines| lines.insert(3, lines[2].clone()));
     assert!(matches!(
         line_and_damage(error),
-        (
-            4,
-            Damage::OutOfOrder {
-                expected: 4,
-                found: 3,
-                ..
-            }
-        )
+        (4, Damage::OutOfOrder { expected: 4, found: 3, .. })
     ));
 }
 
 #[test]
 fn an_empty_line_is_found() {
     let error = verify_after(|lines| lines.insert(2, "\n".to_owned()));
-    assert!(matches!(
-        line_and_damage(error),
-        (3, Damage::Unreadable { .. })
-    ));
+    assert!(matches!(line_and_damage(error), (3, Damage::Unreadable { .. })));
 }
 
 /// The replaced record is sound in itself, as one made by a program would be; only the chain gives
@@ -136,19 +104,13 @@ fn a_record_of_another_journal_is_found() {
     let forged = fs_err::read_to_string(other.path()).unwrap();
     let forged = forged.lines().nth(1).unwrap().to_owned() + "\n";
     let error = verify_after(|lines| lines[1] = forged);
-    assert!(matches!(
-        line_and_damage(error),
-        (3, Damage::Unlinked { .. })
-    ));
+    assert!(matches!(line_and_damage(error), (3, Damage::Unlinked { .. })));
 }
 
 #[test]
 fn an_unknown_version_is_refused_with_a_hint() {
     let error = verify_after(|lines| lines[2] = lines[2].replace("journal/1", "journal/2"));
-    assert!(
-        matches!(error, Error::UnknownVersion { line: 3, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, Error::UnknownVersion { line: 3, .. }), "{error}");
     assert!(error.hint().unwrap().contains("newer version"));
 }
 
@@ -157,18 +119,11 @@ fn a_cut_end_is_found_only_against_a_known_head() {
     let (_directory, journal) = journal_of(3);
     let head = journal.verify().unwrap().head.unwrap();
     let text = fs_err::read_to_string(journal.path()).unwrap();
-    let cut: String = text
-        .lines()
-        .take(2)
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let cut: String = text.lines().take(2).map(|line| format!("{line}\n")).collect();
     fs_err::write(journal.path(), cut).unwrap();
     assert_eq!(journal.verify().unwrap().records, 2);
     let error = journal.verify_against(&head).unwrap_err();
-    assert!(
-        matches!(error, Error::Truncated { records: 2, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, Error::Truncated { records: 2, .. }), "{error}");
 }
 
 #[test]
@@ -177,10 +132,7 @@ fn nothing_is_appended_to_a_damaged_end() {
     let text = fs_err::read_to_string(journal.path()).unwrap();
     let damaged = text.replace("entry-3", "entry-4");
     fs_err::write(journal.path(), &damaged).unwrap();
-    let error = Journal::open(journal.path())
-        .unwrap()
-        .append(record("next"))
-        .unwrap_err();
+    let error = Journal::open(journal.path()).unwrap().append(record("next")).unwrap_err();
     assert!(matches!(line_and_damage(error), (3, Damage::Edited { .. })));
     assert_eq!(fs_err::read_to_string(journal.path()).unwrap(), damaged);
 }

@@ -102,10 +102,7 @@ fn a_head_proves_everything_up_to_it() {
 
     let (_other_directory, other) = journal_of(1);
     let error = other.verify_against(&head).unwrap_err();
-    assert!(
-        matches!(error, Error::Truncated { records: 1, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, Error::Truncated { records: 1, .. }), "{error}");
 
     other.append(record("another past")).unwrap();
     let error = other.verify_against(&head).unwrap_err();
@@ -136,9 +133,7 @@ fn a_refused_record_leaves_no_trace() {
 fn a_long_record_is_appended_behind() {
     let (_directory, journal) = journal_of(1);
     let long = json!("x".repeat(300_000));
-    journal
-        .append(record("long").with_evidence(long.clone()))
-        .unwrap();
+    journal.append(record("long").with_evidence(long.clone())).unwrap();
     journal.append(record("next")).unwrap();
     let records = journal.read().unwrap();
     assert_eq!(records[1].evidence, long);

@@ -26,17 +26,11 @@ fn a_rotated_journal_is_read_as_one() {
     assert_eq!(rotated.records, 3);
     assert_eq!(rotated.torn, None);
     assert_eq!(fs_err::read(&rotated.part).unwrap(), content);
-    assert_eq!(
-        names_in(directory.path()),
-        ["journal.jsonl", "journal.jsonl.0000000001"]
-    );
+    assert_eq!(names_in(directory.path()), ["journal.jsonl", "journal.jsonl.0000000001"]);
     assert_eq!(rotated.record.kind, "journal");
     assert_eq!(rotated.record.outcome, Outcome::Other("rotated".to_owned()));
     assert_eq!(rotated.record.subject, "journal.jsonl.0000000001");
-    assert_eq!(
-        rotated.record.evidence,
-        json!({ "records": 3, "sha256": Hash::of(&content) })
-    );
+    assert_eq!(rotated.record.evidence, json!({ "records": 3, "sha256": Hash::of(&content) }));
     assert_eq!(rotated.record.prev, before[2].hash);
 
     assert_eq!(journal.append(record("later")).unwrap().record.seq, 5);
@@ -63,11 +57,7 @@ fn what_is_closed_already_is_not_closed_again() {
     assert_eq!(second.records, 2);
     assert_eq!(
         names_in(directory.path()),
-        [
-            "journal.jsonl",
-            "journal.jsonl.0000000001",
-            "journal.jsonl.0000000002"
-        ]
+        ["journal.jsonl", "journal.jsonl.0000000001", "journal.jsonl.0000000002"]
     );
     assert_eq!(journal.verify().unwrap().records, 4);
 }
@@ -80,9 +70,7 @@ fn a_part_that_is_missing_edited_or_exchanged_is_found() {
     let second = journal.rotate(now()).unwrap().unwrap().part;
     let sound = fs_err::read(&first).unwrap();
 
-    let edited = String::from_utf8(sound.clone())
-        .unwrap()
-        .replace("entry-2", "entry-9");
+    let edited = String::from_utf8(sound.clone()).unwrap().replace("entry-2", "entry-9");
     fs_err::write(&first, edited).unwrap();
     let error = journal.verify().unwrap_err();
     assert!(
@@ -109,9 +97,7 @@ fn a_part_that_is_missing_edited_or_exchanged_is_found() {
 #[test]
 fn damage_is_not_put_away() {
     let (directory, journal) = journal_of(3);
-    let edited = fs_err::read_to_string(journal.path())
-        .unwrap()
-        .replace("entry-1", "entry-9");
+    let edited = fs_err::read_to_string(journal.path()).unwrap().replace("entry-1", "entry-9");
     fs_err::write(journal.path(), edited).unwrap();
     let error = journal.rotate(now()).unwrap_err();
     assert!(matches!(error, Error::Damaged { line: 1, .. }), "{error}");
@@ -129,16 +115,7 @@ fn parts_without_their_journal_are_no_new_journal() {
         journal.rotate(now()).unwrap_err(),
         journal.head().unwrap_err(),
     ] {
-        assert!(
-            matches!(
-                error,
-                Error::Damaged {
-                    damage: Damage::Emptied,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, Error::Damaged { damage: Damage::Emptied, .. }), "{error}");
     }
     fs_err::remove_file(journal.path()).unwrap();
     let error = Journal::open(journal.path()).unwrap_err();
@@ -198,10 +175,7 @@ fn a_part_that_only_looks_like_a_leftover_is_damage() {
     // The first part has a record more than this copy; the second begins behind its end.
     for end in [two, old.len()] {
         fs_err::write(journal.path(), &old[..end]).unwrap();
-        for error in [
-            journal.verify().unwrap_err(),
-            journal.rotate(now()).unwrap_err(),
-        ] {
+        for error in [journal.verify().unwrap_err(), journal.rotate(now()).unwrap_err()] {
             let Error::Damaged { damage, .. } = &error else {
                 panic!("{error}");
             };
@@ -236,10 +210,7 @@ fn what_somebody_put_in_the_way_is_not_written_through() {
     let unfinished = directory.path().join("journal.jsonl.unfinished");
     fs_err::os::unix::fs::symlink(&precious, &unfinished).unwrap();
     let rotated = journal.rotate(now()).unwrap().unwrap();
-    assert_eq!(
-        fs_err::read_to_string(&precious).unwrap(),
-        "of somebody else"
-    );
+    assert_eq!(fs_err::read_to_string(&precious).unwrap(), "of somebody else");
     for file in [journal.path(), &*rotated.part] {
         let metadata = fs_err::symlink_metadata(file).unwrap();
         assert!(metadata.is_file());
@@ -264,21 +235,15 @@ fn no_record_of_eight_processes_is_lost_while_the_journal_is_rotated() {
     let (_directory, journal) = journal_of(1);
     let mut children: Vec<_> = (0..8).map(|_| spawn_appender(journal.path(), 25)).collect();
     let mut rotations = 0;
-    while children
-        .iter_mut()
-        .any(|child| child.try_wait().unwrap().is_none())
-    {
+    while children.iter_mut().any(|child| child.try_wait().unwrap().is_none()) {
         rotations += u64::from(journal.rotate(now()).unwrap().is_some());
         journal.verify().unwrap();
     }
     for mut child in children {
         assert!(child.wait().unwrap().success());
     }
-    let (own, appended): (Vec<_>, Vec<_>) = journal
-        .read()
-        .unwrap()
-        .into_iter()
-        .partition(|record| record.kind == "journal");
+    let (own, appended): (Vec<_>, Vec<_>) =
+        journal.read().unwrap().into_iter().partition(|record| record.kind == "journal");
     assert_eq!(appended.len(), 1 + 8 * 25);
     assert_eq!(own.len() as u64, rotations);
     assert!(rotations > 1, "{rotations}");
@@ -316,9 +281,7 @@ fn rotations_that_are_killed_lose_nothing() {
     let heads = || -> Vec<Head> {
         let text = fs_err::read_to_string(&acknowledged).unwrap_or_default();
         // The last line may still be on its way.
-        let whole = text
-            .split_inclusive('\n')
-            .filter(|line| line.ends_with('\n'));
+        let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
         whole.map(|line| line.trim().parse().unwrap()).collect()
     };
     for round in 0..25 {
@@ -344,8 +307,5 @@ fn rotations_that_are_killed_lose_nothing() {
     }
     journal.append(record("last")).unwrap();
     journal.rotate(now()).unwrap().unwrap();
-    assert_eq!(
-        journal.verify().unwrap().leftovers,
-        Vec::<std::path::PathBuf>::new()
-    );
+    assert_eq!(journal.verify().unwrap().leftovers, Vec::<std::path::PathBuf>::new());
 }

@@ -189,9 +189,7 @@ fn simplify(nodes: &mut Vec<Node<'_>>) {
 fn flatten(nodes: &mut Vec<Node<'_>>, word: &str, other: &str) {
     let is_list = |nodes: &[Node<'_>]| {
         let is_foreign = |node: &Node<'_>| {
-            [other, ",", ";", "BETWEEN", "SELECT"]
-                .iter()
-                .any(|text| node.is(text))
+            [other, ",", ";", "BETWEEN", "SELECT"].iter().any(|text| node.is(text))
         };
         nodes.iter().any(|node| node.is(word)) && !nodes.iter().any(is_foreign)
     };
@@ -254,10 +252,8 @@ fn cast_elements<'a>(elements: &[Node<'a>], name: &[Node<'a>]) -> Vec<Node<'a>> 
         match array_elements(element) {
             Some(nested) => casts.extend(cast_elements(nested, name)),
             None => {
-                let mut cast = vec![
-                    Node::Group(Bracket::Round, element.to_vec()),
-                    Node::Atom("::"),
-                ];
+                let mut cast =
+                    vec![Node::Group(Bracket::Round, element.to_vec()), Node::Atom("::")];
                 cast.extend_from_slice(name);
                 strip_casts(&mut cast);
                 casts.extend(cast);
@@ -351,10 +347,7 @@ fn sort_inherited(nodes: &mut [Node<'_>]) {
     let creates = nodes.first().is_some_and(|node| node.is("CREATE"))
         && nodes.iter().take(3).any(|node| node.is("TABLE"));
     let inherits = nodes.iter().position(|node| node.is("INHERITS"));
-    let Some(before) = inherits
-        .filter(|_| creates)
-        .and_then(|at| at.checked_sub(1))
-    else {
+    let Some(before) = inherits.filter(|_| creates).and_then(|at| at.checked_sub(1)) else {
         return;
     };
     let Node::Group(Bracket::Round, inner) = &mut nodes[before] else {
@@ -427,45 +420,27 @@ mod tests {
     fn what_means_something_else_differs() {
         for (one, other) in [
             // Another value, one more, one less, another order.
-            (
-                "(ARRAY['a'::character varying])::text[]",
-                "ARRAY[('b'::character varying)::text]",
-            ),
+            ("(ARRAY['a'::character varying])::text[]", "ARRAY[('b'::character varying)::text]"),
             (
                 "(ARRAY['a'::character varying, 'b'::character varying])::text[]",
                 "ARRAY[('a'::character varying)::text]",
             ),
             ("(ARRAY[a, b])::text[]", "ARRAY[(b)::text, (a)::text]"),
             // Another case of a value, white space in it, a comma or bracket in it.
-            (
-                "(ARRAY['a'::character varying])::text[]",
-                "ARRAY[('A'::character varying)::text]",
-            ),
+            ("(ARRAY['a'::character varying])::text[]", "ARRAY[('A'::character varying)::text]"),
             (
                 "(ARRAY['a  b'::character varying])::text[]",
                 "ARRAY[('a b'::character varying)::text]",
             ),
-            (
-                "(ARRAY['a'', ''b'::text])::text[]",
-                "ARRAY[('a'::text)::text, ('b'::text)::text]",
-            ),
+            ("(ARRAY['a'', ''b'::text])::text[]", "ARRAY[('a'::text)::text, ('b'::text)::text]"),
             // Another type, length, or depth.
-            (
-                "(ARRAY['a'::character varying])::text[]",
-                "ARRAY[('a'::character varying)::bpchar]",
-            ),
+            ("(ARRAY['a'::character varying])::text[]", "ARRAY[('a'::character varying)::bpchar]"),
             (
                 "(ARRAY['a'::character varying(3)])::text[]",
                 "ARRAY[('a'::character varying(4))::text]",
             ),
-            (
-                "(ARRAY['a'::character varying])::text[]",
-                "ARRAY['a'::character varying]",
-            ),
-            (
-                "(ARRAY['a'::character varying])::text[]",
-                "ARRAY['a'::text]",
-            ),
+            ("(ARRAY['a'::character varying])::text[]", "ARRAY['a'::character varying]"),
+            ("(ARRAY['a'::character varying])::text[]", "ARRAY['a'::text]"),
             ("(ARRAY[a])::text[]", "(ARRAY[ARRAY[a]])::text[]"),
             ("(ARRAY[a])::text[]", "(ARRAY[a])::text"),
             ("(ARRAY[a])::public.t[]", "(ARRAY[a])::other.t[]"),
@@ -499,10 +474,7 @@ mod tests {
                 "CREATE TABLE c (a int, b int) INHERITS (p, q);",
                 "CREATE TABLE c (a int, b int) INHERITS (q, p);",
             ),
-            (
-                "CREATE TABLE c (a int, b int);",
-                "CREATE TABLE c (b int, a int);",
-            ),
+            ("CREATE TABLE c (a int, b int);", "CREATE TABLE c (b int, a int);"),
             // What is inside of a string is not looked at.
             ("SELECT '(ARRAY[a])::text[]'", "SELECT 'ARRAY[(a)::text]'"),
             ("AS $$(ARRAY[a])::text[]$$", "AS $$ARRAY[(a)::text]$$"),

@@ -111,17 +111,11 @@ pub enum Difference {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TableMissing {
-                table,
-                missing_in,
-                rows,
-            } => write!(f, "table {table} ({rows} rows) is missing in {missing_in}"),
+            Self::TableMissing { table, missing_in, rows } => {
+                write!(f, "table {table} ({rows} rows) is missing in {missing_in}")
+            }
             Self::Rows { table, a, b } => write!(f, "table {table} has {a} rows in A and {b} in B"),
-            Self::Content {
-                table,
-                differing_buckets,
-                buckets,
-            } => {
+            Self::Content { table, differing_buckets, buckets } => {
                 write!(
                     f,
                     "table {table} has the same number of rows, but other rows (in {differing_buckets} of {buckets} key ranges)"
@@ -132,11 +126,7 @@ impl fmt::Display for Difference {
                 "table {table}: same rows, different values in generated columns ({})",
                 list(columns)
             ),
-            Self::Columns {
-                table,
-                only_a,
-                only_b,
-            } => {
+            Self::Columns { table, only_a, only_b } => {
                 write!(
                     f,
                     "table {table} has other columns (only in A: {}; only in B: {})",
@@ -150,12 +140,7 @@ impl fmt::Display for Difference {
                     Some((value, false)) => format!("{value} (not called yet)"),
                     None => "missing".into(),
                 };
-                write!(
-                    f,
-                    "sequence {sequence} is {} in A and {} in B",
-                    show(a),
-                    show(b)
-                )
+                write!(f, "sequence {sequence} is {} in A and {} in B", show(a), show(b))
             }
             Self::LargeObjects { a, b } if a == b => {
                 write!(f, "the {a} large objects have other contents")
@@ -166,12 +151,7 @@ impl fmt::Display for Difference {
             Self::Extension { name, a, b } => {
                 let show =
                     |version: &Option<String>| version.clone().unwrap_or_else(|| "missing".into());
-                write!(
-                    f,
-                    "extension {name} is {} in A and {} in B",
-                    show(a),
-                    show(b)
-                )
+                write!(f, "extension {name} is {} in A and {} in B", show(a), show(b))
             }
             Self::Schema { statements, .. } => {
                 let of = |is_in: fn(&StatementDifference) -> bool| -> Vec<String> {
@@ -189,12 +169,7 @@ impl fmt::Display for Difference {
                     }
                     f.write_str("; ")?;
                 }
-                write!(
-                    f,
-                    "only in A: {}; only in B: {})",
-                    list(&only_a),
-                    list(&only_b)
-                )
+                write!(f, "only in A: {}; only in B: {})", list(&only_a), list(&only_b))
             }
         }
     }

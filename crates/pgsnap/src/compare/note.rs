@@ -81,21 +81,14 @@ pub enum Note {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Collation { a, b } => write!(
-                f,
-                "the collations differ: {} and {}",
-                describe(a),
-                describe(b)
-            ),
+            Self::Collation { a, b } => {
+                write!(f, "the collations differ: {} and {}", describe(a), describe(b))
+            }
             Self::SchemaNotComparable { reason } => {
                 write!(f, "the schemas were not compared: {reason}")
             }
             Self::Reprinted { objects } => {
-                write!(
-                    f,
-                    "the same object prints in another way: {}",
-                    list(objects)
-                )
+                write!(f, "the same object prints in another way: {}", list(objects))
             }
             Self::ExtensionVersion { name, a, b } => {
                 let show =
@@ -128,14 +121,7 @@ impl fmt::Display for Note {
 }
 
 fn describe(locale: &Locale) -> String {
-    let version = locale
-        .version
-        .as_ref()
-        .map(|version| format!(" version {version}"))
-        .unwrap_or_default();
-    format!(
-        "{} {}{version}",
-        locale.provider,
-        locale.locale.as_ref().unwrap_or(&locale.collate)
-    )
+    let version =
+        locale.version.as_ref().map(|version| format!(" version {version}")).unwrap_or_default();
+    format!("{} {}{version}", locale.provider, locale.locale.as_ref().unwrap_or(&locale.collate))
 }

@@ -33,10 +33,7 @@ pub(super) fn judge(a: &[String], b: &[String]) -> Judgement {
     let mut judgement = Judgement::default();
     let mut by_form: BTreeMap<String, Vec<&String>> = BTreeMap::new();
     for statement in only_b {
-        by_form
-            .entry(canonical(statement))
-            .or_default()
-            .push(statement);
+        by_form.entry(canonical(statement)).or_default().push(statement);
     }
     let mut changed_a = Vec::new();
     for statement in only_a {
@@ -47,10 +44,7 @@ pub(super) fn judge(a: &[String], b: &[String]) -> Judgement {
     }
     let mut changed_b: BTreeMap<String, Vec<&String>> = BTreeMap::new();
     for statement in by_form.into_values().flatten() {
-        changed_b
-            .entry(label(statement))
-            .or_default()
-            .push(statement);
+        changed_b.entry(label(statement)).or_default().push(statement);
     }
     for statement in changed_a {
         let object = label(statement);
@@ -71,11 +65,7 @@ impl Judgement {
             return self.reprinted.push(object);
         }
         let shown = |statement: Option<&String>| statement.map(|text| without_secrets(text));
-        self.differences.push(StatementDifference {
-            object,
-            a: shown(a),
-            b: shown(b),
-        });
+        self.differences.push(StatementDifference { object, a: shown(a), b: shown(b) });
     }
 }
 
@@ -126,12 +116,8 @@ fn without_secrets(statement: &str) -> String {
 /// Whether this looks like a connection string with a password, or a URL with one.
 fn may_hold_password(string: &str) -> bool {
     let lower = string.to_ascii_lowercase();
-    let assigns = |word: &str| {
-        lower
-            .split(word)
-            .skip(1)
-            .any(|rest| rest.trim_start().starts_with('='))
-    };
+    let assigns =
+        |word: &str| lower.split(word).skip(1).any(|rest| rest.trim_start().starts_with('='));
     let is_url = |rest: &str| {
         let authority = rest.split(['/', '?', '\'']).next().unwrap_or_default();
         authority.contains('@')

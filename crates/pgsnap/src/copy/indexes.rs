@@ -23,11 +23,7 @@ impl IndexBuilds {
     ) -> Self {
         let mut builders = JoinSet::new();
         for _ in 0..jobs.max(1) {
-            builders.spawn(run(
-                target.clone(),
-                Arc::clone(schedule),
-                Arc::clone(progress),
-            ));
+            builders.spawn(run(target.clone(), Arc::clone(schedule), Arc::clone(progress)));
         }
         Self(builders)
     }
@@ -52,9 +48,7 @@ impl IndexBuilds {
 }
 
 fn outcome(ended: std::result::Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
-    ended.map_err(|error| Error::WorkerDied {
-        what: format!("building indexes ({error})"),
-    })?
+    ended.map_err(|error| Error::WorkerDied { what: format!("building indexes ({error})") })?
 }
 
 async fn run(target: Database, schedule: Arc<Schedule>, progress: Arc<dyn Progress>) -> Result<()> {
@@ -74,8 +68,6 @@ async fn run(target: Database, schedule: Arc<Schedule>, progress: Arc<dyn Progre
 
 async fn open(target: &Database) -> Result<Session> {
     let session = Session::open(target, "copy").await?;
-    session
-        .execute("the session settings", INDEX_SETTINGS)
-        .await?;
+    session.execute("the session settings", INDEX_SETTINGS).await?;
     Ok(session)
 }

@@ -21,11 +21,7 @@ pub(crate) async fn copy(
         let definitions = large_object::definitions(source).await?;
         run_statements(target, sql::statements(&definitions), CONTEXT).await?;
     }
-    let mut writer = Writer {
-        target,
-        statements: String::new(),
-        count: 0,
-    };
+    let mut writer = Writer { target, statements: String::new(), count: 0 };
     let found = large_object::read(source, &mut writer).await?;
     writer.flush().await?;
     if ours {
@@ -64,8 +60,7 @@ impl PieceSink for Writer<'_> {
         if bytes.is_empty() {
             return Ok(());
         }
-        self.statements
-            .push_str(&large_object::put_statement(oid, position, bytes));
+        self.statements.push_str(&large_object::put_statement(oid, position, bytes));
         self.count += 1;
         if self.count >= OBJECTS || self.statements.len() >= BLOCK {
             self.flush().await?;

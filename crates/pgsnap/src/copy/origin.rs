@@ -52,12 +52,7 @@ impl Origin {
             source: provenance(&session, facts, &tool).await?,
             members: Vec::new(),
         };
-        Ok(Self {
-            session,
-            label: source.to_string(),
-            tool,
-            manifest,
-        })
+        Ok(Self { session, label: source.to_string(), tool, manifest })
     }
 
     /// What a copy to this server would do.
@@ -93,11 +88,7 @@ fn estimate(table: &Table) -> TableCensus {
         columns: table.columns.clone(),
         key: table.key.clone(),
         rows: 0,
-        bytes: table
-            .parts
-            .iter()
-            .map(|part| u64::try_from(part.total_size).unwrap_or(0))
-            .sum(),
+        bytes: table.parts.iter().map(|part| u64::try_from(part.total_size).unwrap_or(0)).sum(),
         digest: Digest::default(),
         buckets: Buckets::default(),
         with_partitions: table.with_partitions,

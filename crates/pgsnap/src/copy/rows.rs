@@ -55,10 +55,7 @@ impl Destination {
             let into = staging.as_ref().map_or_else(|| root.clone(), Staging::rows);
             places.push(Place { into, staging });
         }
-        Ok(Self {
-            database: database.clone(),
-            places,
-        })
+        Ok(Self { database: database.clone(), places })
     }
 }
 
@@ -116,9 +113,7 @@ impl Writer {
             return Ok(session);
         }
         let session = Session::open(&self.destination.database, "copy").await?;
-        session
-            .execute("the session settings", LOAD_SETTINGS)
-            .await?;
+        session.execute("the session settings", LOAD_SETTINGS).await?;
         Ok(session)
     }
 
@@ -133,11 +128,7 @@ impl Writer {
         );
         let sink = session.copy_in(&self.context(table), &statement).await?;
         self.session = Some(session);
-        Ok(Copying {
-            sink: Box::pin(sink),
-            bytes: 0,
-            rows: 0,
-        })
+        Ok(Copying { sink: Box::pin(sink), bytes: 0, rows: 0 })
     }
 
     /// Ends the COPY under way, if any: only now does the server say whether it took the rows.

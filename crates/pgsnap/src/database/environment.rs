@@ -23,10 +23,7 @@ impl Database {
             ("PGPORT", self.port().to_string()),
             ("PGUSER", self.user().to_owned()),
             ("PGDATABASE", self.name().to_owned()),
-            (
-                "PGCONNECT_TIMEOUT",
-                self.connect_timeout().as_secs().to_string(),
-            ),
+            ("PGCONNECT_TIMEOUT", self.connect_timeout().as_secs().to_string()),
             // Not tried before TLS, where the machine has a ticket.
             ("PGGSSENCMODE", "disable".to_owned()),
         ];
@@ -34,23 +31,13 @@ impl Database {
         let optional = [
             ("PGHOSTADDR", address),
             ("PGOPTIONS", self.options().map(str::to_owned)),
-            (
-                "PGREQUIREAUTH",
-                self.authentication
-                    .for_children(self.tls.mode != TlsMode::Disable),
-            ),
+            ("PGREQUIREAUTH", self.authentication.for_children(self.tls.mode != TlsMode::Disable)),
             (
                 "PGPASSWORD",
-                self.password
-                    .as_ref()
-                    .map(|password| password.expose_secret().to_owned()),
+                self.password.as_ref().map(|password| password.expose_secret().to_owned()),
             ),
         ];
-        environment.extend(
-            optional
-                .into_iter()
-                .filter_map(|(name, value)| Some((name, value?))),
-        );
+        environment.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
         environment.extend(self.tls_environment()?);
         Ok(environment)
     }
@@ -138,10 +125,7 @@ mod tests {
 
     fn value(database: &Database, name: &str) -> Option<String> {
         let environment = database.libpq_environment().unwrap();
-        environment
-            .into_iter()
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value)
+        environment.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
     #[test]
@@ -171,10 +155,7 @@ mod tests {
         let unverified = Database::from_url("postgresql://hub@db.example/hub").unwrap();
         assert_eq!(value(&unverified, "PGSSLMODE").as_deref(), Some("require"));
         // Otherwise a file in the home directory would decide.
-        assert_eq!(
-            value(&unverified, "PGSSLROOTCERT").as_deref(),
-            Some("/nonexistent")
-        );
+        assert_eq!(value(&unverified, "PGSSLROOTCERT").as_deref(), Some("/nonexistent"));
     }
 
     #[test]
@@ -182,10 +163,7 @@ mod tests {
         let url = "postgresql://hub@db.example/hub?sslrootcert=/ca.pem";
         let forwarded = Database::from_url(url).unwrap().through("127.0.0.1", 6543);
         assert_eq!(value(&forwarded, "PGHOST").as_deref(), Some("db.example"));
-        assert_eq!(
-            value(&forwarded, "PGHOSTADDR").as_deref(),
-            Some("127.0.0.1")
-        );
+        assert_eq!(value(&forwarded, "PGHOSTADDR").as_deref(), Some("127.0.0.1"));
         assert_eq!(value(&forwarded, "PGPORT").as_deref(), Some("6543"));
         assert_eq!(forwarded.to_string(), "hub@127.0.0.1:6543/hub");
     }

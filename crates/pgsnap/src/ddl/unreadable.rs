@@ -14,9 +14,7 @@ use crate::tools::{PgDump, output};
 /// The error about a definition.
 pub(super) fn error(label: Option<String>) -> Error {
     let label = label.map_or_else(String::new, |label| format!(" ({label})"));
-    Error::NotUtf8 {
-        what: format!("a definition in the schema{label}"),
-    }
+    Error::NotUtf8 { what: format!("a definition in the schema{label}") }
 }
 
 /// Whether `pg_dump` ended because the server could not convert something to UTF-8.
@@ -62,10 +60,7 @@ async fn find(
         if statement.is_ascii() {
             continue;
         }
-        match session
-            .row(CONTEXT, CONVERT, &[&bytes(&statement), &own])
-            .await
-        {
+        match session.row(CONTEXT, CONVERT, &[&bytes(&statement), &own]).await {
             Ok(_) => {}
             Err(error) if error.sqlstate() == Some("22P05") => return Ok(Some(label(&statement))),
             Err(error) => return Err(error),
@@ -95,10 +90,7 @@ mod tests {
     #[test]
     fn the_first_statement_that_is_not_utf8_is_named() {
         let text = b"CREATE TABLE public.\"\xc3\xa9\" ();\n-- \xff\nCOMMENT ON TABLE public.\"\xc3\xa9\" IS '\xe9';\nSELECT '\xe9';";
-        assert_eq!(
-            first_in(text).as_deref(),
-            Some("COMMENT ON TABLE public.\"??\" IS")
-        );
+        assert_eq!(first_in(text).as_deref(), Some("COMMENT ON TABLE public.\"??\" IS"));
         assert_eq!(first_in(b"SELECT '\xc3\xa9';"), None);
     }
 }

@@ -39,9 +39,7 @@ impl Packed {
             hash: Some(Digest::of(text.as_bytes())),
             bytes: MemberCompressor::new(LEVEL).compress(text.as_bytes()),
         });
-        packing.await.map(Some).map_err(|_| Error::WorkerDied {
-            what: "compressing".into(),
-        })
+        packing.await.map(Some).map_err(|_| Error::WorkerDied { what: "compressing".into() })
     }
 }
 
@@ -75,9 +73,7 @@ impl Members {
             .acquire_many_owned(kib.min(WAITING_KIB))
             .await
             .expect("the semaphore is never closed");
-        self.sender
-            .send((packed, permit))
-            .map_err(|_| writer_gone())
+        self.sender.send((packed, permit)).map_err(|_| writer_gone())
     }
 
     /// Sends a member of SQL text. An empty text makes no member.
@@ -90,9 +86,7 @@ impl Members {
 }
 
 pub(super) fn writer_gone() -> Error {
-    Error::WorkerDied {
-        what: "writing the archive".into(),
-    }
+    Error::WorkerDied { what: "writing the archive".into() }
 }
 
 /// Writes what comes until nobody sends any more, and returns the writer with the index.

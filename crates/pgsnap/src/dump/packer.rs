@@ -46,9 +46,8 @@ impl Packer {
     /// Waits for the compression under way, if any, and sends its result.
     async fn send_packed(&mut self) -> Result<()> {
         if let Some(busy) = self.busy.take() {
-            let (packed, spare) = busy.await.map_err(|_| Error::WorkerDied {
-                what: "compressing".into(),
-            })?;
+            let (packed, spare) =
+                busy.await.map_err(|_| Error::WorkerDied { what: "compressing".into() })?;
             self.idle = Some(spare);
             self.members.send(packed).await?;
         }
@@ -70,9 +69,7 @@ impl Packer {
             self.idle = Some(spare);
             return self.members.send(packed).await;
         }
-        self.busy = Some(tokio::task::spawn_blocking(move || {
-            pack(compressor, block, table, rows)
-        }));
+        self.busy = Some(tokio::task::spawn_blocking(move || pack(compressor, block, table, rows)));
         Ok(())
     }
 }
@@ -105,11 +102,7 @@ impl RowSink for Packer {
         self.block.extend_from_slice(&rows);
         self.rows += memchr::memchr_iter(b'\n', &rows).count() as u64;
         drop(rows);
-        if self.block.len() >= self.block_size {
-            self.flush(table).await
-        } else {
-            Ok(())
-        }
+        if self.block.len() >= self.block_size { self.flush(table).await } else { Ok(()) }
     }
 
     async fn end_of_piece(&mut self, table: usize) -> Result<()> {

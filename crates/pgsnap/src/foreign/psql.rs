@@ -33,13 +33,8 @@ impl Abilities {
         const QUERY: &str = "
             SELECT EXISTS (SELECT FROM pg_catalog.pg_settings WHERE name = 'transaction_timeout'),
                    (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = session_user)";
-        let row = session
-            .row("asking for the server's settings", QUERY, &[])
-            .await?;
-        Ok(Self {
-            has_transaction_timeout: row.get(0),
-            may_set_language: row.get(1),
-        })
+        let row = session.row("asking for the server's settings", QUERY, &[]).await?;
+        Ok(Self { has_transaction_timeout: row.get(0), may_set_language: row.get(1) })
     }
 }
 
@@ -54,11 +49,7 @@ impl Psql {
             .into_iter()
             .max_by_key(|tool| (knows_restrict(&tool.version), tool.major));
         let program = best.map_or_else(|| PathBuf::from("psql"), |tool| tool.program("psql"));
-        let output = Command::new(&program)
-            .arg("--version")
-            .stdin(Stdio::null())
-            .output()
-            .await;
+        let output = Command::new(&program).arg("--version").stdin(Stdio::null()).output().await;
         let output = output.map_err(|source| start_error("psql", source))?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let version = text
@@ -68,9 +59,7 @@ impl Psql {
         if knows_restrict(version) {
             Ok(Self { program })
         } else {
-            Err(Error::PsqlTooOld {
-                found: version.to_owned(),
-            })
+            Err(Error::PsqlTooOld { found: version.to_owned() })
         }
     }
 
@@ -100,10 +89,7 @@ impl Psql {
         let fed = running.write(received, progress).await?;
         let Running { mut child, stdin } = running;
         drop(stdin);
-        let status = child
-            .wait()
-            .await
-            .map_err(|source| start_error("psql", source))?;
+        let status = child.wait().await.map_err(|source| start_error("psql", source))?;
         let complaints = last_lines(&complaints.await.unwrap_or_default());
         let answers = answers.await.unwrap_or_default();
         let refused = |what: String| Err(Error::ForeignDump { what });
@@ -172,18 +158,13 @@ impl Running {
                 return Ok(None);
             }
             bytes += text.len() as u64;
-            progress.advance(Work {
-                bytes: text.len() as u64,
-                rows: 0,
-            });
+            progress.advance(Work { bytes: text.len() as u64, rows: 0 });
             if is_last {
                 return Ok(Some(bytes));
             }
         }
         let _ = self.child.kill().await;
-        Err(Error::WorkerDied {
-            what: "reading the dump".into(),
-        })
+        Err(Error::WorkerDied { what: "reading the dump".into() })
     }
 }
 
@@ -203,15 +184,11 @@ async fn end_of(mut stream: impl AsyncRead + Unpin) -> Vec<u8> {
 /// Whether a psql of this version has `\restrict`.
 fn knows_restrict(version: &str) -> bool {
     let mut numbers = version.split('.').map(|part| {
-        part.chars()
-            .take_while(char::is_ascii_digit)
-            .collect::<String>()
-            .parse::<u32>()
+        part.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<u32>()
     });
-    let (Some(Ok(major)), minor) = (
-        numbers.next(),
-        numbers.next().and_then(std::result::Result::ok),
-    ) else {
+    let (Some(Ok(major)), minor) =
+        (numbers.next(), numbers.next().and_then(std::result::Result::ok))
+    else {
         return false;
     };
     let minor = minor.unwrap_or(0);
@@ -248,17 +225,11 @@ mod tests {
     fn messages_are_short_and_in_english_where_the_role_may_choose() {
         let url = "postgresql://hub@localhost/hub?options=-c%20role%3Dapp";
         let database = Database::from_url(url).unwrap();
-        let psql = Psql {
-            program: "psql".into(),
-        };
-        for (may_set_language, expected) in [
-            (true, "-c role=app -c lc_messages=C"),
-            (false, "-c role=app"),
-        ] {
-            let abilities = Abilities {
-                has_transaction_timeout: true,
-                may_set_language,
-            };
+        let psql = Psql { program: "psql".into() };
+        for (may_set_language, expected) in
+            [(true, "-c role=app -c lc_messages=C"), (false, "-c role=app")]
+        {
+            let abilities = Abilities { has_transaction_timeout: true, may_set_language };
             let command = psql.command(&database, &abilities).unwrap();
             let mut environment = command.as_std().get_envs();
             let options = environment.find(|(name, _)| *name == "PGOPTIONS").unwrap();

@@ -41,11 +41,7 @@ pub(crate) struct Guard {
 
 impl Guard {
     pub(crate) fn new(has_transaction_timeout: bool) -> Result<Self> {
-        Ok(Self {
-            key: random_digits()?,
-            proof: random_digits()?,
-            has_transaction_timeout,
-        })
+        Ok(Self { key: random_digits()?, proof: random_digits()?, has_transaction_timeout })
     }
 
     /// Whether this is what psql prints after it has come to the end.
@@ -171,10 +167,7 @@ fn try_send(
 
 fn read(reader: &mut dyn Read, length: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    reader
-        .take(length as u64)
-        .read_to_end(&mut bytes)
-        .map_err(read_error)?;
+    reader.take(length as u64).read_to_end(&mut bytes).map_err(read_error)?;
     Ok(bytes)
 }
 
@@ -187,11 +180,7 @@ fn decompressed(mut reader: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>
         });
     }
     let whole = Read::chain(io::Cursor::new(magic), reader);
-    Ok(if gzipped {
-        Box::new(MultiGzDecoder::new(whole))
-    } else {
-        Box::new(whole)
-    })
+    Ok(if gzipped { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) })
 }
 
 #[cfg(test)]
@@ -239,10 +228,7 @@ mod tests {
         let rows = "COPY public.t (v) FROM stdin;\nSET transaction_timeout = 0;\n\\.\n";
         let text = format!("{HEAD}{settings}{rows}");
         assert_eq!(begun(&text, true).unwrap(), text);
-        assert_eq!(
-            begun(&text, false).unwrap(),
-            format!("{HEAD}SET lock_timeout = 0;\n{rows}")
-        );
+        assert_eq!(begun(&text, false).unwrap(), format!("{HEAD}SET lock_timeout = 0;\n{rows}"));
     }
 
     #[test]

@@ -18,11 +18,8 @@ pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>> {
         }
         let keyword = keyword(&mut rest)?;
         skip_blanks(&mut rest);
-        let value = if rest.next_if_eq(&'\'').is_some() {
-            quoted(&mut rest)?
-        } else {
-            bare(&mut rest)
-        };
+        let value =
+            if rest.next_if_eq(&'\'').is_some() { quoted(&mut rest)? } else { bare(&mut rest) };
         pairs.push((keyword, value));
     }
 }
@@ -41,9 +38,7 @@ fn keyword(rest: &mut Peekable<Chars<'_>>) -> Result<String> {
     skip_blanks(rest);
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if rest.next_if_eq(&'=').is_none() || keyword.is_empty() || !keyword.chars().all(is_word) {
-        return Err(invalid(
-            "it is neither postgresql://… nor a list of key=value",
-        ));
+        return Err(invalid("it is neither postgresql://… nor a list of key=value"));
     }
     Ok(keyword)
 }
@@ -78,15 +73,8 @@ mod tests {
     #[test]
     fn values_may_be_quoted_and_escaped() {
         let pairs = parse(r"  host = /run/a\ b user='o\'hara  x' dbname= port=1 ").unwrap();
-        let expected = [
-            ("host", "/run/a b"),
-            ("user", "o'hara  x"),
-            ("dbname", "port=1"),
-        ];
-        assert_eq!(
-            pairs,
-            expected.map(|(key, value)| (key.to_owned(), value.to_owned()))
-        );
+        let expected = [("host", "/run/a b"), ("user", "o'hara  x"), ("dbname", "port=1")];
+        assert_eq!(pairs, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
     }
 
     #[test]
@@ -99,10 +87,7 @@ mod tests {
             "hub:s3cret@127.0.0.1/state_hub?sslmode=require",
         ] {
             let error = parse(text).unwrap_err().to_string();
-            assert!(
-                !error.contains("s3cret") && !error.contains("words"),
-                "{error}"
-            );
+            assert!(!error.contains("s3cret") && !error.contains("words"), "{error}");
         }
     }
 }

@@ -8,9 +8,7 @@ pub(super) fn without_scheme(text: &str) -> Option<&str> {
     let (scheme, rest) = text.split_once("://")?;
     // SQLAlchemy appends the driver: `postgresql+asyncpg`.
     let (dialect, driver) = scheme.split_once('+').unwrap_or((scheme, ""));
-    let is_word = driver
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let is_word = driver.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     (matches!(dialect, "postgresql" | "postgres") && is_word).then_some(rest)
 }
 
@@ -91,9 +89,7 @@ fn decode(text: &str) -> Result<String> {
         match (digit(), digit()) {
             (Some(high), Some(low)) if (high, low) != (0, 0) => bytes.push(high << 4 | low),
             _ => {
-                return Err(invalid(
-                    "a percent sign is not followed by two hexadecimal digits",
-                ));
+                return Err(invalid("a percent sign is not followed by two hexadecimal digits"));
             }
         }
     }
@@ -106,10 +102,8 @@ mod tests {
 
     fn parsed(url: &str) -> String {
         let pairs = parse(without_scheme(url).unwrap()).unwrap();
-        let words: Vec<String> = pairs
-            .iter()
-            .map(|(keyword, value)| format!("{keyword}={value}"))
-            .collect();
+        let words: Vec<String> =
+            pairs.iter().map(|(keyword, value)| format!("{keyword}={value}")).collect();
         words.join(" ")
     }
 
@@ -119,18 +113,12 @@ mod tests {
             ("postgresql://", ""),
             ("postgres://h", "host=h"),
             ("postgresql://hub@/d", "user=hub dbname=d"),
-            (
-                "postgresql:///d?host=/run&port=1",
-                "dbname=d host=/run port=1",
-            ),
+            ("postgresql:///d?host=/run&port=1", "dbname=d host=/run port=1"),
             (
                 "postgresql://u:p@h:6/d?sslmode=require",
                 "user=u password=p host=h port=6 dbname=d sslmode=require",
             ),
-            (
-                "postgresql://u@[2001:db8::1]:6/d",
-                "user=u host=2001:db8::1 port=6 dbname=d",
-            ),
+            ("postgresql://u@[2001:db8::1]:6/d", "user=u host=2001:db8::1 port=6 dbname=d"),
             ("postgresql://u@[::1]", "user=u host=::1"),
             ("postgresql://u@h?ssl=true", "user=u host=h sslmode=require"),
         ] {
@@ -140,33 +128,17 @@ mod tests {
 
     #[test]
     fn urls_of_other_programs_mean_the_same() {
-        for driver in [
-            "",
-            "+asyncpg",
-            "+psycopg",
-            "+psycopg2",
-            "+pg8000",
-            "+psycopg_async",
-        ] {
+        for driver in ["", "+asyncpg", "+psycopg", "+psycopg2", "+pg8000", "+psycopg_async"] {
             for dialect in ["postgresql", "postgres"] {
                 let url = format!("{dialect}{driver}://u@h/d?ssl=verify-full");
                 assert_eq!(parsed(&url), "user=u host=h dbname=d sslmode=verify-full");
             }
         }
-        for (ssl, mode) in [
-            ("require", "require"),
-            ("true", "require"),
-            ("false", "disable"),
-        ] {
+        for (ssl, mode) in [("require", "require"), ("true", "require"), ("false", "disable")] {
             let url = format!("postgresql://u@h?ssl={ssl}");
             assert_eq!(parsed(&url), format!("user=u host=h sslmode={mode}"));
         }
-        assert!(
-            parse("u@h?ssl=s3cret")
-                .unwrap_err()
-                .to_string()
-                .contains("`ssl`")
-        );
+        assert!(parse("u@h?ssl=s3cret").unwrap_err().to_string().contains("`ssl`"));
         assert!(without_scheme("mysql+pymysql://h").is_none());
     }
 

@@ -92,9 +92,7 @@ impl<'a> Building<'a> {
     /// A session in the new database.
     pub(crate) async fn session(&self) -> Result<Session> {
         let session = Session::open(&self.database, "restore").await?;
-        session
-            .execute("the session settings", load::SETTINGS)
-            .await?;
+        session.execute("the session settings", load::SETTINGS).await?;
         Ok(session)
     }
 
@@ -120,8 +118,7 @@ impl<'a> Building<'a> {
                 )
             })
             .collect();
-        self.refused
-            .extend(run_statements(session, statements, "the schema").await?);
+        self.refused.extend(run_statements(session, statements, "the schema").await?);
         Ok(())
     }
 
@@ -162,22 +159,14 @@ impl<'a> Building<'a> {
             return self.abandon(error).await;
         }
         match self.server.keep_finished(self.database.name()).await {
-            Ok(kept) => Error::NotSwapped {
-                kept,
-                source: Box::new(error),
-            },
+            Ok(kept) => Error::NotSwapped { kept, source: Box::new(error) },
             // It has a name already, or cannot be reached any more.
             Err(_) => error,
         }
     }
 
     async fn finish(&mut self, loaded: &mut Loaded) -> Result<Restored> {
-        let Loaded {
-            source,
-            expected,
-            rerouted,
-            steps,
-        } = loaded;
+        let Loaded { source, expected, rerouted, steps } = loaded;
         self.run_post_data(std::mem::take(steps)).await?;
         self.lap("indexes");
         if self.options.statistics {
@@ -204,9 +193,7 @@ impl<'a> Building<'a> {
             restored.census = Some(found);
         }
         let refused = std::mem::take(&mut self.refused);
-        restored
-            .notes
-            .extend(refused.into_iter().map(Refused::into_note));
+        restored.notes.extend(refused.into_iter().map(Refused::into_note));
         restored.seconds = std::mem::take(&mut self.clock.laps);
         Ok(restored)
     }
@@ -247,10 +234,7 @@ pub(crate) struct Refused {
 
 impl Refused {
     pub(crate) fn into_note(self) -> Note {
-        Note::Refused {
-            statement: sql::label(&self.statement),
-            reason: self.reason,
-        }
+        Note::Refused { statement: sql::label(&self.statement), reason: self.reason }
     }
 }
 
@@ -267,9 +251,8 @@ pub(crate) async fn run_statements(
     let mut refused = Vec::new();
     for statement in statements {
         // The server logs a failing query whole: what may hold a password runs alone.
-        let holds_secrets = [" USER MAPPING ", "CREATE SUBSCRIPTION "]
-            .iter()
-            .any(|word| statement.contains(word));
+        let holds_secrets =
+            [" USER MAPPING ", "CREATE SUBSCRIPTION "].iter().any(|word| statement.contains(word));
         // An extension that a superuser made for us keeps its own comment.
         let is_dispensable = statement.starts_with("COMMENT ON EXTENSION ");
         let is_alone = holds_secrets || is_dispensable;
@@ -297,10 +280,9 @@ pub(crate) async fn try_statement(
 ) -> Result<Option<Refused>> {
     match session.execute(context, &statement).await {
         Ok(()) => Ok(None),
-        Err(Error::Server { code, message, .. }) if code == "42501" => Ok(Some(Refused {
-            statement,
-            reason: message,
-        })),
+        Err(Error::Server { code, message, .. }) if code == "42501" => {
+            Ok(Some(Refused { statement, reason: message }))
+        }
         Err(error) => Err(error),
     }
 }
@@ -309,9 +291,7 @@ async fn run_batch(session: &Session, batch: &mut Vec<String>, context: &str) ->
     if batch.is_empty() {
         return Ok(());
     }
-    session
-        .execute(context, &std::mem::take(batch).join("\n"))
-        .await
+    session.execute(context, &std::mem::take(batch).join("\n")).await
 }
 
 /// Collects planner statistics of every table and materialised view; partitions come with their
@@ -335,21 +315,12 @@ pub(crate) async fn analyze(
                 OR EXISTS (SELECT FROM pg_catalog.pg_inherits i JOIN asking ON asking.oid = i.inhparent WHERE i.inhrelid = c.oid))
            AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
     let session = Session::open(database, "analyze").await?;
-    let rows = session
-        .rows("reading the list of tables", QUERY, &[])
-        .await?;
-    let weight = |bytes: Option<i64>| {
-        bytes
-            .and_then(|bytes| u64::try_from(bytes).ok())
-            .unwrap_or(0)
-    };
+    let rows = session.rows("reading the list of tables", QUERY, &[]).await?;
+    let weight =
+        |bytes: Option<i64>| bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
     let steps = rows
         .iter()
-        .map(|row| Step::Beside {
-            statement: row.get(0),
-            weight: weight(row.get(1)),
-            table: None,
-        })
+        .map(|row| Step::Beside { statement: row.get(0), weight: weight(row.get(1)), table: None })
         .collect();
     post_data::run(&session, database, steps, Phase::Analyze, jobs, progress).await
 }
@@ -362,18 +333,14 @@ pub(crate) struct Stopwatch {
 
 impl Default for Stopwatch {
     fn default() -> Self {
-        Self {
-            last: Instant::now(),
-            laps: Vec::new(),
-        }
+        Self { last: Instant::now(), laps: Vec::new() }
     }
 }
 
 impl Stopwatch {
     pub(crate) fn lap(&mut self, name: &'static str) {
         let now = Instant::now();
-        self.laps
-            .push((name, now.duration_since(self.last).as_secs_f64()));
+        self.laps.push((name, now.duration_since(self.last).as_secs_f64()));
         self.last = now;
     }
 }

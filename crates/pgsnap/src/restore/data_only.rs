@@ -104,58 +104,41 @@ async fn load_and_prove(
     // Sequences are set last: no transaction takes that back.
     let judge = |found: &Census| {
         let mut comparison = compare(expected, found).of_restore();
-        let recomputed = if accepts_recomputed {
-            comparison.accept_recomputed()
-        } else {
-            Vec::new()
-        };
+        let recomputed =
+            if accepts_recomputed { comparison.accept_recomputed() } else { Vec::new() };
         (comparison, recomputed)
     };
     let (comparison, _) = judge(&found);
     if !comparison.is_equal() {
-        return Err(Error::RestoreDiffers {
-            differences: comparison.differences,
-        });
+        return Err(Error::RestoreDiffers { differences: comparison.differences });
     }
     clock.lap("census");
     Refreshes::again(session, order.selection.refreshes()).await?;
-    run_statements(
-        session,
-        expected.sequences.iter().map(setval).collect(),
-        "the sequences",
-    )
-    .await?;
+    run_statements(session, expected.sequences.iter().map(setval).collect(), "the sequences")
+        .await?;
     let states = catalog::sequences(session).await?;
-    found.sequences = states
-        .into_iter()
-        .filter(|state| order.selection.holds_sequence(state))
-        .collect();
+    found.sequences =
+        states.into_iter().filter(|state| order.selection.holds_sequence(state)).collect();
     let (mut comparison, recomputed) = judge(&found);
     // A target may have sequences of its own.
     comparison
         .differences
         .retain(|difference| !matches!(difference, Difference::Sequence { a: None, .. }));
-    comparison.notes = vec![Note::NotCompared {
-        what: "the schema, which was there before".into(),
-    }];
+    comparison.notes =
+        vec![Note::NotCompared { what: "the schema, which was there before".into() }];
     comparison.notes.extend(recomputed);
     if comparison.is_equal() {
         Ok(comparison)
     } else {
-        Err(Error::RestoreDiffers {
-            differences: comparison.differences,
-        })
+        Err(Error::RestoreDiffers { differences: comparison.differences })
     }
 }
 
 /// The tables of the target that the rows go into, in the order of the census; what does not fit is
 /// an error.
 pub(super) async fn targets(session: &Session, expected: &Census) -> Result<Vec<Table>> {
-    let servers: BTreeSet<&String> = expected
-        .tables
-        .iter()
-        .filter_map(|table| table.foreign_server.as_ref())
-        .collect();
+    let servers: BTreeSet<&String> =
+        expected.tables.iter().filter_map(|table| table.foreign_server.as_ref()).collect();
     let servers: Vec<String> = servers.into_iter().cloned().collect();
     let present = catalog::tables(session, &servers).await?;
     let mut found = Vec::new();
@@ -166,20 +149,15 @@ pub(super) async fn targets(session: &Session, expected: &Census) -> Result<Vec<
     };
     for wanted in &expected.tables {
         let shape = |columns: &[Column]| {
-            let mut columns: Vec<String> = columns
-                .iter()
-                .map(|column| format!("{} {}", column.name, column.r#type))
-                .collect();
+            let mut columns: Vec<String> =
+                columns.iter().map(|column| format!("{} {}", column.name, column.r#type)).collect();
             columns.sort();
             columns
         };
         match present.iter().find(|table| table.name == wanted.name) {
             None => missing(format!("the target has no table {}", wanted.name)),
             Some(table) if shape(&table.columns) != shape(&wanted.columns) => {
-                missing(format!(
-                    "table {} has other columns in the target",
-                    wanted.name
-                ));
+                missing(format!("table {} has other columns in the target", wanted.name));
             }
             Some(table) => {
                 let mut table = Table {
@@ -209,11 +187,7 @@ pub(super) async fn filled(session: &Session, tables: &[Table]) -> Result<Vec<St
                 part.name.quoted(),
                 table.filter.as_deref().unwrap_or_default()
             );
-            if session
-                .row("looking into the tables", &query, &[])
-                .await?
-                .get(0)
-            {
+            if session.row("looking into the tables", &query, &[]).await?.get(0) {
                 filled.push(part.name.to_string());
             }
         }
@@ -244,10 +218,7 @@ async fn lock(session: &Session, tables: &[Table]) -> Result<()> {
         .map(|name| format!("ONLY {}", name.quoted()))
         .collect();
     for batch in names.chunks(BATCH) {
-        let sql = format!(
-            "LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE",
-            batch.join(", ")
-        );
+        let sql = format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", batch.join(", "));
         session.execute("locking the tables", &sql).await?;
     }
     Ok(())
@@ -278,39 +249,24 @@ impl Guards {
                AND EXISTS (SELECT FROM pg_catalog.pg_partition_tree(c.oid) AS p WHERE p.relid = ANY ($1)
                            UNION ALL SELECT WHERE c.oid = ANY ($1))
              ORDER BY k.oid";
-        let oids: Vec<u32> = tables
-            .iter()
-            .flat_map(|table| table.parts.iter().map(|part| part.oid))
-            .collect();
-        let mut guards = Self {
-            lower: Vec::new(),
-            raise: Vec::new(),
-        };
-        for row in session
-            .rows("reading the triggers", TRIGGERS, &[&oids])
-            .await?
-        {
+        let oids: Vec<u32> =
+            tables.iter().flat_map(|table| table.parts.iter().map(|part| part.oid)).collect();
+        let mut guards = Self { lower: Vec::new(), raise: Vec::new() };
+        for row in session.rows("reading the triggers", TRIGGERS, &[&oids]).await? {
             let (table, name, state): (String, String, String) =
                 (row.get(0), row.get(1), row.get(2));
             let always = if state == "A" { "ALWAYS " } else { "" };
             guards.lower.push(format!("{table} DISABLE TRIGGER {name}"));
-            guards
-                .raise
-                .push(format!("{table} ENABLE {always}TRIGGER {name}"));
+            guards.raise.push(format!("{table} ENABLE {always}TRIGGER {name}"));
         }
-        for row in session
-            .rows("reading the foreign keys", FOREIGN_KEYS, &[&oids])
-            .await?
-        {
+        for row in session.rows("reading the foreign keys", FOREIGN_KEYS, &[&oids]).await? {
             let (constraint, is_deferrable, is_deferred): (String, bool, bool) =
                 (row.get(0), row.get(1), row.get(2));
             if !row.get::<_, bool>(3) {
                 let (table, name, definition, comment): (String, String, String, String) =
                     (row.get(4), row.get(5), row.get(6), row.get(7));
                 guards.lower.push(format!("{table} DROP CONSTRAINT {name}"));
-                guards
-                    .raise
-                    .push(format!("{table} ADD CONSTRAINT {name} {definition}"));
+                guards.raise.push(format!("{table} ADD CONSTRAINT {name} {definition}"));
                 guards.raise.push(comment);
                 continue;
             }
@@ -319,9 +275,7 @@ impl Guards {
                 (true, false) => "DEFERRABLE INITIALLY IMMEDIATE",
                 (true, true) => "DEFERRABLE INITIALLY DEFERRED",
             };
-            guards
-                .lower
-                .push(format!("{constraint} DEFERRABLE INITIALLY DEFERRED"));
+            guards.lower.push(format!("{constraint} DEFERRABLE INITIALLY DEFERRED"));
             guards.raise.push(format!("{constraint} {before}"));
         }
         Ok(guards)
@@ -337,9 +291,7 @@ impl Guards {
 
     /// Every foreign key is checked here, over all rows.
     async fn raise(&self, session: &Session) -> Result<()> {
-        session
-            .execute("checking the foreign keys", "SET CONSTRAINTS ALL IMMEDIATE")
-            .await?;
+        session.execute("checking the foreign keys", "SET CONSTRAINTS ALL IMMEDIATE").await?;
         let context = "switching triggers and foreign keys on";
         for statement in &self.raise {
             session.execute(context, statement).await?;
@@ -355,9 +307,7 @@ async fn load_rows(order: &Order<'_>, session: &Session) -> Result<()> {
     members.extend(foreign);
     let code = UserCode::indexed_tables(session).await?;
     let late = |member: &Member| {
-        let table = member
-            .table
-            .map(|index| &manifest.census.tables[index].name);
+        let table = member.table.map(|index| &manifest.census.tables[index].name);
         table.filter(|name| code.contains(*name))
     };
     // The sort is stable: all others stay in the order of the file, in which a referenced table comes first.
@@ -391,41 +341,24 @@ pub(super) async fn load_member(
         let (raw, rows) = archive.reader()?.read_rows(&member, table)?;
         Ok::<_, Error>(Bytes::from(raw).slice(rows))
     });
-    let rows = reading.await.map_err(|_| Error::WorkerDied {
-        what: "decompressing".into(),
-    })??;
+    let rows = reading.await.map_err(|_| Error::WorkerDied { what: "decompressing".into() })??;
     let bytes = rows.len() as u64;
     let mut sink = pin!(session.copy_in(&context, &statement).await?);
-    sink.send(rows)
-        .await
-        .map_err(|error| Error::query(&context, error))?;
-    let loaded = sink
-        .finish()
-        .await
-        .map_err(|error| Error::loading(&context, &table.name, error))?;
+    sink.send(rows).await.map_err(|error| Error::query(&context, error))?;
+    let loaded =
+        sink.finish().await.map_err(|error| Error::loading(&context, &table.name, error))?;
     load::require_taken(loaded, expected, &table.name)?;
-    order.progress.advance(Work {
-        bytes,
-        rows: loaded,
-    });
+    order.progress.advance(Work { bytes, rows: loaded });
     Ok(())
 }
 
 /// Counts and digests a table as this transaction sees it.
 async fn digest(session: &Session, model: &TableCensus, table: &Table) -> Result<TableCensus> {
-    let columns: Vec<String> = model
-        .columns
-        .iter()
-        .map(|column| column.name.clone())
-        .collect();
+    let columns: Vec<String> = model.columns.iter().map(|column| column.name.clone()).collect();
     let mut tally = Tally::new(Key::new(&columns, &model.key));
     for part in &table.parts {
         let context = format!("reading {}", part.name);
-        let mut stream = pin!(
-            session
-                .copy_out(&context, &table.copy_out(part, None))
-                .await?
-        );
+        let mut stream = pin!(session.copy_out(&context, &table.copy_out(part, None)).await?);
         let mut open: Vec<u8> = Vec::new();
         while let Some(message) = stream.next().await {
             let message = message.map_err(|error| Error::query(&context, error))?;
@@ -435,10 +368,7 @@ async fn digest(session: &Session, model: &TableCensus, table: &Table) -> Result
             }
         }
         if !open.is_empty() {
-            return Err(Error::damaged(format!(
-                "the server ended {} inside a row",
-                part.name
-            )));
+            return Err(Error::damaged(format!("the server ended {} inside a row", part.name)));
         }
     }
     Ok(TableCensus {

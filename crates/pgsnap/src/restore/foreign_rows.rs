@@ -18,17 +18,13 @@ use crate::session::Session;
 /// [`Error::NoSuchForeignServer`] names the first of which there are none.
 pub(super) fn require_known(manifest: &Manifest, servers: &[String]) -> Result<()> {
     let tables = &manifest.census.tables;
-    let is_known = |server: &&String| {
-        tables
-            .iter()
-            .any(|table| table.foreign_server.as_ref() == Some(server))
-    };
+    let is_known =
+        |server: &&String| tables.iter().any(|table| table.foreign_server.as_ref() == Some(server));
     match servers.iter().find(|server| !is_known(server)) {
         None => Ok(()),
-        Some(server) => Err(Error::NoSuchForeignServer {
-            name: server.clone(),
-            place: "this archive".into(),
-        }),
+        Some(server) => {
+            Err(Error::NoSuchForeignServer { name: server.clone(), place: "this archive".into() })
+        }
     }
 }
 
@@ -36,9 +32,7 @@ pub(super) fn require_known(manifest: &Manifest, servers: &[String]) -> Result<(
 pub(super) fn split(manifest: &Manifest, members: Vec<Member>) -> (Vec<Member>, Vec<Member>) {
     let tables = &manifest.census.tables;
     let is_foreign = |index: usize| tables[index].foreign_server.is_some();
-    members
-        .into_iter()
-        .partition(|member| member.table.is_some_and(is_foreign))
+    members.into_iter().partition(|member| member.table.is_some_and(is_foreign))
 }
 
 /// What is left out, if anything is.
@@ -101,15 +95,11 @@ pub(super) async fn load(
         return Ok(());
     }
     let session = Session::open(database, "restore").await?;
-    session
-        .execute("the start of the foreign rows", "BEGIN")
-        .await?;
+    session.execute("the start of the foreign rows", "BEGIN").await?;
     for member in members {
         load_member(order, &session, member).await?;
     }
-    session
-        .execute("the end of the foreign rows", "COMMIT")
-        .await?;
+    session.execute("the end of the foreign rows", "COMMIT").await?;
     if let Some(tables) = describe(chosen(order.archive.manifest(), order.selection)) {
         order.progress.note(&format!(
             "rows were written into foreign servers, and stay there whatever becomes of the restore: {tables}"

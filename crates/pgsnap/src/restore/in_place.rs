@@ -37,11 +37,7 @@ impl Object {
 /// Extensions that are there already, by OID: they were made for us, and stay.
 async fn extensions(session: &Session) -> Result<Vec<u32>> {
     let rows = session
-        .rows(
-            "reading the extensions",
-            "SELECT oid FROM pg_catalog.pg_extension",
-            &[],
-        )
+        .rows("reading the extensions", "SELECT oid FROM pg_catalog.pg_extension", &[])
         .await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
@@ -100,10 +96,7 @@ pub(crate) async fn objects(
         .rows("looking into the database", &query, &[])
         .await?
         .iter()
-        .map(|row| Object {
-            kind: row.get(0),
-            identity: row.get(1),
-        })
+        .map(|row| Object { kind: row.get(0), identity: row.get(1) })
         .collect();
     let large_objects: i64 = session
         .row(
@@ -114,10 +107,7 @@ pub(crate) async fn objects(
         .await?
         .get(0);
     if large_objects > 0 {
-        found.push(Object {
-            kind: "large objects".into(),
-            identity: format!("({large_objects})"),
-        });
+        found.push(Object { kind: "large objects".into(), identity: format!("({large_objects})") });
     }
     Ok(found)
 }
@@ -173,20 +163,14 @@ impl Mark {
             kept_extensions: extensions(session).await?,
             comment: comment(session, database).await?,
         };
-        let extensions: Vec<String> = mark
-            .kept_extensions
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let extensions: Vec<String> =
+            mark.kept_extensions.iter().map(ToString::to_string).collect();
         let mut text = format!("{MARK}{}", extensions.join(","));
         if let Some(comment) = &mark.comment {
             text.push_str(BEFORE);
             text.push_str(comment);
         }
-        match session
-            .execute("marking the database", &comment_statement(database, &text))
-            .await
-        {
+        match session.execute("marking the database", &comment_statement(database, &text)).await {
             Err(error) if error.sqlstate() == Some("42501") => {}
             other => other?,
         }
@@ -195,9 +179,7 @@ impl Mark {
 
     /// The mark that a restore left which did not end. Any session of the server can look.
     pub(crate) async fn find(session: &Session, database: &str) -> Result<Option<Self>> {
-        Ok(comment(session, database)
-            .await?
-            .and_then(|text| Self::parse(&text)))
+        Ok(comment(session, database).await?.and_then(|text| Self::parse(&text)))
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -208,10 +190,7 @@ impl Mark {
         };
         let oids = extensions.split(',').filter(|oid| !oid.is_empty());
         Some(Self {
-            kept_extensions: oids
-                .map(str::parse)
-                .collect::<std::result::Result<_, _>>()
-                .ok()?,
+            kept_extensions: oids.map(str::parse).collect::<std::result::Result<_, _>>().ok()?,
             comment,
         })
     }
@@ -240,9 +219,7 @@ impl Mark {
 
 async fn comment(session: &Session, database: &str) -> Result<Option<String>> {
     const QUERY: &str = "SELECT pg_catalog.shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database WHERE datname = $1";
-    let rows = session
-        .rows("reading the comment", QUERY, &[&database])
-        .await?;
+    let rows = session.rows("reading the comment", QUERY, &[&database]).await?;
     Ok(rows.first().and_then(|row| row.get(0)))
 }
 
@@ -251,10 +228,7 @@ async fn end_workers(session: &Session, keep: i32) -> Result<()> {
     const QUERY: &str = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
         WHERE datname = pg_catalog.current_database() AND usename = current_user AND application_name ~ '^pgsnap '
           AND pid NOT IN (pg_catalog.pg_backend_pid(), $1)";
-    session
-        .rows("ending the workers", QUERY, &[&keep])
-        .await
-        .map(drop)
+    session.rows("ending the workers", QUERY, &[&keep]).await.map(drop)
 }
 
 /// The error of a restore that failed in place, after everything it made was dropped. `keep` is the
@@ -267,9 +241,7 @@ pub(crate) async fn failed(database: &Database, mark: &Mark, keep: i32, error: E
     };
     Error::InPlace {
         database: database.name().to_owned(),
-        left: cleared
-            .await
-            .unwrap_or_else(|error| vec![format!("everything ({error})")]),
+        left: cleared.await.unwrap_or_else(|error| vec![format!("everything ({error})")]),
         source: Box::new(error),
     }
 }

@@ -31,11 +31,7 @@ impl Target {
         let patterns = [BEFORE, RESTORED].map(|infix| own_pattern(&self.name, infix));
         let rows = self
             .session
-            .rows(
-                "looking for kept databases",
-                QUERY,
-                &[&patterns[0], &patterns[1]],
-            )
+            .rows("looking for kept databases", QUERY, &[&patterns[0], &patterns[1]])
             .await?;
         let number = |value: i64| u64::try_from(value).unwrap_or_default();
         let kept = rows.iter().map(|row| KeptDatabase {

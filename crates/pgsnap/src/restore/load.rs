@@ -30,11 +30,7 @@ pub(crate) fn wanted(manifest: &Manifest, selection: &Selection) -> Vec<Member> 
         let table = member.table.map(|index| &tables[index]);
         table.is_some_and(|table| selection.holds_table(table))
     };
-    manifest
-        .members_of(MemberKind::Data)
-        .filter(is_wanted)
-        .cloned()
-        .collect()
+    manifest.members_of(MemberKind::Data).filter(is_wanted).cloned().collect()
 }
 
 /// Loads members with `jobs` sessions, and builds the indexes that need nothing but the rows of
@@ -52,13 +48,8 @@ pub(crate) async fn load(
 ) -> Result<Vec<Tree>> {
     let rerouted = Arc::new(Rerouted::default());
     let rows = members.iter().filter_map(|member| member.rows).sum();
-    progress.begin(
-        Phase::Load,
-        Work {
-            bytes: members.iter().map(|member| member.raw).sum(),
-            rows,
-        },
-    );
+    progress
+        .begin(Phase::Load, Work { bytes: members.iter().map(|member| member.raw).sum(), rows });
     let session = Session::open(database, "restore").await?;
     let tied = tied(&session, archive.manifest()).await?;
     let (first, rest): (Vec<Member>, Vec<Member>) = members
@@ -76,12 +67,7 @@ pub(crate) async fn load(
             .or_default()
             .push(member);
     }
-    let loading = Loading {
-        archive,
-        database,
-        progress,
-        rerouted: &rerouted,
-    };
+    let loading = Loading { archive, database, progress, rerouted: &rerouted };
     if !first.is_empty() {
         let schedule = Schedule::new(first, Vec::new());
         loading.run(schedule, None, 1).await?;
@@ -116,9 +102,7 @@ impl Loading<'_> {
         let mut workers = JoinSet::new();
         for _ in 0..jobs.max(1) {
             let session = Session::open(self.database, "restore").await?;
-            session
-                .execute("the session settings", INDEX_SETTINGS)
-                .await?;
+            session.execute("the session settings", INDEX_SETTINGS).await?;
             let loader = Loader {
                 archive: self.archive.clone(),
                 session,
@@ -130,9 +114,8 @@ impl Loading<'_> {
             workers.spawn(loader.run());
         }
         while let Some(ended) = workers.join_next().await {
-            ended.map_err(|error| Error::WorkerDied {
-                what: format!("loading rows ({error})"),
-            })??;
+            ended
+                .map_err(|error| Error::WorkerDied { what: format!("loading rows ({error})") })??;
         }
         Ok(())
     }
@@ -164,9 +147,7 @@ pub(crate) fn require_taken(loaded: u64, expected: u64, table: &TableName) -> Re
     if loaded == expected {
         return Ok(());
     }
-    Err(Error::damaged(format!(
-        "the server took {loaded} of {expected} rows of {table}"
-    )))
+    Err(Error::damaged(format!("the server took {loaded} of {expected} rows of {table}")))
 }
 
 /// Builds an index.
@@ -176,9 +157,7 @@ pub(crate) async fn run_build(
     schedule: &Schedule,
     progress: &Arc<dyn Progress>,
 ) -> Result<()> {
-    session
-        .execute(&describe(&build.statement), &build.statement)
-        .await?;
+    session.execute(&describe(&build.statement), &build.statement).await?;
     // Before that, the progress shows rows.
     if schedule.all_loaded() {
         progress.advance(Work { bytes: 0, rows: 1 });
@@ -270,9 +249,8 @@ impl Loader {
         let first = members.next().expect("a run has a member");
         let mut reading = self.read(reader, first);
         let reader = loop {
-            let (reader, rows) = reading.await.map_err(|_| Error::WorkerDied {
-                what: "decompressing".into(),
-            })??;
+            let (reader, rows) =
+                reading.await.map_err(|_| Error::WorkerDied { what: "decompressing".into() })??;
             let mut reader = Some(reader);
             let next = members
                 .next()
@@ -281,9 +259,7 @@ impl Loader {
             while !rest.is_empty() {
                 let message = rest.split_to(rest.len().min(MESSAGE));
                 let bytes = message.len() as u64;
-                sink.feed(message)
-                    .await
-                    .map_err(|error| Error::query(&context, error))?;
+                sink.feed(message).await.map_err(|error| Error::query(&context, error))?;
                 self.progress.advance(Work { bytes, rows: 0 });
             }
             match next {
@@ -291,15 +267,10 @@ impl Loader {
                 None => break reader.expect("no further read was started"),
             }
         };
-        let loaded = sink
-            .finish()
-            .await
-            .map_err(|error| Error::loading(&context, &table.name, error))?;
+        let loaded =
+            sink.finish().await.map_err(|error| Error::loading(&context, &table.name, error))?;
         require_taken(loaded, expected, &table.name)?;
-        self.progress.advance(Work {
-            bytes: 0,
-            rows: loaded,
-        });
+        self.progress.advance(Work { bytes: 0, rows: loaded });
         Ok(reader)
     }
 

@@ -46,10 +46,7 @@ pub struct Obstacle {
 
 impl Obstacle {
     pub(crate) fn new(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            problem: problem.into(),
-            remedy: remedy.into(),
-        }
+        Self { problem: problem.into(), remedy: remedy.into() }
     }
 }
 
@@ -86,9 +83,7 @@ impl RestorePlan {
         if self.obstacles.is_empty() {
             return Ok(());
         }
-        Err(Error::Preflight {
-            obstacles: self.obstacles.clone(),
-        })
+        Err(Error::Preflight { obstacles: self.obstacles.clone() })
     }
 
     pub(crate) fn obstacle(&mut self, problem: impl Into<String>, remedy: impl Into<String>) {
@@ -106,7 +101,5 @@ impl RestorePlan {
 
 /// A refusal before anything is made.
 pub(crate) fn refusal(problem: impl Into<String>, remedy: impl Into<String>) -> Error {
-    Error::Preflight {
-        obstacles: vec![Obstacle::new(problem, remedy)],
-    }
+    Error::Preflight { obstacles: vec![Obstacle::new(problem, remedy)] }
 }

@@ -101,15 +101,11 @@ pub(crate) fn take_builds(
     let mut left = Vec::new();
     for step in steps.drain(..beginning) {
         match step {
-            Step::Beside {
-                statement,
-                weight,
-                table: Some(table),
-            } if is_free(&statement, &table) => builds.push(Build {
-                weight,
-                table: tables.tables[&table].position,
-                statement,
-            }),
+            Step::Beside { statement, weight, table: Some(table) }
+                if is_free(&statement, &table) =>
+            {
+                builds.push(Build { weight, table: tables.tables[&table].position, statement });
+            }
             other => left.push(other),
         }
     }
@@ -131,15 +127,10 @@ pub(crate) fn plan(
         foreign_keys: Vec::new(),
         event_triggers: Vec::new(),
     };
-    let wanted: Option<Vec<String>> = options
-        .tables
-        .as_ref()
-        .map(|tables| tables.iter().map(TableName::quoted).collect());
+    let wanted: Option<Vec<String>> =
+        options.tables.as_ref().map(|tables| tables.iter().map(TableName::quoted).collect());
     for statement in statements {
-        if wanted
-            .as_ref()
-            .is_none_or(|wanted| belongs_to(&statement, wanted))
-        {
+        if wanted.as_ref().is_none_or(|wanted| belongs_to(&statement, wanted)) {
             planner.take(statement);
         }
     }
@@ -178,11 +169,7 @@ struct ForeignKey {
 impl Planner<'_> {
     fn take(&mut self, statement: String) {
         if sql::is_default_setting(&statement) {
-            let name = statement
-                .split_whitespace()
-                .nth(1)
-                .unwrap_or_default()
-                .to_owned();
+            let name = statement.split_whitespace().nth(1).unwrap_or_default().to_owned();
             self.settings.insert(name, statement);
             return;
         }
@@ -218,12 +205,7 @@ impl Planner<'_> {
             if let Some((addition, validation)) = constraint.not_valid() {
                 let table = constraint.table.to_owned();
                 self.end_deferred();
-                self.foreign_keys.push(ForeignKey {
-                    table,
-                    addition,
-                    validation,
-                    weight,
-                });
+                self.foreign_keys.push(ForeignKey { table, addition, validation, weight });
                 return;
             }
         }
@@ -270,11 +252,7 @@ impl Planner<'_> {
         }
         for (table, (validations, weight)) in validations {
             let statement = format!("ALTER TABLE ONLY {table} {};", validations.join(", "));
-            self.steps.push(Step::Beside {
-                statement,
-                weight,
-                table: None,
-            });
+            self.steps.push(Step::Beside { statement, weight, table: None });
         }
     }
 
@@ -293,9 +271,7 @@ fn is_of_event_trigger(statement: &str) -> bool {
     let labels = starts("SECURITY LABEL ") && sql::label(statement).contains(" ON EVENT TRIGGER ");
     labels
         || ["CREATE ", "ALTER ", "COMMENT ON "].iter().any(|verb| {
-            statement
-                .strip_prefix(verb)
-                .is_some_and(|rest| rest.starts_with("EVENT TRIGGER "))
+            statement.strip_prefix(verb).is_some_and(|rest| rest.starts_with("EVENT TRIGGER "))
         })
 }
 
@@ -351,28 +327,13 @@ mod tests {
             })
             .map(|statement| sql::label(&statement))
             .collect();
-        let at = |label: &str| {
-            order
-                .iter()
-                .position(|found| found.contains(label))
-                .unwrap()
-        };
+        let at = |label: &str| order.iter().position(|found| found.contains(label)).unwrap();
+        assert!(at("ADD CONSTRAINT") < at("COMMENT ON CONSTRAINT a_pkey"), "{order:?}");
         assert!(
-            at("ADD CONSTRAINT") < at("COMMENT ON CONSTRAINT a_pkey"),
-            "{order:?}"
-        );
-        assert!(
-            order
-                .iter()
-                .filter(|label| label.starts_with("ALTER TABLE"))
-                .count()
-                == 3,
+            order.iter().filter(|label| label.starts_with("ALTER TABLE")).count() == 3,
             "key, reference, validation: {order:?}"
         );
-        assert!(
-            at("COMMENT ON CONSTRAINT b_a") > at("COMMENT ON CONSTRAINT a_pkey"),
-            "{order:?}"
-        );
+        assert!(at("COMMENT ON CONSTRAINT b_a") > at("COMMENT ON CONSTRAINT a_pkey"), "{order:?}");
     }
 
     #[test]
@@ -386,14 +347,8 @@ mod tests {
         let tables = PlainTables::of_census(&[table("a", 1), table("b", 2)], &[]);
         let mut steps = plan(sql::statements(text), &tables, &RestoreOptions::default());
         let builds = take_builds(&mut steps, &tables, &UserCode::default());
-        let statements: Vec<&str> = builds
-            .iter()
-            .map(|build| build.statement.as_str())
-            .collect();
-        assert_eq!(
-            statements,
-            ["CREATE INDEX a_detail ON public.a USING gin (detail);"]
-        );
+        let statements: Vec<&str> = builds.iter().map(|build| build.statement.as_str()).collect();
+        assert_eq!(statements, ["CREATE INDEX a_detail ON public.a USING gin (detail);"]);
         assert_eq!(steps.len(), 4, "{steps:?}");
     }
 
@@ -415,10 +370,8 @@ INHERITS (public.parent);
             ALTER TABLE ONLY public.c ADD CONSTRAINT c_pkey PRIMARY KEY (id);";
         let mut steps = plan(sql::statements(text), &tables, &RestoreOptions::default());
         let builds = take_builds(&mut steps, &tables, &UserCode::default());
-        let is_whole: Vec<bool> = builds
-            .iter()
-            .map(|build| build.statement.starts_with("ALTER TABLE "))
-            .collect();
+        let is_whole: Vec<bool> =
+            builds.iter().map(|build| build.statement.starts_with("ALTER TABLE ")).collect();
         assert_eq!(is_whole, [true, true, false], "{builds:?}");
         assert_eq!(steps.len(), 1, "the key of c on its index: {steps:?}");
     }

@@ -49,11 +49,7 @@ impl Target {
             server: self.label(),
             method,
             database: self.name.clone(),
-            restoring: if is_swap {
-                restoring_name(&self.name, id)
-            } else {
-                self.name.clone()
-            },
+            restoring: if is_swap { restoring_name(&self.name, id) } else { self.name.clone() },
             keeps: (is_swap && state.exists()).then(|| kept_name(&self.name, id)),
             state,
             leftovers: self.leftovers().await?,
@@ -62,14 +58,7 @@ impl Target {
             warnings: Vec::new(),
             unchecked: Vec::new(),
         };
-        let mut preflight = Preflight {
-            server: self,
-            manifest,
-            selection,
-            options,
-            inside,
-            plan,
-        };
+        let mut preflight = Preflight { server: self, manifest, selection, options, inside, plan };
         preflight.check().await?;
         Ok(preflight.plan)
     }
@@ -139,9 +128,7 @@ impl Preflight<'_> {
     fn check_foreign_data(&mut self) {
         let left_out = foreign_rows::left_out(self.manifest, self.selection);
         let written = foreign_rows::written(self.manifest, self.selection);
-        self.plan
-            .warnings
-            .extend(left_out.into_iter().chain(written));
+        self.plan.warnings.extend(left_out.into_iter().chain(written));
     }
 
     /// Tablespaces that are used, and whether this role may use them.
@@ -153,11 +140,7 @@ impl Preflight<'_> {
             return Ok(());
         }
         let wanted = &self.manifest.source.tablespaces;
-        let rows = self
-            .server
-            .session
-            .rows("reading the tablespaces", QUERY, &[wanted])
-            .await?;
+        let rows = self.server.session.rows("reading the tablespaces", QUERY, &[wanted]).await?;
         let names = |keep: &dyn Fn(bool, bool) -> bool| -> Vec<String> {
             let kept = rows.iter().filter(|row| keep(row.get(1), row.get(2)));
             kept.map(|row| row.get(0)).collect()
@@ -188,16 +171,14 @@ impl Preflight<'_> {
         if ["postgres", "template0", "template1"].contains(&name.as_str()) {
             let problem =
                 format!("database {name} belongs to the server itself and cannot be replaced");
-            self.plan
-                .obstacle(problem, "restore under another name with --database");
+            self.plan.obstacle(problem, "restore under another name with --database");
         }
         if self.plan.state.exists() && !self.selection.is_whole() {
             let problem = format!(
                 "database {} exists, and a restore of a part makes a database of its own",
                 self.plan.database
             );
-            self.plan
-                .obstacle(problem, "name another one with --database");
+            self.plan.obstacle(problem, "name another one with --database");
         }
     }
 
@@ -232,20 +213,12 @@ impl Preflight<'_> {
     /// Whether rows alone find their tables, with the same columns and empty.
     async fn check_tables(&mut self) -> Result<()> {
         let Some(inside) = &self.inside else {
-            let problem = format!(
-                "there is no database {} to load rows into",
-                self.plan.database
-            );
-            self.plan.obstacle(
-                problem,
-                "create its schema first, for example with --schema-only",
-            );
+            let problem = format!("there is no database {} to load rows into", self.plan.database);
+            self.plan.obstacle(problem, "create its schema first, for example with --schema-only");
             return Ok(());
         };
         let mut expected = self.manifest.census.clone();
-        expected
-            .tables
-            .retain(|table| self.selection.holds_table(table));
+        expected.tables.retain(|table| self.selection.holds_table(table));
         let filled = match data_only::targets(inside, &expected).await {
             Ok(tables) => data_only::filled(inside, &tables).await?,
             Err(Error::Preflight { obstacles }) => {
@@ -271,11 +244,7 @@ impl Preflight<'_> {
         };
         let others = sessions - own;
         if others > 0 && (self.plan.method != Method::Swap || self.selection.is_whole()) {
-            let verb = if self.plan.method == Method::Swap {
-                "replace"
-            } else {
-                "fill"
-            };
+            let verb = if self.plan.method == Method::Swap { "replace" } else { "fill" };
             let problem = format!(
                 "{others} session(s) are connected to database {}, which the restore would {verb}",
                 self.plan.database

@@ -25,9 +25,7 @@ pub(crate) fn expected(archive: &Archive, selection: &Selection) -> Census {
         }
         expected.large_objects = LargeObjects::default();
     }
-    expected
-        .sequences
-        .retain(|sequence| selection.holds_sequence(sequence));
+    expected.sequences.retain(|sequence| selection.holds_sequence(sequence));
     match &mut expected.schema {
         // The manifest keeps only their hash; with the statements a difference can be named and judged.
         Some(schema) if selection.is_whole() => schema.statements = selection.statements(),
@@ -45,10 +43,7 @@ fn remove_refused(schema: &mut SchemaFingerprint, refused: &[Refused]) {
     if refused.is_empty() {
         return;
     }
-    let labels: BTreeSet<String> = refused
-        .iter()
-        .map(|one| sql::label(&one.statement))
-        .collect();
+    let labels: BTreeSet<String> = refused.iter().map(|one| sql::label(&one.statement)).collect();
     let mut kept = std::mem::take(&mut schema.statements);
     kept.retain(|statement| !labels.contains(&sql::label(statement)));
     schema.replace_statements(kept);
@@ -71,21 +66,14 @@ pub(crate) async fn prove(
         jobs: options.jobs,
         schema: selection.compares_schema(),
         foreign_data: selection.foreign_servers().to_vec(),
-        tables: (!selection.is_of_everything()).then(|| {
-            expected
-                .tables
-                .iter()
-                .map(|table| table.name.clone())
-                .collect()
-        }),
+        tables: (!selection.is_of_everything())
+            .then(|| expected.tables.iter().map(|table| table.name.clone()).collect()),
         columns_like: Some(expected.clone()),
         bin_directories: options.bin_directories.clone(),
         ..CensusOptions::default()
     };
     let mut found = census(&building.database, &census_options, building.progress).await?;
-    found
-        .sequences
-        .retain(|sequence| selection.holds_sequence(sequence));
+    found.sequences.retain(|sequence| selection.holds_sequence(sequence));
     if !selection.has_large_objects() {
         // Large objects were not part of the order.
         found.large_objects = expected.large_objects;
@@ -129,9 +117,7 @@ pub(crate) async fn prove(
     if comparison.is_equal() {
         Ok((comparison, found))
     } else {
-        Err(Error::RestoreDiffers {
-            differences: comparison.differences,
-        })
+        Err(Error::RestoreDiffers { differences: comparison.differences })
     }
 }
 
@@ -139,9 +125,7 @@ pub(crate) async fn prove(
 /// before PostgreSQL 15 a `pg_dump` of 15 or newer prints them.
 fn forget_public(expected: &SchemaFingerprint, found: &mut SchemaFingerprint) {
     let is_of_public = |statement: &String| {
-        ["GRANT ", "REVOKE "]
-            .iter()
-            .any(|verb| statement.starts_with(verb))
+        ["GRANT ", "REVOKE "].iter().any(|verb| statement.starts_with(verb))
             && statement.contains(" ON SCHEMA public ")
     };
     let mut kept = std::mem::take(&mut found.statements);
@@ -179,9 +163,7 @@ fn reduce(schema: &mut SchemaFingerprint, selection: &Selection) -> Result<()> {
 fn compare_privileges(a: &mut SchemaFingerprint, b: &mut SchemaFingerprint) -> Option<Note> {
     let (privileges_a, privileges_b) = (take_privileges(a), take_privileges(b));
     let only = |x: &BTreeSet<String>, y: &BTreeSet<String>| -> Vec<String> {
-        x.difference(y)
-            .map(|statement| sql::label(statement))
-            .collect()
+        x.difference(y).map(|statement| sql::label(statement)).collect()
     };
     (privileges_a != privileges_b).then(|| Note::Privileges {
         only_a: only(&privileges_a, &privileges_b),

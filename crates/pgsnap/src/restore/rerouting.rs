@@ -35,9 +35,7 @@ impl Rerouted {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<TableName, Tree>> {
-        self.0
-            .lock()
-            .expect("nothing panics while it holds the trees")
+        self.0.lock().expect("nothing panics while it holds the trees")
     }
 }
 
@@ -58,12 +56,9 @@ impl Tree {
               JOIN pg_catalog.pg_class c ON c.oid = t.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
              ORDER BY t.level";
         let name = partition.name.quoted();
-        let rows = session
-            .rows("reading the partitions", QUERY, &[&name])
-            .await?;
-        let names = rows
-            .iter()
-            .map(|row| TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)));
+        let rows = session.rows("reading the partitions", QUERY, &[&name]).await?;
+        let names =
+            rows.iter().map(|row| TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)));
         let names: Vec<TableName> = names.collect();
         let foreign = rows.iter().position(|row| row.get(2));
         let obstacle = match (names.first(), foreign) {
@@ -80,10 +75,7 @@ impl Tree {
         if let Some(obstacle) = obstacle {
             return Err(refused(partition, obstacle));
         }
-        let tree = Self {
-            root: names[0].clone(),
-            members: names.into_iter().collect(),
-        };
+        let tree = Self { root: names[0].clone(), members: names.into_iter().collect() };
         tree.require_comparable(manifest, partition)?;
         Ok(tree)
     }
@@ -115,11 +107,7 @@ impl Tree {
 
     /// The text of a row, and so its hash, depends on the order of the columns.
     fn require_comparable(&self, manifest: &Manifest, partition: &TableCensus) -> Result<()> {
-        let mut members = manifest
-            .census
-            .tables
-            .iter()
-            .filter(|table| self.holds(&table.name));
+        let mut members = manifest.census.tables.iter().filter(|table| self.holds(&table.name));
         match members.find(|table| table.columns != partition.columns) {
             None => Ok(()),
             Some(other) => Err(refused(
@@ -135,10 +123,9 @@ impl Tree {
     /// What the server said about rows that were sent to the root.
     pub(super) fn refused(&self, partition: &TableCensus, error: Error) -> Error {
         match error {
-            Error::PartitionBound { .. } => refused(
-                partition,
-                format!("no partition of {} takes all of them", self.root),
-            ),
+            Error::PartitionBound { .. } => {
+                refused(partition, format!("no partition of {} takes all of them", self.root))
+            }
             error => error,
         }
     }
@@ -170,10 +157,7 @@ impl Tree {
         }
         if let Some(generated) = &mut whole.generated {
             generated.digest = Digest::default();
-            for member in members
-                .iter()
-                .filter_map(|member| member.generated.as_ref())
-            {
+            for member in members.iter().filter_map(|member| member.generated.as_ref()) {
                 generated.digest.add(member.digest);
             }
         }
@@ -182,9 +166,7 @@ impl Tree {
     }
 
     pub(crate) fn note(&self) -> Note {
-        Note::Rerouted {
-            table: self.root.clone(),
-        }
+        Note::Rerouted { table: self.root.clone() }
     }
 
     /// Whether a table is part of it.
@@ -194,10 +176,7 @@ impl Tree {
 }
 
 fn refused(partition: &TableCensus, obstacle: String) -> Error {
-    Error::PartitionBound {
-        partition: partition.name.to_string(),
-        obstacle: Some(obstacle),
-    }
+    Error::PartitionBound { partition: partition.name.to_string(), obstacle: Some(obstacle) }
 }
 
 #[cfg(test)]
@@ -241,10 +220,7 @@ mod tests {
     #[test]
     fn rows_in_other_partitions_are_the_same_rows_and_other_rows_are_not() {
         let names = ["root", "leaf_a", "leaf_b"].map(|name| TableName::new("public", name));
-        let tree = Tree {
-            root: names[0].clone(),
-            members: names.into_iter().collect(),
-        };
+        let tree = Tree { root: names[0].clone(), members: names.into_iter().collect() };
         let joined = |leaves: &[(&str, &[&str])]| {
             let mut census = census(leaves);
             tree.join(&mut census);

@@ -26,11 +26,7 @@ pub(crate) async fn create(
         create_role(session, name).await?;
     }
     let rows = session
-        .rows(
-            "reading the roles",
-            "SELECT rolname::text FROM pg_catalog.pg_roles",
-            &[],
-        )
+        .rows("reading the roles", "SELECT rolname::text FROM pg_catalog.pg_roles", &[])
         .await?;
     let present: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
     let knows_options: bool = session
@@ -61,11 +57,7 @@ pub(crate) async fn create(
 /// Creates a role, without login and without password: enough to own objects and hold privileges.
 pub(crate) async fn create_role(session: &Session, name: &str) -> Result<()> {
     let exists = session
-        .rows(
-            "reading the roles",
-            "SELECT FROM pg_catalog.pg_roles WHERE rolname = $1",
-            &[&name],
-        )
+        .rows("reading the roles", "SELECT FROM pg_catalog.pg_roles WHERE rolname = $1", &[&name])
         .await?;
     if !exists.is_empty() {
         return Ok(());
@@ -102,10 +94,7 @@ mod tests {
         let mut membership: Membership =
             serde_json::from_str(r#"{"role":"r","member":"m","admin":true}"#).unwrap();
         let of = |membership: &Membership, knows| grant("r", "m", membership, knows);
-        assert_eq!(
-            of(&membership, true),
-            "GRANT \"r\" TO \"m\" WITH ADMIN OPTION"
-        );
+        assert_eq!(of(&membership, true), "GRANT \"r\" TO \"m\" WITH ADMIN OPTION");
         (membership.inherit, membership.set) = (Some(false), Some(true));
         assert_eq!(
             of(&membership, true),

@@ -81,16 +81,8 @@ impl Schedule {
                 ready.push(build);
             }
         }
-        let state = State {
-            runs: runs.into(),
-            open,
-            waiting,
-            ready,
-        };
-        Self {
-            state: Mutex::new(state),
-            changed: Notify::new(),
-        }
+        let state = State { runs: runs.into(), open, waiting, ready };
+        Self { state: Mutex::new(state), changed: Notify::new() }
     }
 
     /// The next piece of work; waits while there may be more once another session has loaded its
@@ -137,9 +129,7 @@ impl Schedule {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state
-            .lock()
-            .expect("no session panics while it holds the schedule")
+        self.state.lock().expect("no session panics while it holds the schedule")
     }
 }
 
@@ -176,11 +166,7 @@ mod tests {
     }
 
     fn build(table: usize, weight: u64) -> Build {
-        Build {
-            weight,
-            table,
-            statement: format!("index of {table}"),
-        }
+        Build { weight, table, statement: format!("index of {table}") }
     }
 
     async fn loaded_table(schedule: &Schedule) -> usize {

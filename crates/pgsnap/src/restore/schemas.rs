@@ -42,14 +42,9 @@ impl Schemas {
             .filter(|name| !present.contains(flat(name).as_str()))
             .collect();
         if !missing.is_empty() {
-            return Err(Error::NoSuchSchema {
-                name: missing.join(", "),
-            });
+            return Err(Error::NoSuchSchema { name: missing.join(", ") });
         }
-        Ok(Self {
-            names: names.iter().map(|name| flat(name)).collect(),
-            of_extensions,
-        })
+        Ok(Self { names: names.iter().map(|name| flat(name)).collect(), of_extensions })
     }
 
     pub(crate) fn contain(&self, schema: &str) -> bool {
@@ -197,11 +192,8 @@ mod tests {
     use super::*;
 
     fn entry(kind: &str, schema: Option<&str>, name: &str, statement: &str) -> Located {
-        let entry = Entry {
-            name: name.into(),
-            kind: kind.into(),
-            schema: schema.map(str::to_owned),
-        };
+        let entry =
+            Entry { name: name.into(), kind: kind.into(), schema: schema.map(str::to_owned) };
         (Some(entry), statement.to_owned())
     }
 
@@ -210,10 +202,8 @@ mod tests {
         let found = references(
             "CREATE TABLE a.t (x b.y DEFAULT nextval('c.\"S q\"'::regclass), z int CHECK (z OPERATOR(d.<->) 1), s text DEFAULT 'e.f'::text);",
         );
-        let found: Vec<String> = found
-            .iter()
-            .map(|(schema, name)| format!("{schema}.{name}"))
-            .collect();
+        let found: Vec<String> =
+            found.iter().map(|(schema, name)| format!("{schema}.{name}")).collect();
         assert_eq!(found, ["a.t", "b.y", "c.S q", "d.<->"]);
     }
 
@@ -229,12 +219,7 @@ mod tests {
                 "citext",
                 "CREATE EXTENSION IF NOT EXISTS citext WITH SCHEMA ext;",
             ),
-            entry(
-                "TABLE",
-                Some("app"),
-                "t",
-                "CREATE TABLE app.t (x ext.citext);",
-            ),
+            entry("TABLE", Some("app"), "t", "CREATE TABLE app.t (x ext.citext);"),
             entry("TABLE", Some("other"), "u", "CREATE TABLE other.u ();"),
             entry("ACL", None, "SCHEMA app", "GRANT USAGE ON SCHEMA app TO r;"),
             entry(
@@ -246,10 +231,8 @@ mod tests {
         ];
         let schemas = Schemas::new(&["app".into()], all.iter()).unwrap();
         schemas.require_complete(all.iter()).unwrap();
-        let held: Vec<bool> = all
-            .iter()
-            .map(|(entry, statement)| schemas.hold(entry.as_ref(), statement))
-            .collect();
+        let held: Vec<bool> =
+            all.iter().map(|(entry, statement)| schemas.hold(entry.as_ref(), statement)).collect();
         assert_eq!(held, [true, false, true, true, true, false, true, false]);
 
         let mut more = all.to_vec();

@@ -167,12 +167,8 @@ impl Selection {
             extent: options.extent,
         };
         if !selection.has_large_objects() && selection.tables.is_none() {
-            selection
-                .pre_data
-                .retain(|statement| !sql::is_large_object(statement));
-            selection
-                .post_data
-                .retain(|statement| !sql::is_large_object(statement));
+            selection.pre_data.retain(|statement| !sql::is_large_object(statement));
+            selection.post_data.retain(|statement| !sql::is_large_object(statement));
         }
         selection.needs = selection.needs(manifest)?;
         Ok(selection)
@@ -187,11 +183,7 @@ impl Selection {
             edits: Edits::of(options),
             pre_data: Vec::new(),
             post_data: Vec::new(),
-            needs: Needs {
-                roles,
-                database_owner: Some(source.owner.clone()),
-                ..Needs::default()
-            },
+            needs: Needs { roles, database_owner: Some(source.owner.clone()), ..Needs::default() },
             schemas: None,
             tables: None,
             foreign_servers: Vec::new(),
@@ -218,9 +210,7 @@ impl Selection {
     /// The statements that create large objects, where `pg_dump` put them into the schema.
     pub(crate) fn large_objects(&self) -> Vec<String> {
         let all = self.pre_data.iter().chain(&self.post_data);
-        all.filter(|statement| sql::is_large_object(statement))
-            .cloned()
-            .collect()
+        all.filter(|statement| sql::is_large_object(statement)).cloned().collect()
     }
 
     /// The statements that fill materialised views.
@@ -250,10 +240,7 @@ impl Selection {
 
     /// Whether a table is part of the order, with its rows or without.
     pub(crate) fn holds_name(&self, table: &TableName) -> bool {
-        self.tables
-            .as_ref()
-            .is_none_or(|tables| tables.contains(table))
-            && self.holds_schema(table)
+        self.tables.as_ref().is_none_or(|tables| tables.contains(table)) && self.holds_schema(table)
     }
 
     /// The foreign servers whose tables get their rows back.
@@ -267,9 +254,7 @@ impl Selection {
     }
 
     fn holds_schema(&self, name: &TableName) -> bool {
-        self.schemas
-            .as_ref()
-            .is_none_or(|schemas| schemas.contain(&name.schema))
+        self.schemas.as_ref().is_none_or(|schemas| schemas.contain(&name.schema))
     }
 
     /// The DDL that the restored database should print, for a comparison.
@@ -306,9 +291,7 @@ impl Selection {
                     .filter_map(|privilege| privilege.grantee.as_deref());
                 // The owner's own privileges belong to whoever the owner is.
                 let grantees = grantees.filter(|role| self.edits.owners || *role != source.owner);
-                needs
-                    .roles
-                    .extend(grantees.map(|role| self.edits.role(role).to_owned()));
+                needs.roles.extend(grantees.map(|role| self.edits.role(role).to_owned()));
             }
             needs.roles.extend(
                 source
@@ -321,12 +304,9 @@ impl Selection {
                 || manifest.census.large_objects.count > 0
                     && (self.edits.owners || self.edits.privileges)
             {
-                needs.roles.extend(
-                    source
-                        .roles
-                        .iter()
-                        .map(|role| self.edits.role(role).to_owned()),
-                );
+                needs
+                    .roles
+                    .extend(source.roles.iter().map(|role| self.edits.role(role).to_owned()));
             }
         }
         // Roles of the server itself, such as pg_database_owner, cannot be created and are always there.

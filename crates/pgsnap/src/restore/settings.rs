@@ -63,9 +63,7 @@ pub(crate) async fn apply_in_place(
 }
 
 async fn run(session: &Session, statement: &str) -> Result<()> {
-    session
-        .execute("the settings of the database", statement)
-        .await
+    session.execute("the settings of the database", statement).await
 }
 
 /// Comment and settings. Some settings are for superusers only, some values exist on other servers
@@ -99,14 +97,10 @@ async fn apply_settings(
     }
     let mut notes = Vec::new();
     for (what, statement) in statements {
-        match session
-            .execute("the settings of the database", &statement)
-            .await
-        {
-            Err(Error::Server { message, .. }) => notes.push(Note::Refused {
-                statement: what,
-                reason: message,
-            }),
+        match session.execute("the settings of the database", &statement).await {
+            Err(Error::Server { message, .. }) => {
+                notes.push(Note::Refused { statement: what, reason: message });
+            }
             other => other?,
         }
     }
@@ -118,9 +112,7 @@ fn ownership(name: &str, database: &str, source: &Source, edits: &Edits) -> Resu
     let mut statements = Vec::new();
     match &source.privileges {
         Some(privileges) if edits.keep_privileges() => {
-            statements.push(format!(
-                "REVOKE ALL ON DATABASE {name} FROM PUBLIC, CURRENT_USER"
-            ));
+            statements.push(format!("REVOKE ALL ON DATABASE {name} FROM PUBLIC, CURRENT_USER"));
             for privilege in privileges {
                 statements.push(grant(name, privilege, &source.owner, edits)?);
             }
@@ -137,10 +129,7 @@ fn ownership(name: &str, database: &str, source: &Source, edits: &Edits) -> Resu
 
 /// What every new database grants, and what was revoked while this one was being filled.
 fn default_privileges(database: &str) -> String {
-    format!(
-        "GRANT CONNECT, TEMPORARY ON DATABASE {} TO PUBLIC",
-        quote_identifier(database)
-    )
+    format!("GRANT CONNECT, TEMPORARY ON DATABASE {} TO PUBLIC", quote_identifier(database))
 }
 
 /// The owner's own privileges are granted to the present owner and move with the ownership.
@@ -157,22 +146,13 @@ fn grant(name: &str, privilege: &DatabasePrivilege, owner: &str, edits: &Edits) 
         Some(role) if role == owner => "CURRENT_USER".to_owned(),
         Some(role) => quote_identifier(edits.role(role)),
     };
-    let option = if privilege.grantable {
-        " WITH GRANT OPTION"
-    } else {
-        ""
-    };
-    Ok(format!(
-        "GRANT {} ON DATABASE {name} TO {grantee}{option}",
-        privilege.privilege
-    ))
+    let option = if privilege.grantable { " WITH GRANT OPTION" } else { "" };
+    Ok(format!("GRANT {} ON DATABASE {name} TO {grantee}{option}", privilege.privilege))
 }
 
 /// The name of a setting from `name=value`.
 fn parameter(setting: &str) -> &str {
-    setting
-        .split_once('=')
-        .map_or(setting, |(parameter, _)| parameter)
+    setting.split_once('=').map_or(setting, |(parameter, _)| parameter)
 }
 
 /// `name TO value` from `name=value`.
@@ -189,16 +169,8 @@ fn assignment(setting: &str) -> Result<String> {
     } else {
         quote_literal(value)
     };
-    let value = if value.is_empty() {
-        "''".to_owned()
-    } else {
-        value
-    };
-    let parameter = parameter
-        .split('.')
-        .map(quote_identifier)
-        .collect::<Vec<_>>()
-        .join(".");
+    let value = if value.is_empty() { "''".to_owned() } else { value };
+    let parameter = parameter.split('.').map(quote_identifier).collect::<Vec<_>>().join(".");
     Ok(format!("{parameter} TO {value}"))
 }
 
@@ -236,13 +208,7 @@ mod tests {
 
     #[test]
     fn a_value_cannot_end_the_statement() {
-        assert_eq!(
-            assignment("app.x=a'; DROP").unwrap(),
-            "\"app\".\"x\" TO 'a''; DROP'"
-        );
-        assert_eq!(
-            assignment("search_path=x; DROP").unwrap(),
-            "\"search_path\" TO 'x;DROP'"
-        );
+        assert_eq!(assignment("app.x=a'; DROP").unwrap(), "\"app\".\"x\" TO 'a''; DROP'");
+        assert_eq!(assignment("search_path=x; DROP").unwrap(), "\"search_path\" TO 'x;DROP'");
     }
 }

@@ -47,11 +47,8 @@ impl Staging {
             table: table.clone(),
             columns,
         };
-        let (schema, owner, rows) = (
-            quote_identifier(&staging.schema),
-            quote_identifier(owner),
-            staging.rows().quoted(),
-        );
+        let (schema, owner, rows) =
+            (quote_identifier(&staging.schema), quote_identifier(owner), staging.rows().quoted());
         let columns = staging.columns.iter();
         let columns: Vec<String> = columns
             .map(|column| format!("{} {}", quote_identifier(&column.name), column.staged))
@@ -112,9 +109,8 @@ impl Staging {
         let names = self.columns.iter();
         let names: Vec<String> = names.map(|column| quote_identifier(&column.name)).collect();
         let values = self.columns.iter().zip(&names);
-        let values: Vec<String> = values
-            .map(|(column, name)| format!("CAST({name} AS {})", column.r#type))
-            .collect();
+        let values: Vec<String> =
+            values.map(|(column, name)| format!("CAST({name} AS {})", column.r#type)).collect();
         format!(
             "INSERT INTO {table} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {rows}",
             names.join(", "),
@@ -145,16 +141,10 @@ async fn staged_columns(
                     ELSE pg_catalog.format_type(b.oid, b.typmod) END
           FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.oid WHERE t.typtype <> 'd' ORDER BY b.number";
     let names: Vec<&str> = names.collect();
-    let rows = session
-        .rows("reading the columns", QUERY, &[&table.quoted(), &names])
-        .await?;
+    let rows = session.rows("reading the columns", QUERY, &[&table.quoted(), &names]).await?;
     Ok(rows
         .iter()
-        .map(|row| StagedColumn {
-            name: row.get(0),
-            r#type: row.get(1),
-            staged: row.get(2),
-        })
+        .map(|row| StagedColumn { name: row.get(0), r#type: row.get(1), staged: row.get(2) })
         .collect())
 }
 
@@ -176,9 +166,7 @@ impl Loans {
               FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
              WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relkind IN ('r', 'p', 'v', 'm')
                AND NOT pg_catalog.has_table_privilege($1, c.oid, 'SELECT')";
-        let rows = session
-            .rows("reading the privileges", QUERY, &[&role])
-            .await?;
+        let rows = session.rows("reading the privileges", QUERY, &[&role]).await?;
         let role = quote_identifier(role);
         let statements = |verb: &str, preposition: &str| {
             let each = rows.iter().map(|row| {
@@ -187,9 +175,6 @@ impl Loans {
             });
             each.collect()
         };
-        Ok(Self {
-            grant: statements("GRANT", "TO"),
-            revoke: statements("REVOKE", "FROM"),
-        })
+        Ok(Self { grant: statements("GRANT", "TO"), revoke: statements("REVOKE", "FROM") })
     }
 }

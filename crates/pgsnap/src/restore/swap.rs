@@ -21,10 +21,7 @@ pub(crate) fn kept_name(name: &str, id: &str) -> String {
 }
 
 fn suffixed(name: &str, infix: &str, id: &str) -> String {
-    format!(
-        "{}{infix}{id}",
-        shortened(name, MAX_NAME - infix.len() - id.len())
-    )
+    format!("{}{infix}{id}", shortened(name, MAX_NAME - infix.len() - id.len()))
 }
 
 fn shortened(name: &str, length: usize) -> &str {
@@ -59,13 +56,7 @@ fn pattern(name: &str, infix: &str) -> String {
     let stem = shortened(name, MAX_NAME - infix.len() - ID_LENGTH);
     let escaped: String = stem
         .chars()
-        .flat_map(|c| {
-            if c.is_alphanumeric() || c == '_' {
-                vec![c]
-            } else {
-                vec!['\\', c]
-            }
-        })
+        .flat_map(|c| if c.is_alphanumeric() || c == '_' { vec![c] } else { vec!['\\', c] })
         .collect();
     format!("^{escaped}{infix}[0-9]{{14}}[0-9a-f]{{4}}$")
 }
@@ -89,10 +80,7 @@ impl Target {
                 Ok(kept) => return Ok(kept),
                 Err(error) => error,
             };
-            let _ = self
-                .session
-                .execute("the end of the attempt", "ROLLBACK")
-                .await;
+            let _ = self.session.execute("the end of the attempt", "ROLLBACK").await;
             // 55006: object in use. Our own workers may still be leaving.
             if error.sqlstate() != Some("55006") {
                 return Err(error);
@@ -113,9 +101,7 @@ impl Target {
             quote_identifier(restoring),
             quote_identifier(&finished)
         );
-        self.session
-            .execute("keeping the restored database", &rename)
-            .await?;
+        self.session.execute("keeping the restored database", &rename).await?;
         Ok(finished)
     }
 
@@ -140,11 +126,8 @@ impl Target {
 
     async fn try_swap(&self, restoring: &str) -> Result<Option<String>> {
         const EXISTS: &str = "SELECT FROM pg_catalog.pg_database WHERE datname = $1";
-        let exists = !self
-            .session
-            .rows("looking for the database", EXISTS, &[&self.name])
-            .await?
-            .is_empty();
+        let exists =
+            !self.session.rows("looking for the database", EXISTS, &[&self.name]).await?.is_empty();
         let kept = exists.then(|| kept_name(&self.name, self.id()));
         let mut sql = String::from("BEGIN;\n");
         if let Some(kept) = &kept {
@@ -159,9 +142,7 @@ impl Target {
             quote_identifier(restoring),
             quote_identifier(&self.name)
         ));
-        self.session
-            .execute("the swap of the databases", &sql)
-            .await?;
+        self.session.execute("the swap of the databases", &sql).await?;
         Ok(kept)
     }
 }
@@ -177,11 +158,7 @@ impl TargetState {
 
 /// The comment that tells a person what an unfinished database is.
 pub(crate) fn comment_statement(database: &str, text: &str) -> String {
-    format!(
-        "COMMENT ON DATABASE {} IS {}",
-        quote_identifier(database),
-        quote_literal(text)
-    )
+    format!("COMMENT ON DATABASE {} IS {}", quote_identifier(database), quote_literal(text))
 }
 
 #[cfg(test)]
@@ -198,9 +175,6 @@ mod tests {
 
     #[test]
     fn only_our_own_left_overs_match() {
-        assert_eq!(
-            leftover_pattern("state-hub"),
-            "^state\\-hub__restoring_[0-9]{14}[0-9a-f]{4}$"
-        );
+        assert_eq!(leftover_pattern("state-hub"), "^state\\-hub__restoring_[0-9]{14}[0-9a-f]{4}$");
     }
 }

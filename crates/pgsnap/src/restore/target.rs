@@ -34,9 +34,7 @@ impl Rights {
     async fn read(session: &Session) -> Result<Self> {
         const QUERY: &str = "SELECT rolsuper, rolsuper OR rolcreatedb, rolsuper OR rolcreaterole
             FROM pg_catalog.pg_roles WHERE rolname = current_user";
-        let row = session
-            .row("asking for this role's rights", QUERY, &[])
-            .await?;
+        let row = session.row("asking for this role's rights", QUERY, &[]).await?;
         Ok(Self {
             is_superuser: row.get(0),
             creates_databases: row.get(1),
@@ -75,21 +73,13 @@ impl Target {
     /// The server, as `user@host:port`.
     pub(crate) fn label(&self) -> String {
         let Self { database, .. } = self;
-        format!(
-            "{}@{}:{}",
-            database.user(),
-            database.host(),
-            database.port()
-        )
+        format!("{}@{}:{}", database.user(), database.host(), database.port())
     }
 
     /// The process of this session on the server.
     pub(crate) async fn backend(&self) -> Result<i32> {
         let query = "SELECT pg_catalog.pg_backend_pid()";
-        let row = self
-            .session
-            .row("asking for the session", query, &[])
-            .await?;
+        let row = self.session.row("asking for the session", query, &[]).await?;
         Ok(row.get(0))
     }
 
@@ -115,20 +105,10 @@ impl Target {
         const QUERY: &str = "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended('pgsnap restore ' || $1, 0))";
         let free: bool = self
             .session
-            .row(
-                "taking the restore lock",
-                QUERY,
-                &[&left_over_stem(&self.name)],
-            )
+            .row("taking the restore lock", QUERY, &[&left_over_stem(&self.name)])
             .await?
             .get(0);
-        if free {
-            Ok(())
-        } else {
-            Err(Error::RestoreRunning {
-                database: self.name.clone(),
-            })
-        }
+        if free { Ok(()) } else { Err(Error::RestoreRunning { database: self.name.clone() }) }
     }
 
     /// Gives the lock back at the end of a run: the server may take a moment to notice that a
@@ -136,10 +116,7 @@ impl Target {
     pub(crate) async fn unlock<T>(&self, outcome: Result<T>) -> Result<T> {
         const SQL: &str = "SELECT pg_catalog.pg_advisory_unlock_all()";
         // Without a connection there is no lock, soon.
-        let _ = self
-            .session
-            .execute("the end of the restore lock", SQL)
-            .await;
+        let _ = self.session.execute("the end of the restore lock", SQL).await;
         outcome
     }
 
@@ -164,16 +141,11 @@ impl Target {
                       -- Other users' sessions hide all but these columns; background workers have no user.
                       AND a.usesysid IS NOT NULL)
               FROM pg_catalog.pg_database d WHERE d.datname = $1";
-        let rows = self
-            .session
-            .rows("looking for the database", QUERY, &[&self.name])
-            .await?;
-        Ok(rows
-            .first()
-            .map_or(TargetState::Absent, |row| TargetState::Present {
-                bytes: row.get(0),
-                sessions: row.get(1),
-            }))
+        let rows = self.session.rows("looking for the database", QUERY, &[&self.name]).await?;
+        Ok(rows.first().map_or(TargetState::Absent, |row| TargetState::Present {
+            bytes: row.get(0),
+            sessions: row.get(1),
+        }))
     }
 
     /// The refusal to replace a database that is in use.
@@ -205,11 +177,7 @@ impl Target {
              ORDER BY 1";
         let rows = self
             .session
-            .rows(
-                "looking for left-overs",
-                QUERY,
-                &[&leftover_pattern(&self.name)],
-            )
+            .rows("looking for left-overs", QUERY, &[&leftover_pattern(&self.name)])
             .await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
@@ -229,17 +197,10 @@ impl Target {
         const ATTEMPTS: u32 = 10;
         // FORCE ends our own workers, whose sockets may not be closed yet; one that is still rolling back may
         // hold what the server needs for the drop.
-        let sql = format!(
-            "DROP DATABASE IF EXISTS {} WITH (FORCE)",
-            quote_identifier(name)
-        );
+        let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quote_identifier(name));
         let mut attempt = 1;
         loop {
-            match self
-                .session
-                .execute("dropping the unfinished database", &sql)
-                .await
-            {
+            match self.session.execute("dropping the unfinished database", &sql).await {
                 Err(Error::Server { .. }) if attempt < ATTEMPTS => {
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
@@ -268,11 +229,8 @@ impl Target {
         if self.facts.server_major() >= 15 {
             sql.push_str(&format!(" LOCALE_PROVIDER {}", locale.provider));
             if let Some(value) = &locale.locale {
-                let option = if locale.provider == "builtin" {
-                    "BUILTIN_LOCALE"
-                } else {
-                    "ICU_LOCALE"
-                };
+                let option =
+                    if locale.provider == "builtin" { "BUILTIN_LOCALE" } else { "ICU_LOCALE" };
                 sql.push_str(&format!(" {option} {}", quote_literal(value)));
             }
             if let Some(rules) = &locale.rules {
@@ -285,12 +243,7 @@ impl Target {
     /// Creates a database that nobody else may enter while it is being filled.
     async fn create(&self, name: &str, sql: &str) -> Result<()> {
         self.session.execute("creating the database", sql).await?;
-        let private = format!(
-            "REVOKE CONNECT ON DATABASE {} FROM PUBLIC",
-            quote_identifier(name)
-        );
-        self.session
-            .execute("the privileges of the database", &private)
-            .await
+        let private = format!("REVOKE CONNECT ON DATABASE {} FROM PUBLIC", quote_identifier(name));
+        self.session.execute("the privileges of the database", &private).await
     }
 }

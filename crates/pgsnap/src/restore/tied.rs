@@ -18,16 +18,11 @@ pub(crate) async fn tied(session: &Session, manifest: &Manifest) -> Result<HashS
           JOIN pg_catalog.pg_class c ON c.oid IN (k.conrelid, k.confrelid)
           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          WHERE k.contype = 'f' AND k.conrelid <> k.confrelid";
-    let rows = session
-        .rows("reading the foreign keys of extensions", QUERY, &[])
-        .await?;
+    let rows = session.rows("reading the foreign keys of extensions", QUERY, &[]).await?;
     let names: HashSet<TableName> = rows
         .iter()
         .map(|row| TableName::new(row.get::<_, String>(0), row.get::<_, String>(1)))
         .collect();
     let tables = manifest.census.tables.iter().enumerate();
-    Ok(tables
-        .filter(|(_, table)| names.contains(&table.name))
-        .map(|(index, _)| index)
-        .collect())
+    Ok(tables.filter(|(_, table)| names.contains(&table.name)).map(|(index, _)| index).collect())
 }

@@ -65,11 +65,7 @@ impl Directory {
                 .and_then(|directory| fchown(directory, Some(user.uid), Some(user.gid)))
                 .map_err(|error| Error::file(path, error))?;
         }
-        Ok(Self {
-            path: temporary.keep(),
-            lock,
-            log,
-        })
+        Ok(Self { path: temporary.keep(), lock, log })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -86,16 +82,12 @@ impl Directory {
 
     /// Another descriptor of the lock: who has it holds the directory.
     pub(super) fn lock_copy(&self) -> Result<File> {
-        self.lock
-            .try_clone()
-            .map_err(|error| Error::file(self.path.join(LOCK), error))
+        self.lock.try_clone().map_err(|error| Error::file(self.path.join(LOCK), error))
     }
 
     /// Another descriptor of the log, to append to it.
     pub(super) fn log_copy(&self) -> Result<File> {
-        self.log
-            .try_clone()
-            .map_err(|error| Error::file(self.path.join("log"), error))
+        self.log.try_clone().map_err(|error| Error::file(self.path.join("log"), error))
     }
 
     /// The log, as far as it is of interest. Read from the file we made, whatever has its name now.
@@ -142,18 +134,13 @@ fn new_file(path: &Path, user: Option<ServerUser>) -> Result<File> {
 
 /// A new file, and never one that somebody else put there.
 fn create_new(path: &Path) -> io::Result<File> {
-    Options::new_file()
-        .open(path)
-        .map(regularfile::File::into_file)
+    Options::new_file().open(path).map(regularfile::File::into_file)
 }
 
 /// Removes what is left of servers whose owner and lifeline were both killed, and stops those that
 /// still run.
 pub(super) fn sweep(parent: &Path, user: Option<ServerUser>) {
-    let ours = [
-        Some(rustix::process::geteuid().as_raw()),
-        user.map(|user| user.uid),
-    ];
+    let ours = [Some(rustix::process::geteuid().as_raw()), user.map(|user| user.uid)];
     let Ok(parent) = fs_err::canonicalize(parent) else {
         return;
     };
@@ -222,9 +209,7 @@ fn postmaster(directory: &Path) -> Option<Pid> {
     let process = PathBuf::from(format!("/proc/{pid}"));
     let is_ours = process.metadata().ok()?.uid() == directory.metadata().ok()?.uid();
     let command = regularfile::read(process.join("cmdline"), LONGEST_COMMAND).ok()?;
-    (is_ours && serves(&command, &directory.join(DATA)))
-        .then(|| Pid::from_raw(pid))
-        .flatten()
+    (is_ours && serves(&command, &directory.join(DATA))).then(|| Pid::from_raw(pid)).flatten()
 }
 
 /// Whether a command line (arguments that end with NUL) names this data directory.
@@ -232,17 +217,12 @@ fn serves(command: &[u8], data: &Path) -> bool {
     use std::os::unix::ffi::OsStrExt;
 
     let arguments: Vec<&[u8]> = command.split(|&byte| byte == 0).collect();
-    arguments
-        .windows(2)
-        .any(|pair| pair == [b"-D", data.as_os_str().as_bytes()])
+    arguments.windows(2).any(|pair| pair == [b"-D", data.as_os_str().as_bytes()])
 }
 
 /// Opens a file that somebody else may have put there: no link, and no waiting for a pipe.
 fn open_plainly(path: &Path) -> io::Result<File> {
-    Options::read()
-        .in_place()
-        .open(path)
-        .map(regularfile::File::into_file)
+    Options::read().in_place().open(path).map(regularfile::File::into_file)
 }
 
 #[cfg(test)]
@@ -304,14 +284,8 @@ mod tests {
     #[test]
     fn a_process_is_the_server_only_if_it_says_so() {
         let data = Path::new("/tmp/pgsnap-scratch-a/data");
-        assert!(serves(
-            b"postgres\0-D\0/tmp/pgsnap-scratch-a/data\0-k\0x\0",
-            data
-        ));
-        assert!(!serves(
-            b"postgres\0-D\0/tmp/pgsnap-scratch-ab/data\0",
-            data
-        ));
+        assert!(serves(b"postgres\0-D\0/tmp/pgsnap-scratch-a/data\0-k\0x\0", data));
+        assert!(!serves(b"postgres\0-D\0/tmp/pgsnap-scratch-ab/data\0", data));
         assert!(!serves(b"vi\0/tmp/pgsnap-scratch-a/data\0", data));
         assert!(!serves(b"", data));
 

@@ -30,10 +30,7 @@ impl ServerUser {
                 .lines()
                 .map(|line| line.split(':').collect::<Vec<_>>())
                 .find(|fields| fields[0] == *name)?;
-            Some(Self {
-                uid: fields.get(2)?.parse().ok()?,
-                gid: fields.get(3)?.parse().ok()?,
-            })
+            Some(Self { uid: fields.get(2)?.parse().ok()?, gid: fields.get(3)?.parse().ok()? })
         });
         user.map(Some).ok_or_else(|| Error::Scratch {
             reason: "PostgreSQL refuses to run as root, and there is no user postgres or nobody"

@@ -35,13 +35,7 @@ pub(crate) struct Coalescing<S> {
 
 impl<S> Coalescing<S> {
     pub(crate) fn new(stream: S, guard: Guard) -> Self {
-        Self {
-            stream,
-            joiner: Joiner {
-                guard,
-                ..Joiner::default()
-            },
-        }
+        Self { stream, joiner: Joiner { guard, ..Joiner::default() } }
     }
 }
 
@@ -56,11 +50,7 @@ pub(crate) struct Guard {
 
 impl Guard {
     pub(crate) fn new(authentication: &Authentication, is_encrypted: bool) -> Self {
-        Self {
-            authentication: authentication.clone(),
-            is_encrypted,
-            has_asked: false,
-        }
+        Self { authentication: authentication.clone(), is_encrypted, has_asked: false }
     }
 
     /// Judges the length, for which the driver would make room at once.
@@ -155,9 +145,8 @@ impl Joiner {
             if rest < HEADER {
                 break;
             }
-            let header: [u8; HEADER] = self.buffer[read..read + HEADER]
-                .try_into()
-                .expect("the slice has this length");
+            let header: [u8; HEADER] =
+                self.buffer[read..read + HEADER].try_into().expect("the slice has this length");
             let Some(length) = length_of(header) else {
                 open = None;
                 self.passing = usize::MAX;
@@ -288,10 +277,7 @@ mod tests {
     async fn through(portions: Vec<Vec<u8>>) -> Vec<u8> {
         let mut out = Vec::new();
         let portions = portions.into_iter().filter(|one| !one.is_empty()).collect();
-        Coalescing::new(Portions(portions), Guard::default())
-            .read_to_end(&mut out)
-            .await
-            .unwrap();
+        Coalescing::new(Portions(portions), Guard::default()).read_to_end(&mut out).await.unwrap();
         out
     }
 
@@ -314,9 +300,8 @@ mod tests {
 
     #[tokio::test]
     async fn rows_that_arrive_together_become_one_message() {
-        let rows: Vec<u8> = (0..1000)
-            .flat_map(|n| message(b'd', format!("{n}\tx\n").as_bytes()))
-            .collect();
+        let rows: Vec<u8> =
+            (0..1000).flat_map(|n| message(b'd', format!("{n}\tx\n").as_bytes())).collect();
         let all = [message(b'H', b"copy"), rows, message(b'c', b"")].concat();
         let out = through(vec![all.clone()]).await;
         assert_eq!(meaning(&out).0, meaning(&all).0);
@@ -355,9 +340,7 @@ mod tests {
     #[tokio::test]
     async fn a_message_longer_than_any_server_makes_is_refused() {
         let announced = [&[b'D'][..], &0x7fff_ffff_u32.to_be_bytes(), b"x"].concat();
-        let error = through_guard(announced, Guard::default())
-            .await
-            .unwrap_err();
+        let error = through_guard(announced, Guard::default()).await.unwrap_err();
         assert!(error.to_string().contains("announces"), "{error}");
     }
 
@@ -376,10 +359,7 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
         for (bytes, guard) in [
             (request(3), guard(true)),
-            (
-                [request(10), request(11), request(12), request(0)].concat(),
-                guard(false),
-            ),
+            ([request(10), request(11), request(12), request(0)].concat(), guard(false)),
         ] {
             assert_eq!(through_guard(bytes.clone(), guard).await.unwrap(), bytes);
         }

@@ -58,12 +58,7 @@ impl Connected {
             connected = connecting(None).await?;
         }
         let (client, driver) = connected.map_err(|error| refused(database, error))?;
-        Ok(Self {
-            client,
-            driver,
-            farewell,
-            mark,
-        })
+        Ok(Self { client, driver, farewell, mark })
     }
 
     /// Whether the session that answers is the one that was started.
@@ -134,9 +129,7 @@ struct ClearText(Authentication);
 
 impl ClearText {
     fn prepare(config: &mut Config, database: &Database) -> Self {
-        config
-            .ssl_mode(SslMode::Require)
-            .ssl_negotiation(SslNegotiation::Direct);
+        config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
         // TLS would be for somebody with a name.
         if config.get_hosts().is_empty() {
             config.host(database.host());
@@ -201,9 +194,6 @@ fn refused(database: &Database, error: tokio_postgres::Error) -> Error {
             Error::Pooler { target }
         }
         Some(_) => Error::query(format!("the connection to {target}"), error),
-        None => Error::Connect {
-            target,
-            source: error,
-        },
+        None => Error::Connect { target, source: error },
     }
 }

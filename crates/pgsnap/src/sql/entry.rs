@@ -36,18 +36,13 @@ pub(crate) fn entries_or_statements(
 /// # Errors
 /// [`Error::UnexpectedDdl`] for a comment that can be read in two ways: names may hold anything.
 fn entries(text: &str) -> Result<Vec<(Option<Entry>, String)>> {
-    let mut scanner = Scanner {
-        bytes: text.as_bytes(),
-        at: 0,
-    };
+    let mut scanner = Scanner { bytes: text.as_bytes(), at: 0 };
     let mut found = Vec::new();
     let mut current = None;
     loop {
         let blank = scanner.at;
         scanner.skip_blank();
-        let header = text[blank..scanner.at]
-            .lines()
-            .rfind(|line| line.starts_with(NAME));
+        let header = text[blank..scanner.at].lines().rfind(|line| line.starts_with(NAME));
         if let Some(header) = header {
             current = Some(parse(header)?);
         }
@@ -71,10 +66,8 @@ fn parse(header: &str) -> Result<Entry> {
     let header = &header[NAME.len()..];
     let mut readings = header.match_indices(KIND).filter_map(|(at, _)| {
         let (kind, rest) = header[at + KIND.len()..].split_once(SCHEMA)?;
-        let is_kind = !kind.is_empty()
-            && kind
-                .bytes()
-                .all(|byte| byte.is_ascii_uppercase() || byte == b' ');
+        let is_kind =
+            !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b' ');
         (is_kind && rest.contains(OWNER)).then_some((&header[..at], kind, rest))
     });
     let (reading, other) = (readings.next(), readings.next());
@@ -124,27 +117,17 @@ CREATE TABLE app.t (
         let found = entries(text).unwrap();
         let of = |index: usize| {
             let entry = found[index].0.as_ref().unwrap();
-            (
-                entry.kind.as_str(),
-                entry.name.as_str(),
-                entry.schema.as_deref(),
-            )
+            (entry.kind.as_str(), entry.name.as_str(), entry.schema.as_deref())
         };
         assert_eq!(found.len(), 4);
-        assert_eq!(
-            (of(0), of(1)),
-            (("SCHEMA", "app", None), ("SCHEMA", "app", None))
-        );
+        assert_eq!((of(0), of(1)), (("SCHEMA", "app", None), ("SCHEMA", "app", None)));
         assert_eq!(of(3), ("TABLE", "t", Some("app")));
     }
 
     #[test]
     fn names_that_imitate_a_comment_are_refused_where_they_could_deceive() {
         let parsed = parse("-- Name: a; Type: b; Type: TABLE; Schema: c d; Owner: e").unwrap();
-        assert_eq!(
-            (parsed.name.as_str(), parsed.schema.as_deref()),
-            ("a; Type: b", Some("c d"))
-        );
+        assert_eq!((parsed.name.as_str(), parsed.schema.as_deref()), ("a; Type: b", Some("c d")));
         for header in [
             "-- Name: a; Type: TABLE; Schema: x; Owner: y; Type: TABLE; Schema: c; Owner: e",
             "-- Name: a; Type: TABLE; Schema: x; Owner: y; Owner: e",

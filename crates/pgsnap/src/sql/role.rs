@@ -54,10 +54,7 @@ pub(crate) fn is_authorization(statement: &str) -> bool {
 /// # Errors
 /// [`Error::UnexpectedDdl`] for a statement that must name roles and does not in any known way.
 pub(crate) fn roles(statement: &str) -> Result<BTreeSet<String>> {
-    Ok(places(statement)?
-        .into_iter()
-        .map(|(_, name)| name)
-        .collect())
+    Ok(places(statement)?.into_iter().map(|(_, name)| name).collect())
 }
 
 /// The statement with every role replaced by what `new_name` says.
@@ -88,10 +85,8 @@ pub(crate) fn with_canonical_roles(statement: &str) -> Result<String> {
         return with_roles(statement, |role| Some(role.to_owned()));
     }
     let range = places[0].0.start..places[places.len() - 1].0.end;
-    let names: BTreeSet<String> = places
-        .into_iter()
-        .map(|(_, name)| quote_identifier(&name))
-        .collect();
+    let names: BTreeSet<String> =
+        places.into_iter().map(|(_, name)| quote_identifier(&name)).collect();
     let mut text = statement.to_owned();
     text.replace_range(range, &names.into_iter().collect::<Vec<_>>().join(", "));
     Ok(text)
@@ -112,10 +107,7 @@ fn places(statement: &str) -> Result<Vec<Place>> {
     let found = found.ok_or_else(|| Error::UnexpectedDdl {
         what: format!("no role was found in `{}`", super::label(statement)),
     })?;
-    Ok(found
-        .into_iter()
-        .filter_map(|token| Some((token.range(), role_name(token)?)))
-        .collect())
+    Ok(found.into_iter().filter_map(|token| Some((token.range(), role_name(token)?))).collect())
 }
 
 /// A role's name. `PUBLIC` is everybody, however it is spelt, and the other words are whoever runs
@@ -172,20 +164,12 @@ fn privilege<'a, 't>(tokens: &'a [Token<'t>]) -> Option<Vec<&'a Token<'t>>> {
         found.push(role);
         rest = after;
         // The privileges end at an unquoted GRANT or REVOKE; a schema of that name would be in quotes.
-        let start = rest
-            .iter()
-            .position(|token| token.is("GRANT") || token.is("REVOKE"))?;
+        let start = rest.iter().position(|token| token.is("GRANT") || token.is("REVOKE"))?;
         rest = &rest[start..];
     }
     // TO and FROM are reserved: unquoted, and outside of the arguments of a routine, they are what they say.
-    let word = if rest.first()?.is("GRANT") {
-        "TO"
-    } else {
-        "FROM"
-    };
-    let start = rest
-        .iter()
-        .position(|token| token.depth == 0 && token.is(word))?;
+    let word = if rest.first()?.is("GRANT") { "TO" } else { "FROM" };
+    let start = rest.iter().position(|token| token.depth == 0 && token.is(word))?;
     let (grantees, after) = list(&rest[start + 1..])?;
     found.extend(grantees);
     found.extend(ending(after)?);
@@ -260,19 +244,14 @@ mod tests {
     use super::*;
 
     fn mapped(statement: &str) -> String {
-        with_roles(statement, |role| {
-            (role == "old" || role == "Old One").then(|| "new".to_owned())
-        })
-        .unwrap()
+        with_roles(statement, |role| (role == "old" || role == "Old One").then(|| "new".to_owned()))
+            .unwrap()
     }
 
     #[test]
     fn every_form_of_a_dump_is_mapped_and_nothing_else_is() {
         for (statement, expected) in [
-            (
-                "ALTER TABLE public.old OWNER TO old;",
-                "ALTER TABLE public.old OWNER TO \"new\";",
-            ),
+            ("ALTER TABLE public.old OWNER TO old;", "ALTER TABLE public.old OWNER TO \"new\";"),
             (
                 "ALTER FUNCTION public.f(old text) OWNER TO \"Old One\";",
                 "ALTER FUNCTION public.f(old text) OWNER TO \"new\";",
@@ -305,14 +284,8 @@ mod tests {
                 "ALTER DEFAULT PRIVILEGES FOR ROLE old REVOKE ALL ON FUNCTIONS  FROM PUBLIC;",
                 "ALTER DEFAULT PRIVILEGES FOR ROLE \"new\" REVOKE ALL ON FUNCTIONS  FROM PUBLIC;",
             ),
-            (
-                "SET SESSION AUTHORIZATION old;",
-                "SET SESSION AUTHORIZATION \"new\";",
-            ),
-            (
-                "RESET SESSION AUTHORIZATION;",
-                "RESET SESSION AUTHORIZATION;",
-            ),
+            ("SET SESSION AUTHORIZATION old;", "SET SESSION AUTHORIZATION \"new\";"),
+            ("RESET SESSION AUTHORIZATION;", "RESET SESSION AUTHORIZATION;"),
             (
                 "CREATE POLICY old ON public.old FOR SELECT TO other, old USING ((a = 'old'::text));",
                 "CREATE POLICY old ON public.old FOR SELECT TO other, \"new\" USING ((a = 'old'::text));",

@@ -57,10 +57,7 @@ impl Token<'_> {
 
 /// The tokens of a statement; white space and comments are none.
 pub(crate) fn tokens(statement: &str) -> Vec<Token<'_>> {
-    let mut scanner = Scanner {
-        bytes: statement.as_bytes(),
-        at: 0,
-    };
+    let mut scanner = Scanner { bytes: statement.as_bytes(), at: 0 };
     let mut found = Vec::new();
     let mut depth = 0u32;
     loop {
@@ -74,12 +71,7 @@ pub(crate) fn tokens(statement: &str) -> Vec<Token<'_>> {
         if text == ")" {
             depth = depth.saturating_sub(1);
         }
-        found.push(Token {
-            kind,
-            text,
-            at,
-            depth,
-        });
+        found.push(Token { kind, text, at, depth });
         if text == "(" {
             depth += 1;
         }
@@ -100,11 +92,7 @@ impl Scanner<'_> {
             b'$' => {
                 let start = self.at;
                 self.skip_dollar();
-                if self.at > start + 1 {
-                    TokenKind::String
-                } else {
-                    TokenKind::Symbol
-                }
+                if self.at > start + 1 { TokenKind::String } else { TokenKind::Symbol }
             }
             byte if is_word(byte) => {
                 let start = self.at;

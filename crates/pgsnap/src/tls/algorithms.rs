@@ -13,10 +13,7 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 
 /// The cryptography of ring, with P-521.
 pub(super) fn provider() -> CryptoProvider {
-    CryptoProvider {
-        signature_verification_algorithms: *ALGORITHMS,
-        ..ring::default_provider()
-    }
+    CryptoProvider { signature_verification_algorithms: *ALGORITHMS, ..ring::default_provider() }
 }
 
 /// Made once for the whole process: rustls wants it to live for ever.
@@ -35,18 +32,12 @@ static ALGORITHMS: LazyLock<WebPkiSupportedAlgorithms> = LazyLock::new(|| {
     }
 });
 
-const P521_SHA256: &P521 = &P521 {
-    signature: alg_id::ECDSA_SHA256,
-    digest: |message| Sha256::digest(message).to_vec(),
-};
-const P521_SHA384: &P521 = &P521 {
-    signature: alg_id::ECDSA_SHA384,
-    digest: |message| Sha384::digest(message).to_vec(),
-};
-const P521_SHA512: &P521 = &P521 {
-    signature: alg_id::ECDSA_SHA512,
-    digest: |message| Sha512::digest(message).to_vec(),
-};
+const P521_SHA256: &P521 =
+    &P521 { signature: alg_id::ECDSA_SHA256, digest: |message| Sha256::digest(message).to_vec() };
+const P521_SHA384: &P521 =
+    &P521 { signature: alg_id::ECDSA_SHA384, digest: |message| Sha384::digest(message).to_vec() };
+const P521_SHA512: &P521 =
+    &P521 { signature: alg_id::ECDSA_SHA512, digest: |message| Sha512::digest(message).to_vec() };
 
 /// ECDSA on the curve P-521 with one hash.
 #[derive(Debug)]
@@ -70,8 +61,7 @@ impl SignatureVerificationAlgorithm for P521 {
         let digest = (self.digest)(message);
         let mut number = [0; LENGTH];
         number[LENGTH - digest.len()..].copy_from_slice(&digest);
-        key.verify_prehash(&number, &signature)
-            .map_err(|_| InvalidSignature)
+        key.verify_prehash(&number, &signature).map_err(|_| InvalidSignature)
     }
 
     fn public_key_alg_id(&self) -> AlgorithmIdentifier {
@@ -125,12 +115,7 @@ mod tests {
             let algorithm = algorithms[index];
             assert!(!of(algorithm, &key, b"another", signature));
             assert!(!of(algorithm, &key[1..], MESSAGE, signature));
-            assert!(!of(
-                algorithm,
-                &key,
-                MESSAGE,
-                &signature[..signature.len() - 1]
-            ));
+            assert!(!of(algorithm, &key, MESSAGE, &signature[..signature.len() - 1]));
             let mut torn = signature.clone();
             *torn.last_mut().unwrap() ^= 1;
             assert!(!of(algorithm, &key, MESSAGE, &torn));

@@ -27,16 +27,16 @@ impl Authorities {
     pub(crate) fn path(&self) -> Result<PathBuf> {
         match self {
             Self::File(path) => Ok(path.clone()),
-            Self::System => SYSTEM_BUNDLES
-                .iter()
-                .map(PathBuf::from)
-                .find(|path| path.exists())
-                .ok_or_else(|| {
-                    unusable(
-                        Path::new(SYSTEM_BUNDLES[0]),
-                        "this machine has no bundle of trusted authorities",
-                    )
-                }),
+            Self::System => {
+                SYSTEM_BUNDLES.iter().map(PathBuf::from).find(|path| path.exists()).ok_or_else(
+                    || {
+                        unusable(
+                            Path::new(SYSTEM_BUNDLES[0]),
+                            "this machine has no bundle of trusted authorities",
+                        )
+                    },
+                )
+            }
         }
     }
 
@@ -49,10 +49,7 @@ impl Authorities {
         if added == 0 {
             return Err(unusable(&path, "no certificate in it can be an authority"));
         }
-        Ok(Roots {
-            store,
-            certificates,
-        })
+        Ok(Roots { store, certificates })
     }
 }
 
@@ -68,9 +65,8 @@ impl ClientCertificate {
         let chain = read_certificates(&self.certificate)?;
         let text = private_file::read(&self.key)?;
         let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
-            let is_locked = text
-                .windows(10)
-                .any(|word| word == b" ENCRYPTED" || word == b",ENCRYPTED");
+            let is_locked =
+                text.windows(10).any(|word| word == b" ENCRYPTED" || word == b",ENCRYPTED");
             let reason = match error {
                 _ if is_locked => {
                     "the key is encrypted, and there is nobody to ask for its password".to_owned()
@@ -99,10 +95,7 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
 }
 
 pub(super) fn unusable(path: &Path, reason: impl Into<String>) -> Error {
-    Error::Certificate {
-        path: path.to_owned(),
-        reason: reason.into(),
-    }
+    Error::Certificate { path: path.to_owned(), reason: reason.into() }
 }
 
 #[cfg(test)]
@@ -123,12 +116,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let empty = file(&directory, "empty.pem", "");
         let error = Authorities::File(empty.clone()).read().err().unwrap();
-        assert!(
-            error
-                .to_string()
-                .contains("empty.pem: there is no certificate in it"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("empty.pem: there is no certificate in it"), "{error}");
         assert_eq!(error.class(), crate::ErrorClass::Usage);
         let missing = Authorities::File(directory.path().join("none.pem"));
         assert!(matches!(missing.read(), Err(Error::File { .. })));
@@ -141,15 +129,8 @@ mod tests {
         let certificate = file(&directory, "client.crt", &own.cert.pem());
         let reason = |key: &str| {
             let key = file(&directory, "client.key", key);
-            let client = ClientCertificate {
-                certificate: certificate.clone(),
-                key,
-            };
-            client
-                .read()
-                .err()
-                .map(|error| error.to_string())
-                .unwrap_or_default()
+            let client = ClientCertificate { certificate: certificate.clone(), key };
+            client.read().err().map(|error| error.to_string()).unwrap_or_default()
         };
         assert_eq!(reason(&own.signing_key.serialize_pem()), "");
         assert!(reason("").contains("there is no key in it"));

@@ -37,10 +37,7 @@ where
 /// on which client and server may not agree.
 fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
     const SHA_1_WITH_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.5");
-    let algorithm = Certificate::from_der(certificate)
-        .ok()?
-        .signature_algorithm
-        .oid;
+    let algorithm = Certificate::from_der(certificate).ok()?.signature_algorithm.oid;
     match algorithm {
         SHA_256_WITH_RSA_ENCRYPTION | ECDSA_WITH_SHA_256 | SHA_1_WITH_RSA => {
             Some(Sha256::digest(certificate).to_vec())

@@ -37,10 +37,7 @@ struct Authority {
 impl Verifier {
     /// Accepts any certificate (`sslmode=require`).
     pub(super) fn of_anything(provider: Arc<CryptoProvider>) -> Self {
-        Self {
-            authority: None,
-            provider,
-        }
+        Self { authority: None, provider }
     }
 
     /// Requires a certificate of these authorities, and the right name in it if `checks_name`.
@@ -56,11 +53,7 @@ impl Verifier {
         .build()
         .expect("the store is not empty, and there are no revocation lists");
         Self {
-            authority: Some(Authority {
-                chains,
-                certificates: roots.certificates,
-                checks_name,
-            }),
+            authority: Some(Authority { chains, certificates: roots.certificates, checks_name }),
             provider,
         }
     }
@@ -152,9 +145,7 @@ impl ServerCertVerifier for Verifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -14,8 +14,5 @@ pub(crate) fn seed(in_a_test: u64) -> u64 {
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
-    Some(
-        text.parse()
-            .expect("the variable of a campaign is a number"),
-    )
+    Some(text.parse().expect("the variable of a campaign is a number"))
 }

@@ -61,9 +61,7 @@ async fn text_that_musl_sorted_is_sorted_anew_by_glibc() {
     let admin = glibc.scratch.database("postgres");
     let probe = create.replace("DATABASE hub", "DATABASE probe");
     pgsnap::execute(&admin, &probe).await.unwrap();
-    pgsnap::execute(&musl.scratch.database("postgres"), &create)
-        .await
-        .unwrap();
+    pgsnap::execute(&musl.scratch.database("postgres"), &create).await.unwrap();
     let source = musl.scratch.database("hub");
     pgsnap::execute(&source, WORDS).await.unwrap();
 
@@ -71,12 +69,9 @@ async fn text_that_musl_sorted_is_sorted_anew_by_glibc() {
     let comparison = glibc.restore(&archive, "copy").await.comparison.unwrap();
     assert!(comparison.is_equal(), "{:?}", comparison.differences);
     let copy = glibc.scratch.database("copy");
-    pgsnap::execute(
-        &copy,
-        "CREATE SCHEMA amcheck; CREATE EXTENSION amcheck SCHEMA amcheck",
-    )
-    .await
-    .unwrap();
+    pgsnap::execute(&copy, "CREATE SCHEMA amcheck; CREATE EXTENSION amcheck SCHEMA amcheck")
+        .await
+        .unwrap();
     let checked = pgsnap::query_scalar(&copy, CHECK).await.unwrap();
     assert_eq!(checked.as_deref(), Some("10"));
 
@@ -85,9 +80,5 @@ async fn text_that_musl_sorted_is_sorted_anew_by_glibc() {
     let order = async |database| pgsnap::query_scalar(database, ORDER).await.unwrap();
     assert_ne!(order(&source).await, order(&copy).await);
     let is_told = |note: &Note| matches!(note, Note::Collation { .. });
-    assert!(
-        comparison.notes.iter().any(is_told),
-        "{:?}",
-        comparison.notes
-    );
+    assert!(comparison.notes.iter().any(is_told), "{:?}", comparison.notes);
 }

@@ -32,21 +32,15 @@ async fn scalar(database: &Database, sql: &str) -> String {
 async fn the_zoo_is_the_same_on_another_server() {
     let (here, there) = (Server::start().await, Server::start().await);
     let zoo = here.zoo("zoo").await;
-    pgsnap::execute(&there.scratch.database("postgres"), testkit::ZOO_ROLES)
-        .await
-        .unwrap();
+    pgsnap::execute(&there.scratch.database("postgres"), testkit::ZOO_ROLES).await.unwrap();
     let target = there.scratch.database("copy");
-    let copied = copy(&zoo, &target, &CopyOptions::default(), &quiet())
-        .await
-        .unwrap();
+    let copied = copy(&zoo, &target, &CopyOptions::default(), &quiet()).await.unwrap();
     assert!(copied.census.tables.len() > 50);
     assert!(copied.census.large_objects.count >= 3);
     assert_eq!(copied.restored.rows, copied.census.rows());
     let found = copied.restored.census.unwrap();
     assert_eq!(found.digest(), copied.census.digest());
-    let census = pgsnap::census(&zoo, &CensusOptions::default(), &quiet())
-        .await
-        .unwrap();
+    let census = pgsnap::census(&zoo, &CensusOptions::default(), &quiet()).await.unwrap();
     assert_eq!(
         census.tables, copied.census.tables,
         "the rows are counted on their way as a census counts them"
@@ -63,13 +57,10 @@ async fn enums_and_encodings_survive() {
     let (here, there) = (Server::start().await, Server::start().await);
     let hash = here.with_sql("hash", testkit::ENUM_HASH).await;
     // Other OIDs than at the source, so that rows belong to other partitions.
-    there
-        .with_sql("other", "CREATE TYPE a AS ENUM ('x', 'y')")
-        .await;
-    for (name, encoding, value) in [
-        ("latin", "LATIN1", "'Ã©\\t' || chr(233)"),
-        ("bytes", "SQL_ASCII", "E'\\\\xff\\\\xfe'"),
-    ] {
+    there.with_sql("other", "CREATE TYPE a AS ENUM ('x', 'y')").await;
+    for (name, encoding, value) in
+        [("latin", "LATIN1", "'Ã©\\t' || chr(233)"), ("bytes", "SQL_ASCII", "E'\\\\xff\\\\xfe'")]
+    {
         let admin = here.scratch.database("postgres");
         let create = format!(
             "CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
@@ -77,19 +68,11 @@ async fn enums_and_encodings_survive() {
         pgsnap::execute(&admin, &create).await.unwrap();
         let fill =
             format!("CREATE TABLE t AS SELECT {value} AS v, n FROM generate_series(1, 100) n");
-        pgsnap::execute(&here.scratch.database(name), &fill)
-            .await
-            .unwrap();
+        pgsnap::execute(&here.scratch.database(name), &fill).await.unwrap();
     }
-    for source in [
-        hash,
-        here.scratch.database("latin"),
-        here.scratch.database("bytes"),
-    ] {
+    for source in [hash, here.scratch.database("latin"), here.scratch.database("bytes")] {
         let target = there.scratch.database(source.name());
-        let copied = copy(&source, &target, &CopyOptions::default(), &quiet())
-            .await
-            .unwrap();
+        let copied = copy(&source, &target, &CopyOptions::default(), &quiet()).await.unwrap();
         assert!(copied.restored.comparison.unwrap().is_equal(), "{source}");
         assert!(copied.restored.rows > 0, "{source}");
     }
@@ -105,9 +88,7 @@ async fn enums_and_encodings_survive() {
 async fn a_copy_under_write_load_is_one_point_in_time() {
     let (here, there) = (Server::start().await, Server::start().await);
     let source = here.create("hub").await;
-    testkit::load_hub(&here.client("hub").await, 0.05)
-        .await
-        .unwrap();
+    testkit::load_hub(&here.client("hub").await, 0.05).await.unwrap();
     let writer = here.client("hub").await;
     let writing = tokio::spawn(async move {
         loop {
@@ -118,9 +99,7 @@ async fn a_copy_under_write_load_is_one_point_in_time() {
     let target = there.scratch.database("hub");
     for _ in 0..3 {
         let before = scalar(&source, events).await;
-        copy(&source, &target, &CopyOptions::default(), &quiet())
-            .await
-            .unwrap();
+        copy(&source, &target, &CopyOptions::default(), &quiet()).await.unwrap();
         let after = scalar(&source, events).await;
         assert_ne!(before, after, "the writer must have written meanwhile");
         assert_eq!(scalar(&target, testkit::HUB_CHECK).await, "t");
@@ -135,9 +114,7 @@ async fn a_copy_on_the_same_server_takes_the_name_of_another_database() {
     let server = Server::start().await;
     let source = server.with_sql("hub", BIG).await;
     let target = server.with_sql("copy", "CREATE TABLE old ()").await;
-    let plan = plan_copy(&source, &target, &CopyOptions::default())
-        .await
-        .unwrap();
+    let plan = plan_copy(&source, &target, &CopyOptions::default()).await.unwrap();
     assert!(plan.target.obstacles.is_empty(), "{plan:?}");
     assert!(plan.tables == 1 && plan.bytes > 1 << 20, "{plan:?}");
     let mut options = CopyOptions::default();
@@ -156,9 +133,7 @@ async fn a_database_is_not_copied_onto_itself() {
     let source = server.with_sql("hub", "CREATE TABLE t ()").await;
     let (_proxy, elsewhere) = proxied(&server, "hub").await;
     for target in [&source, &elsewhere] {
-        let error = copy(&source, target, &CopyOptions::default(), &quiet())
-            .await
-            .unwrap_err();
+        let error = copy(&source, target, &CopyOptions::default(), &quiet()).await.unwrap_err();
         assert_eq!(
             error.to_string(),
             "the target is not ready: the source and the target are the same database"
@@ -171,19 +146,12 @@ async fn a_database_is_not_copied_onto_itself() {
 async fn everything_in_the_way_is_said_before_anything_is_done() {
     let (here, there) = (Server::start().await, Server::start().await);
     let source = here
-        .with_sql(
-            "hub",
-            "CREATE ROLE app; CREATE TABLE t (); ALTER TABLE t OWNER TO app",
-        )
+        .with_sql("hub", "CREATE ROLE app; CREATE TABLE t (); ALTER TABLE t OWNER TO app")
         .await;
     let target = there.create("hub").await;
     let _application = there.client("hub").await;
-    let error = copy(&source, &target, &CopyOptions::default(), &quiet())
-        .await
-        .unwrap_err();
-    let Error::Preflight { obstacles } = &error else {
-        panic!("{error:?}")
-    };
+    let error = copy(&source, &target, &CopyOptions::default(), &quiet()).await.unwrap_err();
+    let Error::Preflight { obstacles } = &error else { panic!("{error:?}") };
     assert_eq!(obstacles.len(), 2, "{obstacles:?}");
     assert_eq!(names(&there, "hub").await, ["hub"]);
 
@@ -204,9 +172,7 @@ async fn rows_hidden_by_row_security_fail_the_copy() {
     let url = format!("postgresql://reader:r@127.0.0.1:{port}/hub");
     let reader = Database::from_url(&url).unwrap();
     let target = server.scratch.database("copy");
-    let error = copy(&reader, &target, &CopyOptions::default(), &quiet())
-        .await
-        .unwrap_err();
+    let error = copy(&reader, &target, &CopyOptions::default(), &quiet()).await.unwrap_err();
     assert!(matches!(error, Error::RowSecurity { .. }), "{error}");
     assert!(names(&server, "copy").await.is_empty());
 }
@@ -223,9 +189,7 @@ async fn a_lock_that_is_never_released_ends_the_copy_with_a_reason() {
     let target = server.scratch.database("copy");
     let error = plan_copy(&source, &target, &options).await.unwrap_err();
     assert_eq!(error.sqlstate(), Some("55P03"), "{error}");
-    let error = copy(&source, &target, &options, &quiet())
-        .await
-        .unwrap_err();
+    let error = copy(&source, &target, &options, &quiet()).await.unwrap_err();
     assert_eq!(error.sqlstate(), Some("55P03"), "{error}");
     assert!(error.is_retryable());
     transaction.rollback().await.unwrap();
@@ -238,16 +202,10 @@ async fn a_lock_that_is_never_released_ends_the_copy_with_a_reason() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_definition_changed_meanwhile_fails_the_copy() {
     for (phase, statement) in [
-        (
-            Phase::Copy,
-            "ALTER TYPE mood RENAME VALUE 'calm' TO 'serene'",
-        ),
+        (Phase::Copy, "ALTER TYPE mood RENAME VALUE 'calm' TO 'serene'"),
         (Phase::Copy, "ALTER TYPE pair ADD ATTRIBUTE c int"),
         (Phase::Schema, "ALTER FUNCTION named(int) RENAME TO renamed"),
-        (
-            Phase::Schema,
-            "CREATE OR REPLACE FUNCTION one() RETURNS int LANGUAGE sql RETURN 2",
-        ),
+        (Phase::Schema, "CREATE OR REPLACE FUNCTION one() RETURNS int LANGUAGE sql RETURN 2"),
         (Phase::Schema, "DROP VIEW w"),
     ] {
         let server = Server::start().await;
@@ -255,13 +213,8 @@ async fn a_definition_changed_meanwhile_fails_the_copy() {
         let progress: Arc<dyn Progress> =
             Arc::new(During::of(&server, "hub", phase, statement).await);
         let target = server.scratch.database("copy");
-        let error = copy(&source, &target, &CopyOptions::default(), &progress)
-            .await
-            .unwrap_err();
-        assert!(
-            matches!(error, Error::ChangedMeanwhile { .. }),
-            "{statement}: {error}"
-        );
+        let error = copy(&source, &target, &CopyOptions::default(), &progress).await.unwrap_err();
+        assert!(matches!(error, Error::ChangedMeanwhile { .. }), "{statement}: {error}");
         assert!(error.is_retryable(), "{statement}");
         assert!(names(&server, "copy").await.is_empty(), "{statement}");
     }
@@ -273,9 +226,7 @@ async fn a_definition_changed_meanwhile_fails_the_copy() {
 async fn a_connection_cut_in_mid_copy_leaves_the_old_database() {
     let (here, there) = (Server::with_tcp().await, Server::with_tcp().await);
     let source = here.with_sql("hub", BIG).await;
-    let target = there
-        .with_sql("hub", "CREATE TABLE old AS SELECT 42 AS id")
-        .await;
+    let target = there.with_sql("hub", "CREATE TABLE old AS SELECT 42 AS id").await;
     let (source_proxy, far_source) = proxied(&here, "hub").await;
     let (target_proxy, far_target) = proxied(&there, "hub").await;
     for (proxy, side, source, target) in [
@@ -284,9 +235,7 @@ async fn a_connection_cut_in_mid_copy_leaves_the_old_database() {
     ] {
         // The first to carry a megabyte is a worker.
         proxy.inject(Fault::cut(side, 1 << 20));
-        let error = copy(source, target, &CopyOptions::default(), &quiet())
-            .await
-            .unwrap_err();
+        let error = copy(source, target, &CopyOptions::default(), &quiet()).await.unwrap_err();
         assert_eq!(proxy.fired(), 1);
         assert!(matches!(error, Error::ConnectionLost { .. }), "{error:?}");
         assert!(error.is_retryable());
@@ -349,9 +298,7 @@ async fn a_dropped_copy_leaves_only_what_the_next_one_drops() {
     assert_eq!(left.len(), 2, "{left:?}");
     assert!(left[1].starts_with("hub__restoring_"), "{left:?}");
 
-    let copied = copy(&source, &target, &CopyOptions::default(), &quiet())
-        .await
-        .unwrap();
+    let copied = copy(&source, &target, &CopyOptions::default(), &quiet()).await.unwrap();
     assert_eq!(copied.restored.cleaned, left[1..]);
     assert_eq!(names(&there, "hub").await.len(), 2);
 }
@@ -421,10 +368,8 @@ async fn a_full_disk_of_the_target_is_the_error_that_is_told() {
         .unwrap();
         fs_err::set_permissions(parent, anybody).unwrap();
         let admin = server.client("postgres").await;
-        let make = format!(
-            "COPY (SELECT 1) TO PROGRAM 'cat > /dev/null; mkdir {}'",
-            path.display()
-        );
+        let make =
+            format!("COPY (SELECT 1) TO PROGRAM 'cat > /dev/null; mkdir {}'", path.display());
         admin.batch_execute(&make).await.unwrap();
         let create = format!("CREATE TABLESPACE small LOCATION '{}'", path.display());
         admin.batch_execute(&create).await.unwrap();
@@ -432,9 +377,7 @@ async fn a_full_disk_of_the_target_is_the_error_that_is_told() {
     let sql = "CREATE TABLE big TABLESPACE small AS SELECT n, repeat(md5(n::text), 20) AS v FROM generate_series(1, 30000) n";
     let source = here.with_sql("hub", sql).await;
     let target = there.create("hub").await;
-    let error = copy(&source, &target, &CopyOptions::default(), &quiet())
-        .await
-        .unwrap_err();
+    let error = copy(&source, &target, &CopyOptions::default(), &quiet()).await.unwrap_err();
     assert_eq!(error.sqlstate(), Some("53100"), "{error}");
     assert!(error.hint().unwrap().contains("disk"));
     assert_eq!(names(&there, "hub").await, ["hub"]);

@@ -26,12 +26,9 @@ async fn every_flipped_bit_of_the_pointer_is_damage() {
     let bytes = archive_bytes(&server).await;
     let path = server.file("pointer.sql.gz");
     let begin = b"-- pgsnap/1 manifest";
-    let starts: Vec<usize> = (0..bytes.len() - begin.len())
-        .filter(|at| bytes[*at..].starts_with(begin))
-        .collect();
-    let pointer = *starts
-        .last()
-        .expect("the pointer is stored, not compressed");
+    let starts: Vec<usize> =
+        (0..bytes.len() - begin.len()).filter(|at| bytes[*at..].starts_with(begin)).collect();
+    let pointer = *starts.last().expect("the pointer is stored, not compressed");
     for at in pointer..bytes.len() {
         for bit in 0..8 {
             let mut damaged = bytes.clone();
@@ -86,19 +83,11 @@ fn other_files_are_told_apart() {
         fs_err::write(&path, bytes).unwrap();
         Archive::open(path).err().unwrap()
     };
-    assert_eq!(
-        open("empty", b"").to_string(),
-        "not a pgsnap archive: the file is empty"
-    );
-    assert_eq!(
-        open("text", b"hello").to_string(),
-        "not a pgsnap archive: the file is too short"
-    );
+    assert_eq!(open("empty", b"").to_string(), "not a pgsnap archive: the file is empty");
+    assert_eq!(open("text", b"hello").to_string(), "not a pgsnap archive: the file is too short");
     let error = open("long", &[b'x'; 4096]);
     assert!(matches!(error, Error::NotAnArchive { .. }), "{error}");
-    let error = Archive::open(directory.path().join("missing"))
-        .err()
-        .unwrap();
+    let error = Archive::open(directory.path().join("missing")).err().unwrap();
     assert_eq!(error.class(), ErrorClass::CouldNotAsk, "{error}");
 }
 
@@ -106,10 +95,7 @@ fn other_files_are_told_apart() {
 async fn a_newer_format_is_refused_with_a_hint() {
     let server = Server::start().await;
     let mut bytes = archive_bytes(&server).await;
-    let at = bytes
-        .windows(12)
-        .rposition(|window| window == b"-- pgsnap/1 ")
-        .unwrap();
+    let at = bytes.windows(12).rposition(|window| window == b"-- pgsnap/1 ").unwrap();
     bytes[at + 10] = b'3';
     // Whoever writes another format writes its checksum: the last eight bytes are those of the member.
     let end = bytes.len() - 8;

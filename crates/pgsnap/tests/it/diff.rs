@@ -11,9 +11,7 @@ const ROWS: &str = "CREATE TABLE t (id int PRIMARY KEY, title text, state text);
     CREATE TABLE keyless (v text); INSERT INTO keyless VALUES ('x'), ('x'), ('y'); CREATE SEQUENCE s";
 
 async fn census(database: &Database) -> Census {
-    pgsnap::census(database, &CensusOptions::default(), &quiet())
-        .await
-        .unwrap()
+    pgsnap::census(database, &CensusOptions::default(), &quiet()).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,35 +22,20 @@ async fn one_changed_row_among_many_is_named() {
     pgsnap::execute(&a, "UPDATE t SET state = 'done' WHERE id = 12345; DELETE FROM t WHERE id = 7; INSERT INTO t VALUES (99999, 'new', 'open')").await.unwrap();
     let now = census(&a).await;
     let comparison = compare(&manifest.census, &now);
-    let [
-        Difference::Content {
-            table,
-            differing_buckets,
-            buckets,
-        },
-    ] = comparison.differences.as_slice()
+    let [Difference::Content { table, differing_buckets, buckets }] =
+        comparison.differences.as_slice()
     else {
         panic!("{:?}", comparison.differences)
     };
     assert_eq!(table.name, "t");
-    assert!(
-        *differing_buckets <= 3 && *buckets == 8,
-        "{differing_buckets} of {buckets}"
-    );
+    assert!(*differing_buckets <= 3 && *buckets == 8, "{differing_buckets} of {buckets}");
 
-    let (before, after) = (
-        manifest.census.table(table).unwrap(),
-        now.table(table).unwrap(),
-    );
+    let (before, after) = (manifest.census.table(table).unwrap(), now.table(table).unwrap());
     let (in_archive, in_database) = (RowSource::Archive(archive), RowSource::Database(a));
-    let mut rows = differing_rows((&in_archive, before), (&in_database, after), 10)
-        .await
-        .unwrap();
+    let mut rows = differing_rows((&in_archive, before), (&in_database, after), 10).await.unwrap();
     rows.sort_by(|x, y| x.key.cmp(&y.key));
-    let told: Vec<_> = rows
-        .iter()
-        .map(|row| (row.key[0].as_str(), row.change, row.columns.clone()))
-        .collect();
+    let told: Vec<_> =
+        rows.iter().map(|row| (row.key[0].as_str(), row.change, row.columns.clone())).collect();
     assert_eq!(
         told,
         [
@@ -62,10 +45,7 @@ async fn one_changed_row_among_many_is_named() {
         ]
     );
     assert_eq!(
-        differing_rows((&in_archive, before), (&in_database, after), 1)
-            .await
-            .unwrap()
-            .len(),
+        differing_rows((&in_archive, before), (&in_database, after), 1).await.unwrap().len(),
         1
     );
 }
@@ -77,11 +57,8 @@ async fn duplicates_sequences_and_schema_are_compared() {
     let database = server.with_sql("b", ROWS).await;
     assert!(compare(&a, &census(&database).await).is_equal());
     pgsnap::execute(&database, "INSERT INTO keyless VALUES ('x'); DELETE FROM keyless WHERE v = 'y'; SELECT nextval('s'); CREATE INDEX extra ON t (title)").await.unwrap();
-    let told: Vec<String> = compare(&a, &census(&database).await)
-        .differences
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let told: Vec<String> =
+        compare(&a, &census(&database).await).differences.iter().map(ToString::to_string).collect();
     assert_eq!(
         told,
         [
@@ -116,10 +93,7 @@ async fn the_order_of_columns_is_no_difference() {
     let second = pgsnap::census(&b, &options, &quiet()).await.unwrap();
     let comparison = compare(&first, &second);
     assert!(comparison.is_equal(), "{:?}", comparison.differences);
-    assert_eq!(
-        second.table(&TableName::new("public", "t")).unwrap().rows,
-        2
-    );
+    assert_eq!(second.table(&TableName::new("public", "t")).unwrap().rows, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,26 +104,15 @@ async fn counts_alone_find_missing_rows_only() {
     (options.content, options.schema) = (false, false);
     let before = pgsnap::census(&database, &options, &quiet()).await.unwrap();
     assert_eq!(before.rows(), 30_003);
-    pgsnap::execute(&database, "UPDATE t SET title = 'x' WHERE id = 1")
-        .await
-        .unwrap();
+    pgsnap::execute(&database, "UPDATE t SET title = 'x' WHERE id = 1").await.unwrap();
     assert!(
-        compare(
-            &before,
-            &pgsnap::census(&database, &options, &quiet()).await.unwrap()
-        )
-        .is_equal()
+        compare(&before, &pgsnap::census(&database, &options, &quiet()).await.unwrap()).is_equal()
     );
-    pgsnap::execute(&database, "DELETE FROM t WHERE id = 1")
-        .await
-        .unwrap();
+    pgsnap::execute(&database, "DELETE FROM t WHERE id = 1").await.unwrap();
     assert_eq!(
-        compare(
-            &before,
-            &pgsnap::census(&database, &options, &quiet()).await.unwrap()
-        )
-        .differences
-        .len(),
+        compare(&before, &pgsnap::census(&database, &options, &quiet()).await.unwrap())
+            .differences
+            .len(),
         1
     );
 }
@@ -174,9 +137,7 @@ async fn a_condition_of_one_server_never_runs_on_the_other() {
     let condition =
         with_condition("CREATE FUNCTION condition() RETURNS bool LANGUAGE sql AS 'SELECT true'");
     let a = server.with_sql("a", &condition).await;
-    pgsnap::execute(&a, "INSERT INTO small VALUES ('a'), ('x')")
-        .await
-        .unwrap();
+    pgsnap::execute(&a, "INSERT INTO small VALUES ('a'), ('x')").await.unwrap();
     let trap = "CREATE TABLE small (a text PRIMARY KEY); INSERT INTO small VALUES ('a'), ('y');
         CREATE FUNCTION condition() RETURNS bool LANGUAGE plpgsql AS $$BEGIN RAISE 'the condition ran'; END$$";
     let b = server.with_sql("b", trap).await;
@@ -188,17 +149,12 @@ async fn a_condition_of_one_server_never_runs_on_the_other() {
     let table = TableName::new("public", "small");
     let condition = of_a.table(&table).unwrap().filter.as_deref();
     assert_eq!(condition, Some("WHERE public.condition()"));
-    let (on_a, on_b) = (
-        RowSource::Database(a.clone()),
-        RowSource::Database(b.clone()),
-    );
+    let (on_a, on_b) = (RowSource::Database(a.clone()), RowSource::Database(b.clone()));
     let in_archive = RowSource::Archive(archive);
     for (source, census) in [(&on_a, &of_a), (&in_archive, &manifest.census)] {
         for swapped in [false, true] {
-            let mut sides = [
-                (source, census.table(&table).unwrap()),
-                (&on_b, of_b.table(&table).unwrap()),
-            ];
+            let mut sides =
+                [(source, census.table(&table).unwrap()), (&on_b, of_b.table(&table).unwrap())];
             if swapped {
                 sides.reverse();
             }
@@ -216,13 +172,9 @@ async fn a_session_that_only_reads_cannot_write_whatever_it_is_made_to_run() {
     const READ_ONLY: Option<&str> = Some("25006");
     let server = Server::start().await;
     let database = server.with_sql("a", &with_condition(WRITES)).await;
-    pgsnap::execute(&database, "INSERT INTO small VALUES ('a')")
-        .await
-        .unwrap();
+    pgsnap::execute(&database, "INSERT INTO small VALUES ('a')").await.unwrap();
     // It writes where it may.
-    pgsnap::execute(&database, "SELECT condition()")
-        .await
-        .unwrap();
+    pgsnap::execute(&database, "SELECT condition()").await.unwrap();
     pgsnap::execute(&database, "TRUNCATE log").await.unwrap();
 
     let options = CensusOptions::default();
@@ -243,10 +195,7 @@ async fn a_session_that_only_reads_cannot_write_whatever_it_is_made_to_run() {
     let harmless = "CREATE TABLE small (a text PRIMARY KEY); INSERT INTO small VALUES ('b')";
     let other = server.with_sql("b", harmless).await;
     let of_other = census(&other).await;
-    let (here, there) = (
-        RowSource::Database(database.clone()),
-        RowSource::Database(other),
-    );
+    let (here, there) = (RowSource::Database(database.clone()), RowSource::Database(other));
     let model = of_other.table(&table).unwrap();
     let compared = differing_rows((&here, model), (&there, model), 10).await;
     assert_eq!(compared.unwrap_err().sqlstate(), READ_ONLY);

@@ -83,10 +83,7 @@ async fn a_plain_dump_is_restored_and_says_what_is_unproven() {
     let restored = restore(&server, &text).await.unwrap();
     assert_eq!(restored.census.rows(), 1500);
     let unproven = restored.unproven.join("\n");
-    assert!(
-        unproven.contains("row counts") && unproven.contains("privileges"),
-        "{unproven}"
-    );
+    assert!(unproven.contains("row counts") && unproven.contains("privileges"), "{unproven}");
 
     // Cut anywhere, also in the middle of a COPY: psql alone would commit that.
     for cut in [text.len() / 3, text.len() / 2, text.len() - 60] {
@@ -107,17 +104,12 @@ async fn a_dump_with_a_key_of_its_own_is_restored_gzipped_too() {
     server.with_sql("hub", TWO_TABLES).await;
     let text = server.pg_dump("hub", &[]);
     let start = text.find("-- Dumped from").unwrap();
-    let text = format!(
-        "{}\\restrict abc123\n\n{}\\unrestrict abc123\n\n",
-        &text[..start],
-        &text[start..]
-    );
+    let text =
+        format!("{}\\restrict abc123\n\n{}\\unrestrict abc123\n\n", &text[..start], &text[start..]);
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut gzip, text.as_bytes()).unwrap();
     let open = opening(gzip.finish().unwrap());
-    let restored = restore_with(&server, open, &RestoreOptions::default())
-        .await
-        .unwrap();
+    let restored = restore_with(&server, open, &RestoreOptions::default()).await.unwrap();
     assert_eq!(restored.census.rows(), 1500);
 }
 
@@ -166,15 +158,9 @@ async fn a_psql_without_restrict_is_refused() {
     let old = fake_programs(server.files.path(), "99", "exit 0\n");
     let psql = server.file("psql");
     write_program(&psql, "#!/bin/sh\necho 'psql (PostgreSQL) 16.9'\n");
-    let error = restore_with(&server, opening(format!("{HEAD}{TRAILER}")), &old)
-        .await
-        .unwrap_err();
+    let error = restore_with(&server, opening(format!("{HEAD}{TRAILER}")), &old).await.unwrap_err();
     assert!(error.to_string().contains("16.9"), "{error}");
-    assert!(
-        error.hint().unwrap().contains("16.10"),
-        "{:?}",
-        error.hint()
-    );
+    assert!(error.hint().unwrap().contains("16.10"), "{:?}", error.hint());
     assert_eq!(error.class(), ErrorClass::CouldNotAsk);
 }
 
@@ -189,13 +175,8 @@ async fn a_psql_that_ends_early_has_not_succeeded() {
         ("cat > /dev/null\n", &text),
     ] {
         let options = fake_programs(server.files.path(), "99", psql);
-        let error = restore_with(&server, opening(text), &options)
-            .await
-            .unwrap_err();
-        assert!(
-            matches!(error, Error::ForeignDump { .. }),
-            "{psql}: {error}"
-        );
+        let error = restore_with(&server, opening(text), &options).await.unwrap_err();
+        assert!(matches!(error, Error::ForeignDump { .. }), "{psql}: {error}");
         assert_eq!(databases(&server).await, "", "{psql}");
     }
 }
@@ -256,14 +237,7 @@ async fn a_dump_of_a_newer_pg_dump_goes_into_an_older_server() {
     let notes = Arc::new(Notes::default());
     let progress: Arc<dyn Progress> = Arc::<Notes>::clone(&notes);
     let target = server.scratch.database("copy");
-    restore_foreign(
-        opening(text),
-        &target,
-        &RestoreOptions::default(),
-        &progress,
-    )
-    .await
-    .unwrap();
+    restore_foreign(opening(text), &target, &RestoreOptions::default(), &progress).await.unwrap();
     let knows = pgsnap::query_scalar(
         &target,
         "SELECT count(*) FROM pg_settings WHERE name = 'transaction_timeout'",
@@ -281,10 +255,7 @@ async fn rows_do_not_leak_into_errors() {
     );
     let error = restore(&server, &text).await.unwrap_err();
     assert!(error.to_string().contains("t_pkey"), "{error}");
-    assert!(
-        !format!("{error} {error:?}").contains("s3cret"),
-        "{error:?}"
-    );
+    assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -297,9 +268,7 @@ async fn roles_are_created_whatever_language_the_server_speaks() {
     assert!(error.to_string().contains("app owner"), "{error}");
     let mut options = RestoreOptions::default();
     options.create_roles = true;
-    restore_with(&server, opening(text), &options)
-        .await
-        .unwrap();
+    restore_with(&server, opening(text), &options).await.unwrap();
     let owner = pgsnap::query_scalar(
         &server.scratch.database("copy"),
         "SELECT tableowner FROM pg_tables WHERE tablename = 't'",
@@ -336,10 +305,7 @@ DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET session_preload_libraries = to
     let error = restored.unwrap_err();
     assert!(matches!(error, Error::Preflight { .. }), "{error}");
     let left = databases(&server).await;
-    assert!(
-        left.starts_with("copy") && !left.contains("__restoring_"),
-        "{left}"
-    );
+    assert!(left.starts_with("copy") && !left.contains("__restoring_"), "{left}");
 }
 
 /// The session that holds the restore lock is idle while psql loads.

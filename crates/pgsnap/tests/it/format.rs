@@ -35,10 +35,8 @@ async fn the_reader_of_the_specification_counts_what_the_manifest_counts() {
     let sound = server.file("zoo.sql.gz");
 
     let output = read(&sound);
-    let (stdout, stderr) = (
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8_lossy(&output.stderr),
-    );
+    let (stdout, stderr) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{stdout}{stderr}");
     let mut found: Vec<&str> = stdout.lines().collect();
     let last = found.pop().unwrap();
@@ -57,27 +55,16 @@ async fn the_reader_of_the_specification_counts_what_the_manifest_counts() {
     assert!(last.starts_with(&summary), "{last}");
 
     let bytes = fs_err::read(&sound).unwrap();
-    let data = manifest
-        .members
-        .iter()
-        .find(|member| member.rows.is_some())
-        .unwrap();
+    let data = manifest.members.iter().find(|member| member.rows.is_some()).unwrap();
     let within = usize::try_from(data.offset + data.length / 2).unwrap();
     let flipped = |at: usize, bit: u8| {
-        bytes
-            .iter()
-            .enumerate()
-            .map(|(i, byte)| if i == at { byte ^ bit } else { *byte })
-            .collect()
+        bytes.iter().enumerate().map(|(i, byte)| if i == at { byte ^ bit } else { *byte }).collect()
     };
     let damaged: [(&str, Vec<u8>); 4] = [
         ("flipped-in-data", flipped(within, 1)),
         ("flipped-in-pointer", flipped(bytes.len() - 1, 1)),
         ("cut", bytes[..bytes.len() - 1].to_vec()),
-        (
-            "newer",
-            flipped(bytes.len() - 138 + 15 + "-- pgsnap/".len(), b'1' ^ b'9'),
-        ),
+        ("newer", flipped(bytes.len() - 138 + 15 + "-- pgsnap/".len(), b'1' ^ b'9')),
     ];
     for (name, bytes) in damaged {
         let path = server.file(&format!("{name}.sql.gz"));
@@ -111,12 +98,9 @@ async fn the_reader_of_the_specification_reads_rows_of_other_encodings() {
 
 #[test]
 fn the_pointer_of_the_specification_is_one() {
-    let dump = code_block("hexdump")
-        .lines()
-        .flat_map(|line| line.split_once(": ").unwrap().1.split(' '));
-    let bytes: Vec<u8> = dump
-        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
-        .collect();
+    let dump =
+        code_block("hexdump").lines().flat_map(|line| line.split_once(": ").unwrap().1.split(' '));
+    let bytes: Vec<u8> = dump.map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
     assert_eq!(bytes.len(), 138);
     let mut payload = String::new();
     std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&bytes[..]), &mut payload)

@@ -19,18 +19,13 @@ const TWO_SCHEMAS: &str = "
 
 async fn two_schemas(more: &str) -> (Server, Archive) {
     let server = Server::start().await;
-    let source = server
-        .with_sql("hub", &format!("{TWO_SCHEMAS}; {more}"))
-        .await;
+    let source = server.with_sql("hub", &format!("{TWO_SCHEMAS}; {more}")).await;
     let (archive, _) = server.dump(&source).await;
     (server, archive)
 }
 
 async fn ask(server: &Server, database: &str, sql: &str) -> String {
-    pgsnap::query_scalar(&server.scratch.database(database), sql)
-        .await
-        .unwrap()
-        .unwrap_or_default()
+    pgsnap::query_scalar(&server.scratch.database(database), sql).await.unwrap().unwrap_or_default()
 }
 
 fn of_schema(name: &str) -> RestoreOptions {
@@ -49,34 +44,23 @@ fn of_extent(extent: Extent) -> RestoreOptions {
 async fn one_schema_comes_with_all_that_is_in_it_and_its_schema_is_proven() {
     let (server, archive) = two_schemas("").await;
     let target = server.scratch.database("app_only");
-    let restored = restore(&archive, &target, &of_schema("app"), &quiet())
-        .await
-        .unwrap();
+    let restored = restore(&archive, &target, &of_schema("app"), &quiet()).await.unwrap();
     assert_eq!((restored.tables, restored.rows), (2, 1000));
     assert!(
         restored
             .comparison
             .unwrap()
             .notes
-            .contains(&Note::NotCompared {
-                what: "everything that was not selected".into()
-            })
+            .contains(&Note::NotCompared { what: "everything that was not selected".into() })
     );
     let found = ask(&server, "app_only", "SELECT (SELECT count(*) FROM pg_namespace WHERE nspname IN ('app', 'audit')) || ' '
         || (SELECT count(*) FROM pg_constraint WHERE contype = 'f') || ' ' || (SELECT count FROM app.summary) || ' '
         || (SELECT count(*) FROM pg_largeobject_metadata) || ' ' || (SELECT count(*) FROM pg_publication)").await;
     assert_eq!(found, "1 3 500 0 0");
 
-    let error = restore(&archive, &target, &of_schema("app"), &quiet())
-        .await
-        .unwrap_err();
-    assert!(
-        error.to_string().contains("makes a database of its own"),
-        "{error}"
-    );
-    let error = restore(&archive, &target, &of_schema("nothing"), &quiet())
-        .await
-        .unwrap_err();
+    let error = restore(&archive, &target, &of_schema("app"), &quiet()).await.unwrap_err();
+    assert!(error.to_string().contains("makes a database of its own"), "{error}");
+    let error = restore(&archive, &target, &of_schema("nothing"), &quiet()).await.unwrap_err();
     assert!(matches!(error, Error::NoSuchSchema { .. }), "{error}");
 }
 
@@ -85,9 +69,7 @@ async fn a_schema_that_needs_another_is_refused_before_anything_is_made() {
     let (server, archive) = two_schemas("ALTER TABLE app.parent ADD UNIQUE (favourite); ALTER TABLE audit.log ADD FOREIGN KEY (child) REFERENCES app.child;
         CREATE VIEW audit.v AS SELECT c.v FROM app.child c").await;
     let target = server.scratch.database("audit_only");
-    let error = plan_restore(&archive, &target, &of_schema("audit"))
-        .await
-        .unwrap_err();
+    let error = plan_restore(&archive, &target, &of_schema("audit")).await.unwrap_err();
     let text = error.to_string();
     assert!(
         text.contains(
@@ -95,19 +77,11 @@ async fn a_schema_that_needs_another_is_refused_before_anything_is_made() {
         ),
         "{text}"
     );
-    assert!(
-        text.contains("`CREATE VIEW audit.v` needs app.child"),
-        "{text}"
-    );
+    assert!(text.contains("`CREATE VIEW audit.v` needs app.child"), "{text}");
     // The other way round nothing is missing.
-    restore(
-        &archive,
-        &server.scratch.database("app_only"),
-        &of_schema("app"),
-        &quiet(),
-    )
-    .await
-    .unwrap();
+    restore(&archive, &server.scratch.database("app_only"), &of_schema("app"), &quiet())
+        .await
+        .unwrap();
     let mut both = of_schema("audit");
     both.schemas.as_mut().unwrap().push("app".into());
     let restored = restore(&archive, &target, &both, &quiet()).await.unwrap();
@@ -118,34 +92,18 @@ async fn a_schema_that_needs_another_is_refused_before_anything_is_made() {
 async fn schema_and_rows_can_be_restored_one_after_the_other() {
     let (server, archive) = two_schemas("").await;
     let target = server.scratch.database("copy");
-    let restored = restore(&archive, &target, &of_extent(Extent::SchemaOnly), &quiet())
-        .await
-        .unwrap();
+    let restored =
+        restore(&archive, &target, &of_extent(Extent::SchemaOnly), &quiet()).await.unwrap();
     assert_eq!(restored.rows, 0);
-    assert_eq!(
-        ask(&server, "copy", "SELECT count(*) FROM app.child").await,
-        "0"
-    );
-    assert_eq!(
-        ask(
-            &server,
-            "copy",
-            "SELECT count(*) FROM pg_largeobject_metadata"
-        )
-        .await,
-        "0"
-    );
+    assert_eq!(ask(&server, "copy", "SELECT count(*) FROM app.child").await, "0");
+    assert_eq!(ask(&server, "copy", "SELECT count(*) FROM pg_largeobject_metadata").await, "0");
     let guards = "SELECT (SELECT string_agg(tgname || tgenabled::text, ',' ORDER BY 1) FROM pg_trigger WHERE NOT tgisinternal) || ' ' ||
         (SELECT string_agg(conname || condeferrable::text, ',' ORDER BY conname) FROM pg_constraint WHERE contype = 'f')";
     let before = ask(&server, "copy", guards).await;
 
     let rows = of_extent(Extent::DataOnly);
     let plan = plan_restore(&archive, &target, &rows).await.unwrap();
-    assert_eq!(
-        (plan.method, plan.obstacles.len()),
-        (Method::IntoTables, 0),
-        "{plan:?}"
-    );
+    assert_eq!((plan.method, plan.obstacles.len()), (Method::IntoTables, 0), "{plan:?}");
     // Foreign keys go round in a circle, and a trigger would rewrite every row.
     let restored = restore(&archive, &target, &rows, &quiet()).await.unwrap();
     assert_eq!(restored.rows, 1050);
@@ -154,9 +112,7 @@ async fn schema_and_rows_can_be_restored_one_after_the_other() {
         || (SELECT lo_get(77)) || ' ' || (SELECT last_value FROM app.parent_id_seq)").await;
     assert_eq!(found, "0 500 \\x0102 500");
 
-    let error = restore(&archive, &target, &rows, &quiet())
-        .await
-        .unwrap_err();
+    let error = restore(&archive, &target, &rows, &quiet()).await.unwrap_err();
     assert!(error.to_string().contains("rows are already in"), "{error}");
 }
 
@@ -164,28 +120,16 @@ async fn schema_and_rows_can_be_restored_one_after_the_other() {
 async fn rows_that_do_not_fit_leave_nothing_behind() {
     let (server, archive) = two_schemas("").await;
     let target = server.scratch.database("copy");
-    restore(&archive, &target, &of_extent(Extent::SchemaOnly), &quiet())
-        .await
-        .unwrap();
-    pgsnap::execute(&target, "ALTER TABLE app.child ADD CHECK (id < 400)")
-        .await
-        .unwrap();
+    restore(&archive, &target, &of_extent(Extent::SchemaOnly), &quiet()).await.unwrap();
+    pgsnap::execute(&target, "ALTER TABLE app.child ADD CHECK (id < 400)").await.unwrap();
     let rows = of_extent(Extent::DataOnly);
-    let error = restore(&archive, &target, &rows, &quiet())
-        .await
-        .unwrap_err();
+    let error = restore(&archive, &target, &rows, &quiet()).await.unwrap_err();
     assert_eq!(error.sqlstate(), Some("23514"), "{error}");
-    assert_eq!(
-        ask(&server, "copy", "SELECT count(*) FROM app.parent").await,
-        "0"
-    );
+    assert_eq!(ask(&server, "copy", "SELECT count(*) FROM app.parent").await, "0");
 
-    pgsnap::execute(
-        &target,
-        "ALTER TABLE app.parent ADD extra int; DROP TABLE audit.log",
-    )
-    .await
-    .unwrap();
+    pgsnap::execute(&target, "ALTER TABLE app.parent ADD extra int; DROP TABLE audit.log")
+        .await
+        .unwrap();
     let plan = plan_restore(&archive, &target, &rows).await.unwrap();
     assert_eq!(plan.obstacles.len(), 2, "{plan:?}");
 }
@@ -199,32 +143,14 @@ async fn roles_and_tablespaces_are_recorded_and_created_with_their_memberships()
     let mut options = crate::server::small_blocks();
     options.role_passwords = true;
     let (_, with_passwords) = server.dump_with(&source, &options).await;
-    let app = with_passwords
-        .source
-        .role_definitions
-        .iter()
-        .find(|role| role.name == "app")
-        .unwrap();
-    assert!(
-        app.password
-            .as_ref()
-            .unwrap()
-            .expose()
-            .starts_with("SCRAM-SHA-256$")
-    );
+    let app =
+        with_passwords.source.role_definitions.iter().find(|role| role.name == "app").unwrap();
+    assert!(app.password.as_ref().unwrap().expose().starts_with("SCRAM-SHA-256$"));
 
     let (archive, manifest) = server.dump(&source).await;
-    let app = manifest
-        .source
-        .role_definitions
-        .iter()
-        .find(|role| role.name == "app")
-        .unwrap();
+    let app = manifest.source.role_definitions.iter().find(|role| role.name == "app").unwrap();
     assert!(app.login && app.create_database && !app.superuser);
-    assert_eq!(
-        (app.connection_limit, app.comment.as_deref()),
-        (Some(5), Some("the app"))
-    );
+    assert_eq!((app.connection_limit, app.comment.as_deref()), (Some(5), Some("the app")));
     assert_eq!(app.settings, ["work_mem=9MB"]);
     assert!(app.password.is_none() && app.valid_until.is_some());
     let memberships: Vec<(&str, &str, bool)> = manifest
@@ -233,20 +159,13 @@ async fn roles_and_tablespaces_are_recorded_and_created_with_their_memberships()
         .iter()
         .map(|one| (one.role.as_str(), one.member.as_str(), one.admin))
         .collect();
-    assert!(
-        memberships.contains(&("app", "team", true)),
-        "{memberships:?}"
-    );
+    assert!(memberships.contains(&("app", "team", true)), "{memberships:?}");
 
     let other = Server::start().await;
-    pgsnap::execute(&other.scratch.database("postgres"), "CREATE ROLE stranger")
-        .await
-        .unwrap();
+    pgsnap::execute(&other.scratch.database("postgres"), "CREATE ROLE stranger").await.unwrap();
     let mut options = RestoreOptions::default();
     options.create_roles = true;
-    restore(&archive, &other.scratch.database("hub"), &options, &quiet())
-        .await
-        .unwrap();
+    restore(&archive, &other.scratch.database("hub"), &options, &quiet()).await.unwrap();
     let found = ask(&other, "hub", "SELECT string_agg(r.rolname || '>' || m.rolname || a.admin_option, ' ' ORDER BY r.rolname) FROM pg_auth_members a
         JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles m ON m.oid = a.member WHERE r.rolname !~ '^pg_'").await;
     assert_eq!(found, "app>teamtrue team>strangerfalse");

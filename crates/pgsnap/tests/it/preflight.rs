@@ -23,14 +23,8 @@ async fn every_obstacle_is_named_at_once_with_its_remedy() {
     .unwrap();
     let url = format!("postgresql://weak:w@127.0.0.1:{}/hub", other.scratch.port());
     let target = Database::from_url(&url).unwrap();
-    let plan = plan_restore(&archive, &target, &RestoreOptions::default())
-        .await
-        .unwrap();
-    let problems: Vec<&str> = plan
-        .obstacles
-        .iter()
-        .map(|each| each.problem.as_str())
-        .collect();
+    let plan = plan_restore(&archive, &target, &RestoreOptions::default()).await.unwrap();
+    let problems: Vec<&str> = plan.obstacles.iter().map(|each| each.problem.as_str()).collect();
     let problems = problems.join("\n");
     for expected in [
         "lacks the role(s) app",
@@ -39,25 +33,14 @@ async fn every_obstacle_is_named_at_once_with_its_remedy() {
     ] {
         assert!(problems.contains(expected), "{expected}: {problems}");
     }
-    assert!(
-        plan.obstacles
-            .iter()
-            .any(|each| each.remedy.contains("--create-roles"))
-    );
+    assert!(plan.obstacles.iter().any(|each| each.remedy.contains("--create-roles")));
     assert!(
         plan.warnings.iter().any(|warning| warning
             .contains("extension hstore will be 1.8 and was 1.4, which this server also has")),
         "{plan:?}"
     );
-    assert!(
-        plan.unchecked
-            .iter()
-            .any(|what| what.contains("free disk space")),
-        "{plan:?}"
-    );
-    let error = restore(&archive, &target, &RestoreOptions::default(), &quiet())
-        .await
-        .unwrap_err();
+    assert!(plan.unchecked.iter().any(|what| what.contains("free disk space")), "{plan:?}");
+    let error = restore(&archive, &target, &RestoreOptions::default(), &quiet()).await.unwrap_err();
     assert!(
         matches!(error, Error::Preflight { obstacles } if obstacles.len() == plan.obstacles.len())
     );
@@ -70,9 +53,7 @@ async fn disk_space_is_checked_where_the_data_directory_is_ours() {
     let (archive, manifest) = server.dump(&source).await;
     assert!(manifest.source.database_bytes.unwrap() > 1 << 20);
     let target = server.scratch.database("copy");
-    let plan = plan_restore(&archive, &target, &RestoreOptions::default())
-        .await
-        .unwrap();
+    let plan = plan_restore(&archive, &target, &RestoreOptions::default()).await.unwrap();
     assert!(plan.obstacles.is_empty(), "{plan:?}");
     assert!(plan.unchecked.is_empty(), "{plan:?}");
 }
@@ -100,14 +81,9 @@ async fn a_collation_the_server_lacks_is_found_before_anything_is_made() {
             .obstacles
             .is_empty()
     );
-    let plan = plan_restore(&changed, &target, &RestoreOptions::default())
-        .await
-        .unwrap();
+    let plan = plan_restore(&changed, &target, &RestoreOptions::default()).await.unwrap();
     assert_eq!(plan.obstacles.len(), 1, "{plan:?}");
-    assert!(
-        plan.obstacles[0].problem.contains("lacks the collation"),
-        "{plan:?}"
-    );
+    assert!(plan.obstacles[0].problem.contains("lacks the collation"), "{plan:?}");
 }
 
 /// The same archive with another manifest.
@@ -170,9 +146,8 @@ mod without_createdb {
     /// databases, and a superuser has created the extensions.
     async fn cluster() -> (Server, Database) {
         let server = Server::with_tcp().await;
-        let database = server
-            .with_sql("app", "CREATE EXTENSION hstore; CREATE EXTENSION file_fdw")
-            .await;
+        let database =
+            server.with_sql("app", "CREATE EXTENSION hstore; CREATE EXTENSION file_fdw").await;
         pgsnap::execute(&database, "CREATE ROLE app LOGIN PASSWORD 'a'; ALTER DATABASE app OWNER TO app; COMMENT ON DATABASE app IS 'made by hand'")
             .await
             .unwrap();
@@ -218,14 +193,11 @@ mod without_createdb {
         }
         let (_source, archive) = hub().await;
         let (server, target) = cluster().await;
-        let plan = plan_restore(&archive, &target, &RestoreOptions::default())
-            .await
-            .unwrap();
+        let plan = plan_restore(&archive, &target, &RestoreOptions::default()).await.unwrap();
         assert_eq!((plan.method, &plan.keeps), (Method::InPlace, &None));
         assert!(plan.obstacles.is_empty(), "{plan:?}");
-        let restored = restore(&archive, &target, &RestoreOptions::default(), &quiet())
-            .await
-            .unwrap();
+        let restored =
+            restore(&archive, &target, &RestoreOptions::default(), &quiet()).await.unwrap();
         assert_eq!((restored.rows, restored.kept), (1000, None));
         assert!(
             restored.notes.iter().any(|note| matches!(note, Note::Refused { statement, .. } if statement.starts_with("COMMENT ON EXTENSION"))),
@@ -233,23 +205,15 @@ mod without_createdb {
             restored.notes
         );
         assert_eq!(
-            ask(
-                &server,
-                "SELECT count(*) || ' ' || (SELECT * FROM m) FROM hub.t"
-            )
-            .await,
+            ask(&server, "SELECT count(*) || ' ' || (SELECT * FROM m) FROM hub.t").await,
             "1000 1000"
         );
         assert_eq!(ask(&server, "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'app'").await, "the hub");
 
         // A second time the database is not empty, and stays as it is.
-        let error = restore(&archive, &target, &RestoreOptions::default(), &quiet())
-            .await
-            .unwrap_err();
-        assert!(
-            error.to_string().contains("database app is not empty"),
-            "{error}"
-        );
+        let error =
+            restore(&archive, &target, &RestoreOptions::default(), &quiet()).await.unwrap_err();
+        assert!(error.to_string().contains("database app is not empty"), "{error}");
         assert_eq!(ask(&server, "SELECT count(*) FROM hub.t").await, "1000");
     }
 
@@ -266,9 +230,8 @@ mod without_createdb {
         let (archive, _) = source.dump(&source.scratch.database("hub")).await;
         let (server, target) = cluster().await;
         let before = ask(&server, OBJECTS).await;
-        let error = restore(&archive, &target, &RestoreOptions::default(), &quiet())
-            .await
-            .unwrap_err();
+        let error =
+            restore(&archive, &target, &RestoreOptions::default(), &quiet()).await.unwrap_err();
         let Error::InPlace { left, .. } = &error else {
             panic!("{error}");
         };
@@ -284,30 +247,18 @@ mod without_createdb {
         }
         let (_source, archive) = hub().await;
         let (server, target) = cluster().await;
-        let extensions = ask(
-            &server,
-            "SELECT string_agg(oid::text, ',') FROM pg_extension",
-        )
-        .await;
+        let extensions = ask(&server, "SELECT string_agg(oid::text, ',') FROM pg_extension").await;
         let mark = format!(
             "COMMENT ON DATABASE app IS 'An unfinished restore by pgsnap, to be dropped; extensions that stay: {extensions}'"
         );
-        pgsnap::execute(
-            &target,
-            &format!("{mark}; CREATE SCHEMA half; CREATE TABLE half.t ()"),
-        )
-        .await
-        .unwrap();
-        let restored = restore(&archive, &target, &RestoreOptions::default(), &quiet())
+        pgsnap::execute(&target, &format!("{mark}; CREATE SCHEMA half; CREATE TABLE half.t ()"))
             .await
             .unwrap();
+        let restored =
+            restore(&archive, &target, &RestoreOptions::default(), &quiet()).await.unwrap();
         assert_eq!(restored.cleaned, ["objects in app"]);
         assert_eq!(
-            ask(
-                &server,
-                "SELECT count(*) FROM pg_namespace WHERE nspname = 'half'"
-            )
-            .await,
+            ask(&server, "SELECT count(*) FROM pg_namespace WHERE nspname = 'half'").await,
             "0"
         );
     }

@@ -84,12 +84,7 @@ impl Case {
                 }
             }
         }
-        Self {
-            seed,
-            name,
-            accepted,
-            refused,
-        }
+        Self { seed, name, accepted, refused }
     }
 
     /// Dumps, restores in both ways, and compares everything; returns the number of rows.
@@ -181,9 +176,7 @@ fn same_lines(what: &str, expected: &str, found: &str) -> Result<(), String> {
     };
     let (expected, found) = (sorted(expected), sorted(found));
     match expected.iter().zip(&found).find(|(a, b)| a != b) {
-        Some((a, b)) => Err(format!(
-            "{what}: pg_dump prints {b:.300} instead of {a:.300}"
-        )),
+        Some((a, b)) => Err(format!("{what}: pg_dump prints {b:.300} instead of {a:.300}")),
         None if expected.len() == found.len() => Ok(()),
         None => Err(format!("{what}: pg_dump prints more or less")),
     }

@@ -45,12 +45,7 @@ async fn a_truncate_and_an_alter_that_race_the_dump_lose_no_row() {
     }
     transaction.commit().await.unwrap();
     let (_, manifest) = dump.await.unwrap().unwrap();
-    let rows: Vec<u64> = manifest
-        .census
-        .tables
-        .iter()
-        .map(|table| table.rows)
-        .collect();
+    let rows: Vec<u64> = manifest.census.tables.iter().map(|table| table.rows).collect();
     assert_eq!(rows, [2, 1]);
     assert_eq!(manifest.census.tables[1].columns[0].r#type, "bigint");
 }
@@ -88,12 +83,7 @@ async fn a_table_refilled_all_the_time_starves_no_dump() {
             let file = fs_err::File::create(server.file("hub.sql.gz")).unwrap();
             let dumped = pgsnap::dump(&source, file, &options, &quiet()).await;
             let (_, manifest) = dumped.unwrap_or_else(|error| panic!("{pause} {round}: {error}"));
-            let rows: Vec<u64> = manifest
-                .census
-                .tables
-                .iter()
-                .map(|table| table.rows)
-                .collect();
+            let rows: Vec<u64> = manifest.census.tables.iter().map(|table| table.rows).collect();
             assert_eq!(rows, [ROWS, 1], "{pause} {round}");
             assert!(refills.load(Ordering::SeqCst) > before, "nobody wrote");
         }
@@ -110,12 +100,8 @@ async fn a_table_refilled_all_the_time_starves_no_dump() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_that_come_and_go_starve_no_dump() {
     let server = Server::start().await;
-    let source = server
-        .with_sql(
-            "hub",
-            "CREATE TABLE steady AS SELECT generate_series(1, 100) AS id",
-        )
-        .await;
+    let source =
+        server.with_sql("hub", "CREATE TABLE steady AS SELECT generate_series(1, 100) AS id").await;
     let migration = server.client("hub").await;
     let migrating = tokio::spawn(async move {
         for turn in 0u64.. {
@@ -130,11 +116,8 @@ async fn tables_that_come_and_go_starve_no_dump() {
     for round in 0..5 {
         let dumped = pgsnap::dump(&source, Vec::new(), &small_blocks(), &quiet()).await;
         let (_, manifest) = dumped.unwrap_or_else(|error| panic!("{round}: {error}"));
-        let (steady, made): (Vec<_>, Vec<_>) = manifest
-            .census
-            .tables
-            .iter()
-            .partition(|table| table.name.name == "steady");
+        let (steady, made): (Vec<_>, Vec<_>) =
+            manifest.census.tables.iter().partition(|table| table.name.name == "steady");
         assert_eq!(steady[0].rows, 100);
         assert!(made.iter().all(|table| table.rows == 10), "{round}");
     }
@@ -148,15 +131,12 @@ async fn a_lock_that_is_never_released_ends_the_dump_with_a_reason() {
     let mut other = server.client("hub").await;
     let transaction = other.transaction().await.unwrap();
     transaction.batch_execute("LOCK TABLE t").await.unwrap();
-    let error = pgsnap::dump(&source, Vec::new(), &short_lock_timeout(), &quiet())
-        .await
-        .unwrap_err();
+    let error =
+        pgsnap::dump(&source, Vec::new(), &short_lock_timeout(), &quiet()).await.unwrap_err();
     assert_eq!(error.sqlstate(), Some("55P03"), "{error}");
     assert!(error.is_retryable());
     transaction.rollback().await.unwrap();
-    pgsnap::dump(&source, Vec::new(), &short_lock_timeout(), &quiet())
-        .await
-        .unwrap();
+    pgsnap::dump(&source, Vec::new(), &short_lock_timeout(), &quiet()).await.unwrap();
 }
 
 /// Every copy is one single point in time: the sample hub's invariants hold in it.
@@ -164,9 +144,7 @@ async fn a_lock_that_is_never_released_ends_the_dump_with_a_reason() {
 async fn a_dump_under_write_load_is_one_point_in_time() {
     let server = Server::start().await;
     let source = server.create("hub").await;
-    testkit::load_hub(&server.client("hub").await, 0.05)
-        .await
-        .unwrap();
+    testkit::load_hub(&server.client("hub").await, 0.05).await.unwrap();
     let writer = server.client("hub").await;
     let writing = tokio::spawn(async move {
         loop {
@@ -178,15 +156,10 @@ async fn a_dump_under_write_load_is_one_point_in_time() {
         let before = pgsnap::query_scalar(&source, events).await.unwrap();
         let (archive, _) = server.dump(&source).await;
         let after = pgsnap::query_scalar(&source, events).await.unwrap();
-        assert_ne!(
-            before, after,
-            "the writer must have written during the dump"
-        );
+        assert_ne!(before, after, "the writer must have written during the dump");
         let copy = server.scratch.database(&format!("copy{round}"));
         server.restore(&archive, copy.name()).await;
-        let holds = pgsnap::query_scalar(&copy, testkit::HUB_CHECK)
-            .await
-            .unwrap();
+        let holds = pgsnap::query_scalar(&copy, testkit::HUB_CHECK).await.unwrap();
         assert_eq!(holds.as_deref(), Some("t"));
     }
     writing.abort();
@@ -254,10 +227,9 @@ async fn dump_during(
 /// get labels that the DDL does not have.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_type_changed_while_rows_are_read_fails_the_dump() {
-    for statement in [
-        "ALTER TYPE mood RENAME VALUE 'calm' TO 'serene'",
-        "ALTER TYPE pair ADD ATTRIBUTE c int",
-    ] {
+    for statement in
+        ["ALTER TYPE mood RENAME VALUE 'calm' TO 'serene'", "ALTER TYPE pair ADD ATTRIBUTE c int"]
+    {
         let (_, dumped) = dump_during(Phase::Dump, statement).await;
         let error = dumped.unwrap_err();
         assert!(matches!(error, Error::ChangedMeanwhile { .. }), "{error}");
@@ -278,10 +250,7 @@ async fn a_definition_changed_while_pg_dump_reads_it_fails_the_dump() {
     ] {
         let (_, dumped) = dump_during(Phase::Dump, statement).await;
         let error = dumped.unwrap_err();
-        assert!(
-            matches!(error, Error::ChangedMeanwhile { .. }),
-            "{statement}: {error}"
-        );
+        assert!(matches!(error, Error::ChangedMeanwhile { .. }), "{statement}: {error}");
     }
 }
 
@@ -294,9 +263,7 @@ async fn a_view_replaced_before_pg_dump_reads_it_is_the_one_of_the_snapshot() {
     let archive = pgsnap::Archive::open(server.file("hub.sql.gz")).unwrap();
     server.restore(&archive, "copy").await;
     let copy = server.scratch.database("copy");
-    let id = pgsnap::query_scalar(&copy, "SELECT id FROM w")
-        .await
-        .unwrap();
+    let id = pgsnap::query_scalar(&copy, "SELECT id FROM w").await.unwrap();
     assert_eq!(id.as_deref(), Some("1"));
 }
 
@@ -309,32 +276,15 @@ async fn rows_hidden_by_row_security_fail_the_dump() {
         server.scratch.port()
     ))
     .unwrap();
-    let error = pgsnap::dump(&reader, Vec::new(), &small_blocks(), &quiet())
-        .await
-        .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "this role may not read \"public\".\"secret\""
-    );
-    pgsnap::execute(
-        &server.scratch.database("hub"),
-        "GRANT SELECT ON secret TO reader",
-    )
-    .await
-    .unwrap();
-    let error = pgsnap::dump(&reader, Vec::new(), &small_blocks(), &quiet())
-        .await
-        .unwrap_err();
-    assert!(matches!(error, Error::RowSecurity { .. }), "{error}");
-    pgsnap::execute(
-        &server.scratch.database("hub"),
-        "ALTER ROLE reader BYPASSRLS",
-    )
-    .await
-    .unwrap();
-    let (_, manifest) = pgsnap::dump(&reader, Vec::new(), &small_blocks(), &quiet())
+    let error = pgsnap::dump(&reader, Vec::new(), &small_blocks(), &quiet()).await.unwrap_err();
+    assert_eq!(error.to_string(), "this role may not read \"public\".\"secret\"");
+    pgsnap::execute(&server.scratch.database("hub"), "GRANT SELECT ON secret TO reader")
         .await
         .unwrap();
+    let error = pgsnap::dump(&reader, Vec::new(), &small_blocks(), &quiet()).await.unwrap_err();
+    assert!(matches!(error, Error::RowSecurity { .. }), "{error}");
+    pgsnap::execute(&server.scratch.database("hub"), "ALTER ROLE reader BYPASSRLS").await.unwrap();
+    let (_, manifest) = pgsnap::dump(&reader, Vec::new(), &small_blocks(), &quiet()).await.unwrap();
     assert_eq!(manifest.census.rows(), 1);
 }
 
@@ -374,11 +324,8 @@ pub(crate) const INCOMPRESSIBLE: &str = "CREATE TABLE big (id int PRIMARY KEY, v
 pub(crate) async fn proxied(server: &Server, name: &str) -> (FaultProxy, Database) {
     let upstream = Upstream::Tcp(([127, 0, 0, 1], server.scratch.port()).into());
     let proxy = FaultProxy::start(upstream).await.unwrap();
-    let database = server
-        .scratch
-        .tcp_database(name)
-        .unwrap()
-        .through("127.0.0.1", proxy.address().port());
+    let database =
+        server.scratch.tcp_database(name).unwrap().through("127.0.0.1", proxy.address().port());
     (proxy, database)
 }
 
@@ -389,9 +336,7 @@ async fn one_workers_connection_cut_in_mid_dump_fails_the_dump() {
     let (proxy, source) = proxied(&server, "hub").await;
     // The first to carry a megabyte is a worker.
     proxy.inject(Fault::cut(Side::Server, 1 << 20));
-    let error = pgsnap::dump(&source, Vec::new(), &small_blocks(), &quiet())
-        .await
-        .unwrap_err();
+    let error = pgsnap::dump(&source, Vec::new(), &small_blocks(), &quiet()).await.unwrap_err();
     // A session that is made just then is told that the server goes (57P03).
     let is_lost = matches!(
         error,
@@ -407,9 +352,8 @@ async fn one_workers_connection_cut_in_mid_restore_leaves_no_database() {
     let (archive, _) = server.dump(&source).await;
     let (proxy, target) = proxied(&server, "copy").await;
     proxy.inject(Fault::cut(Side::Client, 1 << 20));
-    let error = pgsnap::restore(&archive, &target, &RestoreOptions::default(), &quiet())
-        .await
-        .unwrap_err();
+    let error =
+        pgsnap::restore(&archive, &target, &RestoreOptions::default(), &quiet()).await.unwrap_err();
     assert!(matches!(error, Error::ConnectionLost { .. }), "{error:?}");
     let names = pgsnap::query_scalar(
         &server.scratch.database("postgres"),
@@ -433,11 +377,7 @@ async fn two_restores_of_one_name_do_not_meet() {
     );
     let errors: Vec<Error> = [one.err(), two.err()].into_iter().flatten().collect();
     assert_eq!(errors.len(), 1);
-    assert!(
-        matches!(errors[0], Error::RestoreRunning { .. }),
-        "{:?}",
-        errors[0]
-    );
+    assert!(matches!(errors[0], Error::RestoreRunning { .. }), "{:?}", errors[0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -445,23 +385,16 @@ async fn connection_problems_are_told_apart() {
     let server = Server::with_tcp().await;
     let port = server.scratch.port();
     let refused = Database::from_url("postgresql://postgres@127.0.0.1:1/hub").unwrap();
-    let error = pgsnap::dump(&refused, Vec::new(), &small_blocks(), &quiet())
-        .await
-        .unwrap_err();
+    let error = pgsnap::dump(&refused, Vec::new(), &small_blocks(), &quiet()).await.unwrap_err();
     assert!(matches!(error, Error::Connect { .. }), "{error:?}");
-    let wrong = Database::from_url(&format!(
-        "postgresql://postgres:wrong@127.0.0.1:{port}/postgres"
-    ))
-    .unwrap();
-    let error = pgsnap::dump(&wrong, Vec::new(), &small_blocks(), &quiet())
-        .await
-        .unwrap_err();
+    let wrong =
+        Database::from_url(&format!("postgresql://postgres:wrong@127.0.0.1:{port}/postgres"))
+            .unwrap();
+    let error = pgsnap::dump(&wrong, Vec::new(), &small_blocks(), &quiet()).await.unwrap_err();
     assert_eq!(error.sqlstate(), Some("28P01"));
     assert!(error.hint().unwrap().contains("passfile"));
     let missing = server.scratch.database("nothing");
-    let error = pgsnap::dump(&missing, Vec::new(), &small_blocks(), &quiet())
-        .await
-        .unwrap_err();
+    let error = pgsnap::dump(&missing, Vec::new(), &small_blocks(), &quiet()).await.unwrap_err();
     assert_eq!(error.sqlstate(), Some("3D000"));
 }
 
@@ -474,12 +407,8 @@ async fn a_full_disk_is_the_error_that_is_told() {
     let server = Server::start().await;
     let source = server.with_sql("hub", BIG).await;
     let file = fs_err::File::create(disk.path().join("hub.sql.gz")).unwrap();
-    let error = pgsnap::dump(&source, file, &small_blocks(), &quiet())
-        .await
-        .unwrap_err();
-    let Error::Write { source } = error else {
-        panic!("{error:?}")
-    };
+    let error = pgsnap::dump(&source, file, &small_blocks(), &quiet()).await.unwrap_err();
+    let Error::Write { source } = error else { panic!("{error:?}") };
     assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
 }
 
@@ -490,13 +419,9 @@ async fn a_locked_sequence_ends_the_dump_with_a_reason() {
     let source = server.with_sql("hub", "CREATE SEQUENCE s").await;
     let mut other = server.client("hub").await;
     let transaction = other.transaction().await.unwrap();
-    transaction
-        .batch_execute("ALTER SEQUENCE s RENAME TO s2")
-        .await
-        .unwrap();
-    let error = pgsnap::dump(&source, Vec::new(), &short_lock_timeout(), &quiet())
-        .await
-        .unwrap_err();
+    transaction.batch_execute("ALTER SEQUENCE s RENAME TO s2").await.unwrap();
+    let error =
+        pgsnap::dump(&source, Vec::new(), &short_lock_timeout(), &quiet()).await.unwrap_err();
     assert!(error.to_string().contains("lock timeout"), "{error}");
 }
 

@@ -27,12 +27,8 @@ async fn the_database_that_was_there_is_kept() {
     let server = Server::start().await;
     let source = server.with_sql("hub", TWO_TABLES).await;
     let (archive, _) = server.dump(&source).await;
-    pgsnap::execute(&source, "DELETE FROM b; DELETE FROM a WHERE id > 500")
-        .await
-        .unwrap();
-    let restored = restore(&archive, &source, &RestoreOptions::default(), &quiet())
-        .await
-        .unwrap();
+    pgsnap::execute(&source, "DELETE FROM b; DELETE FROM a WHERE id > 500").await.unwrap();
+    let restored = restore(&archive, &source, &RestoreOptions::default(), &quiet()).await.unwrap();
     let kept = restored.kept.unwrap();
     assert!(kept.starts_with("hub__before_"), "{kept}");
     let count = async |name: &str| {
@@ -55,9 +51,7 @@ async fn statistics_are_collected_unless_nobody_wants_them() {
         let target = server.scratch.database("copy");
         let mut options = RestoreOptions::default();
         options.statistics = statistics;
-        restore(&archive, &target, &options, &quiet())
-            .await
-            .unwrap();
+        restore(&archive, &target, &options, &quiet()).await.unwrap();
         let found = pgsnap::query_scalar(
             &target,
             "SELECT count(*) > 0 FROM pg_stats WHERE tablename = 'a'",
@@ -73,13 +67,9 @@ async fn a_database_in_use_is_refused_and_untouched() {
     let source = server.with_sql("hub", TWO_TABLES).await;
     let (archive, _) = server.dump(&source).await;
     let _application = server.client("hub").await;
-    let plan = plan_restore(&archive, &source, &RestoreOptions::default())
-        .await
-        .unwrap();
+    let plan = plan_restore(&archive, &source, &RestoreOptions::default()).await.unwrap();
     assert_eq!(plan.obstacles.len(), 1, "{plan:?}");
-    let error = restore(&archive, &source, &RestoreOptions::default(), &quiet())
-        .await
-        .unwrap_err();
+    let error = restore(&archive, &source, &RestoreOptions::default(), &quiet()).await.unwrap_err();
     assert!(matches!(error, Error::Preflight { .. }), "{error}");
     assert!(error.hint().unwrap().contains("--database"));
     assert_eq!(databases(&server).await, ["hub"]);
@@ -93,21 +83,13 @@ async fn everything_that_is_missing_is_said_at_once() {
     assert_eq!(manifest.source.roles, ["Two", "one", "postgres"]);
     let other = Server::start().await;
     let target = other.scratch.database("hub");
-    let error = restore(&archive, &target, &RestoreOptions::default(), &quiet())
-        .await
-        .unwrap_err();
+    let error = restore(&archive, &target, &RestoreOptions::default(), &quiet()).await.unwrap_err();
     assert!(error.to_string().contains("Two, one"), "{error}");
-    assert!(
-        error.hint().unwrap().contains("CREATE ROLE \"Two\";"),
-        "{:?}",
-        error.hint()
-    );
+    assert!(error.hint().unwrap().contains("CREATE ROLE \"Two\";"), "{:?}", error.hint());
     assert!(databases(&other).await.is_empty());
     let mut options = RestoreOptions::default();
     options.create_roles = true;
-    restore(&archive, &target, &options, &quiet())
-        .await
-        .unwrap();
+    restore(&archive, &target, &options, &quiet()).await.unwrap();
     assert_eq!(databases(&other).await, ["hub"]);
 }
 
@@ -119,9 +101,7 @@ async fn one_table_comes_out_of_the_middle() {
     let mut options = RestoreOptions::default();
     options.tables = Some(vec![TableName::new("public", "b")]);
     let target = server.scratch.database("only_b");
-    let restored = restore(&archive, &target, &options, &quiet())
-        .await
-        .unwrap();
+    let restored = restore(&archive, &target, &options, &quiet()).await.unwrap();
     assert_eq!((restored.tables, restored.rows), (1, 500));
     let counts = pgsnap::query_scalar(
         &target,
@@ -134,14 +114,10 @@ async fn one_table_comes_out_of_the_middle() {
     assert_eq!(indexes.as_deref(), Some("b_pkey b_v"));
 
     options.tables = Some(vec![TableName::new("public", "nothing")]);
-    let error = restore(&archive, &target, &options, &quiet())
-        .await
-        .unwrap_err();
+    let error = restore(&archive, &target, &options, &quiet()).await.unwrap_err();
     assert!(matches!(error, Error::NoSuchTable { .. }), "{error}");
     options.tables = Some(vec![TableName::new("public", "a")]);
-    let error = restore(&archive, &target, &options, &quiet())
-        .await
-        .unwrap_err();
+    let error = restore(&archive, &target, &options, &quiet()).await.unwrap_err();
     assert!(error.to_string().contains("only_b exists"), "{error}");
 }
 
@@ -158,20 +134,13 @@ async fn left_overs_are_dropped_by_the_next_run_and_nothing_else_is() {
         server.create(name).await;
     }
     let target = server.scratch.database("copy");
-    let plan = plan_restore(&archive, &target, &RestoreOptions::default())
-        .await
-        .unwrap();
+    let plan = plan_restore(&archive, &target, &RestoreOptions::default()).await.unwrap();
     assert_eq!(plan.leftovers, ["copy__restoring_20260101000000abcd"]);
     let restored = server.restore(&archive, target.name()).await;
     assert_eq!(restored.cleaned, plan.leftovers);
     assert_eq!(
         databases(&server).await,
-        [
-            "copy",
-            "copy2__restoring_20260101000000abcd",
-            "copy__restoring_mine",
-            "hub"
-        ]
+        ["copy", "copy2__restoring_20260101000000abcd", "copy__restoring_mine", "hub"]
     );
 }
 
@@ -196,10 +165,7 @@ async fn a_cut_archive_commits_nothing_through_psql() {
         let tables = pgsnap::query_scalar(&copy, TABLES).await.unwrap();
         let keys = pgsnap::query_scalar(&copy, KEYS).await.unwrap();
         let is_empty = tables.as_deref() == Some("0");
-        assert!(
-            is_empty || keys.as_deref() == Some("1"),
-            "cut at {cut} left {tables:?} tables"
-        );
+        assert!(is_empty || keys.as_deref() == Some("1"), "cut at {cut} left {tables:?} tables");
         kept_nothing += usize::from(is_empty);
     }
     assert!(kept_nothing > 0);
@@ -232,23 +198,10 @@ async fn what_no_restore_can_keep_is_a_note_and_no_refusal() {
     let (archive, _) = server.dump(&source).await;
     let target = server.scratch.database("copy");
     let restored = server.restore(&archive, target.name()).await;
-    let notes: Vec<String> = restored
-        .comparison
-        .unwrap()
-        .notes
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    assert!(
-        notes
-            .iter()
-            .any(|note| note.contains("prints in another way")),
-        "{notes:?}"
-    );
-    assert!(
-        notes.contains(&"extension hstore was 1.4 and is 1.8".to_owned()),
-        "{notes:?}"
-    );
+    let notes: Vec<String> =
+        restored.comparison.unwrap().notes.iter().map(ToString::to_string).collect();
+    assert!(notes.iter().any(|note| note.contains("prints in another way")), "{notes:?}");
+    assert!(notes.contains(&"extension hstore was 1.4 and is 1.8".to_owned()), "{notes:?}");
 }
 
 /// One query is one transaction, and its locks must fit into the server's lock table.
@@ -288,17 +241,10 @@ async fn privileges_and_limits_of_the_database_follow() {
         (SELECT string_agg(setrole::regrole || array_to_string(setconfig, ','), ' ') FROM pg_db_role_setting s WHERE s.setdatabase = d.oid)
         FROM pg_database d WHERE datname = 'DB'";
     let of = async |name: &str| {
-        pgsnap::query_scalar(&source, &query.replace("DB", name))
-            .await
-            .unwrap()
-            .unwrap()
+        pgsnap::query_scalar(&source, &query.replace("DB", name)).await.unwrap().unwrap()
     };
     assert_eq!(of("copy").await, of("hub").await);
-    assert!(
-        of("copy").await.contains("reader=c*/app"),
-        "{}",
-        of("copy").await
-    );
+    assert!(of("copy").await.contains("reader=c*/app"), "{}", of("copy").await);
 
     // Without privileges of its own a database lets everybody in; so must the copy.
     let open = server.with_sql("open", "CREATE TABLE t ()").await;
@@ -326,18 +272,11 @@ async fn an_ordinary_role_sees_that_the_database_is_in_use() {
         .await;
     let (archive, _) = server.dump(&source).await;
     let _application = server.client("hub").await;
-    let url = format!(
-        "postgresql://mover:m@127.0.0.1:{}/hub",
-        server.scratch.port()
-    );
+    let url = format!("postgresql://mover:m@127.0.0.1:{}/hub", server.scratch.port());
     let target = pgsnap::Database::from_url(&url).unwrap();
-    let plan = plan_restore(&archive, &target, &RestoreOptions::default())
-        .await
-        .unwrap();
+    let plan = plan_restore(&archive, &target, &RestoreOptions::default()).await.unwrap();
     assert!(
-        plan.obstacles
-            .iter()
-            .any(|obstacle| obstacle.problem.contains("1 session")),
+        plan.obstacles.iter().any(|obstacle| obstacle.problem.contains("1 session")),
         "{plan:?}"
     );
 }
@@ -372,19 +311,14 @@ async fn a_finished_restore_that_cannot_be_swapped_in_is_kept() {
     let progress: Arc<dyn pgsnap::Progress> = intruder.clone();
     let mut options = RestoreOptions::default();
     options.swap_timeout = std::time::Duration::from_millis(500);
-    let error = restore(&archive, &source, &options, &progress)
-        .await
-        .unwrap_err();
+    let error = restore(&archive, &source, &options, &progress).await.unwrap_err();
     intruder.1.lock().unwrap().as_mut().unwrap().kill().unwrap();
     intruder.1.lock().unwrap().as_mut().unwrap().wait().unwrap();
     assert!(error.to_string().contains("hub__restored_"), "{error}");
     let names = databases(&server).await;
     assert_eq!(names.len(), 2);
-    let rows = pgsnap::query_scalar(
-        &server.scratch.database(&names[1]),
-        "SELECT count(*) FROM a",
-    )
-    .await
-    .unwrap();
+    let rows = pgsnap::query_scalar(&server.scratch.database(&names[1]), "SELECT count(*) FROM a")
+        .await
+        .unwrap();
     assert_eq!(rows.as_deref(), Some("1000"));
 }

@@ -12,10 +12,7 @@ const PARENT: &str = "PGSNAP_TEST_SCRATCH_PARENT";
 
 /// A parent of its own for each test, with the permissions of `/tmp`.
 fn parent() -> tempfile::TempDir {
-    let parent = tempfile::Builder::new()
-        .prefix("t")
-        .tempdir_in("/tmp")
-        .unwrap();
+    let parent = tempfile::Builder::new().prefix("t").tempdir_in("/tmp").unwrap();
     fs_err::set_permissions(parent.path(), std::fs::Permissions::from_mode(0o1777)).unwrap();
     parent
 }
@@ -64,10 +61,7 @@ fn postmaster(directory: &Path) -> u32 {
 
 fn parent_of(pid: u32) -> u32 {
     let status = fs_err::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("PPid:"))
-        .unwrap();
+    let line = status.lines().find(|line| line.starts_with("PPid:")).unwrap();
     line[5..].trim().parse().unwrap()
 }
 

@@ -42,10 +42,7 @@ async fn archives_of_real_databases_are_sound_seeds() {
 /// The JSON, a zero byte, and the members.
 fn manifest(archive: &Archive, bytes: &[u8]) -> Vec<u8> {
     let manifest = archive.manifest();
-    let end = manifest
-        .members
-        .last()
-        .map_or(0, |last| last.offset + last.length);
+    let end = manifest.members.last().map_or(0, |last| last.offset + last.length);
     let mut seed = serde_json::to_vec_pretty(manifest).unwrap();
     seed.push(0);
     seed.extend_from_slice(&bytes[..usize::try_from(end).unwrap()]);

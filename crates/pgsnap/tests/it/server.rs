@@ -39,9 +39,7 @@ impl Server {
     /// The installed server, also where another one is tested.
     pub(crate) async fn start_installed() -> Self {
         Self {
-            scratch: ScratchServer::start(&ScratchOptions::default())
-                .await
-                .unwrap(),
+            scratch: ScratchServer::start(&ScratchOptions::default()).await.unwrap(),
             files: tempfile::tempdir().unwrap(),
         }
     }
@@ -104,18 +102,14 @@ impl Server {
     ) -> (Archive, Manifest) {
         let path = self.file(&format!("{}.sql.gz", database.name()));
         let file = fs_err::File::create(&path).unwrap();
-        let (_, manifest) = pgsnap::dump(database, file, options, &quiet())
-            .await
-            .unwrap();
+        let (_, manifest) = pgsnap::dump(database, file, options, &quiet()).await.unwrap();
         (Archive::open(path).unwrap(), manifest)
     }
 
     /// Restores everything into a database of this name.
     pub(crate) async fn restore(&self, archive: &Archive, name: &str) -> Restored {
         let target = self.scratch.database(name);
-        pgsnap::restore(archive, &target, &RestoreOptions::default(), &quiet())
-            .await
-            .unwrap()
+        pgsnap::restore(archive, &target, &RestoreOptions::default(), &quiet()).await.unwrap()
     }
 
     /// `gunzip | psql`, which must succeed.
@@ -140,22 +134,15 @@ impl Server {
     }
 
     fn pipe(&self, path: &Path, database: &str, variables: &[&str]) -> (ExitStatus, Output) {
-        let mut gunzip = Command::new("gunzip")
-            .arg("-c")
-            .arg(path)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut gunzip =
+            Command::new("gunzip").arg("-c").arg(path).stdout(Stdio::piped()).spawn().unwrap();
         let mut psql = self.libpq("psql", database);
         psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1"]);
         for variable in variables {
             psql.args(["-v", variable]);
         }
-        let output = psql
-            .stdin(gunzip.stdout.take().unwrap())
-            .stdout(Stdio::null())
-            .output()
-            .unwrap();
+        let output =
+            psql.stdin(gunzip.stdout.take().unwrap()).stdout(Stdio::null()).output().unwrap();
         // The command still holds the pipe; gunzip would wait for a reader that is gone.
         drop(psql);
         (gunzip.wait().unwrap(), output)
@@ -163,16 +150,8 @@ impl Server {
 
     /// The whole database as `pg_dump` prints it, without what changes at every call.
     pub(crate) fn pg_dump(&self, database: &str, arguments: &[&str]) -> String {
-        let output = self
-            .libpq("pg_dump", database)
-            .args(arguments)
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let output = self.libpq("pg_dump", database).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.lines()
             .filter(|line| !line.starts_with("\\restrict ") && !line.starts_with("\\unrestrict "))
@@ -188,10 +167,7 @@ impl Server {
         command
             .env("PGUSER", "postgres")
             .env("PGDATABASE", database)
-            .env(
-                "PGOPTIONS",
-                "-c bytea_output=hex -c TimeZone=UTC -c lc_monetary=C",
-            );
+            .env("PGOPTIONS", "-c bytea_output=hex -c TimeZone=UTC -c lc_monetary=C");
         command
     }
 }
@@ -252,15 +228,7 @@ pub(crate) fn with_sorted_rows(dump: &str) -> String {
 /// Fails with the first differing line instead of two megabytes of text.
 pub(crate) fn assert_same_text(expected: &str, found: &str) {
     for (number, (a, b)) in expected.lines().zip(found.lines()).enumerate() {
-        assert!(
-            a == b,
-            "line {}:\n  expected: {a:.300}\n  found:    {b:.300}",
-            number + 1
-        );
+        assert!(a == b, "line {}:\n  expected: {a:.300}\n  found:    {b:.300}", number + 1);
     }
-    assert_eq!(
-        expected.lines().count(),
-        found.lines().count(),
-        "one text is longer"
-    );
+    assert_eq!(expected.lines().count(), found.lines().count(), "one text is longer");
 }

@@ -25,9 +25,7 @@ async fn value(database: &Database, query: &str) -> String {
 
 async fn copied(source: &Database, server: &Server, name: &str) -> Database {
     let target = server.scratch.database(name);
-    copy(source, &target, &CopyOptions::default(), &quiet())
-        .await
-        .unwrap();
+    copy(source, &target, &CopyOptions::default(), &quiet()).await.unwrap();
     target
 }
 
@@ -89,13 +87,9 @@ async fn values_that_are_computed_differently_today_need_to_be_accepted() {
         .await;
     let (archive, _) = server.dump(&source).await;
     let target = server.scratch.database("other");
-    let error = restore(&archive, &target, &RestoreOptions::default(), &quiet())
-        .await
-        .unwrap_err();
-    let expected = Difference::Generated {
-        table: TableName::new("public", "t"),
-        columns: vec!["v".into()],
-    };
+    let error = restore(&archive, &target, &RestoreOptions::default(), &quiet()).await.unwrap_err();
+    let expected =
+        Difference::Generated { table: TableName::new("public", "t"), columns: vec!["v".into()] };
     assert!(
         matches!(&error, Error::RestoreDiffers { differences } if *differences == [expected.clone()]),
         "{error}"
@@ -110,11 +104,7 @@ async fn values_that_are_computed_differently_today_need_to_be_accepted() {
     };
     let mut options = RestoreOptions::default();
     options.accept_recomputed = true;
-    assert!(noted(
-        &restore(&archive, &target, &options, &quiet())
-            .await
-            .unwrap()
-    ));
+    assert!(noted(&restore(&archive, &target, &options, &quiet()).await.unwrap()));
     let mut options = CopyOptions::default();
     options.accept_recomputed = true;
     let target = server.scratch.database("third");
@@ -167,11 +157,7 @@ async fn checks_and_domains_find_what_they_look_up() {
         .await;
     let query = "SELECT (SELECT count(*) FROM a_check) || ' ' || (SELECT made FROM a_domain) || ' ' || (SELECT name FROM a_root)";
     for database in restored_everywhere(&server, &source).await {
-        assert_eq!(
-            value(&database, query).await,
-            "2 (1,\"name 4\") name 6",
-            "{database}"
-        );
+        assert_eq!(value(&database, query).await, "2 (1,\"name 4\") name 6", "{database}");
     }
 }
 
@@ -197,11 +183,7 @@ async fn a_view_whose_function_reads_another_one_is_filled_after_it() {
     let copy = copied(&source, &server, "copied").await;
     let rows = rows_alone(&server, &archive, "rows").await;
     for database in [target, copy, rows] {
-        assert_eq!(
-            value(&database, "SELECT total FROM a_third").await,
-            "930",
-            "{database}"
-        );
+        assert_eq!(value(&database, "SELECT total FROM a_third").await, "930", "{database}");
         let unfilled = "SELECT string_agg(matviewname, ' ') FROM pg_matviews WHERE NOT ispopulated";
         assert_eq!(value(&database, unfilled).await, "empty", "{database}");
     }
@@ -230,11 +212,7 @@ async fn event_triggers_see_nothing_of_a_restore() {
     server.psql_restores(&server.file("hub.sql.gz"), "plain");
     copied(&source, &server, "copied").await;
     for name in ["restored", "plain", "copied"] {
-        assert_eq!(
-            value(&server.scratch.database(name), query).await,
-            before,
-            "{name}"
-        );
+        assert_eq!(value(&server.scratch.database(name), query).await, before, "{name}");
     }
 }
 
@@ -252,28 +230,13 @@ async fn a_setting_that_the_server_refuses_is_planned_and_left_out() {
         .await;
     let (archive, _) = server.dump(&source).await;
     let target = server.scratch.database("other");
-    let plan = plan_restore(&archive, &target, &RestoreOptions::default())
-        .await
-        .unwrap();
+    let plan = plan_restore(&archive, &target, &RestoreOptions::default()).await.unwrap();
     assert!(plan.obstacles.is_empty());
-    for refused in [
-        "lc_monetary=xx_YY.UTF-8, which",
-        "TimeZone=Mars/Phobos of role r, which",
-    ] {
-        assert!(
-            plan.warnings
-                .iter()
-                .any(|warning| warning.contains(refused)),
-            "{plan:?}"
-        );
+    for refused in ["lc_monetary=xx_YY.UTF-8, which", "TimeZone=Mars/Phobos of role r, which"] {
+        assert!(plan.warnings.iter().any(|warning| warning.contains(refused)), "{plan:?}");
     }
-    let restored = restore(&archive, &target, &RestoreOptions::default(), &quiet())
-        .await
-        .unwrap();
-    let refused = restored
-        .notes
-        .iter()
-        .filter(|note| matches!(note, Note::Refused { .. }));
+    let restored = restore(&archive, &target, &RestoreOptions::default(), &quiet()).await.unwrap();
+    let refused = restored.notes.iter().filter(|note| matches!(note, Note::Refused { .. }));
     assert_eq!(refused.count(), 2, "{:?}", restored.notes);
     assert_eq!(value(&target, "SHOW work_mem").await, "7MB");
 }

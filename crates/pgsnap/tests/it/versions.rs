@@ -14,19 +14,13 @@ async fn the_server_is_the_one_that_was_asked_for() {
     let Some(programs) = server_programs() else {
         return;
     };
-    let output = Command::new(programs.join("postgres"))
-        .arg("--version")
-        .output()
-        .unwrap();
+    let output = Command::new(programs.join("postgres")).arg("--version").output().unwrap();
     let asked = String::from_utf8(output.stdout).unwrap();
     let server = Server::start().await;
     let admin = server.scratch.database("postgres");
     let version = pgsnap::query_scalar(&admin, "SELECT current_setting('server_version')").await;
     let version = version.unwrap().unwrap();
-    assert!(
-        asked.trim().ends_with(&format!("(PostgreSQL) {version}")),
-        "{asked} {version}"
-    );
+    assert!(asked.trim().ends_with(&format!("(PostgreSQL) {version}")), "{asked} {version}");
 }
 
 /// The move to a newer server is what dumps are most often made for.
@@ -44,9 +38,7 @@ async fn a_dump_of_an_older_server_is_restored_on_a_newer_and_not_the_other_way(
     };
     let zoo = older.zoo("zoo").await;
     // Not every build has lz4.
-    pgsnap::execute(&zoo, "DROP TABLE IF EXISTS zoo.compressed")
-        .await
-        .unwrap();
+    pgsnap::execute(&zoo, "DROP TABLE IF EXISTS zoo.compressed").await.unwrap();
     let (archive, manifest) = older.dump(&zoo).await;
     let client = newer.client("postgres").await;
     client.batch_execute(testkit::ZOO_ROLES).await.unwrap();
@@ -57,12 +49,7 @@ async fn a_dump_of_an_older_server_is_restored_on_a_newer_and_not_the_other_way(
     if older.major().await < newer.major().await {
         let (archive, _) = newer.dump(&newer.scratch.database("copy")).await;
         let target = older.scratch.database("back");
-        let plan = plan_restore(&archive, &target, &RestoreOptions::default())
-            .await
-            .unwrap();
-        assert!(
-            plan.obstacles[0].problem.contains("older than the backup"),
-            "{plan:?}"
-        );
+        let plan = plan_restore(&archive, &target, &RestoreOptions::default()).await.unwrap();
+        assert!(plan.obstacles[0].problem.contains("older than the backup"), "{plan:?}");
     }
 }

@@ -141,9 +141,7 @@ async fn restore_with_psql(
 
 async fn drop_copy(server: &Server) {
     let admin = server.scratch.database("postgres");
-    pgsnap::execute(&admin, "DROP DATABASE busy_copy WITH (FORCE)")
-        .await
-        .unwrap();
+    pgsnap::execute(&admin, "DROP DATABASE busy_copy WITH (FORCE)").await.unwrap();
 }
 
 /// Sessions that write and migrate until they are stopped.
@@ -219,11 +217,8 @@ impl Load {
 fn write(dice: &mut Dice, _: u64) -> String {
     let statements = match dice.below(4) {
         0 | 1 => {
-            let (from, to, amount) = (
-                1 + dice.below(200),
-                1 + dice.below(200),
-                1 + dice.below(1000),
-            );
+            let (from, to, amount) =
+                (1 + dice.below(200), 1 + dice.below(200), 1 + dice.below(1000));
             format!(
                 "INSERT INTO ledger (account, amount) VALUES ({from}, -{amount}), ({to}, {amount});
                  UPDATE account SET balance = balance - {amount} WHERE id = {from};

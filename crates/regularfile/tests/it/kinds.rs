@@ -38,25 +38,17 @@ fn a_link_is_followed_only_for_reading() {
     let place = Place::new();
     let file = place.file("file", "victim");
     let link = place.link("link", &file);
-    let (dangling, pipe) = (
-        place.link("dangling", place.path("new")),
-        place.pipe("pipe"),
-    );
+    let (dangling, pipe) = (place.link("dangling", place.path("new")), place.pipe("pipe"));
     assert_eq!(regularfile::read(&link, LIMIT).unwrap(), b"victim");
-    assert_eq!(
-        Options::read().trusted().to_string(&link, LIMIT).unwrap(),
-        "victim"
-    );
+    assert_eq!(Options::read().trusted().to_string(&link, LIMIT).unwrap(), "victim");
     let through = Options::append().or_create().through_links();
     through.open(&link).unwrap().write_all(b"!").unwrap();
     assert_eq!(fs_err::read(&file).unwrap(), b"victim!");
     // What a link leads to is looked at as well.
     assert!(refusal(regularfile::open(place.link("to pipe", pipe))).contains("is a pipe"));
-    for options in [
-        Options::read().in_place(),
-        Options::update().or_create(),
-        Options::append().or_create(),
-    ] {
+    for options in
+        [Options::read().in_place(), Options::update().or_create(), Options::append().or_create()]
+    {
         for link in [&link, &dangling] {
             assert!(refusal(options.open(link)).contains("is a symbolic link"));
         }
@@ -68,11 +60,7 @@ fn a_link_is_followed_only_for_reading() {
 fn a_missing_file_is_missing_unless_it_is_made() {
     let place = Place::new();
     let path = place.path("new");
-    for options in [
-        Options::read().or_create(),
-        Options::update(),
-        Options::append(),
-    ] {
+    for options in [Options::read().or_create(), Options::update(), Options::append()] {
         let error = options.open(&path).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
         assert!(error.to_string().contains("new"), "{error}");
@@ -109,17 +97,9 @@ fn a_new_file_is_new_and_has_its_mode() {
 #[test]
 fn a_file_that_is_too_large_is_refused_unread() {
     let place = Place::new();
-    assert_eq!(
-        regularfile::read(place.file("fits", "0123456789abcdef"), LIMIT)
-            .unwrap()
-            .len(),
-        16
-    );
+    assert_eq!(regularfile::read(place.file("fits", "0123456789abcdef"), LIMIT).unwrap().len(), 16);
     let large = place.path("large");
-    fs_err::File::create(&large)
-        .unwrap()
-        .set_len(6 << 30)
-        .unwrap();
+    fs_err::File::create(&large).unwrap().set_len(6 << 30).unwrap();
     assert!(
         refusal(regularfile::read(&large, LIMIT))
             .ends_with("larger than 16 bytes, which no such file should be")
@@ -134,8 +114,5 @@ fn a_text_that_is_none_is_not_repeated() {
     let path = place.path("binary");
     fs_err::write(&path, b"secret\xff").unwrap();
     let error = regularfile::read_to_string(&path, LIMIT).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        format!("{} is not UTF-8 text", path.display())
-    );
+    assert_eq!(error.to_string(), format!("{} is not UTF-8 text", path.display()));
 }

@@ -45,9 +45,6 @@ fn only_a_directory_is_synced_as_one() {
     regularfile::sync_directory(place.path("")).unwrap();
     for path in [place.pipe("pipe"), place.path("missing")] {
         let error = regularfile::sync_directory(&path).unwrap_err();
-        assert!(
-            error.to_string().contains(&*path.to_string_lossy()),
-            "{error}"
-        );
+        assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");
     }
 }

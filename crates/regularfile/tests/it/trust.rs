@@ -91,10 +91,8 @@ fn what_belongs_to_somebody_else_is_refused() {
     if !give(&path, 64_320) {
         return testkit::not_applicable("only root can give a file to somebody else");
     }
-    let expected = format!(
-        "{} belongs to user 64320, neither to this user nor to root",
-        path.display()
-    );
+    let expected =
+        format!("{} belongs to user 64320, neither to this user nor to root", path.display());
     assert_eq!(refusal(TRUSTED.open(&path)), expected);
     // Root may use what is wholly another user's, such as the journal of a service.
     let for_root = Options::read().trusted_for_root();

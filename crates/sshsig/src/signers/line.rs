@@ -44,11 +44,7 @@ impl Line {
         // What follows is a comment.
         let key = PublicKey::parse(&format!("{kind} {encoded}"))
             .map_err(|error| format!("the key is not usable: {error}"))?;
-        Ok(Some(Self {
-            principals: principals.to_owned(),
-            key,
-            options,
-        }))
+        Ok(Some(Self { principals: principals.to_owned(), key, options }))
     }
 
     pub(super) fn principals(&self) -> &str {
@@ -82,9 +78,8 @@ impl Line {
         if let Some(after) = options.valid_after.filter(|after| at < *after) {
             return Some(format!("the key is valid from {after} on, and it was {at}"));
         }
-        if let Some(before) = options
-            .valid_before
-            .filter(|before| at.as_second() > before.as_second())
+        if let Some(before) =
+            options.valid_before.filter(|before| at.as_second() > before.as_second())
         {
             return Some(format!("the key was valid until {before}, and it was {at}"));
         }
@@ -130,7 +125,7 @@ impl Options {
         let taken = match (name.to_ascii_lowercase().as_str(), value) {
             ("cert-authority", _) => {
                 return Err(
-                    "`cert-authority` is not supported: name the keys themselves".to_owned(),
+                    "`cert-authority` is not supported: name the keys themselves".to_owned()
                 );
             }
             ("namespaces", Some(value)) => self.namespaces.replace(value.to_owned()).is_some(),
@@ -148,9 +143,7 @@ impl Options {
 /// Whether the rest begins with the type of a key, and not with options.
 fn is_key(rest: &str) -> bool {
     let kind = rest.split_whitespace().next().unwrap_or_default();
-    ["ssh-", "ecdsa-", "sk-"]
-        .iter()
-        .any(|begin| kind.starts_with(begin))
+    ["ssh-", "ecdsa-", "sk-"].iter().any(|begin| kind.starts_with(begin))
 }
 
 /// The first word, which may be in quotation marks, and the rest.
@@ -198,34 +191,16 @@ mod tests {
     #[test]
     fn what_cannot_be_understood_says_why() {
         for (text, expected) in [
-            (
-                format!("anna cert-authority {KEY}"),
-                "`cert-authority` is not supported",
-            ),
-            (
-                format!("anna CERT-authority,namespaces=\"a\" {KEY}"),
-                "not supported",
-            ),
+            (format!("anna cert-authority {KEY}"), "`cert-authority` is not supported"),
+            (format!("anna CERT-authority,namespaces=\"a\" {KEY}"), "not supported"),
             (format!("anna namespaces=a {KEY}"), "not in quotation marks"),
-            (
-                format!("anna namespaces=\"a\",namespaces=\"b\" {KEY}"),
-                "twice",
-            ),
-            (
-                format!("anna namespaces=\"a\"x {KEY}"),
-                "separated by commas",
-            ),
+            (format!("anna namespaces=\"a\",namespaces=\"b\" {KEY}"), "twice"),
+            (format!("anna namespaces=\"a\"x {KEY}"), "separated by commas"),
             (format!("anna namespaces=\"a {KEY}"), "does not end"),
             (format!("\"anna {KEY}"), "do not end"),
             (format!("\"\" {KEY}"), "no principal"),
-            (
-                format!("anna no-touch-required {KEY}"),
-                "`no-touch-required` is unknown",
-            ),
-            (
-                format!("anna valid-before=\"soon\" {KEY}"),
-                "`soon` is no time",
-            ),
+            (format!("anna no-touch-required {KEY}"), "`no-touch-required` is unknown"),
+            (format!("anna valid-before=\"soon\" {KEY}"), "`soon` is no time"),
             (
                 format!("anna valid-after=\"20270101\",valid-before=\"20260101\" {KEY}"),
                 "at no time",
@@ -249,10 +224,7 @@ mod tests {
 
     #[test]
     fn principals_may_be_quoted() {
-        let line = Line::parse(
-            &format!("\"anna, the first\" {KEY} anna@desk"),
-            &TimeZone::UTC,
-        );
+        let line = Line::parse(&format!("\"anna, the first\" {KEY} anna@desk"), &TimeZone::UTC);
         assert_eq!(line.unwrap().unwrap().principals(), "anna, the first");
     }
 }

@@ -20,9 +20,7 @@ pub(super) fn parse(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     let small = |from: usize, to: usize| number(from, to).and_then(|n| i8::try_from(n).ok());
     let date = Date::new(number(0, 4)?, small(4, 6)?, small(6, 8)?).ok()?;
     let time = Time::new(small(8, 10)?, small(10, 12)?, small(12, 14)?, 0).ok()?;
-    let zoned = DateTime::from_parts(date, time)
-        .to_zoned(zone.clone())
-        .ok()?;
+    let zoned = DateTime::from_parts(date, time).to_zoned(zone.clone()).ok()?;
     Some(zoned.timestamp())
 }
 

@@ -61,12 +61,8 @@ impl Token {
         ]
         .concat();
         let trailer = [flags, 0, 0, 0, 9];
-        let challenge = [
-            &Sha256::digest(APPLICATION)[..],
-            &trailer[..],
-            &Sha256::digest(&signed)[..],
-        ]
-        .concat();
+        let challenge =
+            [&Sha256::digest(APPLICATION)[..], &trailer[..], &Sha256::digest(&signed)[..]].concat();
         let signature: p256::ecdsa::Signature = self.0.sign(&challenge);
         let (r, s) = signature.split_bytes();
         let numbers = [number(&r), number(&s)].concat();
@@ -82,11 +78,8 @@ impl Token {
         ]
         .concat();
         let text = base64(&blob);
-        let lines: Vec<_> = text
-            .as_bytes()
-            .chunks(70)
-            .map(|line| std::str::from_utf8(line).unwrap())
-            .collect();
+        let lines: Vec<_> =
+            text.as_bytes().chunks(70).map(|line| std::str::from_utf8(line).unwrap()).collect();
         format!(
             "-----BEGIN SSH SIGNATURE-----\n{}\n-----END SSH SIGNATURE-----\n",
             lines.join("\n")
@@ -104,10 +97,7 @@ fn a_touched_key_verifies_for_both() {
     let mut other = asked;
     other.message = b"another message";
     assert!(!bench.oracle(&token.line(), &other));
-    assert!(matches!(
-        other.ours(&token.line()),
-        Err(Error::Mismatch { .. })
-    ));
+    assert!(matches!(other.ours(&token.line()), Err(Error::Mismatch { .. })));
 }
 
 /// OpenSSH leaves this to whoever asks; a signature that nobody touched a key for proves no human.

@@ -70,10 +70,7 @@ fn a_key_tells_its_public_half_without_its_passphrase() {
     assert_eq!(fingerprint(&old), fingerprint(&old.with_extension("pub")));
     fs_err::remove_file(old.with_extension("pub")).unwrap();
     let error = sshsig::PublicKey::of_file(&old).unwrap_err();
-    assert!(
-        matches!(error, sshsig::Error::NoPublicKey { .. }),
-        "{error}"
-    );
+    assert!(matches!(error, sshsig::Error::NoPublicKey { .. }), "{error}");
 }
 
 /// The same signature under the name that stands for SHA-1.
@@ -84,10 +81,7 @@ fn sha_1_is_refused() {
     let bench = Bench::new();
     let key = bench.key("rsa", &["-t", "rsa", "-b", "2048"]);
     let signature = sign(&key);
-    let body: String = signature
-        .lines()
-        .filter(|line| !line.starts_with('-'))
-        .collect();
+    let body: String = signature.lines().filter(|line| !line.starts_with('-')).collect();
     let bytes = STANDARD.decode(body).unwrap();
     // The last part: its length, the name with its length, and the signature of 256 bytes with its length.
     let (before, last) = bytes.split_at(bytes.len() - (4 + 4 + 12 + 4 + 256));
@@ -95,18 +89,12 @@ fn sha_1_is_refused() {
     let length = (4 + 7 + 4 + 256u32).to_be_bytes();
     let renamed = [before, &length, &[0, 0, 0, 7], b"ssh-rsa", &last[20..]].concat();
     let text = STANDARD.encode(renamed);
-    let lines: Vec<_> = text
-        .as_bytes()
-        .chunks(70)
-        .map(|line| std::str::from_utf8(line).unwrap())
-        .collect();
+    let lines: Vec<_> =
+        text.as_bytes().chunks(70).map(|line| std::str::from_utf8(line).unwrap()).collect();
     let body = lines.join("\n");
     let forged = format!("-----BEGIN SSH SIGNATURE-----\n{body}\n-----END SSH SIGNATURE-----\n");
     let signers = format!("anna {}\n", public(&key));
     let asked = Asked::of(&forged);
     assert!(!bench.oracle(&signers, &asked));
-    assert_eq!(
-        asked.ours(&signers).unwrap_err().class(),
-        sshsig::ErrorClass::No
-    );
+    assert_eq!(asked.ours(&signers).unwrap_err().class(), sshsig::ErrorClass::No);
 }

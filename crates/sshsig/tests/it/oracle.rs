@@ -29,31 +29,16 @@ fn principals_namespaces_and_validity() {
         (format!("anna namespaces=\"git,hub-*\" {key}"), true),
         (format!("anna namespaces=\"*,!{NAMESPACE}\" {key}"), false),
         (format!("anna namespaces=\"git\" {key}"), false),
-        (
-            format!("anna NAMESPACES=\"{NAMESPACE}\",valid-after=\"20260101\" {key}"),
-            true,
-        ),
+        (format!("anna NAMESPACES=\"{NAMESPACE}\",valid-after=\"20260101\" {key}"), true),
         (format!("anna valid-after=\"20261121120000Z\" {key}"), true),
         (format!("anna valid-after=\"20261121120001Z\" {key}"), false),
         (format!("anna valid-before=\"20261121120000Z\" {key}"), true),
-        (
-            format!("anna valid-before=\"20261121115959Z\" {key}"),
-            false,
-        ),
-        (
-            format!("anna valid-after=\"20261121\",valid-before=\"20261122\" {key}"),
-            true,
-        ),
-        (
-            format!("anna valid-after=\"20261122\",valid-before=\"20261121\" {key}"),
-            false,
-        ),
+        (format!("anna valid-before=\"20261121115959Z\" {key}"), false),
+        (format!("anna valid-after=\"20261121\",valid-before=\"20261122\" {key}"), true),
+        (format!("anna valid-after=\"20261122\",valid-before=\"20261121\" {key}"), false),
         (format!("anna cert-authority {key}"), false),
         (format!("anna surprise {key}"), false),
-        (
-            format!("anna namespaces=\"a\",namespaces=\"hub-test\" {key}"),
-            false,
-        ),
+        (format!("anna namespaces=\"a\",namespaces=\"hub-test\" {key}"), false),
         (key.clone(), false),
     ] {
         let asked = Asked::of(&signature);
@@ -95,9 +80,7 @@ fn a_line_that_cannot_be_understood_refuses_the_file() {
     assert!(bench.oracle(&signers, &asked));
     let error = asked.ours(&signers).unwrap_err();
     assert!(
-        error
-            .to_string()
-            .contains("signers cannot be used: line 2: `cert-authority`"),
+        error.to_string().contains("signers cannot be used: line 2: `cert-authority`"),
         "{error}"
     );
 }
@@ -111,9 +94,7 @@ fn times_without_a_zone_are_of_the_given_one() {
     let east = TimeZone::fixed(jiff::tz::offset(2));
     let verified = |zone: &TimeZone, time: &str| {
         let signers = sshsig::AllowedSigners::parse(&signers, "signers", zone).unwrap();
-        signers
-            .verify(NAMESPACE, MESSAGE, &signature, at(time))
-            .is_ok()
+        signers.verify(NAMESPACE, MESSAGE, &signature, at(time)).is_ok()
     };
     assert!(!verified(&TimeZone::UTC, "2026-11-21T11:00:00Z"));
     assert!(verified(&east, "2026-11-21T11:00:00Z"));
@@ -132,10 +113,7 @@ fn moment() -> impl Strategy<Value = i64> {
 
 fn options() -> impl Strategy<Value = String> {
     let time = |seconds: i64| {
-        Timestamp::from_second(seconds)
-            .unwrap()
-            .strftime("%Y%m%d%H%M%SZ")
-            .to_string()
+        Timestamp::from_second(seconds).unwrap().strftime("%Y%m%d%H%M%SZ").to_string()
     };
     let option = prop_oneof![
         patterns().prop_map(|list| format!("namespaces=\"{list}\"")),

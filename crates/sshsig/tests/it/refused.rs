@@ -17,9 +17,7 @@ fn every_flipped_bit_of_a_signature_is_found() {
         let key = bench.key(name, kind);
         let signers = parse(&format!("anna {}", public(&key))).unwrap();
         let signature = sign(&key);
-        signers
-            .verify(NAMESPACE, MESSAGE, &signature, noon())
-            .unwrap();
+        signers.verify(NAMESPACE, MESSAGE, &signature, noon()).unwrap();
         for bit in 0..signature.len() * 8 {
             let mut bytes = signature.clone().into_bytes();
             bytes[bit / 8] ^= 1 << (bit % 8);
@@ -44,9 +42,7 @@ fn every_flipped_bit_of_a_message_is_found() {
     for bit in 0..MESSAGE.len() * 8 {
         let mut message = MESSAGE.to_vec();
         message[bit / 8] ^= 1 << (bit % 8);
-        let error = signers
-            .verify(NAMESPACE, &message, &signature, noon())
-            .unwrap_err();
+        let error = signers.verify(NAMESPACE, &message, &signature, noon()).unwrap_err();
         assert!(matches!(error, Error::Mismatch { .. }), "{error}");
     }
 }
@@ -68,9 +64,7 @@ fn every_cut_and_every_other_shape_is_refused() {
         "-----BEGIN SSH SIGNATURE-----\n-----END SSH SIGNATURE-----\n".to_owned(),
     ];
     for text in cuts.chain(shapes) {
-        let error = signers
-            .verify(NAMESPACE, MESSAGE, &text, noon())
-            .unwrap_err();
+        let error = signers.verify(NAMESPACE, MESSAGE, &text, noon()).unwrap_err();
         assert!(matches!(error, Error::Malformed { .. }), "{text}: {error}");
     }
 }
@@ -89,23 +83,15 @@ fn the_reason_is_the_one_that_matters() {
     assert!(matches!(empty, Error::UnknownKey { .. }), "{empty}");
     let expired = refusal(format!("anna valid-before=\"20260101Z\" {}", public(&anna)));
     assert!(
-        expired
-            .to_string()
-            .contains("the key was valid until 2026-01-01T00:00:00Z"),
+        expired.to_string().contains("the key was valid until 2026-01-01T00:00:00Z"),
         "{expired}"
     );
     let early = refusal(format!("anna valid-after=\"20270101Z\" {}", public(&anna)));
-    assert!(
-        early.to_string().contains("valid from 2027-01-01"),
-        "{early}"
-    );
+    assert!(early.to_string().contains("valid from 2027-01-01"), "{early}");
     let other = refusal(format!("ben {}", public(&anna)));
     assert!(other.to_string().contains("not of `anna`"), "{other}");
     let purpose = refusal(format!("anna namespaces=\"git\" {}", public(&anna)));
-    assert!(
-        purpose.to_string().contains("for the namespaces `git`"),
-        "{purpose}"
-    );
+    assert!(purpose.to_string().contains("for the namespaces `git`"), "{purpose}");
 }
 
 #[test]

@@ -48,9 +48,7 @@ fn an_agent_signs_for_a_public_key() {
     while !socket.exists() && std::time::Instant::now() < deadline {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    run(Command::new("ssh-add")
-        .arg(&key)
-        .env("SSH_AUTH_SOCK", &socket));
+    run(Command::new("ssh-add").arg(&key).env("SSH_AUTH_SOCK", &socket));
     fs_err::remove_file(&key).unwrap();
     // The library reads no variable; ssh-keygen does, and inherits it from a process of its own.
     let signed = Command::new(std::env::current_exe().unwrap())

@@ -23,9 +23,7 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        Self {
-            directory: tempfile::tempdir().unwrap(),
-        }
+        Self { directory: tempfile::tempdir().unwrap() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -62,11 +60,7 @@ impl Bench {
             .arg("-s")
             .arg(self.path("signature"))
             .env("TZ", "UTC")
-            .stdin(
-                fs_err::File::open(self.path("message"))
-                    .unwrap()
-                    .into_file(),
-            )
+            .stdin(fs_err::File::open(self.path("message")).unwrap().into_file())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status()
@@ -87,13 +81,7 @@ pub(crate) struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     pub(crate) fn of(signature: &'a str) -> Self {
-        Self {
-            principal: "anna",
-            namespace: NAMESPACE,
-            message: MESSAGE,
-            signature,
-            at: noon(),
-        }
+        Self { principal: "anna", namespace: NAMESPACE, message: MESSAGE, signature, at: noon() }
     }
 
     /// What we say.
@@ -119,10 +107,7 @@ pub(crate) fn sign(key: &Path) -> String {
 /// `TYPE KEY` of the public half.
 pub(crate) fn public(key: &Path) -> String {
     let text = fs_err::read_to_string(key.with_extension("pub")).unwrap();
-    text.split_whitespace()
-        .take(2)
-        .collect::<Vec<_>>()
-        .join(" ")
+    text.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
 }
 
 pub(crate) fn fingerprint(key: &Path) -> String {

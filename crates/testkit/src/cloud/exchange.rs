@@ -42,11 +42,7 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn of(status: u16) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: Vec::new(),
-        }
+        Self { status, headers: Vec::new(), body: Vec::new() }
     }
 }
 
@@ -59,10 +55,7 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self {
-            writer: stream.try_clone()?,
-            reader: BufReader::new(stream),
-        })
+        Ok(Self { writer: stream.try_clone()?, reader: BufReader::new(stream) })
     }
 
     /// The head of the next request; nothing if there is none.
@@ -94,10 +87,8 @@ impl Connection {
 
     /// Reads the body, or as much of it as `limit` says; tells whether it is all there.
     pub(super) fn body(&mut self, request: &mut Request, limit: Option<u64>) -> io::Result<bool> {
-        let length: u64 = request
-            .header("content-length")
-            .and_then(|length| length.parse().ok())
-            .unwrap_or(0);
+        let length: u64 =
+            request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
         if length > 0 && request.header("expect").is_some() {
             self.writer.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
@@ -153,10 +144,9 @@ pub(super) fn multistatus<'a>(
     let mut text = String::from(r#"<?xml version="1.0"?><d:multistatus xmlns:d="DAV:">"#);
     for (path, bytes) in listed {
         let properties = match bytes {
-            Some(bytes) => format!(
-                "<d:getcontentlength>{}</d:getcontentlength><d:resourcetype/>",
-                bytes.len()
-            ),
+            Some(bytes) => {
+                format!("<d:getcontentlength>{}</d:getcontentlength><d:resourcetype/>", bytes.len())
+            }
             None => "<d:resourcetype><d:collection/></d:resourcetype>".to_owned(),
         };
         let _ = write!(

@@ -40,11 +40,7 @@ async fn round_trip(mut stream: TcpStream, sent: &[u8]) -> Vec<u8> {
     let receive = async {
         let _ = reader.read_to_end(&mut received).await;
     };
-    timeout(Duration::from_secs(20), async {
-        tokio::join!(send, receive)
-    })
-    .await
-    .unwrap();
+    timeout(Duration::from_secs(20), async { tokio::join!(send, receive) }).await.unwrap();
     received
 }
 
@@ -78,10 +74,7 @@ async fn a_unix_socket_can_be_upstream() {
         }
     });
     let proxy = FaultProxy::start(Upstream::Unix(path)).await.unwrap();
-    assert_eq!(
-        round_trip(connect(&proxy).await, b"through a socket").await,
-        b"through a socket"
-    );
+    assert_eq!(round_trip(connect(&proxy).await, b"through a socket").await, b"through a socket");
 }
 
 #[tokio::test]
@@ -146,9 +139,7 @@ async fn an_idle_connection_past_the_point_is_cut_at_once() {
     let mut stream = connect(&proxy).await;
     assert!(answers(&mut stream, b"ping").await);
     proxy.inject(Fault::cut(Side::Server, 0));
-    let end = timeout(Duration::from_secs(10), stream.read(&mut [0; 4]))
-        .await
-        .unwrap();
+    let end = timeout(Duration::from_secs(10), stream.read(&mut [0; 4])).await.unwrap();
     assert_eq!(end.unwrap(), 0);
 }
 
@@ -163,9 +154,7 @@ async fn a_frozen_connection_stays_open_and_silent() {
     assert!(silence.is_err());
     assert!(answers(&mut other, b"ping").await);
     drop(proxy);
-    let end = timeout(Duration::from_secs(10), frozen.read(&mut [0; 4]))
-        .await
-        .unwrap();
+    let end = timeout(Duration::from_secs(10), frozen.read(&mut [0; 4])).await.unwrap();
     assert!(matches!(end, Ok(0) | Err(_)));
 }
 

@@ -9,10 +9,7 @@ const CAP_SYS_ADMIN: u64 = 1 << 21;
 /// The capabilities of this process, as `/proc/self/status` prints them.
 fn capabilities() -> u64 {
     let status = fs_err::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap();
     u64::from_str_radix(line.trim(), 16).unwrap()
 }
 

@@ -36,9 +36,7 @@ pub struct Watch {
 impl Client {
     /// Connects to the supervisor of a runtime directory.
     pub async fn connect(runtime: &Path) -> Result<Self> {
-        let not_running = || Error::NotRunning {
-            runtime: runtime.to_owned(),
-        };
+        let not_running = || Error::NotRunning { runtime: runtime.to_owned() };
         let socket = control_socket(runtime).ok_or_else(not_running)?;
         let connected = UnixStream::connect(&socket).await;
         let stream = connected.map_err(|error| match error.kind() {
@@ -46,10 +44,7 @@ impl Client {
             _ => Error::Io(error),
         })?;
         let (reader, writer) = stream.into_split();
-        Ok(Self {
-            lines: BufReader::new(reader).lines(),
-            writer,
-        })
+        Ok(Self { lines: BufReader::new(reader).lines(), writer })
     }
 
     /// What the supervisor knows now.
@@ -76,17 +71,13 @@ impl Client {
     pub async fn settle(&mut self, names: Vec<String>, within: Duration) -> Result<Overview> {
         let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
         let patience = within.saturating_add(PATIENCE);
-        self.ask(&Request::Settle { names, within_ms }, patience)
-            .await
+        self.ask(&Request::Settle { names, within_ms }, patience).await
     }
 
     /// The status now, and then each change.
     pub async fn watch(mut self) -> Result<(Overview, Watch)> {
         let overview = self.ask(&Request::Watch, PATIENCE).await?;
-        let watch = Watch {
-            lines: self.lines,
-            _writer: self.writer,
-        };
+        let watch = Watch { lines: self.lines, _writer: self.writer };
         Ok((overview, watch))
     }
 
@@ -97,21 +88,14 @@ impl Client {
             self.writer.write_all(line.as_bytes()).await?;
             next(&mut self.lines).await
         };
-        let response =
-            tokio::time::timeout(patience, asked)
-                .await
-                .map_err(|_| Error::Protocol {
-                    said: format!("nothing within {} s", patience.as_secs()),
-                })??;
+        let response = tokio::time::timeout(patience, asked).await.map_err(|_| {
+            Error::Protocol { said: format!("nothing within {} s", patience.as_secs()) }
+        })??;
         match response {
             Some(Response::Status(overview)) => Ok(overview),
             Some(Response::Refused { reason }) => Err(Error::Invalid { reason }),
-            Some(Response::Event(_)) => Err(Error::Protocol {
-                said: "an event".to_owned(),
-            }),
-            None => Err(Error::Protocol {
-                said: "nothing, and closed the connection".to_owned(),
-            }),
+            Some(Response::Event(_)) => Err(Error::Protocol { said: "an event".to_owned() }),
+            None => Err(Error::Protocol { said: "nothing, and closed the connection".to_owned() }),
         }
     }
 }
@@ -145,7 +129,5 @@ async fn next(lines: &mut Lines<BufReader<OwnedReadHalf>>) -> Result<Option<Resp
     };
     serde_json::from_str(&line)
         .map(Some)
-        .map_err(|_| Error::Protocol {
-            said: line.chars().take(80).collect(),
-        })
+        .map_err(|_| Error::Protocol { said: line.chars().take(80).collect() })
 }

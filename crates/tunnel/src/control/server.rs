@@ -49,11 +49,7 @@ impl Supervisor {
     }
 
     fn overview(&self) -> Overview {
-        Overview {
-            pid: std::process::id(),
-            since: self.since(),
-            tunnels: self.status(),
-        }
+        Overview { pid: std::process::id(), since: self.since(), tunnels: self.status() }
     }
 
     async fn obey(&self, request: Request) -> Result<()> {
@@ -89,11 +85,7 @@ impl Supervisor {
 
     /// All tunnels where none is named; none at all where one is not known.
     fn known(&self, names: Vec<String>) -> Result<Vec<String>> {
-        let known: Vec<String> = self
-            .status()
-            .into_iter()
-            .map(|status| status.name)
-            .collect();
+        let known: Vec<String> = self.status().into_iter().map(|status| status.name).collect();
         if names.is_empty() {
             return Ok(known);
         }

@@ -10,19 +10,14 @@ use crate::endpoint::Endpoint;
 pub async fn holder(local: &Endpoint) -> Option<String> {
     let local = local.clone();
     // All processes are looked at.
-    tokio::task::spawn_blocking(move || look(&local))
-        .await
-        .ok()?
+    tokio::task::spawn_blocking(move || look(&local)).await.ok()?
 }
 
 fn look(local: &Endpoint) -> Option<String> {
     let Endpoint::Tcp { port, .. } = local else {
         return None;
     };
-    let entries = procfs::net::tcp()
-        .into_iter()
-        .chain(procfs::net::tcp6())
-        .flatten();
+    let entries = procfs::net::tcp().into_iter().chain(procfs::net::tcp6()).flatten();
     let inodes: Vec<u64> = entries
         .filter(|entry| entry.state == TcpState::Listen && entry.local_address.port() == *port)
         .map(|entry| entry.inode)
@@ -60,10 +55,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let local = Endpoint::tcp("127.0.0.1", port);
         let holder = look(&local).unwrap();
-        assert!(
-            holder.contains(&format!("({})", std::process::id())),
-            "{holder}"
-        );
+        assert!(holder.contains(&format!("({})", std::process::id())), "{holder}");
         drop(listener);
         assert_eq!(look(&local), None);
     }

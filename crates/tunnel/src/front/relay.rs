@@ -26,10 +26,8 @@ pub(super) async fn relay(
     sent: impl Fn(usize),
     received: impl Fn(usize),
 ) -> io::Result<()> {
-    let (_, answered) = tokio::join!(
-        stream(client, service, sent),
-        stream(service, client, received)
-    );
+    let (_, answered) =
+        tokio::join!(stream(client, service, sent), stream(service, client, received));
     answered
 }
 

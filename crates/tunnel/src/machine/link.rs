@@ -38,10 +38,7 @@ impl Link {
     }
 
     pub(super) fn is_silent(&self) -> bool {
-        self.verdicts
-            .iter()
-            .flatten()
-            .any(|verdict| verdict.as_ref().is_err_and(Fault::is_silence))
+        self.verdicts.iter().flatten().any(|verdict| verdict.as_ref().is_err_and(Fault::is_silence))
     }
 
     /// The forwards of which nothing came back.
@@ -55,8 +52,7 @@ impl Link {
 
     /// It stood for so long that what was before does not matter.
     pub(super) fn is_healthy(&self, now: Instant) -> bool {
-        self.ready
-            .is_some_and(|ready| now.duration_since(ready) >= PROVEN_HEALTH)
+        self.ready.is_some_and(|ready| now.duration_since(ready) >= PROVEN_HEALTH)
     }
 
     /// Takes in a verdict, and tells for how long the other side gave no sign.

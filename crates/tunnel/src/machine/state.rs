@@ -11,15 +11,8 @@ use crate::state::State;
 impl Machine {
     /// The state of a forward, from all that is known.
     pub(crate) fn state(&self, forward: usize) -> State {
-        if let Some(Reason {
-            said,
-            kind: Kind::Permanent { remedy },
-        }) = &self.failure
-        {
-            return State::Failed {
-                reason: said.clone(),
-                remedy: (*remedy).to_owned(),
-            };
+        if let Some(Reason { said, kind: Kind::Permanent { remedy } }) = &self.failure {
+            return State::Failed { reason: said.clone(), remedy: (*remedy).to_owned() };
         }
         if let Bound::Taken(holder) = &self.bound[forward] {
             let holder = holder.clone();
@@ -33,13 +26,10 @@ impl Machine {
             // An answer is no proof for clients while the port is not open.
             Some(Ok(_)) if !self.is_listening(forward) => State::Starting,
             Some(Ok(_)) => State::Up,
-            Some(Err(Fault::Mismatch { expected, found })) => State::Mismatch {
-                expected: expected.clone(),
-                found: found.clone(),
-            },
-            Some(Err(fault)) => State::Degraded {
-                reason: self.explain(forward, link, fault),
-            },
+            Some(Err(Fault::Mismatch { expected, found })) => {
+                State::Mismatch { expected: expected.clone(), found: found.clone() }
+            }
+            Some(Err(fault)) => State::Degraded { reason: self.explain(forward, link, fault) },
         }
     }
 
@@ -85,10 +75,7 @@ impl Outage {
                     self.reason
                 ),
             },
-            _ => State::Backoff {
-                until: self.until,
-                reason: self.reason.to_string(),
-            },
+            _ => State::Backoff { until: self.until, reason: self.reason.to_string() },
         }
     }
 }

@@ -16,11 +16,7 @@ fn machine() -> Machine {
 }
 
 fn answer() -> Result<Answer, Fault> {
-    Ok(Answer {
-        at: Timestamp::UNIX_EPOCH,
-        round_trip: Duration::from_millis(1),
-        identity: None,
-    })
+    Ok(Answer { at: Timestamp::UNIX_EPOCH, round_trip: Duration::from_millis(1), identity: None })
 }
 
 fn silence() -> Result<Answer, Fault> {
@@ -63,10 +59,7 @@ fn a_lost_link_is_replaced_at_once_and_one_that_never_stood_after_pauses() {
     let now = Instant::now();
     let mut machine = up(now);
     let actions = machine.on(Event::Gone(1, lost()), now + PROVEN_HEALTH);
-    assert_eq!(
-        actions,
-        [Action::Serve(0, None), Action::Approach(Duration::ZERO)]
-    );
+    assert_eq!(actions, [Action::Serve(0, None), Action::Approach(Duration::ZERO)]);
     assert!(matches!(machine.state(0), State::Backoff { .. }));
     let mut pauses = Vec::new();
     for _ in 0..8 {
@@ -119,10 +112,7 @@ fn a_frozen_target_behind_a_living_session_needs_no_other_ssh() {
     let now = Instant::now();
     let mut machine = up(now);
     machine.on(Event::Probed(1, 0, silence()), now + TIMEOUT);
-    assert_eq!(
-        machine.on(Event::Alive(1, true), now + TIMEOUT),
-        [Action::StopApproach]
-    );
+    assert_eq!(machine.on(Event::Alive(1, true), now + TIMEOUT), [Action::StopApproach]);
     let State::Degraded { reason } = machine.state(0) else {
         panic!("{:?}", machine.state(0));
     };
@@ -131,21 +121,12 @@ fn a_frozen_target_behind_a_living_session_needs_no_other_ssh() {
         let now = now + Duration::from_secs(second);
         let actions = machine.on(Event::Probed(1, 0, silence()), now);
         let is_challenge = |action: &Action| matches!(action, Action::Approach(_));
-        assert!(
-            actions.contains(&Action::Check(1)),
-            "second {second}: {actions:?}"
-        );
-        assert!(
-            !actions.iter().any(is_challenge),
-            "second {second}: {actions:?}"
-        );
+        assert!(actions.contains(&Action::Check(1)), "second {second}: {actions:?}");
+        assert!(!actions.iter().any(is_challenge), "second {second}: {actions:?}");
         assert_eq!(machine.on(Event::Alive(1, true), now), []);
     }
     // When the session falls silent as well, another is begun.
-    machine.on(
-        Event::Probed(1, 0, silence()),
-        now + Duration::from_secs(60),
-    );
+    machine.on(Event::Probed(1, 0, silence()), now + Duration::from_secs(60));
     let actions = machine.on(Event::Alive(1, false), now + Duration::from_secs(62));
     assert_eq!(actions, [Action::Approach(Duration::ZERO)]);
 }
@@ -170,20 +151,12 @@ fn somebody_else_is_not_connected_to_anybody() {
     let now = Instant::now();
     let mut machine = up(now);
     let (expected, found) = ("a".to_owned(), "b".to_owned());
-    let mismatch = || {
-        Err(Fault::Mismatch {
-            expected: expected.clone(),
-            found: found.clone(),
-        })
-    };
+    let mismatch = || Err(Fault::Mismatch { expected: expected.clone(), found: found.clone() });
     let actions = machine.on(Event::Probed(1, 0, mismatch()), now);
     assert_eq!(actions, [Action::Serve(0, None), Action::SetOpen(0, false)]);
     assert_eq!(
         machine.state(0),
-        State::Mismatch {
-            expected: expected.clone(),
-            found: found.clone()
-        }
+        State::Mismatch { expected: expected.clone(), found: found.clone() }
     );
     // The right one came back.
     let actions = machine.on(Event::Probed(1, 0, answer()), now);
@@ -191,10 +164,7 @@ fn somebody_else_is_not_connected_to_anybody() {
 
     machine.tunnel.forwards[0].on_mismatch = OnMismatch::Report;
     let actions = machine.on(Event::Probed(1, 0, mismatch()), now);
-    assert_eq!(
-        actions,
-        [Action::Serve(0, Some(1)), Action::SetOpen(0, true)]
-    );
+    assert_eq!(actions, [Action::Serve(0, Some(1)), Action::SetOpen(0, true)]);
 }
 
 #[test]
@@ -205,20 +175,11 @@ fn what_only_a_human_can_mend_is_not_tried_again() {
     machine.on(Event::Reachable, now);
     let denied = Reason::of("a@node: Permission denied (publickey).");
     let actions = machine.on(Event::Gone(1, denied), now);
-    assert!(
-        !actions
-            .iter()
-            .any(|action| matches!(action, Action::Approach(_))),
-        "{actions:?}"
-    );
+    assert!(!actions.iter().any(|action| matches!(action, Action::Approach(_))), "{actions:?}");
     assert!(matches!(machine.state(0), State::Failed { .. }));
     assert!(machine.on(Event::Woken, now).is_empty());
     // A restart is an order to try again.
-    assert!(
-        machine
-            .on(Event::Begin, now)
-            .contains(&Action::Approach(Duration::ZERO))
-    );
+    assert!(machine.on(Event::Begin, now).contains(&Action::Approach(Duration::ZERO)));
     assert_eq!(machine.state(0), State::Starting);
 }
 
@@ -242,26 +203,15 @@ fn the_name_of_a_service_is_diagnosed() {
     machine.on(Event::Said(1, line), now);
     machine.on(Event::Probed(1, 0, Err(Fault::Closed)), now);
     let reason = machine.state(0).reason().unwrap();
-    assert!(
-        reason.contains("only pods do") && reason.contains("hub.ns.svc"),
-        "{reason}"
-    );
+    assert!(reason.contains("only pods do") && reason.contains("hub.ns.svc"), "{reason}");
 }
 
 #[test]
 fn a_taken_port_is_said_and_passes() {
     let now = Instant::now();
     let mut machine = up(now);
-    machine.on(
-        Event::Bound(0, Bound::Taken("python3 (12)".to_owned())),
-        now,
-    );
-    assert_eq!(
-        machine.state(0),
-        State::Blocked {
-            holder: "python3 (12)".to_owned()
-        }
-    );
+    machine.on(Event::Bound(0, Bound::Taken("python3 (12)".to_owned())), now);
+    assert_eq!(machine.state(0), State::Blocked { holder: "python3 (12)".to_owned() });
     machine.on(Event::Bound(0, Bound::Open), now);
     assert_eq!(machine.state(0), State::Up);
 }
@@ -272,10 +222,7 @@ fn waking_asks_at_once_and_tears_nothing_down() {
     let mut machine = up(now);
     assert_eq!(machine.on(Event::Woken, now), [Action::ProbeNow(1)]);
     machine.on(Event::Gone(1, lost()), now);
-    assert_eq!(
-        machine.on(Event::Woken, now),
-        [Action::Approach(Duration::ZERO)]
-    );
+    assert_eq!(machine.on(Event::Woken, now), [Action::Approach(Duration::ZERO)]);
 }
 
 #[test]
@@ -293,10 +240,7 @@ fn a_socket_that_vanished_is_no_fault_of_the_target() {
     let mut machine = up(now);
     let gone = || Err(Fault::Gone("No such file or directory".to_owned()));
     let actions = machine.on(Event::Probed(1, 0, gone()), now);
-    assert!(
-        actions.contains(&Action::Approach(Duration::ZERO)),
-        "{actions:?}"
-    );
+    assert!(actions.contains(&Action::Approach(Duration::ZERO)), "{actions:?}");
     // The session answers, and the forward is gone nevertheless.
     assert_eq!(machine.on(Event::Alive(1, true), now), []);
     machine.on(Event::Reachable, now);

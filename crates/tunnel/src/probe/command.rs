@@ -8,9 +8,8 @@ use tokio::process::Command;
 use super::Fault;
 
 pub(super) async fn ask(words: &[String], socket: &Path) -> Result<Option<String>, Fault> {
-    let (program, arguments) = words
-        .split_first()
-        .ok_or_else(|| Fault::Unasked("there is no command".to_owned()))?;
+    let (program, arguments) =
+        words.split_first().ok_or_else(|| Fault::Unasked("there is no command".to_owned()))?;
     let output = Command::new(program)
         .args(arguments)
         .env("TUNNEL_SOCKET", socket)
@@ -24,8 +23,5 @@ pub(super) async fn ask(words: &[String], socket: &Path) -> Result<Option<String
     }
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let last = said.lines().last().unwrap_or_default();
-    Err(Fault::Wrong(format!(
-        "`{program}` ended with {}: {last}",
-        output.status
-    )))
+    Err(Fault::Wrong(format!("`{program}` ended with {}: {last}", output.status)))
 }

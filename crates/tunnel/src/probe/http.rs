@@ -19,9 +19,8 @@ pub(super) async fn ask(
     expected: &Expected,
 ) -> Result<Option<String>, Fault> {
     let stream = TokioIo::new(connect(socket).await?);
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream)
-        .await
-        .map_err(|_| Fault::Closed)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(stream).await.map_err(|_| Fault::Closed)?;
     let request = Request::get(path)
         .header("host", "localhost")
         .header("accept", "*/*")
@@ -43,11 +42,7 @@ pub(super) async fn ask(
 
 /// An end without an answer is a refusal; an answer that is no HTTP is somebody else's.
 fn said(error: hyper::Error) -> Fault {
-    if error.is_parse() {
-        Fault::Wrong("the answer is not HTTP".to_owned())
-    } else {
-        Fault::Closed
-    }
+    if error.is_parse() { Fault::Wrong("the answer is not HTTP".to_owned()) } else { Fault::Closed }
 }
 
 async fn judge(response: Response<Incoming>, expected: &Expected) -> Result<Option<String>, Fault> {
@@ -67,26 +62,17 @@ async fn judge(response: Response<Incoming>, expected: &Expected) -> Result<Opti
                     Ok(Some(text(&found)))
                 }
                 Some(found) => Err(mismatch(equals, text(&found))),
-                None => Err(mismatch(
-                    equals,
-                    format!("something without {path} ({status})"),
-                )),
+                None => Err(mismatch(equals, format!("something without {path} ({status})"))),
             }
         }
         Expected::Text(expected) => {
             let holds = |body: &[u8]| String::from_utf8_lossy(body).contains(expected.as_str());
-            let body = read(response.into_body(), |body| {
-                body.len() > MOST || holds(body)
-            })
-            .await?;
+            let body = read(response.into_body(), |body| body.len() > MOST || holds(body)).await?;
             if is_success(status) && holds(&body) {
                 Ok(Some(expected.clone()))
             } else {
                 let found = format!("something without it ({status})");
-                Err(Fault::Mismatch {
-                    expected: expected.clone(),
-                    found,
-                })
+                Err(Fault::Mismatch { expected: expected.clone(), found })
             }
         }
     }
@@ -120,9 +106,7 @@ fn is_same(found: &Value, equals: &Value) -> bool {
 }
 
 fn text(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), ToOwned::to_owned)
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 
 fn mismatch(expected: &Value, found: String) -> Fault {

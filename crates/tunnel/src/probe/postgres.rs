@@ -88,10 +88,9 @@ impl PostgresProbe {
         };
         let found = format!("{identifier}/{database}");
         match &self.system_identifier {
-            Some(expected) if *expected != identifier => Err(Fault::Mismatch {
-                expected: expected.clone(),
-                found,
-            }),
+            Some(expected) if *expected != identifier => {
+                Err(Fault::Mismatch { expected: expected.clone(), found })
+            }
             _ => Ok(found),
         }
     }
@@ -108,10 +107,7 @@ fn said(error: tokio_postgres::Error) -> Fault {
 /// A server answers with one byte, and then waits.
 async fn handshake(socket: &Path) -> Result<Option<String>, Fault> {
     let mut stream = connect(socket).await?;
-    stream
-        .write_all(&SSL_REQUEST)
-        .await
-        .map_err(|_| Fault::Closed)?;
+    stream.write_all(&SSL_REQUEST).await.map_err(|_| Fault::Closed)?;
     match stream.read_u8().await {
         Ok(b'S' | b'N') => Ok(None),
         Ok(_) => Err(Fault::Wrong("the answer is not PostgreSQL's".to_owned())),

@@ -78,21 +78,13 @@ impl TryFrom<RawProbe> for Probe {
                 ));
             }
         };
-        Ok(Self {
-            question,
-            interval: raw.interval,
-            timeout: raw.timeout,
-        })
+        Ok(Self { question, interval: raw.interval, timeout: raw.timeout })
     }
 }
 
 impl From<Probe> for RawProbe {
     fn from(probe: Probe) -> Self {
-        let mut raw = Self {
-            interval: probe.interval,
-            timeout: probe.timeout,
-            ..Self::default()
-        };
+        let mut raw = Self { interval: probe.interval, timeout: probe.timeout, ..Self::default() };
         match probe.question {
             Question::Open => raw.tcp = Some(Tcp::Open),
             Question::Banner => raw.tcp = Some(Tcp::Banner),

@@ -35,13 +35,7 @@ pub(super) fn text(tunnel: &Tunnel) -> String {
     set("StreamLocalBindUnlink", "yes");
     set("TCPKeepAlive", "yes");
     set("LogLevel", "INFO");
-    for option in [
-        "ForwardAgent",
-        "ForwardX11",
-        "PermitLocalCommand",
-        "RequestTTY",
-        "Tunnel",
-    ] {
+    for option in ["ForwardAgent", "ForwardX11", "PermitLocalCommand", "RequestTTY", "Tunnel"] {
         set(option, "no");
     }
     if let Some(path) = &tunnel.known_hosts {
@@ -77,10 +71,7 @@ mod tests {
     fn ours_comes_first_and_the_users_is_kept() {
         let mut tunnel = Tunnel::new("node1");
         let ours = text(&tunnel);
-        let at = |what: &str| {
-            ours.find(what)
-                .unwrap_or_else(|| panic!("{what} in {ours}"))
-        };
+        let at = |what: &str| ours.find(what).unwrap_or_else(|| panic!("{what} in {ours}"));
         assert!(at("ServerAliveInterval 5") < at("BatchMode yes"));
         assert!(at("RemoteCommand none") < at("Include ~/.ssh/config"));
         assert!(at("ClearAllForwardings yes") < at("Include ~/.ssh/config"));

@@ -65,10 +65,7 @@ impl Destination {
         let host = value("hostname");
         let port = value("port").and_then(|port| port.parse().ok());
         match (value("proxyjump").or(value("proxycommand")), host, port) {
-            (None, Some(host), Some(port)) => Self::Direct {
-                host: host.to_owned(),
-                port,
-            },
+            (None, Some(host), Some(port)) => Self::Direct { host: host.to_owned(), port },
             _ => Self::Behind,
         }
     }

@@ -34,20 +34,12 @@ pub(super) enum Unforwarded {
 impl Request {
     /// From a socket here to the destination.
     pub(super) fn to(listen: Endpoint, connect: Endpoint) -> Self {
-        Self {
-            kind: ForwardType::Local,
-            listen,
-            connect,
-        }
+        Self { kind: ForwardType::Local, listen, connect }
     }
 
     /// From the destination to here.
     pub(super) fn from(listen: Endpoint, connect: Endpoint) -> Self {
-        Self {
-            kind: ForwardType::Remote,
-            listen,
-            connect,
-        }
+        Self { kind: ForwardType::Remote, listen, connect }
     }
 
     async fn ask(&self, session: &Session) -> Result<(), Unforwarded> {

@@ -46,18 +46,8 @@ impl HostKey {
         let output = Command::new("ssh")
             .arg("-F")
             .arg(&configuration)
-            .args([
-                "-o",
-                "StrictHostKeyChecking=accept-new",
-                "-o",
-                "HashKnownHosts=no",
-            ])
-            .args([
-                "-o",
-                "GlobalKnownHostsFile=/dev/null",
-                "-o",
-                "ControlPath=none",
-            ])
+            .args(["-o", "StrictHostKeyChecking=accept-new", "-o", "HashKnownHosts=no"])
+            .args(["-o", "GlobalKnownHostsFile=/dev/null", "-o", "ControlPath=none"])
             .args(["-o", "PreferredAuthentications=none", "-o"])
             .arg(format!("UserKnownHostsFile={}", shown.display()))
             .arg("--")
@@ -69,22 +59,14 @@ impl HostKey {
         // The host refuses whoever does not authenticate, but it has shown its key before.
         let Ok(line) = regularfile::read_to_string(&shown, LARGEST) else {
             let reason = Reason::of(&String::from_utf8_lossy(&output.stderr));
-            return Err(Error::NoHostKey {
-                reason: reason.to_string(),
-            });
+            return Err(Error::NoHostKey { reason: reason.to_string() });
         };
         let said = keygen(&["-l"], &shown).await?;
         let (fingerprint, kind) = described(&said).ok_or_else(|| Error::NoHostKey {
             reason: format!("ssh-keygen said `{}`", said.trim()),
         })?;
         let host = line.split(' ').next().unwrap_or_default().to_owned();
-        Ok(Self {
-            host,
-            fingerprint,
-            kind,
-            known_hosts,
-            line: line.trim_end().to_owned(),
-        })
+        Ok(Self { host, fingerprint, kind, known_hosts, line: line.trim_end().to_owned() })
     }
 
     /// The fingerprints by which the host is known so far. Where there are others than the one it
@@ -119,12 +101,8 @@ impl HostKey {
 
 /// The first file in which this `ssh` looks for known hosts.
 async fn known_hosts(configuration: &Path, destination: &str) -> Result<PathBuf> {
-    let no_key = |reason: Reason| Error::NoHostKey {
-        reason: reason.to_string(),
-    };
-    let effective = Effective::ask(configuration, destination)
-        .await
-        .map_err(no_key)?;
+    let no_key = |reason: Reason| Error::NoHostKey { reason: reason.to_string() };
+    let effective = Effective::ask(configuration, destination).await.map_err(no_key)?;
     let files = effective.value("userknownhostsfile");
     let first = files.and_then(|files| files.split(' ').next());
     first
@@ -135,11 +113,7 @@ async fn known_hosts(configuration: &Path, destination: &str) -> Result<PathBuf>
 /// `ssh-keygen` ends with 1 where it finds nothing, and then says nothing.
 async fn keygen(arguments: &[&str], file: &Path) -> Result<String> {
     let mut command = Command::new("ssh-keygen");
-    command
-        .args(arguments)
-        .arg("-f")
-        .arg(file)
-        .stdin(Stdio::null());
+    command.args(arguments).arg("-f").arg(file).stdin(Stdio::null());
     let Output { stdout, .. } = command.output().await?;
     Ok(String::from_utf8_lossy(&stdout).into_owned())
 }
@@ -153,9 +127,7 @@ fn described(said: &str) -> Option<(String, String)> {
 
 fn fingerprint_in(line: &str) -> Option<String> {
     let is_fingerprint = |word: &&str| word.starts_with("SHA256:");
-    line.split_whitespace()
-        .find(is_fingerprint)
-        .map(ToOwned::to_owned)
+    line.split_whitespace().find(is_fingerprint).map(ToOwned::to_owned)
 }
 
 #[cfg(test)]
@@ -165,10 +137,7 @@ mod tests {
     #[test]
     fn what_ssh_keygen_says_is_understood() {
         let said = "256 SHA256:abc+/ [192.0.2.7]:2222 (ED25519)\n";
-        assert_eq!(
-            described(said),
-            Some(("SHA256:abc+/".to_owned(), "ED25519".to_owned()))
-        );
+        assert_eq!(described(said), Some(("SHA256:abc+/".to_owned(), "ED25519".to_owned())));
         assert_eq!(described("nothing"), None);
     }
 }

@@ -29,18 +29,12 @@ const PERMANENT: &[(&str, &str)] = &[
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
         "find out why the host has another key; if that is right, trust the new one",
     ),
-    (
-        "host key is known for",
-        "compare the fingerprint of its key with the host's, and trust it",
-    ),
+    ("host key is known for", "compare the fingerprint of its key with the host's, and trust it"),
     (
         "Host key verification failed",
         "compare the fingerprint of its key with the host's, and trust it",
     ),
-    (
-        "Too many authentication failures",
-        "name the one key to use: `identity_file`",
-    ),
+    ("Too many authentication failures", "name the one key to use: `identity_file`"),
     (
         "Permission denied (",
         "the key must be readable here or in an agent that this process reaches, and authorized on the host",
@@ -49,23 +43,11 @@ const PERMANENT: &[(&str, &str)] = &[
         "administratively prohibited",
         "the server forbids this forward: look at AllowTcpForwarding and PermitOpen in its sshd_config, and at its authorized_keys",
     ),
-    (
-        "Unable to negotiate with",
-        "client and server share no algorithm: one of them is too old",
-    ),
-    (
-        "Bad configuration option",
-        "correct the configuration of ssh",
-    ),
-    (
-        "Bad owner or permissions on",
-        "correct the owner or the permissions of that file",
-    ),
+    ("Unable to negotiate with", "client and server share no algorithm: one of them is too old"),
+    ("Bad configuration option", "correct the configuration of ssh"),
+    ("Bad owner or permissions on", "correct the owner or the permissions of that file"),
     ("Unsupported option", "correct the configuration of ssh"),
-    (
-        "too long for Unix domain socket",
-        "choose a shorter runtime directory",
-    ),
+    ("too long for Unix domain socket", "choose a shorter runtime directory"),
     ("unix_listener: path", "choose a shorter runtime directory"),
 ];
 
@@ -75,35 +57,24 @@ impl Reason {
         let line_with = |wording: &str| said.lines().find(|line| line.contains(wording));
         for (wording, remedy) in PERMANENT {
             if let Some(line) = line_with(wording) {
-                return Self {
-                    said: clean(line),
-                    kind: Kind::Permanent { remedy },
-                };
+                return Self { said: clean(line), kind: Kind::Permanent { remedy } };
             }
         }
         if let Some(line) = line_with("remote port forwarding failed") {
-            return Self {
-                said: clean(line),
-                kind: Kind::RemoteTaken,
-            };
+            return Self { said: clean(line), kind: Kind::RemoteTaken };
         }
         let last = said.lines().map(clean).rfind(|line| !line.is_empty());
         Self::transient(last.unwrap_or_else(|| "ssh ended without a word".to_owned()))
     }
 
     pub(crate) fn transient(said: impl Into<String>) -> Self {
-        Self {
-            said: said.into(),
-            kind: Kind::Transient,
-        }
+        Self { said: said.into(), kind: Kind::Transient }
     }
 
     pub(crate) fn no_program(error: &io::Error) -> Self {
         Self {
             said: format!("ssh could not be started: {error}"),
-            kind: Kind::Permanent {
-                remedy: "install the OpenSSH client",
-            },
+            kind: Kind::Permanent { remedy: "install the OpenSSH client" },
         }
     }
 }
@@ -164,10 +135,7 @@ mod tests {
     #[test]
     fn a_changed_key_is_named_before_what_follows_from_it() {
         let said = "@@@@@@\r\n@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r\n@@@@@@\r\nHost key verification failed.\r\n";
-        assert_eq!(
-            Reason::of(said).said,
-            "WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!"
-        );
+        assert_eq!(Reason::of(said).said, "WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!");
     }
 
     #[test]

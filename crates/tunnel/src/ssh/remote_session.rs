@@ -84,10 +84,7 @@ mod tests {
     #[test]
     fn a_session_is_known_by_number_name_and_time() {
         let stat = "4711 (sshd) S 1 4711 4711 0 -1 4194560 913 0 0 0 1 0 0 0 20 0 1 0 5150 17825792 2560 1844";
-        let session = RemoteSession {
-            pid: 4711,
-            started: 5150,
-        };
+        let session = RemoteSession { pid: 4711, started: 5150 };
         assert_eq!(RemoteSession::read(stat), Some(session));
         assert_eq!(RemoteSession::read(&stat.replace("sshd", "init")), None);
         assert_eq!(RemoteSession::read("This account is not available."), None);

@@ -54,9 +54,7 @@ impl Runner {
         let link = Link::start(directory, tunnel)?;
         let mut runner = Self {
             generation,
-            sockets: (0..tunnel.forwards.len())
-                .map(|index| link.socket(index))
-                .collect(),
+            sockets: (0..tunnel.forwards.len()).map(|index| link.socket(index)).collect(),
             control: link.control(),
             happened,
             wake: Arc::default(),
@@ -65,12 +63,7 @@ impl Runner {
             tasks: JoinSet::new(),
         };
         let ready = Arc::new(SetOnce::new());
-        let listening = listen(
-            generation,
-            link,
-            runner.happened.clone(),
-            Arc::clone(&ready),
-        );
+        let listening = listen(generation, link, runner.happened.clone(), Arc::clone(&ready));
         runner.tasks.spawn(listening);
         let is_remote = |forward: &Forward| matches!(forward.way, Way::From(_));
         if tunnel.forwards.iter().any(is_remote) {
@@ -154,10 +147,8 @@ async fn listen(
 ) {
     loop {
         let report = link.next().await;
-        let (is_ready, is_gone) = (
-            matches!(report, Report::Ready),
-            matches!(report, Report::Gone(_)),
-        );
+        let (is_ready, is_gone) =
+            (matches!(report, Report::Ready), matches!(report, Report::Gone(_)));
         let event = match report {
             Report::Ready => Event::Ready(generation),
             Report::Said(line) => Event::Said(generation, line),
@@ -190,11 +181,7 @@ fn aim(tunnel: &Tunnel, forward: &Forward) -> Option<Aim> {
     let Way::Service(service) = &forward.way else {
         return None;
     };
-    Some(Aim {
-        service: service.clone(),
-        dns: tunnel.cluster_dns.clone(),
-        address: None,
-    })
+    Some(Aim { service: service.clone(), dns: tunnel.cluster_dns.clone(), address: None })
 }
 
 /// The probe of one forward over one `ssh`.

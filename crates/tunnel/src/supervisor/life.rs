@@ -41,11 +41,7 @@ impl Life {
         std::fs::DirBuilder::new().mode(0o700).create(&directory)?;
         lock.set_len(0)?;
         lock.write_all(format!("{} {name}\n", std::process::id()).as_bytes())?;
-        Ok(Self {
-            keeper: keep(&directory)?,
-            directory,
-            _lock: lock,
-        })
+        Ok(Self { keeper: keep(&directory)?, directory, _lock: lock })
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -81,10 +77,7 @@ fn prepare(runtime: &Path) -> Result<()> {
             "the runtime directory `{text}` must be absolute, without `:`, `\"` and `%`, and no longer than {LONGEST} bytes"
         )));
     }
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(runtime)?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(runtime)?;
     let metadata = fs_err::metadata(runtime)?;
     let is_ours = metadata.uid() == rustix::process::geteuid().as_raw();
     if !is_ours || metadata.mode() & 0o077 != 0 {
@@ -103,9 +96,7 @@ fn take_lock(runtime: &Path) -> Result<fs_err::File> {
             let mut owner = String::new();
             file.read_to_string(&mut owner)?;
             let pid = owner.split(' ').next().and_then(|pid| pid.parse().ok());
-            Err(Error::Running {
-                pid: pid.unwrap_or_default(),
-            })
+            Err(Error::Running { pid: pid.unwrap_or_default() })
         }
         Err(TryLockError::Error(error)) => Err(error.into()),
     }

@@ -10,10 +10,7 @@ use tunnel::{Change, Client, Error, Tunnel};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tunnels_are_started_watched_and_stopped_from_outside() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
+    let (sshd, hub) = (Sshd::start("").unwrap(), Hub::start(Manner::Answers("hub-1")).await);
     let rig = Rig::new();
     let supervisor = Arc::clone(&rig.supervisor);
     let serving = tokio::spawn(async move { supervisor.serve().await });
@@ -21,23 +18,12 @@ async fn tunnels_are_started_watched_and_stopped_from_outside() {
 
     let mut client = Client::connect(&rig.runtime).await.unwrap();
     let overview = client.status().await.unwrap();
-    assert_eq!(
-        (overview.pid, overview.tunnels.len()),
-        (std::process::id(), 0)
-    );
+    assert_eq!((overview.pid, overview.tunnels.len()), (std::process::id(), 0));
 
-    let (_, mut watch) = Client::connect(&rig.runtime)
-        .await
-        .unwrap()
-        .watch()
-        .await
-        .unwrap();
+    let (_, mut watch) = Client::connect(&rig.runtime).await.unwrap().watch().await.unwrap();
     let tunnels = BTreeMap::from([("hub".to_owned(), tunnel(&sshd, forward(&hub)))]);
     client.start(tunnels).await.unwrap();
-    let overview = client
-        .settle(vec!["hub".to_owned()], PATIENCE)
-        .await
-        .unwrap();
+    let overview = client.settle(vec!["hub".to_owned()], PATIENCE).await.unwrap();
     assert!(overview.tunnels[0].is_up(), "{overview:?}");
 
     let mut words = Vec::new();
@@ -57,11 +43,7 @@ async fn tunnels_are_started_watched_and_stopped_from_outside() {
     let overview = client.stop(Vec::new()).await.unwrap();
     assert!(overview.tunnels.is_empty());
     // With its last tunnel it stops answering.
-    tokio::time::timeout(PATIENCE, serving)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(PATIENCE, serving).await.unwrap().unwrap().unwrap();
     let error = Client::connect(&rig.runtime).await.unwrap_err();
     assert!(matches!(error, Error::NotRunning { .. }), "{error:?}");
 }
@@ -77,10 +59,7 @@ async fn what_cannot_be_is_refused_and_changes_nothing() {
     assert_eq!(error.to_string(), "there is no tunnel `nobody`");
     let empty = BTreeMap::from([("empty".to_owned(), Tunnel::new("node"))]);
     let error = client.start(empty).await.unwrap_err();
-    assert!(
-        error.to_string().contains("nothing is forwarded"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("nothing is forwarded"), "{error}");
     assert!(client.status().await.unwrap().tunnels.is_empty());
     serving.abort();
 }

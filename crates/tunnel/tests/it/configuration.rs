@@ -44,13 +44,7 @@ impl Habits {
         );
         let config = directory.path().join("config");
         fs_err::write(&config, text).unwrap();
-        Self {
-            config,
-            local,
-            remote,
-            dynamic,
-            directory,
-        }
+        Self { config, local, remote, dynamic, directory }
     }
 
     fn applied_to(&self, mut tunnel: Tunnel) -> Tunnel {
@@ -79,13 +73,7 @@ impl Habits {
         let mut ssh = Command::new("ssh")
             .arg("-F")
             .arg(&self.config)
-            .args([
-                "-o",
-                "ForkAfterAuthentication=no",
-                "-o",
-                "Tunnel=no",
-                "node",
-            ])
+            .args(["-o", "ForkAfterAuthentication=no", "-o", "Tunnel=no", "node"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -134,10 +122,7 @@ async fn what_the_users_configuration_forwards_and_runs_is_left_out() {
     }
 
     assert!(rig.supervisor.stop("hub").await);
-    until("no ssh is left", || {
-        ssh_of(&rig.runtime).is_empty().then_some(())
-    })
-    .await;
+    until("no ssh is left", || ssh_of(&rig.runtime).is_empty().then_some(())).await;
     assert_eq!(habits.seen().await, Vec::<String>::new());
 }
 

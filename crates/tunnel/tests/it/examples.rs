@@ -10,10 +10,7 @@ use testkit::Sshd;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keep_keeps_a_tunnel() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
+    let (sshd, hub) = (Sshd::start("").unwrap(), Hub::start(Manner::Answers("hub-1")).await);
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("tunnels.toml");
     let tunnels = std::collections::BTreeMap::from([("hub", tunnel(&sshd, forward(&hub)))]);
@@ -23,14 +20,7 @@ async fn keep_keeps_a_tunnel() {
     let target = test.ancestors().nth(3).unwrap();
     let mut example = Command::new(env!("CARGO"))
         // What the example needs was just built or downloaded for this test.
-        .args([
-            "run",
-            "--quiet",
-            "--offline",
-            "--example",
-            "keep",
-            "--target-dir",
-        ])
+        .args(["run", "--quiet", "--offline", "--example", "keep", "--target-dir"])
         .arg(target)
         .arg("--")
         .arg(&file)
@@ -40,10 +30,7 @@ async fn keep_keeps_a_tunnel() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(example.stdout.take().unwrap()).lines();
-    let said = lines
-        .find(|line| line.as_ref().unwrap().contains(" up"))
-        .unwrap()
-        .unwrap();
+    let said = lines.find(|line| line.as_ref().unwrap().contains(" up")).unwrap().unwrap();
     assert!(said.starts_with("hub 127.0.0.1:"), "{said}");
     // As a terminal sends Ctrl-C: to cargo and the example.
     let group = rustix::process::Pid::from_raw(example.id().cast_signed()).unwrap();

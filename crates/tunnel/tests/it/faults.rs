@@ -47,10 +47,7 @@ async fn a_killed_guard_takes_its_ssh_along() {
     rig.up(&sshd, &hub).await;
     rig.event("up").await;
     let ssh = ssh_of(&rig.runtime);
-    for pid in processes_of(&rig.runtime)
-        .iter()
-        .filter(|pid| !ssh.contains(pid))
-    {
+    for pid in processes_of(&rig.runtime).iter().filter(|pid| !ssh.contains(pid)) {
         signal(*pid, Signal::KILL);
     }
     rig.event("backoff").await;
@@ -94,29 +91,21 @@ async fn a_frozen_session_is_replaced_while_it_still_stands() {
     echo(&local).await.unwrap();
     // The connection that was open on it is still open, and goes on when it does.
     sshd.thaw_sessions();
-    tokio::time::timeout(PATIENCE, say(&mut client))
-        .await
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(PATIENCE, say(&mut client)).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_pause_cuts_nothing() {
     let (sshd, hub, rig) = ground().await;
     let mut forward = forward(&hub);
-    forward.probe = forward
-        .probe
-        .every(Duration::from_secs(1), Duration::from_secs(20));
+    forward.probe = forward.probe.every(Duration::from_secs(1), Duration::from_secs(20));
     let local = forward.local.clone();
     assert!(rig.start(tunnel(&sshd, forward)).await.is_up());
     let mut client = echo(&local).await.unwrap();
     assert!(sshd.freeze_sessions() > 0);
     tokio::time::sleep(Duration::from_secs(2)).await;
     sshd.thaw_sessions();
-    tokio::time::timeout(PATIENCE, say(&mut client))
-        .await
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(PATIENCE, say(&mut client)).await.unwrap().unwrap();
     rig.until("up").await;
     assert_eq!(rig.status().starts, 1);
 }
@@ -134,10 +123,7 @@ async fn a_frozen_ssh_is_replaced() {
     rig.event("up").await;
     // Nothing is open on the frozen one, so it is gone.
     until("the frozen ssh is gone", || {
-        ssh_of(&rig.runtime)
-            .iter()
-            .all(|pid| !frozen.contains(pid))
-            .then_some(())
+        ssh_of(&rig.runtime).iter().all(|pid| !frozen.contains(pid)).then_some(())
     })
     .await;
 }
@@ -148,9 +134,7 @@ async fn a_frozen_target_is_said_to_be_the_targets_fault() {
     rig.up(&sshd, &hub).await;
     hub.set(Manner::Frozen);
     until("the target is blamed", || {
-        rig.state()
-            .reason()
-            .filter(|reason| reason.contains("the target is frozen"))
+        rig.state().reason().filter(|reason| reason.contains("the target is frozen"))
     })
     .await;
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -165,14 +149,9 @@ async fn a_target_that_refuses_is_named_with_the_reason() {
     let mut forward = forward(&hub);
     let nobody = free_end();
     forward.way = tunnel::Way::To(nobody.clone());
-    rig.supervisor
-        .start("hub", tunnel(&sshd, forward))
-        .await
-        .unwrap();
+    rig.supervisor.start("hub", tunnel(&sshd, forward)).await.unwrap();
     let reason = until("the refusal is named", || {
-        rig.state()
-            .reason()
-            .filter(|reason| reason.contains("Connection refused"))
+        rig.state().reason().filter(|reason| reason.contains("Connection refused"))
     })
     .await;
     assert!(reason.contains(&nobody.to_string()), "{reason}");
@@ -186,17 +165,11 @@ async fn a_taken_port_is_blamed_on_who_has_it_and_taken_when_it_is_free() {
     let forward = forward(&hub);
     let local = forward.local.clone();
     let taken = TcpListener::bind(local.to_string()).await.unwrap();
-    rig.supervisor
-        .start("hub", tunnel(&sshd, forward))
-        .await
-        .unwrap();
+    rig.supervisor.start("hub", tunnel(&sshd, forward)).await.unwrap();
     let State::Blocked { holder, .. } = rig.until("blocked").await else {
         unreachable!();
     };
-    assert!(
-        holder.contains(&format!("({})", std::process::id())),
-        "{holder}"
-    );
+    assert!(holder.contains(&format!("({})", std::process::id())), "{holder}");
     drop(taken);
     rig.until("up").await;
     echo(&local).await.unwrap();
@@ -208,10 +181,7 @@ async fn a_taken_port_of_the_destination_is_blamed_and_taken_when_it_is_free() {
     let remote = free_end();
     let taken = TcpListener::bind(remote.to_string()).await.unwrap();
     let forward = tunnel::Forward::from(remote, hub.end()).with_probe(forward(&hub).probe);
-    rig.supervisor
-        .start("hub", tunnel(&sshd, forward))
-        .await
-        .unwrap();
+    rig.supervisor.start("hub", tunnel(&sshd, forward)).await.unwrap();
     let State::Blocked { holder, .. } = rig.until("blocked").await else {
         unreachable!();
     };
@@ -235,16 +205,9 @@ async fn a_restart_frees_the_port_of_a_session_that_fell_silent() {
     let State::Blocked { holder, .. } = rig.until("blocked").await else {
         unreachable!();
     };
-    assert!(
-        holder.contains("another session on the destination"),
-        "{holder}"
-    );
+    assert!(holder.contains("another session on the destination"), "{holder}");
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(
-        rig.state().word(),
-        "blocked",
-        "nothing was ended without a word"
-    );
+    assert_eq!(rig.state().word(), "blocked", "nothing was ended without a word");
     rig.supervisor.restart("hub").await.unwrap();
     rig.until("up").await;
 }

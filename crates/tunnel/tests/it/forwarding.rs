@@ -20,10 +20,7 @@ async fn bytes_get_through_and_the_status_proves_it() {
     let forward = &status.forwards[0];
     assert_eq!(forward.identity.as_deref(), Some("hub-1"));
     assert!(forward.proven.is_some() && forward.round_trip_ms.unwrap() > 0.0);
-    assert_eq!(
-        (forward.connections, forward.sent, forward.received),
-        (1, 6, 5)
-    );
+    assert_eq!((forward.connections, forward.sent, forward.received), (1, 6, 5));
     assert!(forward.last_byte.is_some());
     assert_eq!((status.starts, status.reconnects), (1, 0));
 
@@ -41,9 +38,8 @@ async fn a_large_stream_arrives_whole() {
     let (sshd, hub, rig) = ground().await;
     let local = rig.up(&sshd, &hub).await;
     let (mut reader, mut writer) = echo(&local).await.unwrap().into_split();
-    let sent: Vec<u8> = (0..20_000_000_u32)
-        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
-        .collect();
+    let sent: Vec<u8> =
+        (0..20_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let expected = sent.clone();
     let writing = tokio::spawn(async move {
         writer.write_all(&sent).await.unwrap();
@@ -51,22 +47,14 @@ async fn a_large_stream_arrives_whole() {
     let mut received = Vec::new();
     reader.read_to_end(&mut received).await.unwrap();
     writing.await.unwrap();
-    assert!(
-        received == expected,
-        "{} of {} bytes",
-        received.len(),
-        expected.len()
-    );
+    assert!(received == expected, "{} of {} bytes", received.len(), expected.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unix_sockets_are_ends_as_well() {
     let (sshd, rig) = (Sshd::start("").unwrap(), Rig::new());
     let directory = tempfile::tempdir().unwrap();
-    let (local, target) = (
-        directory.path().join("local"),
-        directory.path().join("target"),
-    );
+    let (local, target) = (directory.path().join("local"), directory.path().join("target"));
     let listener = tokio::net::UnixListener::bind(&target).unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
@@ -79,17 +67,9 @@ async fn unix_sockets_are_ends_as_well() {
         .with_probe(often(Probe::new(Question::Banner)));
     let status = rig.start(tunnel(&sshd, forward)).await;
     assert!(status.is_up(), "{status:?}");
-    assert_eq!(
-        status.forwards[0].identity.as_deref(),
-        Some("SERVICE READY")
-    );
+    assert_eq!(status.forwards[0].identity.as_deref(), Some("SERVICE READY"));
     let mut said = [0; 7];
-    UnixStream::connect(&local)
-        .await
-        .unwrap()
-        .read_exact(&mut said)
-        .await
-        .unwrap();
+    UnixStream::connect(&local).await.unwrap().read_exact(&mut said).await.unwrap();
     assert_eq!(&said, b"SERVICE");
     rig.supervisor.close().await;
     assert!(!local.exists());
@@ -148,9 +128,7 @@ async fn ipv6_is_an_address_like_any_other() {
         }
     });
     let (sshd, rig) = (Sshd::start("").unwrap(), Rig::new());
-    let Endpoint::Tcp { port, .. } = free_end() else {
-        unreachable!()
-    };
+    let Endpoint::Tcp { port, .. } = free_end() else { unreachable!() };
     let forward = Forward::to(Endpoint::tcp("::1", port), target)
         .with_probe(often(Probe::new(Question::Banner)));
     let status = rig.start(tunnel(&sshd, forward)).await;
@@ -170,10 +148,8 @@ async fn a_stopped_tunnel_leaves_no_process_port_or_socket() {
 
     assert!(rig.supervisor.stop("hub").await);
     assert!(!rig.supervisor.stop("hub").await);
-    until("only the keeper is left", || {
-        (processes_of(&rig.runtime).len() == 1).then_some(())
-    })
-    .await;
+    until("only the keeper is left", || (processes_of(&rig.runtime).len() == 1).then_some(()))
+        .await;
     assert!(echo(&local).await.is_err());
     // The connection was cut, and its end is no orderly one.
     assert!(matches!(client.read(&mut [0; 1]).await, Ok(0) | Err(_)));
@@ -181,14 +157,8 @@ async fn a_stopped_tunnel_leaves_no_process_port_or_socket() {
         let entries = fs_err::read_dir(directory).unwrap().flatten();
         entries.map(|entry| entry.path()).collect()
     };
-    let life = names(&rig.runtime)
-        .into_iter()
-        .find(|path| path.is_dir())
-        .unwrap();
-    until("no directory is left", || {
-        names(&life).is_empty().then_some(())
-    })
-    .await;
+    let life = names(&rig.runtime).into_iter().find(|path| path.is_dir()).unwrap();
+    until("no directory is left", || names(&life).is_empty().then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,18 +167,10 @@ async fn a_directory_has_one_supervisor() {
     let error = Supervisor::open(&rig.runtime).unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!(
-            "a supervisor is running already, as process {}",
-            std::process::id()
-        )
+        format!("a supervisor is running already, as process {}", std::process::id())
     );
     assert!(error.hint().is_some());
-    assert!(
-        Supervisor::open("relative")
-            .unwrap_err()
-            .to_string()
-            .contains("absolute")
-    );
+    assert!(Supervisor::open("relative").unwrap_err().to_string().contains("absolute"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -219,17 +181,10 @@ async fn twenty_tunnels_stand_beside_each_other() {
         let mut forward = forward(&hub);
         forward.local = end.clone();
         forward.probe = forward.probe.every(PATIENCE / 30, PATIENCE / 3);
-        rig.supervisor
-            .start(&format!("t{index}"), tunnel(&sshd, forward))
-            .await
-            .unwrap();
+        rig.supervisor.start(&format!("t{index}"), tunnel(&sshd, forward)).await.unwrap();
     }
     for (index, end) in ends.iter().enumerate() {
-        let status = rig
-            .supervisor
-            .settled(&format!("t{index}"), PATIENCE)
-            .await
-            .unwrap();
+        let status = rig.supervisor.settled(&format!("t{index}"), PATIENCE).await.unwrap();
         assert!(status.is_up(), "{status:?}");
         echo(end).await.unwrap();
     }
@@ -263,9 +218,6 @@ async fn a_destination_behind_a_jump_host_is_reached_and_found_again() {
     far.resume().unwrap();
     rig.until("up").await;
     assert!(near.kill_sessions() > 0);
-    until("another connection", || {
-        (rig.status().reconnects >= 2).then_some(())
-    })
-    .await;
+    until("another connection", || (rig.status().reconnects >= 2).then_some(())).await;
     rig.until("up").await;
 }

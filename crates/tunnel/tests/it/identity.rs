@@ -13,38 +13,24 @@ async fn somebody_else_closes_the_port() {
     hub.set(Manner::Answers("old-hub"));
     let state = rig.until("mismatch").await;
     assert_eq!(state.reason().unwrap(), "`old-hub` answers, not `hub-1`");
-    until("the port is closed", || {
-        std::net::TcpStream::connect(local.to_string()).err()
-    })
-    .await;
+    until("the port is closed", || std::net::TcpStream::connect(local.to_string()).err()).await;
     assert_eq!(rig.status().starts, 1);
 
     hub.set(Manner::Answers("hub-1"));
     rig.until("up").await;
-    until("the port is open", || {
-        std::net::TcpStream::connect(local.to_string()).ok()
-    })
-    .await;
+    until("the port is open", || std::net::TcpStream::connect(local.to_string()).ok()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_was_ever_connected_to_somebody_else() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("old-hub")).await,
-    );
+    let (sshd, hub) = (Sshd::start("").unwrap(), Hub::start(Manner::Answers("old-hub")).await);
     let rig = Rig::new();
     let forward = forward(&hub);
     let local = forward.local.clone();
-    rig.supervisor
-        .start("hub", tunnel(&sshd, forward))
-        .await
-        .unwrap();
+    rig.supervisor.start("hub", tunnel(&sshd, forward)).await.unwrap();
     // The client comes before anything is known of who answers.
-    let early = until("the port is open", || {
-        std::net::TcpStream::connect(local.to_string()).ok()
-    })
-    .await;
+    let early =
+        until("the port is open", || std::net::TcpStream::connect(local.to_string()).ok()).await;
     rig.until("mismatch").await;
     assert_eq!(rig.status().forwards[0].connections, 0);
     drop(early);
@@ -52,18 +38,12 @@ async fn nobody_was_ever_connected_to_somebody_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_request_it_is_only_reported() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("old-hub")).await,
-    );
+    let (sshd, hub) = (Sshd::start("").unwrap(), Hub::start(Manner::Answers("old-hub")).await);
     let rig = Rig::new();
     let mut forward = forward(&hub);
     forward.on_mismatch = OnMismatch::Report;
     let local = forward.local.clone();
-    rig.supervisor
-        .start("hub", tunnel(&sshd, forward))
-        .await
-        .unwrap();
+    rig.supervisor.start("hub", tunnel(&sshd, forward)).await.unwrap();
     rig.until("mismatch").await;
     echo(&local).await.unwrap();
 }
@@ -103,17 +83,11 @@ async fn a_command_asks_in_its_own_way() {
         tunnel(&sshd, forward)
     };
     assert!(rig.start(with("test -S \"$TUNNEL_SOCKET\"")).await.is_up());
-    rig.supervisor
-        .start("hub", with("echo it is ill >&2; exit 4"))
-        .await
-        .unwrap();
+    rig.supervisor.start("hub", with("echo it is ill >&2; exit 4")).await.unwrap();
     let State::Degraded { reason, .. } = rig.until("degraded").await else {
         unreachable!();
     };
-    assert!(
-        reason.contains("it is ill") && reason.contains('4'),
-        "{reason}"
-    );
+    assert!(reason.contains("it is ill") && reason.contains('4'), "{reason}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,9 +98,6 @@ async fn without_a_question_the_session_and_the_target_must_be_there() {
     open.probe = often(Probe::default());
     assert!(rig.start(tunnel(&sshd, open.clone())).await.is_up());
     open.way = tunnel::Way::To(free_end());
-    rig.supervisor
-        .start("hub", tunnel(&sshd, open))
-        .await
-        .unwrap();
+    rig.supervisor.start("hub", tunnel(&sshd, open)).await.unwrap();
     rig.until("degraded").await;
 }

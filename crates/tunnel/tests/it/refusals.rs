@@ -52,10 +52,7 @@ async fn a_key_becomes_known_by_decision_only() {
     let tunnel = tunnel(&sshd, forward(&hub));
     sshd.forget_host().unwrap();
     let key = HostKey::shown(&tunnel).await.unwrap();
-    assert!(
-        key.fingerprint.starts_with("SHA256:") && key.kind == "ED25519",
-        "{key:?}"
-    );
+    assert!(key.fingerprint.starts_with("SHA256:") && key.kind == "ED25519", "{key:?}");
     assert_eq!(key.host, format!("[127.0.0.1]:{}", sshd.port()));
     assert_eq!(key.known_hosts, sshd.known_hosts());
     // Being shown a key changes nothing.
@@ -63,10 +60,7 @@ async fn a_key_becomes_known_by_decision_only() {
     fs_err::write(sshd.known_hosts(), "other.example ssh-ed25519 AAAA").unwrap();
     assert!(key.known().await.unwrap().is_empty());
     key.trust().await.unwrap();
-    assert_eq!(
-        key.known().await.unwrap(),
-        std::slice::from_ref(&key.fingerprint)
-    );
+    assert_eq!(key.known().await.unwrap(), std::slice::from_ref(&key.fingerprint));
     let rig = Rig::new();
     assert!(rig.start(tunnel.clone()).await.is_up());
 
@@ -76,15 +70,8 @@ async fn a_key_becomes_known_by_decision_only() {
     let changed = HostKey::shown(&tunnel).await.unwrap();
     assert_eq!(changed.known().await.unwrap(), [key.fingerprint]);
     changed.trust().await.unwrap();
-    assert_eq!(
-        changed.known().await.unwrap(),
-        std::slice::from_ref(&changed.fingerprint)
-    );
-    assert!(
-        fs_err::read_to_string(sshd.known_hosts())
-            .unwrap()
-            .contains("other.example")
-    );
+    assert_eq!(changed.known().await.unwrap(), std::slice::from_ref(&changed.fingerprint));
+    assert!(fs_err::read_to_string(sshd.known_hosts()).unwrap().contains("other.example"));
     rig.supervisor.restart("hub").await.unwrap();
     rig.until("up").await;
 
@@ -104,10 +91,8 @@ async fn a_refused_key_stops_the_tunnel() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forbidden_forward_stops_the_tunnel() {
-    let (sshd, hub) = (
-        Sshd::start("AllowTcpForwarding no").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
+    let (sshd, hub) =
+        (Sshd::start("AllowTcpForwarding no").unwrap(), Hub::start(Manner::Answers("hub-1")).await);
     let rig = Rig::new();
     rig.start(tunnel(&sshd, forward(&hub))).await;
     let (reason, remedy) = failure(&rig).await;
@@ -132,17 +117,10 @@ async fn a_name_of_the_cluster_is_diagnosed() {
     let (sshd, hub, rig) = ground().await;
     let mut forward = forward(&hub);
     forward.way = tunnel::Way::To("state-hub.example.svc.cluster.local:8000".parse().unwrap());
-    forward.probe = forward
-        .probe
-        .every(Duration::from_millis(500), Duration::from_secs(20));
-    rig.supervisor
-        .start("hub", tunnel(&sshd, forward))
-        .await
-        .unwrap();
+    forward.probe = forward.probe.every(Duration::from_millis(500), Duration::from_secs(20));
+    rig.supervisor.start("hub", tunnel(&sshd, forward)).await.unwrap();
     let reason = until("the name is diagnosed", || {
-        rig.state()
-            .reason()
-            .filter(|reason| reason.contains("only pods do"))
+        rig.state().reason().filter(|reason| reason.contains("only pods do"))
     })
     .await;
     assert!(reason.contains("NAMESPACE/NAME:PORT"), "{reason}");

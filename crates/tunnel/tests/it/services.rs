@@ -32,10 +32,7 @@ impl NameServer {
                 let mut question = vec![0; length.into()];
                 stream.read_exact(&mut question).await.unwrap();
                 let reply = answer(&question, *shared.lock().unwrap());
-                stream
-                    .write_u16(u16::try_from(reply.len()).unwrap())
-                    .await
-                    .unwrap();
+                stream.write_u16(u16::try_from(reply.len()).unwrap()).await.unwrap();
                 stream.write_all(&reply).await.unwrap();
             }
         });
@@ -61,9 +58,7 @@ fn answer(question: &[u8], address: Option<Ipv4Addr>) -> Vec<u8> {
 fn tunnel_to_service(sshd: &Sshd, hub: &Hub, dns: &NameServer) -> Tunnel {
     let mut forward = forward(hub);
     forward.way = Way::Service(format!("example/hub:{}", hub.port).parse().unwrap());
-    forward.probe = forward
-        .probe
-        .every(Duration::from_millis(200), Duration::from_secs(5));
+    forward.probe = forward.probe.every(Duration::from_millis(200), Duration::from_secs(5));
     let mut tunnel = tunnel(sshd, forward);
     tunnel.cluster_dns.server = Endpoint::tcp("127.0.0.1", dns.port);
     tunnel
@@ -71,10 +66,7 @@ fn tunnel_to_service(sshd: &Sshd, hub: &Hub, dns: &NameServer) -> Tunnel {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_is_found_again_at_its_new_address() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
+    let (sshd, hub) = (Sshd::start("").unwrap(), Hub::start(Manner::Answers("hub-1")).await);
     let dns = NameServer::start(Ipv4Addr::LOCALHOST).await;
     let rig = Rig::new();
     let tunnel = tunnel_to_service(&sshd, &hub, &dns);
@@ -96,21 +88,13 @@ async fn a_service_is_found_again_at_its_new_address() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_is_not_there_is_said_to_be_missing() {
-    let (sshd, hub) = (
-        Sshd::start("").unwrap(),
-        Hub::start(Manner::Answers("hub-1")).await,
-    );
+    let (sshd, hub) = (Sshd::start("").unwrap(), Hub::start(Manner::Answers("hub-1")).await);
     let dns = NameServer::start(Ipv4Addr::LOCALHOST).await;
     *dns.address.lock().unwrap() = None;
     let rig = Rig::new();
-    rig.supervisor
-        .start("hub", tunnel_to_service(&sshd, &hub, &dns))
-        .await
-        .unwrap();
+    rig.supervisor.start("hub", tunnel_to_service(&sshd, &hub, &dns)).await.unwrap();
     let reason = until("it is missed", || {
-        rig.state()
-            .reason()
-            .filter(|reason| reason.contains("is not found"))
+        rig.state().reason().filter(|reason| reason.contains("is not found"))
     })
     .await;
     assert!(reason.contains("hub.example.svc.cluster.local"), "{reason}");

@@ -98,19 +98,13 @@ async fn serve(mut stream: TcpStream, manner: Manner) {
         Manner::Answers(identity) => {
             let body = format!("{{\"state\": {{\"identity\": \"{identity}\"}}}}");
             let length = format!("content-length: {}\r\n", body.len());
-            let _ = stream
-                .write_all(answer("200 OK", &length, &body).as_bytes())
-                .await;
+            let _ = stream.write_all(answer("200 OK", &length, &body).as_bytes()).await;
         }
         Manner::Unwell => {
-            let _ = stream
-                .write_all(answer("503 Service Unavailable", "", "").as_bytes())
-                .await;
+            let _ = stream.write_all(answer("503 Service Unavailable", "", "").as_bytes()).await;
         }
         Manner::Streams => {
-            let _ = stream
-                .write_all(answer("200 OK", "", "data: hello\n\n").as_bytes())
-                .await;
+            let _ = stream.write_all(answer("200 OK", "", "data: hello\n\n").as_bytes()).await;
             std::future::pending::<()>().await;
         }
         Manner::Frozen => std::future::pending::<()>().await,
@@ -130,12 +124,7 @@ impl Rig {
         let directory = tempfile::Builder::new().prefix("tun").tempdir().unwrap();
         let runtime = directory.path().join("run");
         let supervisor = Arc::new(Supervisor::open(&runtime).unwrap());
-        Self {
-            events: supervisor.events(),
-            supervisor,
-            runtime,
-            _directory: directory,
-        }
+        Self { events: supervisor.events(), supervisor, runtime, _directory: directory }
     }
 
     /// Starts the tunnel `hub`, and waits until it is up or has failed.
@@ -249,9 +238,7 @@ pub(crate) fn processes_of(directory: &std::path::Path) -> Vec<u32> {
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     pids.filter(|pid| {
         let arguments = fs_err::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        arguments
-            .windows(needle.len())
-            .any(|window| window == needle)
+        arguments.windows(needle.len()).any(|window| window == needle)
     })
     .collect()
 }
@@ -267,7 +254,5 @@ pub(crate) fn ssh_of(directory: &std::path::Path) -> Vec<u32> {
 /// A file of this name in one of the directories below.
 pub(crate) fn find(directory: &std::path::Path, name: &str) -> Option<PathBuf> {
     let entries = fs_err::read_dir(directory).ok()?.flatten();
-    entries
-        .map(|entry| entry.path().join(name))
-        .find(|path| path.exists())
+    entries.map(|entry| entry.path().join(name)).find(|path| path.exists())
 }

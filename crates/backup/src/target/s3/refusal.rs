@@ -9,19 +9,11 @@ use super::super::TargetFailure;
 /// responses").
 const MEANINGS: [(&[&str], &str, &str); 12] = [
     (
-        &[
-            "RequestTimeTooSkewed",
-            "RequestExpired",
-            "AccessDeniedClockSkew",
-        ],
+        &["RequestTimeTooSkewed", "RequestExpired", "AccessDeniedClockSkew"],
         "its clock and the clock of this machine differ too much",
         "set the clock of this machine, such as with `timedatectl set-ntp true`",
     ),
-    (
-        &["NoSuchBucket"],
-        "the bucket does not exist",
-        "create the bucket, or correct `bucket`",
-    ),
+    (&["NoSuchBucket"], "the bucket does not exist", "create the bucket, or correct `bucket`"),
     (
         &["InvalidBucketName", "InvalidBucketState"],
         "the name of the bucket is invalid",
@@ -43,21 +35,12 @@ const MEANINGS: [(&[&str], &str, &str); 12] = [
         "allow s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject and s3:DeleteObject on its objects",
     ),
     (
-        &[
-            "AccountProblem",
-            "NotSignedUp",
-            "InvalidPayer",
-            "OptInRequired",
-        ],
+        &["AccountProblem", "NotSignedUp", "InvalidPayer", "OptInRequired"],
         "the account is not allowed to use the service",
         "ask the provider about the account",
     ),
     (
-        &[
-            "ObjectLocked",
-            "InvalidRetentionPeriod",
-            "ObjectLockConfigurationNotFoundError",
-        ],
+        &["ObjectLocked", "InvalidRetentionPeriod", "ObjectLockConfigurationNotFoundError"],
         "a retention lock of the bucket does not allow this",
         "wait until the lock ends, or prune with the life cycle rules of the bucket",
     ),
@@ -72,11 +55,7 @@ const MEANINGS: [(&[&str], &str, &str); 12] = [
         "check the default storage class of the bucket",
     ),
     (
-        &[
-            "KMS.DisabledException",
-            "KMS.NotFoundException",
-            "KMSAccessDeniedException",
-        ],
+        &["KMS.DisabledException", "KMS.NotFoundException", "KMSAccessDeniedException"],
         "the key of the server-side encryption cannot be used",
         "check the default encryption of the bucket",
     ),
@@ -96,9 +75,7 @@ pub(super) fn explain(
     let document = Document::parse(said).ok();
     let find = |name: &str| {
         let nodes = document.as_ref()?.root_element().descendants();
-        let text = nodes
-            .filter(|node| node.tag_name().name() == name)
-            .find_map(|node| node.text());
+        let text = nodes.filter(|node| node.tag_name().name() == name).find_map(|node| node.text());
         text.map(str::trim).filter(|text| is_word(text))
     };
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
@@ -129,10 +106,7 @@ pub(super) fn explain(
         | "ServiceUnavailable"
         | "OperationAborted"
         | "ConditionalRequestConflict"
-        | "RequestTimeout" => TargetFailure::Busy {
-            status: status.as_u16(),
-            retry_after: None,
-        },
+        | "RequestTimeout" => TargetFailure::Busy { status: status.as_u16(), retry_after: None },
         "BadDigest"
         | "InvalidDigest"
         | "XAmzContentSHA256Mismatch"
@@ -143,11 +117,9 @@ pub(super) fn explain(
         _ => {
             let known = MEANINGS.iter().find(|(codes, ..)| codes.contains(&code));
             match known {
-                Some((_, fact, hint)) => TargetFailure::Refused {
-                    code: code.to_owned(),
-                    fact: (*fact).to_owned(),
-                    hint,
-                },
+                Some((_, fact, hint)) => {
+                    TargetFailure::Refused { code: code.to_owned(), fact: (*fact).to_owned(), hint }
+                }
                 None if status.is_server_error() => return None,
                 None => TargetFailure::Refused {
                     code: code.to_owned(),
@@ -198,24 +170,14 @@ mod tests {
         let said = format!(
             "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>m</Message>{more}</Error>"
         );
-        explain(
-            StatusCode::from_u16(status).unwrap(),
-            &HeaderMap::new(),
-            &said,
-        )
+        explain(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), &said)
     }
 
     #[test]
     fn each_code_has_its_sentence_and_its_remedy() {
         for (status, code, more, fact, hint) in [
             (403, "RequestTimeTooSkewed", "", "clock", "set the clock"),
-            (
-                404,
-                "NoSuchBucket",
-                "",
-                "the bucket does not exist",
-                "create the bucket",
-            ),
+            (404, "NoSuchBucket", "", "the bucket does not exist", "create the bucket"),
             (
                 400,
                 "AuthorizationHeaderMalformed",
@@ -223,35 +185,11 @@ mod tests {
                 "in the region `eu-west-1`",
                 "set `region`",
             ),
-            (
-                301,
-                "PermanentRedirect",
-                "",
-                "another region",
-                "set `region`",
-            ),
+            (301, "PermanentRedirect", "", "another region", "set `region`"),
             (403, "AccessDenied", "", "policy", "s3:PutObject"),
-            (
-                403,
-                "SignatureDoesNotMatch",
-                "",
-                "the secret key",
-                "secret_key_file",
-            ),
-            (
-                403,
-                "InvalidAccessKeyId",
-                "",
-                "the access key",
-                "access_key",
-            ),
-            (
-                400,
-                "SomethingNew",
-                "",
-                "it answered 400 (SomethingNew)",
-                "documentation",
-            ),
+            (403, "SignatureDoesNotMatch", "", "the secret key", "secret_key_file"),
+            (403, "InvalidAccessKeyId", "", "the access key", "access_key"),
+            (400, "SomethingNew", "", "it answered 400 (SomethingNew)", "documentation"),
         ] {
             let failure = explained(status, code, more).unwrap();
             assert!(!failure.is_retryable(), "{code}");
@@ -265,24 +203,12 @@ mod tests {
     fn codes_that_other_kinds_of_targets_know_are_theirs() {
         type Is = fn(&TargetFailure) -> bool;
         let cases: [(u16, &str, Is); 6] = [
-            (404, "NoSuchKey", |failure| {
-                matches!(failure, TargetFailure::NotFound)
-            }),
-            (412, "PreconditionFailed", |failure| {
-                matches!(failure, TargetFailure::Taken)
-            }),
-            (400, "EntityTooLarge", |failure| {
-                matches!(failure, TargetFailure::TooLarge)
-            }),
-            (507, "XMinioStorageFull", |failure| {
-                matches!(failure, TargetFailure::Full)
-            }),
+            (404, "NoSuchKey", |failure| matches!(failure, TargetFailure::NotFound)),
+            (412, "PreconditionFailed", |failure| matches!(failure, TargetFailure::Taken)),
+            (400, "EntityTooLarge", |failure| matches!(failure, TargetFailure::TooLarge)),
+            (507, "XMinioStorageFull", |failure| matches!(failure, TargetFailure::Full)),
             (503, "SlowDown", TargetFailure::is_retryable),
-            (
-                409,
-                "ConditionalRequestConflict",
-                TargetFailure::is_retryable,
-            ),
+            (409, "ConditionalRequestConflict", TargetFailure::is_retryable),
         ];
         for (status, code, is) in cases {
             assert!(is(&explained(status, code, "").unwrap()), "{code}");

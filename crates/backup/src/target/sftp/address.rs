@@ -37,9 +37,7 @@ impl Address {
     fn of_url(place: &str) -> Result<Self> {
         let url = Url::parse(place).map_err(|_| invalid("its place is not a URL"))?;
         if url.password().is_some() {
-            return Err(invalid(
-                "its place holds a password; `ssh` logs in with keys",
-            ));
+            return Err(invalid("its place holds a password; `ssh` logs in with keys"));
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(invalid("its place is not that of a folder"));
@@ -52,14 +50,8 @@ impl Address {
         let user = decoded(url.username())?;
         let path = decoded(url.path())?;
         // As curl has it: `/~/x` is in the home directory.
-        let folder = path
-            .strip_prefix("/~")
-            .map_or(path.as_str(), |_| &path[1..]);
-        Ok(Self {
-            destination: joined(&user, &host),
-            port: url.port(),
-            folder: folder_of(folder)?,
-        })
+        let folder = path.strip_prefix("/~").map_or(path.as_str(), |_| &path[1..]);
+        Ok(Self { destination: joined(&user, &host), port: url.port(), folder: folder_of(folder)? })
     }
 
     fn of_scp(place: &str) -> Result<Self> {
@@ -80,11 +72,7 @@ impl Address {
                 "its place is not [ADDRESS]:FOLDER, as an IPv6 address is written",
             ));
         }
-        Ok(Self {
-            destination: joined(user, host),
-            port: None,
-            folder: folder_of(folder)?,
-        })
+        Ok(Self { destination: joined(user, host), port: None, folder: folder_of(folder)? })
     }
 }
 
@@ -97,18 +85,12 @@ fn is_ipv6_bare(rest: &str) -> bool {
 }
 
 fn joined(user: &str, host: &str) -> String {
-    if user.is_empty() {
-        host.to_owned()
-    } else {
-        format!("{user}@{host}")
-    }
+    if user.is_empty() { host.to_owned() } else { format!("{user}@{host}") }
 }
 
 fn decoded(text: &str) -> Result<String> {
     let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
-    Ok(decoded
-        .map_err(|_| invalid("its place is not a URL in UTF-8"))?
-        .into_owned())
+    Ok(decoded.map_err(|_| invalid("its place is not a URL in UTF-8"))?.into_owned())
 }
 
 /// SFTP knows no `~`, and begins in the home directory.
@@ -133,9 +115,7 @@ fn folder_of(folder: &str) -> Result<PathBuf> {
 }
 
 fn invalid(reason: &str) -> Error {
-    Error::InvalidTarget {
-        reason: reason.to_owned(),
-    }
+    Error::InvalidTarget { reason: reason.to_owned() }
 }
 
 #[cfg(test)]

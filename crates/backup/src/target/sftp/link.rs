@@ -28,29 +28,19 @@ impl Link {
         options: &[String],
         limits: &Limits,
     ) -> Result<Self, TargetFailure> {
-        let mut ssh = command(destination, options, limits)
-            .spawn()
-            .map_err(|error| TargetFailure::Program {
-                program: "ssh".to_owned(),
-                reason: error.to_string(),
-            })?;
+        let mut ssh = command(destination, options, limits).spawn().map_err(|error| {
+            TargetFailure::Program { program: "ssh".to_owned(), reason: error.to_string() }
+        })?;
         let (Some(stdin), Some(stdout)) = (ssh.stdin.take(), ssh.stdout.take()) else {
             unreachable!("both are piped")
         };
         // `ssh` has its own limit for the connection; what follows is the login.
         let limit = limits.total(limits.connect + limits.stall, 0);
-        match timeout(
-            limit,
-            Session::new(stdin, Packets::new(stdout), SftpOptions::new()),
-        )
-        .await
-        {
+        match timeout(limit, Session::new(stdin, Packets::new(stdout), SftpOptions::new())).await {
             Ok(Ok(session)) => Ok(Self { session, _ssh: ssh }),
             Ok(Err(SftpError::SftpServerHelloMsgTooLong { len })) => {
                 Err(TargetFailure::Talkative {
-                    said: String::from_utf8_lossy(&len.to_be_bytes())
-                        .escape_debug()
-                        .to_string(),
+                    said: String::from_utf8_lossy(&len.to_be_bytes()).escape_debug().to_string(),
                 })
             }
             Ok(Err(_)) => Err(of_ssh(&last_words(&mut ssh).await)),
@@ -66,10 +56,7 @@ impl Link {
 fn command(destination: &str, options: &[String], limits: &Limits) -> Command {
     let mut command = Command::new("ssh");
     let connect = format!("ConnectTimeout={}", limits.connect.as_secs().max(1));
-    let alive = format!(
-        "ServerAliveInterval={}",
-        (limits.stall.as_secs() / 3).max(1)
-    );
+    let alive = format!("ServerAliveInterval={}", (limits.stall.as_secs() / 3).max(1));
     for option in [
         "BatchMode=yes",
         &connect,
@@ -113,11 +100,7 @@ async fn last_words(ssh: &mut Child) -> String {
 
 /// What `ssh` means.
 fn of_ssh(words: &str) -> TargetFailure {
-    let last = words
-        .lines()
-        .map(str::trim)
-        .rfind(|line| !line.is_empty())
-        .unwrap_or("ssh ended");
+    let last = words.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("ssh ended");
     if words.contains("Could not resolve hostname") {
         TargetFailure::NameUnknown
     } else if words.contains("Permission denied")
@@ -127,13 +110,9 @@ fn of_ssh(words: &str) -> TargetFailure {
     } else if words.contains("Host key verification failed")
         || words.contains("REMOTE HOST IDENTIFICATION HAS CHANGED")
     {
-        TargetFailure::Untrusted {
-            reason: last.to_owned(),
-        }
+        TargetFailure::Untrusted { reason: last.to_owned() }
     } else {
-        TargetFailure::Unreachable {
-            reason: last.to_owned(),
-        }
+        TargetFailure::Unreachable { reason: last.to_owned() }
     }
 }
 
@@ -141,15 +120,13 @@ fn of_ssh(words: &str) -> TargetFailure {
 pub(super) fn of_sftp(error: SftpError) -> TargetFailure {
     match error {
         SftpError::SftpError(SftpErrorKind::NoSuchFile, _) => TargetFailure::NotFound,
-        SftpError::SftpError(SftpErrorKind::PermDenied, _) => TargetFailure::Forbidden {
-            answer: "permission denied".to_owned(),
-        },
-        SftpError::SftpError(kind, message) => TargetFailure::Unexpected {
-            answer: format!("{kind:?}: {message}"),
-        },
-        error => TargetFailure::Unreachable {
-            reason: error.to_string(),
-        },
+        SftpError::SftpError(SftpErrorKind::PermDenied, _) => {
+            TargetFailure::Forbidden { answer: "permission denied".to_owned() }
+        }
+        SftpError::SftpError(kind, message) => {
+            TargetFailure::Unexpected { answer: format!("{kind:?}: {message}") }
+        }
+        error => TargetFailure::Unreachable { reason: error.to_string() },
     }
 }
 

@@ -39,9 +39,7 @@ impl<R> Packets<R> {
     fn follow(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while let Some((first, rest)) = bytes.split_first() {
             if self.left > 0 {
-                let passed = self
-                    .left
-                    .min(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+                let passed = self.left.min(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
                 self.left -= passed;
                 bytes = &bytes[passed as usize..];
                 continue;

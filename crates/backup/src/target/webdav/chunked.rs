@@ -41,10 +41,7 @@ impl Uploads {
     ) -> Result<Receipt, TargetFailure> {
         let length = chunk_length(upload.bytes, client.limits.part);
         // Chunks of another length are another upload.
-        let folder = child(
-            &self.base,
-            &format!("hubctl-{}-{length}", &upload.sha256[..32]),
-        );
+        let folder = child(&self.base, &format!("hubctl-{}-{length}", &upload.sha256[..32]));
         let there = chunks_there(client, &folder, destination)?;
         for (number, begin) in (1..).zip((0..upload.bytes).step_by(step(length))) {
             let range = begin..(begin + length).min(upload.bytes);
@@ -73,10 +70,7 @@ fn chunks_there(
     match client.ask(propfind(folder, "1")) {
         Ok(answer) => {
             let files = listing::parse(answer.text()?, folder)?;
-            Ok(files
-                .into_iter()
-                .map(|file| (file.name, file.bytes))
-                .collect())
+            Ok(files.into_iter().map(|file| (file.name, file.bytes)).collect())
         }
         Err(TargetFailure::NotFound) => {
             let asked = Asked::new("MKCOL", folder).header("Destination", destination.as_str());

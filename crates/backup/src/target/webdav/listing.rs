@@ -13,15 +13,11 @@ const MOST_NODES: u32 = 2_000_000;
 /// The files among the answers; folders, such as the one that was asked about, are left out, and so
 /// is what has no length or no name, or may not be read: it is not ours.
 pub(super) fn parse(text: &str, asked: &Url) -> Result<Vec<RemoteFile>, TargetFailure> {
-    let options = ParsingOptions {
-        nodes_limit: MOST_NODES,
-        ..ParsingOptions::default()
-    };
+    let options = ParsingOptions { nodes_limit: MOST_NODES, ..ParsingOptions::default() };
     let document = Document::parse_with_options(text, options).map_err(|error| match error {
-        roxmltree::Error::NodesLimitReached => TargetFailure::TooLong {
-            limit: u64::from(MOST_NODES),
-            unit: "nodes of XML",
-        },
+        roxmltree::Error::NodesLimitReached => {
+            TargetFailure::TooLong { limit: u64::from(MOST_NODES), unit: "nodes of XML" }
+        }
         _ => unexpected("a listing that is not XML"),
     })?;
     let root = document.root_element();
@@ -70,14 +66,8 @@ mod tests {
           <D:response><D:href>/dav/hub/a%20b%2Bc.age</D:href><D:propstat><D:prop><lp1:getcontentlength>12</lp1:getcontentlength><lp1:resourcetype/></D:prop></D:propstat></D:response>
           <D:response><D:href>https://h.example/dav/hub/x.json</D:href><D:propstat><D:prop><lp1:getcontentlength> 3 </lp1:getcontentlength></D:prop></D:propstat></D:response>
         </D:multistatus>"#;
-        let file = |name: &str, bytes| RemoteFile {
-            name: name.to_owned(),
-            bytes,
-        };
-        assert_eq!(
-            parsed(text).unwrap(),
-            [file("a b+c.age", 12), file("x.json", 3)]
-        );
+        let file = |name: &str, bytes| RemoteFile { name: name.to_owned(), bytes };
+        assert_eq!(parsed(text).unwrap(), [file("a b+c.age", 12), file("x.json", 3)]);
     }
 
     #[test]
@@ -88,21 +78,14 @@ mod tests {
           <d:response><d:href>/dav/hub/odd</d:href><d:propstat><d:prop><d:getcontentlength>many</d:getcontentlength></d:prop></d:propstat></d:response>
           <d:response><d:href>/dav/hub/x.json</d:href><d:propstat><d:prop><d:getcontentlength>3</d:getcontentlength></d:prop></d:propstat></d:response>
         </d:multistatus>"#;
-        let found: Vec<String> = parsed(text)
-            .unwrap()
-            .into_iter()
-            .map(|file| file.name)
-            .collect();
+        let found: Vec<String> = parsed(text).unwrap().into_iter().map(|file| file.name).collect();
         assert_eq!(found, ["x.json"]);
     }
 
     #[test]
     fn a_page_for_people_is_no_empty_folder() {
         for text in ["<html><body>Log in</body></html>", "not XML at all"] {
-            assert!(
-                matches!(parsed(text), Err(TargetFailure::Unexpected { .. })),
-                "{text}"
-            );
+            assert!(matches!(parsed(text), Err(TargetFailure::Unexpected { .. })), "{text}");
         }
     }
 }

@@ -41,10 +41,7 @@ pub(super) enum Retry {
 
 impl Refused {
     fn finally(absence: Absence) -> Self {
-        Self {
-            absence,
-            retry: Retry::No,
-        }
+        Self { absence, retry: Retry::No }
     }
 }
 
@@ -57,11 +54,9 @@ pub(super) fn understand(
 ) -> Result<Answered, Refused> {
     let received_at = Timestamp::now();
     match serde_json::from_slice::<Value>(body).ok() {
-        Some(value @ Value::Object(_)) if status.is_success() => Ok(Answered {
-            value,
-            date: header(headers, DATE.as_str()).and_then(date),
-            received_at,
-        }),
+        Some(value @ Value::Object(_)) if status.is_success() => {
+            Ok(Answered { value, date: header(headers, DATE.as_str()).and_then(date), received_at })
+        }
         value => Err(refused(status, headers, value.as_ref(), body, asking)),
     }
 }
@@ -73,19 +68,15 @@ fn refused(
     body: &[u8],
     asking: &Asking,
 ) -> Refused {
-    let text = |pointer: &str| {
-        value
-            .and_then(|value| value.pointer(pointer))
-            .and_then(Value::as_str)
-    };
+    let text =
+        |pointer: &str| value.and_then(|value| value.pointer(pointer)).and_then(Value::as_str);
     let is_status = text("/kind") == Some("Status");
     let absence = match status {
         StatusCode::UNAUTHORIZED => Absence::Unauthorized,
         // A login page may be forbidden as well, but says nothing of RBAC.
-        StatusCode::FORBIDDEN if is_status => Absence::Forbidden {
-            verb: asking.verb.to_owned(),
-            resource: asking.resource.clone(),
-        },
+        StatusCode::FORBIDDEN if is_status => {
+            Absence::Forbidden { verb: asking.verb.to_owned(), resource: asking.resource.clone() }
+        }
         // A path that nobody serves is answered in plain text, an object that is not there by its name.
         StatusCode::NOT_FOUND if is_status && text("/details/name").is_some() => Absence::NotFound,
         StatusCode::NOT_FOUND if is_status || is_plain_not_found(body) => Absence::NoSuchKind,
@@ -95,24 +86,17 @@ fn refused(
         | StatusCode::GATEWAY_TIMEOUT
         | StatusCode::BAD_GATEWAY => {
             let retry = retry_after(headers).map_or(Retry::Soon, Retry::After);
-            let absence = Absence::Overloaded {
-                status: status.as_u16(),
-            };
+            let absence = Absence::Overloaded { status: status.as_u16() };
             return Refused { absence, retry };
         }
         _ if is_status => Absence::failed(text("/message").unwrap_or("the server gives no reason")),
         _ => Absence::NotKubernetes {
             status: status.as_u16(),
-            content: header(headers, CONTENT_TYPE.as_str())
-                .unwrap_or("no content type")
-                .to_owned(),
+            content: header(headers, CONTENT_TYPE.as_str()).unwrap_or("no content type").to_owned(),
         },
     };
     if status == StatusCode::INTERNAL_SERVER_ERROR {
-        return Refused {
-            absence,
-            retry: Retry::Soon,
-        };
+        return Refused { absence, retry: Retry::Soon };
     }
     Refused::finally(absence)
 }
@@ -146,22 +130,12 @@ mod tests {
         for (name, value) in headers {
             map.insert(*name, value.parse().unwrap());
         }
-        let asking = Asking {
-            verb: "list",
-            resource: "backups.longhorn.io".to_owned(),
-        };
-        understand(
-            StatusCode::from_u16(status).unwrap(),
-            &map,
-            body.as_bytes(),
-            &asking,
-        )
+        let asking = Asking { verb: "list", resource: "backups.longhorn.io".to_owned() };
+        understand(StatusCode::from_u16(status).unwrap(), &map, body.as_bytes(), &asking)
     }
 
     fn absence(status: u16, body: &str) -> Absence {
-        ask(status, &[("content-type", "text/html")], body)
-            .unwrap_err()
-            .absence
+        ask(status, &[("content-type", "text/html")], body).unwrap_err().absence
     }
 
     #[test]
@@ -175,10 +149,7 @@ mod tests {
         let status = |details: Value| {
             json!({ "kind": "Status", "message": "m", "details": details }).to_string()
         };
-        assert_eq!(
-            absence(404, &status(json!({ "name": "db" }))),
-            Absence::NotFound
-        );
+        assert_eq!(absence(404, &status(json!({ "name": "db" }))), Absence::NotFound);
         assert_eq!(absence(404, &status(json!({}))), Absence::NoSuchKind);
         assert_eq!(absence(404, "404 page not found\n"), Absence::NoSuchKind);
         let forbidden = Absence::Forbidden {
@@ -195,10 +166,7 @@ mod tests {
     fn a_page_is_not_kubernetes_whatever_its_status() {
         for status in [200, 302, 403, 404] {
             let absence = absence(status, "<html>please log in</html>");
-            assert!(
-                matches!(absence, Absence::NotKubernetes { .. }),
-                "{status}: {absence:?}"
-            );
+            assert!(matches!(absence, Absence::NotKubernetes { .. }), "{status}: {absence:?}");
         }
     }
 

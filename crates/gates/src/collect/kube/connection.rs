@@ -50,17 +50,12 @@ impl Connection {
         config.connect_timeout = Some(access.pace.request);
         config.read_timeout = Some(access.pace.question);
         let client = Client::try_from(config).map_err(|error| Absence::failed(chain(&error)))?;
-        Ok(Self {
-            client,
-            pace: access.pace,
-            until,
-        })
+        Ok(Self { client, pace: access.pace, until })
     }
 
     /// Whether its credentials have ended, or are about to.
     pub(super) fn is_ending(&self, now: Timestamp) -> bool {
-        self.until
-            .is_some_and(|until| until.duration_since(now) <= AHEAD)
+        self.until.is_some_and(|until| until.duration_since(now) <= AHEAD)
     }
 
     pub(super) fn page(&self) -> u32 {
@@ -91,14 +86,8 @@ impl Connection {
     }
 
     async fn once(&self, path: &str, asking: &Asking) -> Result<Answered, Refused> {
-        let soon = |absence| Refused {
-            absence,
-            retry: Retry::Soon,
-        };
-        let finally = |absence| Refused {
-            absence,
-            retry: Retry::No,
-        };
+        let soon = |absence| Refused { absence, retry: Retry::Soon };
+        let finally = |absence| Refused { absence, retry: Retry::No };
         // Labels and continue tokens may be longer than an address can be.
         let request = Request::get(path)
             .header("accept", "application/json")
@@ -106,11 +95,11 @@ impl Connection {
             .map_err(|error| finally(Absence::failed(error)))?;
         let limit = self.pace.request;
         let exchange = async {
-            let response = self.client.send(request).await.map_err(|error| {
-                soon(Absence::Unreachable {
-                    detail: chain(&error),
-                })
-            })?;
+            let response = self
+                .client
+                .send(request)
+                .await
+                .map_err(|error| soon(Absence::Unreachable { detail: chain(&error) }))?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, MOST).collect().await;
             let body = body.map_err(|error| match error.is::<LengthLimitError>() {
@@ -119,9 +108,7 @@ impl Connection {
                     "the answer is longer than {} MiB",
                     MOST >> 20
                 ))),
-                false => soon(Absence::Unreachable {
-                    detail: error.to_string(),
-                }),
+                false => soon(Absence::Unreachable { detail: error.to_string() }),
             })?;
             let body = body.to_bytes();
             if weight(&body) > HEAVIEST {
@@ -134,11 +121,7 @@ impl Connection {
         };
         tokio::time::timeout(limit, exchange)
             .await
-            .unwrap_or_else(|_| {
-                Err(soon(Absence::TimedOut {
-                    seconds: limit.as_secs(),
-                }))
-            })
+            .unwrap_or_else(|_| Err(soon(Absence::TimedOut { seconds: limit.as_secs() })))
     }
 }
 

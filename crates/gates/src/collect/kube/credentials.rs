@@ -65,9 +65,7 @@ pub(super) async fn issued_by(
         false => program.into(),
     };
     let mut command = Command::new(path);
-    command
-        .args(exec.args.iter().flatten())
-        .env("KUBERNETES_EXEC_INFO", request(exec, cluster)?);
+    command.args(exec.args.iter().flatten()).env("KUBERNETES_EXEC_INFO", request(exec, cluster)?);
     for variable in exec.env.iter().flatten() {
         if let (Some(name), Some(value)) = (variable.get("name"), variable.get("value")) {
             command.env(name, value);

@@ -41,9 +41,7 @@ impl Chosen {
             Absence::failed(format!("the kubeconfig {path} cannot be read: {reason}"))
         };
         let trusted = Options::read().trusted_for_root();
-        let text = trusted
-            .to_string(path, LARGEST)
-            .map_err(|error| refused(error.to_string()))?;
+        let text = trusted.to_string(path, LARGEST).map_err(|error| refused(error.to_string()))?;
         let text = text.trim_start_matches('\u{feff}');
         let kubeconfig = Kubeconfig::from_yaml(text).map_err(|error| refused(reason(&error)))?;
         let missing = |what: &str, name: &str| refused(format!("it has no {what} `{name}`"));
@@ -64,27 +62,15 @@ impl Chosen {
             .find_map(|named| named.auth_info)
             .unwrap_or_default();
         let directory = path.parent().unwrap_or(Path::new("")).to_owned();
-        Ok(Self {
-            context,
-            cluster,
-            user,
-            directory,
-        })
+        Ok(Self { context, cluster, user, directory })
     }
 
     /// Where it leads and who asks, without anything secret.
     pub(super) fn shown(&self) -> Value {
-        let Cluster {
-            server,
-            insecure_skip_tls_verify,
-            proxy_url,
-            tls_server_name,
-            ..
-        } = &self.cluster;
+        let Cluster { server, insecure_skip_tls_verify, proxy_url, tls_server_name, .. } =
+            &self.cluster;
         let address = |url: &Option<String>| url.as_deref().map(redact::url);
-        let authority = self
-            .authority()
-            .map(|pem| Some(Hash::of(&pem?).to_string()));
+        let authority = self.authority().map(|pem| Some(Hash::of(&pem?).to_string()));
         let program = self.user.exec.as_ref().map(|exec| {
             let mut words: Vec<String> = exec.command.iter().cloned().collect();
             words.extend(exec.args.iter().flatten().cloned());
@@ -183,15 +169,10 @@ impl Chosen {
 
     /// The certificates that are believed, as PEM; nothing where those of the system are.
     fn authority(&self) -> Result<Option<Vec<u8>>, Absence> {
-        match (
-            &self.cluster.certificate_authority_data,
-            &self.cluster.certificate_authority,
-        ) {
+        match (&self.cluster.certificate_authority_data, &self.cluster.certificate_authority) {
             (Some(data), _) => {
                 let invalid = "`certificate-authority-data` is not base64";
-                let pem = STANDARD
-                    .decode(data)
-                    .map_err(|_| Absence::failed(invalid))?;
+                let pem = STANDARD.decode(data).map_err(|_| Absence::failed(invalid))?;
                 Ok(Some(pem))
             }
             (None, Some(file)) => self.file(file).map(Some),
@@ -203,9 +184,7 @@ impl Chosen {
         let trusted = Options::read().trusted_for_root();
         let read = trusted.to_vec(self.directory.join(name), LARGEST);
         read.map_err(|error| {
-            Absence::failed(format!(
-                "a file that the kubeconfig names cannot be read: {error}"
-            ))
+            Absence::failed(format!("a file that the kubeconfig names cannot be read: {error}"))
         })
     }
 }

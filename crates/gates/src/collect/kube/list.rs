@@ -54,18 +54,14 @@ struct Tokens(HashSet<String>);
 impl Tokens {
     fn require_new(&mut self, token: &str) -> Result<(), Absence> {
         if token.len() > LONGEST_TOKEN {
-            return Err(Absence::failed(
-                "the list has a `continue` that is too long",
-            ));
+            return Err(Absence::failed("the list has a `continue` that is too long"));
         }
         if self.0.len() == MOST_PAGES {
             let fact = format!("the list has more than {MOST_PAGES} pages");
             return Err(Absence::failed(fact));
         }
         if !self.0.insert(token.to_owned()) {
-            return Err(Absence::failed(
-                "the list goes in a circle: its `continue` came before",
-            ));
+            return Err(Absence::failed("the list goes in a circle: its `continue` came before"));
         }
         Ok(())
     }
@@ -95,11 +91,7 @@ async fn pages(
     labels: Option<&str>,
 ) -> Result<Answered, Absence> {
     let asking = path::asking("list", kind, namespace);
-    let mut address = format!(
-        "{}?limit={}",
-        path::list(kind, namespace)?,
-        connection.page()
-    );
+    let mut address = format!("{}?limit={}", path::list(kind, namespace)?, connection.page());
     if let Some(labels) = labels {
         address = format!("{address}&labelSelector={}", path::encoded(labels));
     }
@@ -113,10 +105,7 @@ async fn pages(
         for item in page {
             kept.push(slim(item, kind))?;
         }
-        let next = answered
-            .value
-            .pointer("/metadata/continue")
-            .and_then(Value::as_str);
+        let next = answered.value.pointer("/metadata/continue").and_then(Value::as_str);
         match next.filter(|next| !next.is_empty()) {
             Some(next) => {
                 tokens.require_new(next)?;

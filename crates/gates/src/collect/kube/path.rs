@@ -10,10 +10,7 @@ pub(super) struct Asking {
 
 impl Asking {
     pub(super) fn version() -> Self {
-        Self {
-            verb: "get",
-            resource: "/version".to_owned(),
-        }
+        Self { verb: "get", resource: "/version".to_owned() }
     }
 }
 
@@ -40,9 +37,7 @@ fn segment(text: &str) -> Result<&str, Absence> {
     let allowed =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':');
     if text.is_empty() || !text.bytes().all(allowed) || text.bytes().all(|byte| byte == b'.') {
-        return Err(Absence::failed(format!(
-            "`{text}` is no name of Kubernetes"
-        )));
+        return Err(Absence::failed(format!("`{text}` is no name of Kubernetes")));
     }
     Ok(text)
 }
@@ -69,14 +64,8 @@ mod tests {
 
     #[test]
     fn paths_are_those_of_the_api() {
-        assert_eq!(
-            object(&PODS, Some("a"), "b").unwrap(),
-            "/api/v1/namespaces/a/pods/b"
-        );
-        assert_eq!(
-            list(&JOBS, Some("a")).unwrap(),
-            "/apis/batch/v1/namespaces/a/jobs"
-        );
+        assert_eq!(object(&PODS, Some("a"), "b").unwrap(), "/api/v1/namespaces/a/pods/b");
+        assert_eq!(list(&JOBS, Some("a")).unwrap(), "/apis/batch/v1/namespaces/a/jobs");
         assert_eq!(list(&JOBS, None).unwrap(), "/apis/batch/v1/jobs");
         assert_eq!(encoded("cnpg.io/cluster=db"), "cnpg.io%2Fcluster%3Ddb");
     }

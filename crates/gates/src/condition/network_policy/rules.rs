@@ -39,10 +39,7 @@ impl<'a> Peer<'a> {
         Self {
             namespace: namespace.name(),
             namespace_labels: namespace.texts("/metadata/labels"),
-            labels: labels
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.as_str()))
-                .collect(),
+            labels: labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
         }
     }
 }
@@ -117,19 +114,12 @@ pub(super) fn allows(
     if is_undecided {
         return Allowance::Undecided;
     }
-    Allowance::Refused(
-        selecting
-            .iter()
-            .map(|policy| policy.name().to_owned())
-            .collect(),
-    )
+    Allowance::Refused(selecting.iter().map(|policy| policy.name().to_owned()).collect())
 }
 
 /// Nothing for what is not known, such as addresses.
 fn peer_matches(peers: Option<&Value>, own: &Peer<'_>, other: &Peer<'_>) -> Option<bool> {
-    let peers = peers
-        .and_then(Value::as_array)
-        .map_or(&[][..], Vec::as_slice);
+    let peers = peers.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     if peers.is_empty() {
         return Some(true);
     }
@@ -143,9 +133,8 @@ fn peer_matches(peers: Option<&Value>, own: &Peer<'_>, other: &Peer<'_>) -> Opti
             Some(selector) => selects(Some(selector), &other.namespace_labels),
             None => own.namespace == other.namespace,
         };
-        let pods = peer
-            .get("podSelector")
-            .is_none_or(|selector| selects(Some(selector), &other.labels));
+        let pods =
+            peer.get("podSelector").is_none_or(|selector| selects(Some(selector), &other.labels));
         if namespace && pods {
             return Some(true);
         }
@@ -154,18 +143,13 @@ fn peer_matches(peers: Option<&Value>, own: &Peer<'_>, other: &Peer<'_>) -> Opti
 }
 
 fn port_matches(ports: Option<&Value>, port: u16) -> Option<bool> {
-    let ports = ports
-        .and_then(Value::as_array)
-        .map_or(&[][..], Vec::as_slice);
+    let ports = ports.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     if ports.is_empty() {
         return Some(true);
     }
     let mut answer = Some(false);
     for entry in ports {
-        let protocol = entry
-            .get("protocol")
-            .and_then(Value::as_str)
-            .unwrap_or("TCP");
+        let protocol = entry.get("protocol").and_then(Value::as_str).unwrap_or("TCP");
         if protocol != "TCP" {
             continue;
         }
@@ -196,21 +180,15 @@ fn selects(selector: Option<&Value>, labels: &BTreeMap<&str, &str>) -> bool {
         .flatten()
         .all(|(name, value)| labels.get(name.as_str()).copied() == value.as_str());
     let expressions = selector.get("matchExpressions").and_then(Value::as_array);
-    matches
-        && expressions
-            .into_iter()
-            .flatten()
-            .all(|expression| holds(expression, labels))
+    matches && expressions.into_iter().flatten().all(|expression| holds(expression, labels))
 }
 
 fn holds(expression: &Value, labels: &BTreeMap<&str, &str>) -> bool {
     let text = |name: &str| expression.get(name).and_then(Value::as_str);
     let value = text("key").and_then(|key| labels.get(key).copied());
     let values = expression.get("values").and_then(Value::as_array);
-    let is_listed = values
-        .into_iter()
-        .flatten()
-        .any(|listed| value.is_some() && listed.as_str() == value);
+    let is_listed =
+        values.into_iter().flatten().any(|listed| value.is_some() && listed.as_str() == value);
     match text("operator") {
         Some("In") => is_listed,
         Some("NotIn") => !is_listed,

@@ -39,9 +39,7 @@ async fn a_database_without_a_place_for_backups_has_none_whatever_is_scheduled()
     let verdict = database.ask(backup.clone()).await;
     require(&verdict, Answer::Fail, "was ever completed");
     let spec = json!({ "schedule": "0 0 3 * * *", "immediate": true, "cluster": { "name": "db" } });
-    database
-        .add("scheduledbackups", "ScheduledBackup", "nightly", spec)
-        .await;
+    database.add("scheduledbackups", "ScheduledBackup", "nightly", spec).await;
     let begun = Instant::now();
     let failed = "is failed (cannot proceed with the backup as the cluster has no backup section)";
     loop {
@@ -52,9 +50,7 @@ async fn a_database_without_a_place_for_backups_has_none_whatever_is_scheduled()
         }
         assert!(begun.elapsed() < LIMIT, "{verdict:?}");
     }
-    let scheduled = database
-        .path
-        .replace("clusters/db", "scheduledbackups/nightly");
+    let scheduled = database.path.replace("clusters/db", "scheduledbackups/nightly");
     let scheduled = real.get(&scheduled).await;
     assert!(
         scheduled["status"]["lastScheduleTime"].is_string(),
@@ -90,34 +86,16 @@ async fn a_place_for_backups_that_cannot_be_reached_archives_nothing() {
     database.until(database.healthy(), Answer::Pass).await;
     let archiving = database.gate("cnpg-cluster", json!({ "archiving": true }));
     let verdict = real.until(archiving.clone(), Answer::Fail).await;
-    require(
-        &verdict,
-        Answer::Fail,
-        "cannot archive its WAL (ContinuousArchivingFailing",
-    );
+    require(&verdict, Answer::Fail, "cannot archive its WAL (ContinuousArchivingFailing");
 
     let backup = database.gate("cnpg-backup", json!({ "max_age": "26h" }));
-    database
-        .add(
-            "backups",
-            "Backup",
-            "by-hand",
-            json!({ "cluster": { "name": "db" } }),
-        )
-        .await;
+    database.add("backups", "Backup", "by-hand", json!({ "cluster": { "name": "db" } })).await;
     for _ in 0..20 {
         let verdict = database.ask(backup.clone()).await;
-        assert!(
-            matches!(verdict.answer, Answer::Waiting | Answer::Fail),
-            "{verdict:?}"
-        );
+        assert!(matches!(verdict.answer, Answer::Waiting | Answer::Fail), "{verdict:?}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    require(
-        &database.ask(archiving).await,
-        Answer::Fail,
-        "cannot archive",
-    );
+    require(&database.ask(archiving).await, Answer::Fail, "cannot archive");
     database.delete().await;
 }
 
@@ -178,14 +156,8 @@ async fn a_backup_that_was_completed_counts_until_it_is_too_old() {
 /// dots would not do, since moto takes its first part for that of a bucket.
 fn host(nodes: &Value) -> IpAddr {
     let addresses = nodes["items"][0]["status"]["addresses"].as_array().unwrap();
-    let mut internal = addresses
-        .iter()
-        .filter(|address| address["type"] == "InternalIP");
-    let node: Ipv4Addr = internal.next().unwrap()["address"]
-        .as_str()
-        .unwrap()
-        .parse()
-        .unwrap();
+    let mut internal = addresses.iter().filter(|address| address["type"] == "InternalIP");
+    let node: Ipv4Addr = internal.next().unwrap()["address"].as_str().unwrap().parse().unwrap();
     let [a, b, c, _] = node.octets();
     Ipv4Addr::new(a, b, c, 1).into()
 }

@@ -50,28 +50,19 @@ impl<'a> Database<'a> {
         let path = collection(plural, &object);
         let begun = Instant::now();
         loop {
-            let (status, said) = self
-                .real
-                .send(Method::POST, &path, "application/json", object.to_string())
-                .await;
+            let (status, said) =
+                self.real.send(Method::POST, &path, "application/json", object.to_string()).await;
             if status.is_success() {
                 return;
             }
-            assert!(
-                status.is_server_error() && begun.elapsed() < LIMIT,
-                "{path}: {said}"
-            );
+            assert!(status.is_server_error() && begun.elapsed() < LIMIT, "{path}: {said}");
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
 
     pub(super) fn gate(&self, condition: &str, more: Value) -> Value {
         let mut gate = json!({ "condition": condition, "cluster": "home" });
-        let name = if condition == "identity" {
-            "database"
-        } else {
-            "name"
-        };
+        let name = if condition == "identity" { "database" } else { "name" };
         gate[name] = json!(format!("{}/db", self.namespace));
         let more = more.as_object().cloned().unwrap_or_default();
         gate.as_object_mut().unwrap().extend(more);
@@ -98,10 +89,7 @@ impl<'a> Database<'a> {
                 return (verdict, lies);
             }
             lies += usize::from(verdict.evidence["phase"] == HEALTHY);
-            assert!(
-                begun.elapsed() < LIMIT,
-                "never {answer}: {gate}: {verdict:?}"
-            );
+            assert!(begun.elapsed() < LIMIT, "never {answer}: {gate}: {verdict:?}");
         }
     }
 
@@ -117,12 +105,7 @@ impl<'a> Database<'a> {
         );
         let pods = self.real.get(&path).await;
         let is_ready = |pod: &&Value| condition(&pod["status"], "Ready")["status"] == "True";
-        pods["items"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter(is_ready)
-            .count()
+        pods["items"].as_array().unwrap().iter().filter(is_ready).count()
     }
 
     pub(super) async fn annotate(&self, name: &str, value: Value) {
@@ -139,10 +122,7 @@ impl<'a> Database<'a> {
 pub(super) fn condition(status: &Value, kind: &str) -> Value {
     let conditions = status["conditions"].as_array();
     let mut found = conditions.into_iter().flatten();
-    found
-        .find(|condition| condition["type"] == kind)
-        .cloned()
-        .unwrap_or_default()
+    found.find(|condition| condition["type"] == kind).cloned().unwrap_or_default()
 }
 
 pub(super) fn require(verdict: &Verdict, answer: Answer, says: &str) {

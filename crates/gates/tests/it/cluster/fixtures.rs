@@ -26,11 +26,7 @@ const KINDS: [(&str, &str, &str); 10] = [
     ("longhorn.io/v1beta2", "BackupTarget", "backuptargets"),
     ("postgresql.cnpg.io/v1", "Cluster", "clusters"),
     ("postgresql.cnpg.io/v1", "Backup", "backups"),
-    (
-        "postgresql.cnpg.io/v1",
-        "ScheduledBackup",
-        "scheduledbackups",
-    ),
+    ("postgresql.cnpg.io/v1", "ScheduledBackup", "scheduledbackups"),
     ("barmancloud.cnpg.io/v1", "ObjectStore", "objectstores"),
     ("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
 ];
@@ -45,14 +41,9 @@ async fn fixtures_are_judged_the_same_through_a_real_api_server() {
     let longhorn = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "longhorn-system" } });
     real.create("namespaces", &longhorn).await;
     // What an interrupted run left there.
-    for (version, _, plural) in KINDS
-        .iter()
-        .filter(|(version, ..)| version.starts_with("longhorn"))
+    for (version, _, plural) in KINDS.iter().filter(|(version, ..)| version.starts_with("longhorn"))
     {
-        real.delete(&format!(
-            "/apis/{version}/namespaces/longhorn-system/{plural}"
-        ))
-        .await;
+        real.delete(&format!("/apis/{version}/namespaces/longhorn-system/{plural}")).await;
     }
     let mut judged = 0;
     let (corrected, fixtures): (Vec<_>, Vec<_>) = Fixture::all()
@@ -81,13 +72,11 @@ async fn fixtures_are_judged_the_same_through_a_real_api_server() {
             );
         }
         for path in written.paths.iter().rev() {
-            real.merge(path, &json!({ "metadata": { "finalizers": null } }))
-                .await;
+            real.merge(path, &json!({ "metadata": { "finalizers": null } })).await;
             real.delete(path).await;
         }
         for namespace in written.namespaces {
-            real.delete(&format!("/api/v1/namespaces/{namespace}"))
-                .await;
+            real.delete(&format!("/api/v1/namespaces/{namespace}")).await;
         }
         judged += 1;
     }
@@ -101,13 +90,9 @@ fn is_corrected(name: &str) -> bool {
 
 fn is_writable(fixture: &Fixture) -> bool {
     let name = fixture.name();
-    let has_operator = ["longhorn-", "cnpg-", "network-policy"]
-        .iter()
-        .any(|begin| name.starts_with(begin));
-    let absent = fixture
-        .absent
-        .keys()
-        .all(|resource| resource.starts_with("objectstores."));
+    let has_operator =
+        ["longhorn-", "cnpg-", "network-policy"].iter().any(|begin| name.starts_with(begin));
+    let absent = fixture.absent.keys().all(|resource| resource.starts_with("objectstores."));
     has_operator && absent && !NOT_WRITABLE.contains(&name.as_str())
 }
 
@@ -153,25 +138,15 @@ async fn write(real: &Real, cluster: &Handle, fixture: &Fixture) -> Written {
         paths.push(path);
         created.push(made);
     }
-    Written {
-        gate: serde_json::from_str(&gate).unwrap(),
-        paths,
-        namespaces,
-    }
+    Written { gate: serde_json::from_str(&gate).unwrap(), paths, namespaces }
 }
 
 async fn write_one(real: &Real, mut object: Value) -> (String, Value) {
     let plural = plural(&object);
     let status = object.as_object_mut().unwrap().remove("status");
-    let is_going = object["metadata"]
-        .as_object_mut()
-        .unwrap()
-        .remove("deletionTimestamp")
-        .is_some();
-    object["metadata"]
-        .as_object_mut()
-        .unwrap()
-        .remove("creationTimestamp");
+    let is_going =
+        object["metadata"].as_object_mut().unwrap().remove("deletionTimestamp").is_some();
+    object["metadata"].as_object_mut().unwrap().remove("creationTimestamp");
     if is_going {
         object["metadata"]["finalizers"] = json!(["example.org/kept"]);
     }
@@ -180,19 +155,10 @@ async fn write_one(real: &Real, mut object: Value) -> (String, Value) {
         object["spec"]["schedulerName"] = json!("nobody");
     }
     let collection = collection(&plural, &object);
-    let (code, made) = real
-        .send(
-            Method::POST,
-            &collection,
-            "application/json",
-            object.to_string(),
-        )
-        .await;
+    let (code, made) =
+        real.send(Method::POST, &collection, "application/json", object.to_string()).await;
     assert!(code.is_success(), "{collection}: {made}");
-    let path = format!(
-        "{collection}/{}",
-        object["metadata"]["name"].as_str().unwrap()
-    );
+    let path = format!("{collection}/{}", object["metadata"]["name"].as_str().unwrap());
     if let Some(status) = status {
         let patch = json!({ "status": status });
         let (code, said) = real
@@ -234,10 +200,7 @@ async fn define(real: &Real) {
     if let Some(directory) = &directory {
         for entry in fs_err::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "yaml")
-            {
+            if path.extension().is_some_and(|extension| extension == "yaml") {
                 applied.extend(apply(real, &fs_err::read_to_string(path).unwrap()).await);
             }
         }
@@ -268,10 +231,7 @@ async fn define(real: &Real) {
     for (version, _, plural) in KINDS.iter().take(9) {
         let begun = std::time::Instant::now();
         while real.get(&format!("/apis/{version}/{plural}")).await["items"].is_null() {
-            assert!(
-                begun.elapsed().as_secs() < 60,
-                "{plural} of {version} are not served"
-            );
+            assert!(begun.elapsed().as_secs() < 60, "{plural} of {version} are not served");
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         }
     }
@@ -280,10 +240,7 @@ async fn define(real: &Real) {
 /// Server-side, since some definitions are too large for the annotation of the other way.
 async fn apply(real: &Real, manifests: &str) -> Vec<String> {
     let mut applied = Vec::new();
-    for manifest in manifests
-        .split("\n---\n")
-        .filter(|manifest| manifest.contains("kind:"))
-    {
+    for manifest in manifests.split("\n---\n").filter(|manifest| manifest.contains("kind:")) {
         let parsed: Value = serde_saphyr::from_str(manifest).unwrap();
         if parsed["spec"]["group"] == "postgresql.cnpg.io" && testkit::cluster::has_operator() {
             continue;
@@ -293,12 +250,7 @@ async fn apply(real: &Real, manifests: &str) -> Vec<String> {
             "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}?fieldManager=gates-test&force=true"
         );
         let (status, said) = real
-            .send(
-                Method::PATCH,
-                &path,
-                "application/apply-patch+yaml",
-                parsed.to_string(),
-            )
+            .send(Method::PATCH, &path, "application/apply-patch+yaml", parsed.to_string())
             .await;
         assert!(status.is_success(), "{name}: {said}");
         applied.push(name.to_owned());

@@ -26,9 +26,8 @@ impl Real {
     pub(super) async fn open(kubeconfig: &Path) -> Self {
         let parsed = Kubeconfig::read_from(kubeconfig).unwrap();
         let context = parsed.current_context.clone().unwrap();
-        let config = Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default())
-            .await
-            .unwrap();
+        let config =
+            Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default()).await.unwrap();
         let client = Client::try_from(config).unwrap();
         let access = Access::new(kubeconfig, context, None);
         let mut real = Self { client, access };
@@ -54,18 +53,13 @@ impl Real {
             if verdict.answer == answer {
                 return verdict;
             }
-            assert!(
-                begun.elapsed() < LIMIT,
-                "never {answer}: {table}: {verdict:?}"
-            );
+            assert!(begun.elapsed() < LIMIT, "never {answer}: {table}: {verdict:?}");
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
     }
 
     pub(super) async fn get(&self, path: &str) -> Value {
-        self.send(Method::GET, path, "application/json", String::new())
-            .await
-            .1
+        self.send(Method::GET, path, "application/json", String::new()).await.1
     }
 
     pub(super) async fn send(
@@ -90,36 +84,22 @@ impl Real {
     /// Creates an object; returns it as the server keeps it.
     pub(super) async fn create(&self, plural: &str, object: &Value) -> Value {
         let path = collection(plural, object);
-        let (status, created) = self
-            .send(Method::POST, &path, "application/json", object.to_string())
-            .await;
-        assert!(
-            status.is_success() || status == StatusCode::CONFLICT,
-            "{path}: {created}"
-        );
+        let (status, created) =
+            self.send(Method::POST, &path, "application/json", object.to_string()).await;
+        assert!(status.is_success() || status == StatusCode::CONFLICT, "{path}: {created}");
         created
     }
 
     pub(super) async fn merge(&self, path: &str, patch: &Value) {
-        let (status, said) = self
-            .send(
-                Method::PATCH,
-                path,
-                "application/merge-patch+json",
-                patch.to_string(),
-            )
-            .await;
+        let (status, said) =
+            self.send(Method::PATCH, path, "application/merge-patch+json", patch.to_string()).await;
         assert!(status.is_success(), "{path}: {said}");
     }
 
     pub(super) async fn delete(&self, path: &str) {
-        let (status, said) = self
-            .send(Method::DELETE, path, "application/json", String::new())
-            .await;
-        assert!(
-            status.is_success() || status == StatusCode::NOT_FOUND,
-            "{path}: {said}"
-        );
+        let (status, said) =
+            self.send(Method::DELETE, path, "application/json", String::new()).await;
+        assert!(status.is_success() || status == StatusCode::NOT_FOUND, "{path}: {said}");
     }
 
     pub(super) async fn namespace(&self, name: &str, labels: &Value) {
@@ -131,10 +111,7 @@ impl Real {
         let begun = Instant::now();
         let account = format!("/api/v1/namespaces/{name}/serviceaccounts/default");
         while self.get(&account).await["metadata"]["uid"].is_null() {
-            assert!(
-                begun.elapsed() < LIMIT,
-                "{name} never got its service account"
-            );
+            assert!(begun.elapsed() < LIMIT, "{name} never got its service account");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -145,10 +122,7 @@ pub(super) async fn judge(collector: &Collector, table: Value) -> Verdict {
     let gates = Gates::new([("gate".to_owned(), gate)].into()).unwrap();
     let evidence = collector.collect(&gates.reads(&["gate"])).await;
     let now = jiff::Timestamp::now();
-    gates
-        .evaluate(&["gate"], &evidence, now)
-        .remove("gate")
-        .unwrap()
+    gates.evaluate(&["gate"], &evidence, now).remove("gate").unwrap()
 }
 
 /// The path to which an object is posted.

@@ -26,11 +26,7 @@ async fn a_missing_right_is_unknown_and_is_named_until_it_is_granted() {
 
     let verdict = judge(&limited, nodes.clone()).await;
     assert_eq!(verdict.answer, Answer::Unknown, "{verdict:?}");
-    assert!(
-        verdict.reason.contains("may not get namespaces"),
-        "{}",
-        verdict.reason
-    );
+    assert!(verdict.reason.contains("may not get namespaces"), "{}", verdict.reason);
 
     for (rule, missing) in [
         (
@@ -51,21 +47,14 @@ async fn a_missing_right_is_unknown_and_is_named_until_it_is_granted() {
         ),
     ] {
         grant(&real, &namespace, rule).await;
-        let answer = if missing.is_some() {
-            Answer::Unknown
-        } else {
-            Answer::Pass
-        };
+        let answer = if missing.is_some() { Answer::Unknown } else { Answer::Pass };
         let begun = std::time::Instant::now();
         loop {
             let verdict = judge(&limited, nodes.clone()).await;
             let says = missing.is_none_or(|missing| verdict.reason.contains(missing));
             if verdict.answer == answer && says {
                 let hint = verdict.hint.unwrap_or_default();
-                assert!(
-                    missing.is_none() || hint.contains("grant the verb"),
-                    "{hint}"
-                );
+                assert!(missing.is_none() || hint.contains("grant the verb"), "{hint}");
                 break;
             }
             // The authorizer hears of a new role a moment later.
@@ -76,8 +65,7 @@ async fn a_missing_right_is_unknown_and_is_named_until_it_is_granted() {
     for kind in ["clusterroles", "clusterrolebindings"] {
         real.delete(&format!("{GROUP}/{kind}/{namespace}")).await;
     }
-    real.delete(&format!("/api/v1/namespaces/{namespace}"))
-        .await;
+    real.delete(&format!("/api/v1/namespaces/{namespace}")).await;
 }
 
 /// A service account without rights, and a kubeconfig with its token.

@@ -36,22 +36,10 @@ async fn nodes_version_clock_and_identity_of_a_real_cluster() {
     let verdict = real.ask(ready(names.len() + 1)).await;
     assert_eq!(verdict.answer, Answer::Fail, "{verdict:?}");
     for (table, answer) in [
-        (
-            json!({ "condition": "version", "cluster": "home", "at_least": "1.30" }),
-            Answer::Pass,
-        ),
-        (
-            json!({ "condition": "version", "cluster": "home", "at_least": "1.99" }),
-            Answer::Fail,
-        ),
-        (
-            json!({ "condition": "clock", "cluster": "home" }),
-            Answer::Pass,
-        ),
-        (
-            json!({ "condition": "identity", "cluster": "home", "nodes": names }),
-            Answer::Pass,
-        ),
+        (json!({ "condition": "version", "cluster": "home", "at_least": "1.30" }), Answer::Pass),
+        (json!({ "condition": "version", "cluster": "home", "at_least": "1.99" }), Answer::Fail),
+        (json!({ "condition": "clock", "cluster": "home" }), Answer::Pass),
+        (json!({ "condition": "identity", "cluster": "home", "nodes": names }), Answer::Pass),
         (
             json!({ "condition": "identity", "cluster": "home", "nodes": ["somewhere-else"] }),
             Answer::Fail,
@@ -116,24 +104,16 @@ async fn a_claim_and_a_rollout_are_waited_for() {
         .await;
     assert!(status.is_success(), "{said}");
     let stuck = real.until(asked.clone(), Answer::Fail).await;
-    assert!(
-        stuck.terminal && stuck.reason.contains("is stuck"),
-        "{stuck:?}"
-    );
+    assert!(stuck.terminal && stuck.reason.contains("is stuck"), "{stuck:?}");
     let live = real.get(&path).await;
     let conditions = live["status"]["conditions"].as_array().unwrap();
-    let available = conditions
-        .iter()
-        .find(|condition| condition["type"] == "Available")
-        .unwrap();
+    let available = conditions.iter().find(|condition| condition["type"] == "Available").unwrap();
     assert_eq!(available["status"], "True", "the field that lies: {live}");
 
-    real.merge(&path, &json!({ "spec": { "replicas": 0 } }))
-        .await;
+    real.merge(&path, &json!({ "spec": { "replicas": 0 } })).await;
     let verdict = real.until(asked, Answer::Fail).await;
     assert!(verdict.terminal, "{verdict:?}");
-    real.delete(&format!("/api/v1/namespaces/{namespace}"))
-        .await;
+    real.delete(&format!("/api/v1/namespaces/{namespace}")).await;
 }
 
 #[tokio::test]
@@ -177,19 +157,11 @@ async fn a_cron_job_passes_when_a_run_of_it_has_succeeded() {
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     real.create("jobs", &run("run-2", &["false"])).await;
     let verdict = real.until(asked.clone(), Answer::Fail).await;
-    assert!(
-        verdict.reason.contains("newest finished run"),
-        "{verdict:?}"
-    );
+    assert!(verdict.reason.contains("newest finished run"), "{verdict:?}");
 
     let path = format!("/apis/batch/v1/namespaces/{namespace}/cronjobs/backup");
-    real.merge(&path, &json!({ "spec": { "suspend": true } }))
-        .await;
+    real.merge(&path, &json!({ "spec": { "suspend": true } })).await;
     let verdict = real.ask(asked).await;
-    assert!(
-        verdict.terminal && verdict.reason.contains("suspended"),
-        "{verdict:?}"
-    );
-    real.delete(&format!("/api/v1/namespaces/{namespace}"))
-        .await;
+    assert!(verdict.terminal && verdict.reason.contains("suspended"), "{verdict:?}");
+    real.delete(&format!("/api/v1/namespaces/{namespace}")).await;
 }

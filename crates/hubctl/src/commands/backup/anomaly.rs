@@ -48,13 +48,9 @@ fn kept(before: &Value, now: &Value) -> Option<(u64, u64)> {
     };
     let (before, now) = (hashes(before)?, hashes(now)?);
     // Beyond its largest hash, a full sample says nothing.
-    let full = [&before, &now]
-        .into_iter()
-        .filter(|hashes| hashes.len() >= SAMPLE);
+    let full = [&before, &now].into_iter().filter(|hashes| hashes.len() >= SAMPLE);
     let end = full.filter_map(BTreeSet::last).min();
-    let known = before
-        .iter()
-        .filter(|hash| end.is_none_or(|end| *hash <= end));
+    let known = before.iter().filter(|hash| end.is_none_or(|end| *hash <= end));
     let (mut found, mut of) = (0, 0);
     for hash in known {
         of += 1;
@@ -88,9 +84,7 @@ fn another_database(before: &Value, now: &Value) -> Option<String> {
     if let (Some(before), Some(now)) = (name(before), name(now))
         && before != now
     {
-        return Some(format!(
-            "it is of the database `{now}`, and the one before is of `{before}`"
-        ));
+        return Some(format!("it is of the database `{now}`, and the one before is of `{before}`"));
     }
     if is_same_place(before, now) == Some(true) {
         return None;
@@ -109,9 +103,7 @@ pub(super) fn append_only(manifest: &Manifest, declared: &[String]) -> Map<Strin
             tables.find(|table| format!("{}.{}", table.name.schema, table.name.name) == *declared);
         table.map(|table| table.rows)
     };
-    let found = declared
-        .iter()
-        .map(|declared| (declared.clone(), rows(declared).into()));
+    let found = declared.iter().map(|declared| (declared.clone(), rows(declared).into()));
     found.collect()
 }
 
@@ -135,20 +127,16 @@ pub(super) fn anomalies(before: &Value, now: &Value) -> Vec<String> {
         let halved = both(name).filter(|(before, now)| *now < before.div_ceil(PART));
         if let Some((before, now)) = halved {
             let (before, now) = (human::number(before), human::number(now));
-            anomalies.push(format!(
-                "it has {now} {word}, and {before} were there before"
-            ));
+            anomalies.push(format!("it has {now} {word}, and {before} were there before"));
         }
     }
     let declared = now.get("append_only").and_then(Value::as_object);
     for (table, now) in declared.into_iter().flatten() {
-        let before = before
-            .get("append_only")
-            .and_then(|tables| tables.get(table)?.as_u64());
+        let before = before.get("append_only").and_then(|tables| tables.get(table)?.as_u64());
         match (before, now.as_u64()) {
-            (_, None) => anomalies.push(format!(
-                "the table {table}, declared append-only, is not in it"
-            )),
+            (_, None) => {
+                anomalies.push(format!("the table {table}, declared append-only, is not in it"));
+            }
             (Some(before), Some(now)) if now < before => {
                 let (before, now) = (human::number(before), human::number(now));
                 anomalies.push(format!(
@@ -242,10 +230,7 @@ mod tests {
             (of("hub", HERE, 100..114), false),
             (of("hub", UNTOLD, 0..14), false),
             // What an older program recorded.
-            (
-                json!({ "database": "hub", "system_identifier": "7", "tables": 14 }),
-                false,
-            ),
+            (json!({ "database": "hub", "system_identifier": "7", "tables": 14 }), false),
         ] {
             assert!(anomalies(&before, &now).is_empty(), "{now}");
             assert_eq!(moved(&before, &now).is_some(), is_moved, "{now}");

@@ -29,9 +29,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let supervisor = Supervisor::open(directory.path().join("run"))?;
     let mut events = supervisor.events();
     let local = Endpoint::tcp("127.0.0.1", free_port()?);
-    let socket = database
-        .directory()
-        .join(format!(".s.PGSQL.{}", database.port()));
+    let socket = database.directory().join(format!(".s.PGSQL.{}", database.port()));
     let mut probe = PostgresProbe::default();
     (probe.user, probe.database) = (Some("postgres".to_owned()), Some("postgres".to_owned()));
     let forward = Forward::to(local, Endpoint::unix(socket)).with_probe(
@@ -74,17 +72,12 @@ async fn until(context: &Context, events: &mut Receiver<Event>, word: &str) -> a
         }
     };
     tokio::time::timeout(PATIENCE, wait).await.map_err(|_| {
-        Refusal::no(format!(
-            "the forward was not `{word}` within {} s",
-            PATIENCE.as_secs()
-        ))
+        Refusal::no(format!("the forward was not `{word}` within {} s", PATIENCE.as_secs()))
     })?
 }
 
 fn free_port() -> std::io::Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?
-        .local_addr()?
-        .port())
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// A server with keys of its own, for this user only, on the loopback interface.
@@ -96,17 +89,11 @@ struct Sshd {
 
 impl Sshd {
     async fn start(directory: &Path) -> anyhow::Result<Self> {
-        let mut sshd = Self {
-            directory: directory.to_owned(),
-            port: free_port()?,
-            listener: None,
-        };
+        let mut sshd = Self { directory: directory.to_owned(), port: free_port()?, listener: None };
         for name in ["host-key", "client-key"] {
-            let made = program(
-                "ssh-keygen",
-                &["-q", "-t", "ed25519", "-N", "", "-f", &sshd.word(name)],
-            )
-            .await?;
+            let made =
+                program("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &sshd.word(name)])
+                    .await?;
             if !made.status.success() {
                 return Err(Refusal::could_not_ask("ssh-keygen made no key").into());
             }
@@ -143,18 +130,9 @@ impl Sshd {
         // As root, sshd wants the directory in which it separates privileges; the package makes it at each start.
         let _ = fs_err::create_dir_all("/run/sshd");
         let mut command = Command::new("/usr/sbin/sshd");
-        command.args([
-            "-D",
-            "-f",
-            &self.word("sshd_config"),
-            "-E",
-            &self.word("log"),
-        ]);
-        let listener = command
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| {
+        command.args(["-D", "-f", &self.word("sshd_config"), "-E", &self.word("log")]);
+        let listener =
+            command.stdin(Stdio::null()).kill_on_drop(true).spawn().map_err(|error| {
                 Refusal::could_not_ask(format!("sshd could not be started: {error}")).hint(
                     "install the OpenSSH server, for example `apt-get install openssh-server`",
                 )
@@ -168,17 +146,12 @@ impl Sshd {
         let Some(mut listener) = self.listener.take() else {
             return;
         };
-        let children = listener
-            .id()
-            .map(|pid| format!("/proc/{pid}/task/{pid}/children"));
+        let children = listener.id().map(|pid| format!("/proc/{pid}/task/{pid}/children"));
         let sessions = children
             .and_then(|path| regularfile::read_to_string(path, LARGEST).ok())
             .unwrap_or_default();
         let _ = listener.kill().await;
-        for pid in sessions
-            .split_whitespace()
-            .filter_map(|pid| pid.parse().ok())
-        {
+        for pid in sessions.split_whitespace().filter_map(|pid| pid.parse().ok()) {
             if let Some(pid) = rustix::process::Pid::from_raw(pid) {
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
             }
@@ -195,11 +168,7 @@ impl Sshd {
 }
 
 async fn program(name: &str, arguments: &[&str]) -> anyhow::Result<Output> {
-    let run = Command::new(name)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .await;
+    let run = Command::new(name).args(arguments).stdin(Stdio::null()).output().await;
     run.map_err(|error| {
         let refusal = Refusal::could_not_ask(format!("{name} could not be started: {error}"));
         refusal.hint("install OpenSSH").into()

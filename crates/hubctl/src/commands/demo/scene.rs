@@ -40,15 +40,10 @@ impl Scene {
         let config = directory.join("hubctl.toml");
         refuse_foreign(&config)?;
         let options = ScratchOptions::default();
-        let (workstation, cluster) = tokio::try_join!(
-            ScratchServer::start(&options),
-            ScratchServer::start(&options)
-        )?;
-        pgsnap::execute(
-            &workstation.database("postgres"),
-            &format!("CREATE DATABASE {DATABASE}"),
-        )
-        .await?;
+        let (workstation, cluster) =
+            tokio::try_join!(ScratchServer::start(&options), ScratchServer::start(&options))?;
+        pgsnap::execute(&workstation.database("postgres"), &format!("CREATE DATABASE {DATABASE}"))
+            .await?;
         pgsnap::execute(
             &workstation.database(DATABASE),
             &format!("SET demo.scale = '{scale}';\n{HUB}"),
@@ -59,17 +54,8 @@ impl Scene {
         fs_err::create_dir_all(&vault)?;
         let key = key(&directory.join("key.txt"))?;
         let escrow = key_of_escrow(directory)?;
-        let scene = Self {
-            workstation,
-            cluster,
-            config,
-            key: directory.join("key.txt"),
-            vault,
-        };
-        regularfile::replace(
-            &scene.config,
-            scene.configuration(&key.public, &escrow.public),
-        )?;
+        let scene = Self { workstation, cluster, config, key: directory.join("key.txt"), vault };
+        regularfile::replace(&scene.config, scene.configuration(&key.public, &escrow.public))?;
         Ok(scene)
     }
 
@@ -133,12 +119,11 @@ path = "journal.jsonl"
 /// Somebody's real configuration may have the same name.
 fn refuse_foreign(config: &Path) -> anyhow::Result<()> {
     match regularfile::read_to_string(config, LARGEST) {
-        Ok(text) if !text.starts_with(MARK) => Err(Refusal::usage(format!(
-            "{} is not the demo's own",
-            config.display()
-        ))
-        .hint("choose another directory with --dir")
-        .into()),
+        Ok(text) if !text.starts_with(MARK) => {
+            Err(Refusal::usage(format!("{} is not the demo's own", config.display()))
+                .hint("choose another directory with --dir")
+                .into())
+        }
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
     }
@@ -155,10 +140,7 @@ fn key(path: &Path) -> anyhow::Result<Key> {
     }
     let known = backup::Identities::load(path)?.fingerprints().next();
     let public = known.ok_or_else(|| Refusal::usage(format!("{} holds no key", path.display())))?;
-    Ok(Key {
-        path: path.to_owned(),
-        public: public.text,
-    })
+    Ok(Key { path: path.to_owned(), public: public.text })
 }
 
 /// Agents at work: one transaction over five tables after the other.
@@ -170,10 +152,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn start(database: Database) -> Self {
-        let (ticks, stop) = (
-            Arc::new(AtomicU64::new(0)),
-            Arc::new(AtomicBool::new(false)),
-        );
+        let (ticks, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (counted, stopped) = (Arc::clone(&ticks), Arc::clone(&stop));
         let task = tokio::spawn(async move {
             while !stopped.load(Ordering::SeqCst) {

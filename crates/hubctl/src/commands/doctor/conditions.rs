@@ -28,10 +28,7 @@ impl Question {
                 condition: json!({ "condition": condition, "cluster": name }),
                 no,
             };
-            [
-                asked("identity", Verdict::Fail),
-                asked("clock", Verdict::Warn),
-            ]
+            [asked("identity", Verdict::Fail), asked("clock", Verdict::Warn)]
         })
     }
 
@@ -69,9 +66,7 @@ pub(super) async fn ask(
     questions: Vec<Question>,
     findings: &mut Vec<Finding>,
 ) {
-    let names: Vec<String> = (0..questions.len())
-        .map(|number| number.to_string())
-        .collect();
+    let names: Vec<String> = (0..questions.len()).map(|number| number.to_string()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let asked = async {
         let gates = questions.iter().map(Question::gate);

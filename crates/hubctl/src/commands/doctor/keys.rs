@@ -35,11 +35,9 @@ pub(super) fn examine(context: &Context, settings: &Settings, findings: &mut Vec
             "there is only one: without its key every backup is lost",
         )
         .hint("add an escrow recipient whose key is kept elsewhere"),
-        several => Finding::new(
-            Verdict::Ok,
-            "recipients",
-            format!("{several}, each opens a backup alone"),
-        ),
+        several => {
+            Finding::new(Verdict::Ok, "recipients", format!("{several}, each opens a backup alone"))
+        }
     });
     if settings.identities.is_empty() && passphrase.is_none() {
         let fact = "none is configured: new backups stay sealed, not verified";
@@ -89,9 +87,5 @@ fn round_trip(recipients: &Recipients, identities: &Identities) -> anyhow::Resul
     };
     let mut clear = Vec::new();
     opened.read_to_end(&mut clear)?;
-    if clear == PROBE {
-        Ok(())
-    } else {
-        Err(Refusal::no("the probe came back changed").into())
-    }
+    if clear == PROBE { Ok(()) } else { Err(Refusal::no("the probe came back changed").into()) }
 }

@@ -90,10 +90,7 @@ async fn try_examine(
             &site.label,
             format!("pg_dump {} supplies the schema", tool.version),
         ),
-        Err(error) => Finding {
-            verdict: Verdict::Fail,
-            ..Finding::of(&site.label, &error.into())
-        },
+        Err(error) => Finding { verdict: Verdict::Fail, ..Finding::of(&site.label, &error.into()) },
     });
     Ok(Examined {
         database: Some(site.database.name().to_owned()),
@@ -115,35 +112,24 @@ async fn kept(site: &Site) -> Option<Finding> {
     let summary = clean::summary(&kept, jiff::Timestamp::now());
     match kept.len() {
         0 => None,
-        1 => Some(Finding::new(
-            Verdict::Ok,
-            &site.label,
-            format!("kept by a restore: {summary}"),
-        )),
+        1 => Some(Finding::new(Verdict::Ok, &site.label, format!("kept by a restore: {summary}"))),
         _ => {
             let fact = format!("kept by restores: {summary}");
-            let hint = format!(
-                "`hubctl clean {}` lists them, and drops them with --execute",
-                site.label
-            );
+            let hint =
+                format!("`hubctl clean {}` lists them, and drops them with --execute", site.label);
             Some(Finding::new(Verdict::Warn, &site.label, fact).hint(hint))
         }
     }
 }
 
 async fn facts(database: &Database) -> anyhow::Result<Facts> {
-    let answer = pgsnap::query_scalar(database, FACTS)
-        .await?
-        .unwrap_or_default();
+    let answer = pgsnap::query_scalar(database, FACTS).await?.unwrap_or_default();
     Ok(serde_json::from_str(&answer)?)
 }
 
 /// 3D000: the server answered, and knows no such database.
 fn is_absent(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<pgsnap::Error>()
-        .and_then(pgsnap::Error::sqlstate)
-        == Some("3D000")
+    error.downcast_ref::<pgsnap::Error>().and_then(pgsnap::Error::sqlstate) == Some("3D000")
 }
 
 /// What may be known of a connection over a network; on this machine there is nothing to say.
@@ -172,10 +158,8 @@ fn rights(label: &str, facts: &Facts) -> Finding {
             .hint("grant it SELECT, or the role pg_read_all_data");
     }
     if !facts.hidden.is_empty() {
-        let fact = format!(
-            "row-level security hides rows of {} from this role",
-            facts.hidden.join(", ")
-        );
+        let fact =
+            format!("row-level security hides rows of {} from this role", facts.hidden.join(", "));
         return Finding::new(Verdict::Fail, label, fact)
             .hint("back up as a superuser, or as a role with BYPASSRLS");
     }

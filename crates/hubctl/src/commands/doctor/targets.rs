@@ -40,16 +40,11 @@ fn target(settings: &Settings, name: &str) -> anyhow::Result<String> {
         Opened::Remote(there) if there.target().is_readable() => there.listing()?.ids(),
         // To ask it would leave a file there.
         Opened::Remote(_) => {
-            return Ok(format!(
-                "{place} takes files and shows none: a push tells whether it does"
-            ));
+            return Ok(format!("{place} takes files and shows none: a push tells whether it does"));
         }
     };
     Ok(match ids.iter().max() {
-        Some(newest) => format!(
-            "{place} answers: {} backups, the newest {newest}",
-            ids.len()
-        ),
+        Some(newest) => format!("{place} answers: {} backups, the newest {newest}", ids.len()),
         None => format!("{place} answers, and has no backup yet"),
     })
 }

@@ -32,9 +32,7 @@ pub(super) async fn examine(settings: &Settings, findings: &mut Vec<Finding>) {
     findings.extend(idle_machine());
     for (name, tunnel) in &settings.tunnels {
         let subject = format!("tunnel {name}");
-        let running = overview
-            .as_ref()
-            .and_then(|overview| states(overview, name));
+        let running = overview.as_ref().and_then(|overview| states(overview, name));
         findings.extend(targets(&subject, &tunnel.value));
         findings.extend(agent(&subject, &tunnel.value));
         findings.extend(remote_listener(&subject, &tunnel.value));
@@ -65,34 +63,21 @@ async fn supervisor(settings: &Settings) -> anyhow::Result<Option<Overview>> {
 fn states(overview: &Overview, name: &str) -> Option<Finding> {
     let tunnel = overview.tunnels.iter().find(|tunnel| tunnel.name == name)?;
     let said = tunnel.forwards.iter().map(|forward| {
-        let reason = forward
-            .state
-            .reason()
-            .map(|reason| format!(" ({reason})"))
-            .unwrap_or_default();
+        let reason =
+            forward.state.reason().map(|reason| format!(" ({reason})")).unwrap_or_default();
         format!("{} is {}{reason}", forward.local, forward.state.word())
     });
     let fact = said.collect::<Vec<_>>().join("; ");
-    let verdict = if tunnel.is_up() {
-        Verdict::Ok
-    } else {
-        Verdict::Fail
-    };
+    let verdict = if tunnel.is_up() { Verdict::Ok } else { Verdict::Fail };
     Some(Finding::new(verdict, format!("tunnel {name}"), fact))
 }
 
 /// Names that only pods resolve.
 fn targets(subject: &str, tunnel: &Tunnel) -> Vec<Finding> {
     let is_literal = |way: &Way| matches!(way, Way::To(target) if target.is_cluster_name());
-    let literal = tunnel
-        .forwards
-        .iter()
-        .filter(|forward| is_literal(&forward.way));
+    let literal = tunnel.forwards.iter().filter(|forward| is_literal(&forward.way));
     let finding = |forward: &tunnel::Forward| {
-        let fact = format!(
-            "the host of a node does not resolve {}, only pods do",
-            forward.way
-        );
+        let fact = format!("the host of a node does not resolve {}, only pods do", forward.way);
         Finding::new(Verdict::Fail, subject, fact)
             .hint("say `service = \"NAMESPACE/NAME:PORT\"` instead of `target`")
     };
@@ -150,12 +135,9 @@ async fn ports(subject: &str, tunnel: &Tunnel) -> Vec<Finding> {
         }
     }
     let finding = |(local, holder): (String, String)| {
-        Finding::new(
-            Verdict::Fail,
-            subject,
-            format!("{local} is taken by {holder}"),
+        Finding::new(Verdict::Fail, subject, format!("{local} is taken by {holder}")).hint(
+            "clients there are answered by that program: stop it, or forward from another port",
         )
-        .hint("clients there are answered by that program: stop it, or forward from another port")
     };
     holders.into_iter().map(finding).collect()
 }
@@ -168,18 +150,12 @@ const TRIAL: Duration = Duration::from_secs(10);
 /// destination would take its port there, and is left out.
 async fn trial(subject: &str, tunnel: &Tunnel) -> Vec<Finding> {
     let mut tunnel = tunnel.clone();
-    tunnel
-        .forwards
-        .retain(|forward| !matches!(forward.way, Way::From(_)));
+    tunnel.forwards.retain(|forward| !matches!(forward.way, Way::From(_)));
     if tunnel.forwards.is_empty() {
         return Vec::new();
     }
     match tried(tunnel).await {
-        Ok(status) => status
-            .forwards
-            .iter()
-            .map(|forward| shown(subject, forward))
-            .collect(),
+        Ok(status) => status.forwards.iter().map(|forward| shown(subject, forward)).collect(),
         Err(error) => vec![Finding::of(subject, &error)],
     }
 }
@@ -199,11 +175,7 @@ async fn tried(mut tunnel: Tunnel) -> anyhow::Result<TunnelStatus> {
 fn shown(subject: &str, forward: &ForwardStatus) -> Finding {
     let way = &forward.way;
     match &forward.state {
-        State::Up => Finding::new(
-            Verdict::Ok,
-            subject,
-            format!("{way}: tried, and it answers"),
-        ),
+        State::Up => Finding::new(Verdict::Ok, subject, format!("{way}: tried, and it answers")),
         State::Failed { reason, remedy, .. } => {
             Finding::new(Verdict::Fail, subject, format!("{way}: {reason}")).hint(remedy)
         }
@@ -233,14 +205,10 @@ async fn host_key(name: &str, subject: &str, tunnel: &Tunnel) -> Finding {
                 format!("{} is not known; it shows {}", key.host, key.fingerprint)
             } else {
                 let known = human::quoted(known.iter().map(String::as_str));
-                format!(
-                    "{} shows {}, and is known by {known}",
-                    key.host, key.fingerprint
-                )
+                format!("{} shows {}, and is known by {known}", key.host, key.fingerprint)
             };
-            Finding::new(Verdict::Fail, subject, fact).hint(format!(
-                "compare it with the host's own, then `hubctl tunnel trust {name}`"
-            ))
+            Finding::new(Verdict::Fail, subject, fact)
+                .hint(format!("compare it with the host's own, then `hubctl tunnel trust {name}`"))
         }
     }
 }

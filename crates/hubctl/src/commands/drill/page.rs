@@ -20,11 +20,7 @@ pub(super) fn write(
         return Ok(None);
     };
     fs_err::create_dir_all(&folder.value)?;
-    let stamp: String = drilled
-        .began_at
-        .chars()
-        .filter(|c| !matches!(c, '-' | ':'))
-        .collect();
+    let stamp: String = drilled.began_at.chars().filter(|c| !matches!(c, '-' | ':')).collect();
     let path = free_name(&folder.value, &format!("{stamp}-drill-{service}"));
     let mut file = tempfile::NamedTempFile::new_in(&folder.value)?;
     file.write_all(render(service, drilled).as_bytes())?;
@@ -38,9 +34,7 @@ fn free_name(folder: &Path, stem: &str) -> PathBuf {
     let name = |suffix: &str| folder.join(format!("{stem}{suffix}.md"));
     let numbered = (2..).map(|number| name(&format!("-{number}")));
     let mut names = std::iter::once(name("")).chain(numbered);
-    names
-        .find(|path| !path.exists())
-        .expect("there is no end of numbers")
+    names.find(|path| !path.exists()).expect("there is no end of numbers")
 }
 
 fn render(service: &str, drilled: &Drilled) -> String {
@@ -71,13 +65,8 @@ fn render(service: &str, drilled: &Drilled) -> String {
     if !drilled.checks.is_empty() {
         line("\n## Checks\n\n| check | verdict | expected | found |\n|---|---|---|---|".to_owned());
         for check in &drilled.checks {
-            let cells = [
-                &check.check.name,
-                check.verdict(),
-                &check.check.expect,
-                &check.answer(),
-            ]
-            .map(cell);
+            let cells = [&check.check.name, check.verdict(), &check.check.expect, &check.answer()]
+                .map(cell);
             line(format!("| {} |", cells.join(" | ")));
         }
     }
@@ -88,11 +77,7 @@ fn render(service: &str, drilled: &Drilled) -> String {
         ));
         line("| table | rows |\n|---|---:|".to_owned());
         for table in &drilled.tables {
-            line(format!(
-                "| {} | {} |",
-                cell(&table.table),
-                human::number(table.rows)
-            ));
+            line(format!("| {} | {} |", cell(&table.table), human::number(table.rows)));
         }
     }
     page

@@ -8,10 +8,7 @@ use crate::unfinished;
 
 /// The isolated place of one drill. Dropping it removes the copy.
 pub(super) enum Place {
-    Scratch {
-        server: ScratchServer,
-        database: Database,
-    },
+    Scratch { server: ScratchServer, database: Database },
     Server(TemporaryDatabase),
 }
 
@@ -128,15 +125,10 @@ impl Drop for TemporaryDatabase {
         if self.keep {
             return;
         }
-        let this = Self {
-            database: self.database.clone(),
-            keep: true,
-        };
+        let this = Self { database: self.database.clone(), keep: true };
         let removing = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(1)
-                .enable_all()
-                .build();
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
             if let Ok(Err(error)) = runtime.map(|runtime| runtime.block_on(this.remove())) {
                 tracing::error!(%error, database = %this.database, "the database of the drill could not be dropped");
             }

@@ -80,23 +80,17 @@ impl Drilled {
     pub(super) fn snapshot_at(&mut self, taken_at: &str) {
         if self.taken_at.is_none() {
             self.taken_at = Some(taken_at.to_owned());
-            let times = taken_at
-                .parse::<Timestamp>()
-                .ok()
-                .zip(self.began_at.parse::<Timestamp>().ok());
-            self.age_seconds = times
-                .and_then(|(taken, began)| age(taken, began))
-                .map(|age| age.as_secs());
+            let times =
+                taken_at.parse::<Timestamp>().ok().zip(self.began_at.parse::<Timestamp>().ok());
+            self.age_seconds =
+                times.and_then(|(taken, began)| age(taken, began)).map(|age| age.as_secs());
         }
     }
 
     pub(super) fn restored(&mut self, restored: &Restored) {
         let tables = restored.census.iter().flat_map(|census| &census.tables);
         self.tables = tables
-            .map(|table| TableRows {
-                table: table.name.to_string(),
-                rows: table.rows,
-            })
+            .map(|table| TableRows { table: table.name.to_string(), rows: table.rows })
             .collect();
         self.rows = restored.rows;
         self.phases = phases(restored);
@@ -114,10 +108,7 @@ impl Drilled {
         self.damaged = error.as_ref().is_some_and(is_damage);
         self.error = error.as_ref().map(|error| {
             let failure = Failure::of(error);
-            std::iter::once(failure.message)
-                .chain(failure.causes)
-                .collect::<Vec<_>>()
-                .join(": ")
+            std::iter::once(failure.message).chain(failure.causes).collect::<Vec<_>>().join(": ")
         });
         error
     }
@@ -143,10 +134,8 @@ impl Drilled {
             self.shown_age()
         ));
         if self.error.is_none() {
-            let (tables, rows) = (
-                human::plural(self.tables.len() as u64, "table"),
-                human::plural(self.rows, "row"),
-            );
+            let (tables, rows) =
+                (human::plural(self.tables.len() as u64, "table"), human::plural(self.rows, "row"));
             lines.push(format!(
                 "{tables}, {rows} restored on {}, all equal to the manifest",
                 self.place
@@ -199,10 +188,5 @@ pub(super) async fn ask(database: &Database, check: &Check) -> Answered {
         Err(error) => (None, Some(error.to_string())),
     };
     let passed = found.as_deref() == Some(check.expect.as_str());
-    Answered {
-        check: check.clone(),
-        found,
-        error,
-        passed,
-    }
+    Answered { check: check.clone(), found, error, passed }
 }

@@ -50,9 +50,7 @@ fn require_clock(journal: &Path, now: Timestamp) -> Result<(), gates::Error> {
         return Ok(());
     };
     let records = journal.read()?;
-    let times = records
-        .iter()
-        .filter_map(|record| Timestamp::try_from(record.at).ok());
+    let times = records.iter().filter_map(|record| Timestamp::try_from(record.at).ok());
     // Somebody may have recorded something since it was asked for.
     let now = now.max(Timestamp::now());
     match times.max() {
@@ -92,11 +90,7 @@ impl Copies {
         judged_at: Timestamp,
         gates: impl IntoIterator<Item = (&'a str, &'a Gate)>,
     ) -> anyhow::Result<Self> {
-        let mut copies = Self {
-            judged_at,
-            approvals: BTreeMap::new(),
-            signers: BTreeMap::new(),
-        };
+        let mut copies = Self { judged_at, approvals: BTreeMap::new(), signers: BTreeMap::new() };
         let directory = approvals_directory(settings);
         for (name, gate) in gates {
             let Some(approval) = &gate.approval else {
@@ -119,9 +113,7 @@ impl Copies {
             let name = item.file_name().into_string().unwrap_or_default();
             if is_of(gate, &name) {
                 // A revocation counts also where it is damaged, and so does its damaged copy.
-                let bytes = regularfile::Options::read()
-                    .in_place()
-                    .to_vec(item.path(), LARGEST)?;
+                let bytes = regularfile::Options::read().in_place().to_vec(item.path(), LARGEST)?;
                 let text = String::from_utf8_lossy(&bytes).into_owned();
                 self.approvals.insert(name, text);
             }
@@ -147,11 +139,7 @@ impl Copies {
             regularfile::create(&copy, text)?;
             signers.insert(path, copy);
         }
-        Ok(Unpacked {
-            directory,
-            approvals,
-            signers,
-        })
+        Ok(Unpacked { directory, approvals, signers })
     }
 }
 
@@ -159,13 +147,9 @@ impl Copies {
 /// `GATE-ID.revoked.json`.
 fn is_of(gate: &str, name: &str) -> bool {
     let is_id = |id: &str| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let rest = name
-        .strip_prefix(gate)
-        .and_then(|rest| rest.strip_prefix('-'));
+    let rest = name.strip_prefix(gate).and_then(|rest| rest.strip_prefix('-'));
     rest.is_some_and(|rest| {
-        let mut ids = SUFFIXES
-            .iter()
-            .filter_map(|suffix| rest.strip_suffix(suffix));
+        let mut ids = SUFFIXES.iter().filter_map(|suffix| rest.strip_suffix(suffix));
         ids.any(is_id)
     })
 }
@@ -203,10 +187,7 @@ fn standing(
     let policy = approve::policy(rule, signers);
     // Whoever only asks makes no directory.
     if !directory.is_dir() {
-        return Ok(Standing::Missing {
-            have: 0,
-            need: rule.persons,
-        });
+        return Ok(Standing::Missing { have: 0, need: rule.persons });
     }
     Approvals::open(directory)?.judge(
         &request.gate,

@@ -71,11 +71,7 @@ impl<'a> Asking<'a> {
         if let Some(book) = &self.scripts {
             collector = collector.keeping(book.successes()?);
         }
-        tracing::info!(
-            "reading {} facts for {} gates",
-            self.reads.len(),
-            self.names.len()
-        );
+        tracing::info!("reading {} facts for {} gates", self.reads.len(), self.names.len());
         let mut evidence = collector.collect(&self.reads).await;
         if let Some(book) = &self.scripts {
             book.record(&evidence)?;
@@ -86,11 +82,6 @@ impl<'a> Asking<'a> {
         for (name, verdict) in &verdicts {
             tracing::info!("gate {name}: {:?}, {}", verdict.answer, verdict.reason);
         }
-        Ok(Asked {
-            evidence,
-            verdicts,
-            judged_at: now,
-            gates,
-        })
+        Ok(Asked { evidence, verdicts, judged_at: now, gates })
     }
 }

@@ -49,16 +49,11 @@ impl Bundle {
         judged_at: Timestamp,
     ) -> anyhow::Result<Self> {
         let kept = gates.with_parts(names).into_iter();
-        let kept: BTreeMap<String, Gate> = kept
-            .filter_map(|name| Some((name.to_owned(), gates.get(name)?.clone())))
-            .collect();
+        let kept: BTreeMap<String, Gate> =
+            kept.filter_map(|name| Some((name.to_owned(), gates.get(name)?.clone()))).collect();
         let gates = Gates::new(kept).expect("gates with all their parts were checked before");
         let approvals = Some(Copies::of(settings, judged_at, gates.iter())?);
-        Ok(Self {
-            gates,
-            evidence,
-            approvals,
-        })
+        Ok(Self { gates, evidence, approvals })
     }
 
     /// Writes it whole, or not at all.
@@ -72,13 +67,9 @@ impl Bundle {
         ];
         let length: usize = members.iter().map(|(_, text)| HEADER + text.len()).sum();
         if length as u64 > LONGEST {
-            return Err(Refusal::could_not_ask(too_long())
-                .hint("name fewer gates")
-                .into());
+            return Err(Refusal::could_not_ask(too_long()).hint("name fewer gates").into());
         }
-        let directory = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let directory = directory.unwrap_or(Path::new("."));
         let file =
             tempfile::NamedTempFile::new_in(directory).context("the bundle cannot be written")?;
@@ -106,12 +97,8 @@ impl Bundle {
         }
         let texts = unpacked(&bytes).map_err(|error| unreadable(&error))?;
         let text = |name: &str| {
-            let missing = || {
-                Refusal::usage(format!(
-                    "{} is no bundle: it holds no {name}",
-                    path.display()
-                ))
-            };
+            let missing =
+                || Refusal::usage(format!("{} is no bundle: it holds no {name}", path.display()));
             texts.get(name).ok_or_else(missing)
         };
         let gates: BTreeMap<String, Gate> = parse(GATES, text(GATES)?)?;
@@ -135,10 +122,7 @@ fn too_long() -> String {
 fn unpacked(bytes: &[u8]) -> io::Result<BTreeMap<&'static str, String>> {
     let refused = |fact: String| Err(io::Error::other(fact));
     let mut texts = BTreeMap::new();
-    let mut archive = tar::Archive::new(Bounded {
-        inner: GzDecoder::new(bytes),
-        left: LONGEST,
-    });
+    let mut archive = tar::Archive::new(Bounded { inner: GzDecoder::new(bytes), left: LONGEST });
     for (count, entry) in archive.entries()?.enumerate() {
         if count == MOST_MEMBERS {
             return refused(format!("it has more than {MOST_MEMBERS} members"));
@@ -181,10 +165,7 @@ impl<R: io::Read> io::Read for Bounded<R> {
 
 fn parse<T: DeserializeOwned>(name: &str, text: &str) -> anyhow::Result<T> {
     if gates::weight_of_json(text.as_bytes()) > HEAVIEST {
-        let fact = format!(
-            "{name} of the bundle needs more than {} MiB of memory",
-            HEAVIEST >> 20
-        );
+        let fact = format!("{name} of the bundle needs more than {} MiB of memory", HEAVIEST >> 20);
         return Err(Refusal::usage(fact).into());
     }
     Ok(serde_json::from_str(text)
@@ -248,11 +229,7 @@ mod tests {
             bundle(&[empty, empty]),
             bundle(&[(EVIDENCE, EntryType::Symlink, " ", 0)]),
             bundle(&[(EVIDENCE, EntryType::GNUSparse, " ", 0)]),
-            bundle(&[
-                empty,
-                (APPROVALS, FILE, "null", 1),
-                (GATES, FILE, "[{\"\":0},", 500_000),
-            ]),
+            bundle(&[empty, (APPROVALS, FILE, "null", 1), (GATES, FILE, "[{\"\":0},", 500_000)]),
         ];
         let said: Vec<String> = refusals.map(|refusal| refusal.err().unwrap()).into();
         insta::assert_snapshot!(said.join("\n"), @r"

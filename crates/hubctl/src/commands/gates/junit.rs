@@ -13,15 +13,10 @@ pub(super) fn write(path: &Path, names: &[&str], verdicts: &Verdicts) -> anyhow:
 }
 
 fn document(names: &[&str], verdicts: &Verdicts) -> String {
-    let asked: Vec<(&str, &Verdict)> = names
-        .iter()
-        .filter_map(|name| Some((*name, verdicts.get(*name)?)))
-        .collect();
+    let asked: Vec<(&str, &Verdict)> =
+        names.iter().filter_map(|name| Some((*name, verdicts.get(*name)?))).collect();
     let count = |wanted: &[Answer]| {
-        asked
-            .iter()
-            .filter(|(_, verdict)| wanted.contains(&verdict.answer))
-            .count()
+        asked.iter().filter(|(_, verdict)| wanted.contains(&verdict.answer)).count()
     };
     let mut text = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"hubctl gates\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\">\n",

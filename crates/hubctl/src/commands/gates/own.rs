@@ -19,10 +19,7 @@ pub(super) struct Answers {
 
 impl Answers {
     pub(super) fn new(context: &Context, settings: &Settings) -> Self {
-        Self {
-            context: context.clone(),
-            settings: settings.clone(),
-        }
+        Self { context: context.clone(), settings: settings.clone() }
     }
 
     async fn verdict(&self, question: &str, about: &Value) -> anyhow::Result<Verdict> {
@@ -56,15 +53,9 @@ impl Answers {
             return Ok(Verdict::fail(format!("the tunnel {name} was not started"))
                 .with_hint(format!("start it with `hubctl tunnel up {name}`")));
         };
-        let identities: Vec<_> = status
-            .forwards
-            .iter()
-            .map(|forward| &forward.identity)
-            .collect();
+        let identities: Vec<_> = status.forwards.iter().map(|forward| &forward.identity).collect();
         let verdict = if status.is_up() {
-            Verdict::pass(format!(
-                "the tunnel {name} is up, and its probe was answered"
-            ))
+            Verdict::pass(format!("the tunnel {name} is up, and its probe was answered"))
         } else if status.has_failed() {
             Verdict::fail(format!("the tunnel {name} has failed"))
                 .with_hint(format!(

@@ -17,11 +17,8 @@ const LONGEST: u64 = 64 << 20;
 /// The gates of the configuration; these and their parts with what they rest on.
 pub(super) fn resolved(settings: &Settings, names: &[&str]) -> Gates {
     let gates = &settings.gates;
-    let asked: Vec<&Gate> = gates
-        .with_parts(names)
-        .into_iter()
-        .filter_map(|name| gates.get(name))
-        .collect();
+    let asked: Vec<&Gate> =
+        gates.with_parts(names).into_iter().filter_map(|name| gates.get(name)).collect();
     gates.resting_on(|gate| {
         let mut found = BTreeMap::new();
         if let (true, Rule::Condition(condition)) = (asked.contains(&gate), &gate.rule) {
@@ -122,12 +119,7 @@ fn side(settings: &Settings, word: &str, found: &mut BTreeMap<String, Value>) {
 /// Whether a connection with these parameters enters the end of a forward. Hosts have many names,
 /// and ports one.
 fn is_entered(local: &Endpoint, parameters: &BTreeMap<&'static str, String>) -> bool {
-    let values = |keyword: &str| {
-        parameters
-            .get(keyword)
-            .into_iter()
-            .flat_map(|p| p.split(','))
-    };
+    let values = |keyword: &str| parameters.get(keyword).into_iter().flat_map(|p| p.split(','));
     let mut ports = values("port").filter_map(|port| port.trim().parse::<u16>().ok());
     match local {
         Endpoint::Tcp { port, .. } => ports.any(|asked| asked == *port),
@@ -312,16 +304,10 @@ mod tests {
             (":5433", "127.0.0.1:15432", false),
         ] {
             let plan = plan(directory.path(), &tables(port, local));
-            assert_eq!(
-                plan.contains("tunnel hub"),
-                is_covered,
-                "{port} {local}: {plan}"
-            );
+            assert_eq!(plan.contains("tunnel hub"), is_covered, "{port} {local}: {plan}");
         }
-        let socket = tables(":5433", "/run/hub/.s.PGSQL.5433").replace(
-            "hub@127.0.0.1:5433/d15432",
-            "/d?host=/run/hub&port=5433&user=hub",
-        );
+        let socket = tables(":5433", "/run/hub/.s.PGSQL.5433")
+            .replace("hub@127.0.0.1:5433/d15432", "/d?host=/run/hub&port=5433&user=hub");
         assert!(plan(directory.path(), &socket).contains("tunnel hub"));
     }
 }

@@ -14,13 +14,8 @@ use crate::act::host;
 /// The kind of the records.
 const KIND: &str = "gate-script";
 /// What is recorded of how a script ended. Its output may hold anything, so only its hash is.
-const RECORDED: [&str; 5] = [
-    "exit_code",
-    "signal",
-    "timed_out_after_seconds",
-    "seconds",
-    "output_sha256",
-];
+const RECORDED: [&str; 5] =
+    ["exit_code", "signal", "timed_out_after_seconds", "seconds", "output_sha256"];
 
 /// The journal, as far as it is about scripts.
 pub(super) struct Book {
@@ -43,11 +38,7 @@ impl Book {
                 let read: Read =
                     serde_json::from_value(record.evidence.get("script")?.clone()).ok()?;
                 let at = Timestamp::try_from(record.at).ok()?;
-                Some(Reading::new(
-                    read,
-                    at,
-                    Content::Found(record.evidence.get("ended")?.clone()),
-                ))
+                Some(Reading::new(read, at, Content::Found(record.evidence.get("ended")?.clone())))
             })
             .collect())
     }
@@ -62,11 +53,7 @@ impl Book {
             else {
                 continue;
             };
-            let outcome = if ended["exit_code"] == 0 {
-                Outcome::Done
-            } else {
-                Outcome::Failed
-            };
+            let outcome = if ended["exit_code"] == 0 { Outcome::Done } else { Outcome::Failed };
             let members = RECORDED
                 .iter()
                 .filter_map(|name| Some(((*name).to_owned(), ended.get(*name)?.clone())));

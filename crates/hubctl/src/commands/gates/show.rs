@@ -75,17 +75,11 @@ impl<'a> Shown<'a> {
         let rows = self.gates.iter().map(|line| {
             vec![
                 word(line.verdict.answer).to_owned(),
-                if line.asked {
-                    line.name.to_owned()
-                } else {
-                    format!("  {}", line.name)
-                },
+                if line.asked { line.name.to_owned() } else { format!("  {}", line.name) },
                 line.verdict
                     .observed_at
                     .map_or_else(String::new, |at| span(now.duration_since(at))),
-                line.verdict
-                    .expires_at
-                    .map_or_else(String::new, |at| span(at.duration_since(now))),
+                line.verdict.expires_at.map_or_else(String::new, |at| span(at.duration_since(now))),
                 line.verdict.reason.clone(),
             ]
         });
@@ -94,10 +88,7 @@ impl<'a> Shown<'a> {
 
     /// What to do, for each gate that does not pass by itself.
     pub(super) fn hints(&self) -> Vec<String> {
-        let closed = self
-            .gates
-            .iter()
-            .filter(|line| line.verdict.answer != Answer::Pass);
+        let closed = self.gates.iter().filter(|line| line.verdict.answer != Answer::Pass);
         closed
             .filter_map(|line| {
                 let hint = line.verdict.hint.as_ref()?;
@@ -111,17 +102,10 @@ impl<'a> Shown<'a> {
 pub(super) fn change(context: &Context, name: &str, verdict: &Verdict) -> anyhow::Result<()> {
     let at = Timestamp::now();
     let line = match context.printer.format() {
-        Format::Json => serde_json::to_string(&Change {
-            schema: "hubctl.gates-change.v1",
-            at,
-            name,
-            verdict,
-        })?,
-        Format::Text => format!(
-            "{at:.0}  {}  {name}: {}",
-            word(verdict.answer),
-            verdict.reason
-        ),
+        Format::Json => {
+            serde_json::to_string(&Change { schema: "hubctl.gates-change.v1", at, name, verdict })?
+        }
+        Format::Text => format!("{at:.0}  {}  {name}: {}", word(verdict.answer), verdict.reason),
     };
     context.printer.data(&line)
 }

@@ -37,9 +37,7 @@ fn civil(form: &str, digits: &str) -> Option<DateTime> {
     let is_year = digits.starts_with("20") || digits.starts_with("19");
     let at = match form.contains("%H") {
         true => DateTime::strptime(form, digits).ok(),
-        false => jiff::civil::Date::strptime(form, digits)
-            .ok()
-            .map(DateTime::from),
+        false => jiff::civil::Date::strptime(form, digits).ok().map(DateTime::from),
     };
     at.filter(|_| is_year)
 }
@@ -47,11 +45,7 @@ fn civil(form: &str, digits: &str) -> Option<DateTime> {
 /// Where the runs of digits begin and end.
 fn groups(name: &str) -> Vec<(usize, usize)> {
     let mut groups: Vec<(usize, usize)> = Vec::new();
-    for (at, _) in name
-        .bytes()
-        .enumerate()
-        .filter(|(_, byte)| byte.is_ascii_digit())
-    {
+    for (at, _) in name.bytes().enumerate().filter(|(_, byte)| byte.is_ascii_digit()) {
         match groups.last_mut() {
             Some((_, end)) if *end == at => *end = at + 1,
             _ => groups.push((at, at + 1)),
@@ -85,10 +79,7 @@ mod tests {
     fn the_times_that_people_write() {
         let zone = TimeZone::get("Europe/Berlin").unwrap();
         for (name, expected) in [
-            (
-                "state-hub-20261121T161200Z.sql.gz.age",
-                "2026-11-21T16:12:00Z",
-            ),
+            ("state-hub-20261121T161200Z.sql.gz.age", "2026-11-21T16:12:00Z"),
             ("hub_2026-11-21_16-12-00.sql.gz.age", "2026-11-21T15:12:00Z"),
             ("hub-2-20261121161200.sql.gz.age", "2026-11-21T15:12:00Z"),
             ("hub.20261121-1612.sql.gz.age", "2026-11-21T15:12:00Z"),
@@ -98,31 +89,17 @@ mod tests {
             let at = in_name(name, &zone).map(|at| at.to_string());
             assert_eq!(at.as_deref(), Some(expected), "{name}");
         }
-        for name in [
-            "latest.sql.gz.age",
-            "hub-12345678.sql.gz.age",
-            "hub-20269921.age",
-            "v2-3.age",
-        ] {
+        for name in ["latest.sql.gz.age", "hub-12345678.sql.gz.age", "hub-20269921.age", "v2-3.age"]
+        {
             assert_eq!(in_name(name, &zone), None, "{name}");
         }
     }
 
     #[test]
     fn a_file_without_a_time_in_its_name_has_its_own() {
-        let file = tempfile::Builder::new()
-            .prefix("dump")
-            .rand_bytes(0)
-            .tempfile()
-            .unwrap();
-        let modified: Timestamp = file
-            .as_file()
-            .metadata()
-            .unwrap()
-            .modified()
-            .unwrap()
-            .try_into()
-            .unwrap();
+        let file = tempfile::Builder::new().prefix("dump").rand_bytes(0).tempfile().unwrap();
+        let modified: Timestamp =
+            file.as_file().metadata().unwrap().modified().unwrap().try_into().unwrap();
         assert_eq!(of(file.path(), &TimeZone::UTC).unwrap(), (modified, "file"));
     }
 }

@@ -95,9 +95,6 @@ fn text(checked: &Checked) -> String {
     format!(
         "{}\n{}",
         table(&["recipient", "its key is"], recipients),
-        table(
-            &["backup", "with the keys here", "elsewhere opens it"],
-            backups
-        )
+        table(&["backup", "with the keys here", "elsewhere opens it"], backups)
     )
 }

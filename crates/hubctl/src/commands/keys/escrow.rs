@@ -65,19 +65,13 @@ pub(super) fn make(context: &Context, settings: &Settings, path: &Path) -> anyho
     let mut file = regularfile::Options::new_file().mode(0o644).open(path)?;
     file.write_all(&one.seal(challenge.as_bytes())?)?;
     file.sync_all()?;
-    let pending = Pending {
-        recipient: recipient.clone(),
-        code_blake3: hash(&code),
-    };
+    let pending = Pending { recipient: recipient.clone(), code_blake3: hash(&code) };
     let kept = place(settings)?;
     if let Some(directory) = kept.parent() {
         fs_err::create_dir_all(directory)?;
     }
     regularfile::replace(&kept, serde_json::to_vec(&pending)?)?;
-    let made = Made {
-        path: path.display().to_string(),
-        recipient,
-    };
+    let made = Made { path: path.display().to_string(), recipient };
     context.printer.result("hubctl.escrow-test.v1", &made, || {
         format!(
             "{} was written for {recipient}\ntake it to where that key is, open it with `age -d -i KEY {}`, and bring back the code in it",
@@ -97,30 +91,20 @@ pub(super) fn answer(context: &Context, settings: &Settings, code: &str) -> anyh
     };
     let pending: Pending = serde_json::from_slice(&bytes)?;
     let passed = hash(&code.trim().to_ascii_uppercase()) == pending.code_blake3;
-    let act = Act::begin(
-        settings,
-        &context.printer,
-        "escrow-test",
-        &pending.recipient,
-    )?;
+    let act = Act::begin(settings, &context.printer, "escrow-test", &pending.recipient)?;
     act.answer(passed, json!({ "recipient": pending.recipient }))?;
     if passed {
         // The code was told; a second answer would prove nothing.
         fs_err::remove_file(&kept)?;
     }
-    let answered = Answered {
-        recipient: &pending.recipient,
-        passed,
-    };
-    context
-        .printer
-        .result("hubctl.escrow-test.v1", &answered, || {
-            if passed {
-                format!("the key of {} is good", pending.recipient)
-            } else {
-                "that is not the code of the challenge".to_owned()
-            }
-        })?;
+    let answered = Answered { recipient: &pending.recipient, passed };
+    context.printer.result("hubctl.escrow-test.v1", &answered, || {
+        if passed {
+            format!("the key of {} is good", pending.recipient)
+        } else {
+            "that is not the code of the challenge".to_owned()
+        }
+    })?;
     Ok(exit(passed))
 }
 
@@ -129,9 +113,7 @@ fn code() -> anyhow::Result<String> {
     let mut bytes = [0; 16];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
     let letter = |byte: &u8| char::from(LETTERS[usize::from(byte % 32)]);
-    let groups = bytes
-        .chunks(4)
-        .map(|group| group.iter().map(letter).collect::<String>());
+    let groups = bytes.chunks(4).map(|group| group.iter().map(letter).collect::<String>());
     Ok(groups.collect::<Vec<_>>().join("-"))
 }
 

@@ -19,10 +19,7 @@ const FILES: &[(&str, &str)] = &[
         "~/.config/hubctl/key.txt",
         "The private key that `hubctl init --generate-key` makes. Keep a copy elsewhere.",
     ),
-    (
-        "~/.local/state/hubctl/journal.jsonl",
-        "The journal, unless [journal] path names another.",
-    ),
+    ("~/.local/state/hubctl/journal.jsonl", "The journal, unless [journal] path names another."),
     (
         "~/.pgpass, ~/.pg_service.conf, ~/.postgresql",
         "Passwords, services and certificates, as libpq reads them.",
@@ -31,9 +28,7 @@ const FILES: &[(&str, &str)] = &[
 
 /// `hubctl-config-show`
 pub(super) fn name(command: &Command) -> &str {
-    command
-        .get_display_name()
-        .unwrap_or_else(|| command.get_name())
+    command.get_display_name().unwrap_or_else(|| command.get_name())
 }
 
 /// The page of a command.
@@ -58,18 +53,12 @@ pub(super) fn command(command: &Command) -> io::Result<Vec<u8>> {
     terms(&mut roff, "ENVIRONMENT", env::DOCUMENTED.iter().copied());
     terms(&mut roff, "FILES", FILES.iter().copied());
     let after = command.get_after_help().map(ToString::to_string);
-    if let Some((_, examples)) = after
-        .as_deref()
-        .and_then(|text| text.split_once("Examples:\n"))
-    {
+    if let Some((_, examples)) = after.as_deref().and_then(|text| text.split_once("Examples:\n")) {
         roff.control("SH", ["EXAMPLES"]);
         verbatim(&mut roff, examples);
     }
-    let others: &[&str] = if is_main {
-        &["hubctl.toml(5)"]
-    } else {
-        &["hubctl(1)", "hubctl.toml(5)"]
-    };
+    let others: &[&str] =
+        if is_main { &["hubctl.toml(5)"] } else { &["hubctl(1)", "hubctl.toml(5)"] };
     roff.control("SH", ["SEE ALSO"]);
     roff.text([roman(others.join(", "))]);
     roff.to_writer(&mut page)?;
@@ -143,11 +132,7 @@ pub(super) fn settings() -> io::Result<Vec<u8>> {
         roff.control("SH", [format!("[{}]", table.name).as_str()]);
         roff.text([roman(table.about)]);
         for (key, form, meaning) in table.keys {
-            term_of(
-                &mut roff,
-                [bold(*key), roman(" = "), italic(*form)],
-                meaning,
-            );
+            term_of(&mut roff, [bold(*key), roman(" = "), italic(*form)], meaning);
         }
     }
     terms(&mut roff, "FILES", FILES.iter().copied());

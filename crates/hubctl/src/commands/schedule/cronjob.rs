@@ -26,10 +26,7 @@ pub(super) fn manifests(settings: &Settings, image: &str) -> anyhow::Result<Stri
          #   kubectl create secret generic {name} --from-file=key.txt …   mounted there\n\
          #   persistent volume claims {name} (the vault) and {name}-state (the journal)\n"
     );
-    for job in JOBS
-        .iter()
-        .filter(|job| is_wanted(settings, job.commands[0]))
-    {
+    for job in JOBS.iter().filter(|job| is_wanted(settings, job.commands[0])) {
         let manifest = manifest(settings, job, &name, &vault.to_string_lossy(), image);
         text.push_str("---\n");
         text.push_str(&serde_saphyr::to_string(&manifest)?);
@@ -95,19 +92,12 @@ fn manifest(
 /// The commands of a job, each only after the one before; the job fails with the code of the one
 /// that did.
 fn script(settings: &Settings, job: &Job) -> String {
-    let commands = job
-        .commands
-        .iter()
-        .filter(|command| is_wanted(settings, command));
-    let runs: Vec<String> = commands
-        .map(|command| format!("hubctl --no-progress {}", command.join(" ")))
-        .collect();
+    let commands = job.commands.iter().filter(|command| is_wanted(settings, command));
+    let runs: Vec<String> =
+        commands.map(|command| format!("hubctl --no-progress {}", command.join(" "))).collect();
     let run = runs.join(" && ");
     if settings.alerts.tells_anybody() {
-        format!(
-            "{run} || {{ code=$?; hubctl alert {}; exit $code; }}",
-            job.name
-        )
+        format!("{run} || {{ code=$?; hubctl alert {}; exit $code; }}", job.name)
     } else {
         run
     }

@@ -157,10 +157,7 @@ mod tests {
         );
         let tunnel = entry.tunnel();
         assert_eq!(tunnel.destination, "ubuntu@node1");
-        assert_eq!(
-            tunnel.forwards[0].to_string(),
-            "127.0.0.1:8000 <- 127.0.0.1:18000"
-        );
+        assert_eq!(tunnel.forwards[0].to_string(), "127.0.0.1:8000 <- 127.0.0.1:18000");
         let probe = &tunnel.forwards[0].probe;
         assert_eq!(probe.to_string(), "GET /health?deep=1");
         assert_eq!(probe.interval, Duration::from_secs(30));
@@ -174,14 +171,8 @@ mod tests {
              health_check:\n  url: http://127.0.0.1:9/health\n",
         );
         let tunnel = entry.tunnel();
-        assert_eq!(
-            tunnel.forwards[0].to_string(),
-            "127.0.0.1:16443 -> 127.0.0.1:6443"
-        );
+        assert_eq!(tunnel.forwards[0].to_string(), "127.0.0.1:16443 -> 127.0.0.1:6443");
         let left = entry.left_out().join("\n");
-        assert!(
-            left.contains("another port") && left.contains("`surprise`"),
-            "{left}"
-        );
+        assert!(left.contains("another port") && left.contains("`surprise`"), "{left}");
     }
 }

@@ -37,9 +37,7 @@ pub(super) async fn run(
         supervisor.start(&name, tunnel).await?;
     }
     if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
-        context
-            .printer
-            .warn(format_args!("systemd was not told: {error}"));
+        context.printer.warn(format_args!("systemd was not told: {error}"));
     }
     tokio::select! {
         served = supervisor.serve() => served?,
@@ -54,10 +52,7 @@ pub(super) async fn run(
 fn allow_many_connections() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let maximum = getrlimit(Resource::Nofile).maximum;
-    let limit = Rlimit {
-        current: maximum,
-        maximum,
-    };
+    let limit = Rlimit { current: maximum, maximum };
     // The limit that there is serves a hundred and more.
     let _ = setrlimit(Resource::Nofile, limit);
 }
@@ -68,17 +63,13 @@ async fn tell(context: Context, mut log: Option<Log>, mut events: broadcast::Rec
         match events.recv().await {
             Ok(event) => {
                 if let Some(Err(error)) = log.as_mut().map(|log| log.write(&event)) {
-                    context
-                        .printer
-                        .warn(format_args!("the change was not kept: {error}"));
+                    context.printer.warn(format_args!("the change was not kept: {error}"));
                 }
                 // Nobody has to read along.
                 let _ = show::change(&context.printer, &event);
             }
             Err(RecvError::Lagged(missed)) => {
-                context
-                    .printer
-                    .warn(format_args!("{missed} changes were not told"));
+                context.printer.warn(format_args!("{missed} changes were not told"));
             }
             Err(RecvError::Closed) => return,
         }

@@ -47,17 +47,10 @@ pub(super) async fn status(
             Ok(Exit::Yes)
         }
         Err(tunnel::Error::NotRunning { .. }) => {
-            let nothing = Status {
-                running: false,
-                pid: None,
-                since: None,
-                tunnels: Vec::new(),
-            };
+            let nothing = Status { running: false, pid: None, since: None, tunnels: Vec::new() };
             context
                 .printer
-                .result("hubctl.tunnel-status.v1", &nothing, || {
-                    "not running".to_owned()
-                })?;
+                .result("hubctl.tunnel-status.v1", &nothing, || "not running".to_owned())?;
             Ok(Exit::No)
         }
         Err(error) => Err(error.into()),
@@ -70,20 +63,11 @@ pub(super) fn overview(
     overview: &Overview,
     names: &Names,
 ) -> anyhow::Result<bool> {
-    let tunnels: Vec<&TunnelStatus> = overview
-        .tunnels
-        .iter()
-        .filter(|tunnel| names.include(&tunnel.name))
-        .collect();
-    let status = Status {
-        running: true,
-        pid: Some(overview.pid),
-        since: Some(overview.since),
-        tunnels,
-    };
-    context
-        .printer
-        .result("hubctl.tunnel-status.v1", &status, || text(&status.tunnels))?;
+    let tunnels: Vec<&TunnelStatus> =
+        overview.tunnels.iter().filter(|tunnel| names.include(&tunnel.name)).collect();
+    let status =
+        Status { running: true, pid: Some(overview.pid), since: Some(overview.since), tunnels };
+    context.printer.result("hubctl.tunnel-status.v1", &status, || text(&status.tunnels))?;
     Ok(!status.tunnels.is_empty() && status.tunnels.iter().all(|tunnel| tunnel.is_up()))
 }
 
@@ -106,18 +90,8 @@ fn text(tunnels: &[&TunnelStatus]) -> String {
             ]
         })
     });
-    let mut text = table(
-        &[
-            "tunnel",
-            "forward",
-            "state",
-            "for",
-            "proof",
-            "bytes",
-            ">reconnects",
-        ],
-        rows,
-    );
+    let mut text =
+        table(&["tunnel", "forward", "state", "for", "proof", "bytes", ">reconnects"], rows);
     for tunnel in tunnels {
         for forward in &tunnel.forwards {
             if let Some(reason) = forward.state.reason() {
@@ -133,15 +107,8 @@ fn proof(now: Timestamp, forward: &ForwardStatus) -> String {
     let Some(proven) = forward.proven else {
         return format!("none yet: {}", forward.probe);
     };
-    let round_trip = forward
-        .round_trip_ms
-        .map(|ms| format!(" in {ms:.1} ms"))
-        .unwrap_or_default();
-    let identity = forward
-        .identity
-        .as_ref()
-        .map(|who| format!(" by {who}"))
-        .unwrap_or_default();
+    let round_trip = forward.round_trip_ms.map(|ms| format!(" in {ms:.1} ms")).unwrap_or_default();
+    let identity = forward.identity.as_ref().map(|who| format!(" by {who}")).unwrap_or_default();
     format!("answered {} ago{round_trip}{identity}", age(now, proven))
 }
 
@@ -161,9 +128,8 @@ pub(super) async fn check(
     let known = client.status().await?;
     let all_up = overview(context, &known, names)?;
     // One that was not started is not up.
-    let are_known = wanted
-        .keys()
-        .all(|name| known.tunnels.iter().any(|tunnel| tunnel.name == *name));
+    let are_known =
+        wanted.keys().all(|name| known.tunnels.iter().any(|tunnel| tunnel.name == *name));
     Ok(answer(all_up && are_known))
 }
 
@@ -192,11 +158,7 @@ pub(super) async fn watch(context: &Context, place: &Place, names: &Names) -> an
 
 /// How it stands, as the change that led there: so a watch is lines of one kind.
 fn present(printer: &Printer, known: &Overview, names: &Names) -> anyhow::Result<()> {
-    for tunnel in known
-        .tunnels
-        .iter()
-        .filter(|tunnel| names.include(&tunnel.name))
-    {
+    for tunnel in known.tunnels.iter().filter(|tunnel| names.include(&tunnel.name)) {
         for event in tunnel.as_events() {
             change(printer, &event)?;
         }
@@ -207,16 +169,10 @@ fn present(printer: &Printer, known: &Overview, names: &Names) -> anyhow::Result
 /// One change, as one line.
 pub(crate) fn change(printer: &Printer, event: &Event) -> anyhow::Result<()> {
     let line = match printer.format() {
-        Format::Json => serde_json::to_string(&Line {
-            schema: "hubctl.tunnel-event.v1",
-            event,
-        })?,
+        Format::Json => serde_json::to_string(&Line { schema: "hubctl.tunnel-event.v1", event })?,
         Format::Text => {
-            let reason = event
-                .state
-                .reason()
-                .map(|reason| format!(": {reason}"))
-                .unwrap_or_default();
+            let reason =
+                event.state.reason().map(|reason| format!(": {reason}")).unwrap_or_default();
             format!(
                 "{:.3} {} {} {}{reason}",
                 event.at,
@@ -253,10 +209,9 @@ pub(super) async fn logs(
                     change(&context.printer, &event)?;
                 }
                 Ok(_) => {}
-                Err(_) => context.printer.warn(format_args!(
-                    "a line of `{}` is no change",
-                    place.log.display()
-                )),
+                Err(_) => context
+                    .printer
+                    .warn(format_args!("a line of `{}` is no change", place.log.display())),
             }
             line.clear();
         }

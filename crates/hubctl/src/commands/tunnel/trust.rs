@@ -44,23 +44,15 @@ pub(super) async fn run(
         }
     }
     let trusted = Trusted {
-        replaced: known
-            .into_iter()
-            .filter(|known| *known != key.fingerprint)
-            .collect(),
+        replaced: known.into_iter().filter(|known| *known != key.fingerprint).collect(),
         host: key.host,
         fingerprint: key.fingerprint,
         kind: key.kind,
         known_hosts: key.known_hosts.display().to_string(),
     };
-    context
-        .printer
-        .result("hubctl.tunnel-trust.v1", &trusted, || {
-            format!(
-                "{} is known by {}, in {}",
-                trusted.host, trusted.fingerprint, trusted.known_hosts
-            )
-        })?;
+    context.printer.result("hubctl.tunnel-trust.v1", &trusted, || {
+        format!("{} is known by {}, in {}", trusted.host, trusted.fingerprint, trusted.known_hosts)
+    })?;
     Ok(Exit::Yes)
 }
 
@@ -71,12 +63,7 @@ async fn agree(
     known: &[String],
     expected: Option<String>,
 ) -> anyhow::Result<()> {
-    let HostKey {
-        host,
-        fingerprint,
-        kind,
-        ..
-    } = key;
+    let HostKey { host, fingerprint, kind, .. } = key;
     if let Some(expected) = expected {
         if expected == *fingerprint {
             return Ok(());
@@ -89,19 +76,15 @@ async fn agree(
         )
         .into());
     }
-    context
-        .printer
-        .talk(format_args!("{host} shows the {kind} key {fingerprint}"));
+    context.printer.talk(format_args!("{host} shows the {kind} key {fingerprint}"));
     for known in known {
-        context.printer.warn(format_args!(
-            "it is known by another one, {known}: find out why that changed"
-        ));
+        context
+            .printer
+            .warn(format_args!("it is known by another one, {known}: find out why that changed"));
     }
     if !can_ask() {
         return Err(Refusal::no("nobody is here to compare the fingerprint")
-            .hint(format!(
-                "compare it with the host's own, then say --fingerprint {fingerprint}"
-            ))
+            .hint(format!("compare it with the host's own, then say --fingerprint {fingerprint}"))
             .into());
     }
     let typed = blocking(|| {

@@ -35,15 +35,10 @@ pub(super) fn install(
             "{tunnel} names neither `identity_file` nor `identity_agent`: a unit does not inherit the agent of your session"
         ));
     }
-    let file = systemd::File {
-        name: &name,
-        text: &text,
-    };
+    let file = systemd::File { name: &name, text: &text };
     systemd::install(&[file], &[&name])?;
     if !systemd::lingers() {
-        context
-            .printer
-            .warn("the unit ends when you log out; `loginctl enable-linger` keeps it");
+        context.printer.warn("the unit ends when you log out; `loginctl enable-linger` keeps it");
     }
     answer(context, name, &path, true)
 }
@@ -60,21 +55,11 @@ pub(super) fn uninstall(context: &Context, place: &Place) -> anyhow::Result<Exit
 
 fn answer(context: &Context, unit: String, path: &Path, enabled: bool) -> anyhow::Result<Exit> {
     let path = path.display().to_string();
-    let installed = Installed {
-        unit,
-        path,
-        enabled,
-    };
-    context
-        .printer
-        .result("hubctl.tunnel-unit.v1", &installed, || {
-            let done = if enabled {
-                "runs, and begins with your session"
-            } else {
-                "is not installed"
-            };
-            format!("{} {done}", installed.unit)
-        })?;
+    let installed = Installed { unit, path, enabled };
+    context.printer.result("hubctl.tunnel-unit.v1", &installed, || {
+        let done = if enabled { "runs, and begins with your session" } else { "is not installed" };
+        format!("{} {done}", installed.unit)
+    })?;
     Ok(Exit::Yes)
 }
 
@@ -105,11 +90,8 @@ mod tests {
 
     #[test]
     fn the_unit_says_what_to_run() {
-        let text = text(
-            Path::new("/opt/a b/hubctl"),
-            Path::new("/etc/hub%ctl.toml"),
-            &["hub".to_owned()],
-        );
+        let text =
+            text(Path::new("/opt/a b/hubctl"), Path::new("/etc/hub%ctl.toml"), &["hub".to_owned()]);
         insta::assert_snapshot!(text, @r#"
         # Written by `hubctl tunnel install`; `hubctl tunnel uninstall` removes it.
         [Unit]

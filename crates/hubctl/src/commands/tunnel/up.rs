@@ -87,7 +87,7 @@ async fn begin(place: &Place, names: &[String]) -> anyhow::Result<Client> {
         if Instant::now() > deadline || child.try_wait()?.is_some() {
             let said = said(output)?;
             return Err(
-                Refusal::could_not_ask(format!("the supervisor did not begin: {said}")).into(),
+                Refusal::could_not_ask(format!("the supervisor did not begin: {said}")).into()
             );
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -13,12 +13,8 @@ use crate::settings::{Overrides, Place, Settings};
 
 const MEMBERS: &str = "| member | type | default | meaning |";
 const READS: &str = "| verb | resource | which |";
-const CHAPTERS: [&str; 4] = [
-    "## Answers",
-    "## What it does not believe",
-    "## What it does not prove",
-    "## When it fails",
-];
+const CHAPTERS: [&str; 4] =
+    ["## Answers", "## What it does not believe", "## What it does not prove", "## When it fails"];
 
 type Table = Map<String, Value>;
 
@@ -71,9 +67,7 @@ fn directory() -> PathBuf {
 fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
     let begin = format!("```{language}\n");
     let after = text.split(&begin).skip(1);
-    after
-        .map(|block| block.split("```").next().unwrap_or_default())
-        .collect()
+    after.map(|block| block.split("```").next().unwrap_or_default()).collect()
 }
 
 /// Words in backquotes.
@@ -120,9 +114,7 @@ fn asked(table: &Table) -> BTreeSet<(String, String)> {
         _ => None,
     };
     let rights = condition.reads().into_iter().filter_map(right);
-    rights
-        .map(|(verb, resource)| (verb.to_owned(), resource))
-        .collect()
+    rights.map(|(verb, resource)| (verb.to_owned(), resource)).collect()
 }
 
 #[test]

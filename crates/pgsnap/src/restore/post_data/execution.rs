@@ -22,30 +22,15 @@ pub(crate) async fn run(
     jobs: usize,
     progress: &Arc<dyn Progress>,
 ) -> Result<()> {
-    progress.begin(
-        phase,
-        Work {
-            bytes: 0,
-            rows: steps.len() as u64,
-        },
-    );
+    progress.begin(phase, Work { bytes: 0, rows: steps.len() as u64 });
     let done = Work { bytes: 0, rows: 1 };
     let mut beside: Vec<(u64, String)> = Vec::new();
     let mut refreshes = Refreshes::default();
     for step in steps {
         match step {
-            Step::Beside {
-                statement, weight, ..
-            } => beside.push((weight, statement)),
+            Step::Beside { statement, weight, .. } => beside.push((weight, statement)),
             Step::Alone(statement) => {
-                run_beside(
-                    session,
-                    database,
-                    std::mem::take(&mut beside),
-                    jobs,
-                    progress,
-                )
-                .await?;
+                run_beside(session, database, std::mem::take(&mut beside), jobs, progress).await?;
                 if is_refresh(&statement) {
                     refreshes.run(session, statement).await?;
                 } else {
@@ -82,16 +67,13 @@ async fn run_beside(
     let mut workers: JoinSet<Result<()>> = JoinSet::new();
     for _ in 0..jobs {
         let worker = Session::open(database, "restore").await?;
-        worker
-            .execute("the session settings", INDEX_SETTINGS)
-            .await?;
+        worker.execute("the session settings", INDEX_SETTINGS).await?;
         let (queue, progress) = (Arc::clone(&queue), Arc::clone(progress));
         workers.spawn(async move { run_queue(&worker, &queue, &progress).await });
     }
     while let Some(ended) = workers.join_next().await {
-        ended.map_err(|error| Error::WorkerDied {
-            what: format!("building indexes ({error})"),
-        })??;
+        ended
+            .map_err(|error| Error::WorkerDied { what: format!("building indexes ({error})") })??;
     }
     Ok(())
 }
@@ -100,10 +82,7 @@ type Queue = Arc<Mutex<VecDeque<(u64, String)>>>;
 
 async fn run_queue(session: &Session, queue: &Queue, progress: &Arc<dyn Progress>) -> Result<()> {
     loop {
-        let next = queue
-            .lock()
-            .expect("no worker panics while it holds the queue")
-            .pop_front();
+        let next = queue.lock().expect("no worker panics while it holds the queue").pop_front();
         let Some((_, statement)) = next else {
             return Ok(());
         };

@@ -35,10 +35,7 @@ impl Refreshes {
             let emptied = format!("{} WITH NO DATA", statement.trim_end_matches(';'));
             session.execute(&describe(&emptied), &emptied).await?;
         }
-        let mut refreshes = Self {
-            put_off: Vec::new(),
-            is_in_transaction: true,
-        };
+        let mut refreshes = Self { put_off: Vec::new(), is_in_transaction: true };
         for statement in statements {
             refreshes.run(session, statement).await?;
         }
@@ -83,8 +80,7 @@ impl Refreshes {
             }
             Err(error) if matches!(&error, Error::Server { code, .. } if code == NOT_FILLED) => {
                 self.put_off.push((statement, error));
-                self.savepoint(session, "ROLLBACK TO SAVEPOINT refresh")
-                    .await?;
+                self.savepoint(session, "ROLLBACK TO SAVEPOINT refresh").await?;
                 Ok(false)
             }
             Err(error) => Err(error),

@@ -24,9 +24,7 @@ pub(super) fn index_table(statement: &str) -> Option<&str> {
         .or_else(|| statement.strip_prefix("CREATE UNIQUE INDEX "))?;
     let rest = rest[identifier_length(rest)?..].strip_prefix(" ON ")?;
     let length = qualified_length(rest)?;
-    rest[length..]
-        .starts_with(" USING ")
-        .then(|| &rest[..length])
+    rest[length..].starts_with(" USING ").then(|| &rest[..length])
 }
 
 /// `ALTER TABLE ONLY table ADD CONSTRAINT name definition;`
@@ -44,27 +42,18 @@ impl<'a> Constraint<'a> {
         let rest = rest.trim_start().strip_prefix("ADD CONSTRAINT ")?;
         let length = identifier_length(rest)?;
         let (name, definition) = rest.split_at(length);
-        Some(Self {
-            table,
-            name,
-            definition: definition.trim_start().strip_suffix(';')?,
-        })
+        Some(Self { table, name, definition: definition.trim_start().strip_suffix(';')? })
     }
 
     pub(super) fn is_key(&self) -> bool {
-        ["PRIMARY KEY ", "UNIQUE ", "EXCLUDE "]
-            .iter()
-            .any(|kind| self.definition.starts_with(kind))
+        ["PRIMARY KEY ", "UNIQUE ", "EXCLUDE "].iter().any(|kind| self.definition.starts_with(kind))
     }
 
     /// Splits a plain key into a unique index, which needs no exclusive lock, and the key on it.
     /// The result prints the same. Deferrable keys and others of unusual form stay whole.
     pub(super) fn using_index(&self) -> Option<(String, String)> {
         let (kind, columns) = ["PRIMARY KEY", "UNIQUE"].iter().find_map(|kind| {
-            Some((
-                *kind,
-                self.definition.strip_prefix(kind)?.strip_prefix(' ')?,
-            ))
+            Some((*kind, self.definition.strip_prefix(kind)?.strip_prefix(' ')?))
         })?;
         let plain = columns.starts_with('(')
             && columns.ends_with(')')
@@ -88,11 +77,7 @@ impl<'a> Constraint<'a> {
         {
             return None;
         }
-        let Self {
-            table,
-            name,
-            definition,
-        } = self;
+        let Self { table, name, definition } = self;
         Some((
             format!("ALTER TABLE ONLY {table} ADD CONSTRAINT {name} {definition} NOT VALID;"),
             format!("VALIDATE CONSTRAINT {name}"),
@@ -131,8 +116,7 @@ fn qualified_length(text: &str) -> Option<usize> {
 
 /// A name as `pg_dump` prints it, in the form this crate quotes it.
 pub(super) fn canonical(name: &str) -> String {
-    name.parse::<TableName>()
-        .map_or_else(|_| name.to_owned(), |name| name.quoted())
+    name.parse::<TableName>().map_or_else(|_| name.to_owned(), |name| name.quoted())
 }
 
 #[cfg(test)]
@@ -141,18 +125,12 @@ mod tests {
 
     #[test]
     fn tables_of_indexes_are_found() {
-        assert_eq!(
-            index_table("CREATE INDEX a ON public.t USING gin (x);"),
-            Some("public.t")
-        );
+        assert_eq!(index_table("CREATE INDEX a ON public.t USING gin (x);"), Some("public.t"));
         assert_eq!(
             index_table("CREATE UNIQUE INDEX \"A b\" ON \"S\".\"t \"\"x\" USING btree (x);"),
             Some("\"S\".\"t \"\"x\"")
         );
-        assert_eq!(
-            index_table("CREATE INDEX a ON ONLY public.t USING btree (x);"),
-            None
-        );
+        assert_eq!(index_table("CREATE INDEX a ON ONLY public.t USING btree (x);"), None);
     }
 
     #[test]
@@ -160,10 +138,7 @@ mod tests {
         let statement =
             "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT t_pkey PRIMARY KEY (id, \"other\");";
         let (index, key) = Constraint::parse(statement).unwrap().using_index().unwrap();
-        assert_eq!(
-            index,
-            "CREATE UNIQUE INDEX t_pkey ON public.t USING btree (id, \"other\");"
-        );
+        assert_eq!(index, "CREATE UNIQUE INDEX t_pkey ON public.t USING btree (id, \"other\");");
         assert_eq!(
             key,
             "ALTER TABLE ONLY public.t ADD CONSTRAINT t_pkey PRIMARY KEY USING INDEX t_pkey;"
@@ -181,13 +156,7 @@ mod tests {
         ] {
             let statement =
                 format!("ALTER TABLE ONLY public.t\n    ADD CONSTRAINT c {definition};");
-            assert!(
-                Constraint::parse(&statement)
-                    .unwrap()
-                    .using_index()
-                    .is_none(),
-                "{definition}"
-            );
+            assert!(Constraint::parse(&statement).unwrap().using_index().is_none(), "{definition}");
         }
     }
 
@@ -198,11 +167,6 @@ mod tests {
         assert!(add.ends_with("DEFERRABLE NOT VALID;"), "{add}");
         assert_eq!(validate, "VALIDATE CONSTRAINT f");
         let unvalidated = statement.replace(';', " NOT VALID;");
-        assert!(
-            Constraint::parse(&unvalidated)
-                .unwrap()
-                .not_valid()
-                .is_none()
-        );
+        assert!(Constraint::parse(&unvalidated).unwrap().not_valid().is_none());
     }
 }

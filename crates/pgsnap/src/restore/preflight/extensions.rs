@@ -24,17 +24,9 @@ impl Preflight<'_> {
              WHERE v.name = ANY ($1)";
         const INSTALLED: &str = "SELECT extname::text, extversion FROM pg_catalog.pg_extension";
         let wanted = &self.manifest.census.extensions;
-        let names: Vec<&str> = wanted
-            .iter()
-            .map(|extension| extension.name.as_str())
-            .collect();
+        let names: Vec<&str> = wanted.iter().map(|extension| extension.name.as_str()).collect();
         let mut available: BTreeMap<String, Available> = BTreeMap::new();
-        for row in self
-            .server
-            .session
-            .rows("reading the extensions", QUERY, &[&names])
-            .await?
-        {
+        for row in self.server.session.rows("reading the extensions", QUERY, &[&names]).await? {
             let entry = available.entry(row.get(0)).or_default();
             entry.versions.insert(row.get(1));
             entry.default_version = row.get(2);
@@ -42,9 +34,7 @@ impl Preflight<'_> {
         }
         let mut installed: BTreeMap<String, String> = BTreeMap::new();
         if let Some(inside) = &self.inside {
-            let rows = inside
-                .rows("reading the extensions", INSTALLED, &[])
-                .await?;
+            let rows = inside.rows("reading the extensions", INSTALLED, &[]).await?;
             installed.extend(rows.iter().map(|row| (row.get(0), row.get(1))));
         }
         let (mut missing, mut forbidden) = (Vec::new(), Vec::new());
@@ -89,10 +79,8 @@ impl Preflight<'_> {
             );
         }
         if !forbidden.is_empty() {
-            let create: Vec<String> = forbidden
-                .iter()
-                .map(|name| format!("CREATE EXTENSION {name};"))
-                .collect();
+            let create: Vec<String> =
+                forbidden.iter().map(|name| format!("CREATE EXTENSION {name};")).collect();
             self.plan.obstacle(
                 format!(
                     "only a superuser may create the extension(s) {}",

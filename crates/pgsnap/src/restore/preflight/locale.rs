@@ -30,15 +30,9 @@ impl Preflight<'_> {
             let name = locale.locale.as_ref().unwrap_or(&locale.collate);
             format!("{} {name}", locale.provider)
         };
-        if (
-            &facts.locale.provider,
-            &facts.locale.collate,
-            &facts.locale.locale,
-        ) != (
-            &source.locale.provider,
-            &source.locale.collate,
-            &source.locale.locale,
-        ) {
+        if (&facts.locale.provider, &facts.locale.collate, &facts.locale.locale)
+            != (&source.locale.provider, &source.locale.collate, &source.locale.locale)
+        {
             self.plan.warning(format!(
                 "database {} has the collation {}, and the backup has {}: text may sort in another way",
                 self.plan.database,
@@ -85,11 +79,8 @@ impl Preflight<'_> {
     async fn check_new_locale(&mut self) -> Result<()> {
         const KNOWN: &str = "SELECT pg_catalog.pg_char_to_encoding($1) >= 0";
         let (server, source) = (self.server, &self.manifest.source);
-        let known: bool = server
-            .session
-            .row("asking for the encoding", KNOWN, &[&source.encoding])
-            .await?
-            .get(0);
+        let known: bool =
+            server.session.row("asking for the encoding", KNOWN, &[&source.encoding]).await?.get(0);
         if !known {
             self.plan.obstacle(
                 format!("the server does not know the encoding {}", source.encoding),
@@ -102,10 +93,7 @@ impl Preflight<'_> {
         }
         if locale.provider != "libc" && server.facts.server_major() < 15 {
             self.plan.obstacle(
-                format!(
-                    "the server knows no database collations of provider {}",
-                    locale.provider
-                ),
+                format!("the server knows no database collations of provider {}", locale.provider),
                 "restore into the version of the backup or a newer one",
             );
             return Ok(());
@@ -114,9 +102,7 @@ impl Preflight<'_> {
         // A libc locale belongs to an encoding, and a collation can only be tried in that of this session's database.
         let libc_can_be_tried = server.facts.encoding == source.encoding;
         if libc_can_be_tried
-            || [&locale.collate, &locale.ctype]
-                .iter()
-                .all(|name| is_portable(name))
+            || [&locale.collate, &locale.ctype].iter().all(|name| is_portable(name))
         {
             let definition = format!(
                 "provider = libc, lc_collate = {}, lc_ctype = {}",
@@ -138,11 +124,8 @@ impl Preflight<'_> {
         }
         if locale.provider != "libc" {
             let name = locale.locale.as_deref().unwrap_or_default();
-            let definition = format!(
-                "provider = {}, locale = {}",
-                locale.provider,
-                quote_literal(name)
-            );
+            let definition =
+                format!("provider = {}, locale = {}", locale.provider, quote_literal(name));
             match probe(&server.session, &definition).await {
                 Ok(version) => self.compare_versions(locale, version.as_deref()),
                 Err(problem) => problems.push(problem),

@@ -30,10 +30,7 @@ impl Preflight<'_> {
             .map(String::as_str)
             .collect();
         if !unknown.is_empty() {
-            let problem = format!(
-                "the backup does not name the role(s) {}",
-                unknown.join(", ")
-            );
+            let problem = format!("the backup does not name the role(s) {}", unknown.join(", "));
             let remedy = format!(
                 "it names {}; leave the others out of --role-map",
                 self.manifest.source.roles.join(", ")
@@ -43,20 +40,11 @@ impl Preflight<'_> {
         let rows = self
             .server
             .session
-            .rows(
-                "reading the roles",
-                "SELECT rolname FROM pg_catalog.pg_roles",
-                &[],
-            )
+            .rows("reading the roles", "SELECT rolname FROM pg_catalog.pg_roles", &[])
             .await?;
         let present: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
-        let missing: Vec<String> = self
-            .selection
-            .needs
-            .roles
-            .difference(&present)
-            .cloned()
-            .collect();
+        let missing: Vec<String> =
+            self.selection.needs.roles.difference(&present).cloned().collect();
         if missing.is_empty() {
             return Ok(());
         }
@@ -64,10 +52,8 @@ impl Preflight<'_> {
             self.plan.creates_roles = missing;
             return Ok(());
         }
-        let create: Vec<String> = missing
-            .iter()
-            .map(|role| format!("CREATE ROLE {};", quote_identifier(role)))
-            .collect();
+        let create: Vec<String> =
+            missing.iter().map(|role| format!("CREATE ROLE {};", quote_identifier(role))).collect();
         let remedy = if self.options.create_roles {
             format!(
                 "this role may not create them: have it done by one with CREATEROLE: {}",
@@ -95,11 +81,7 @@ impl Preflight<'_> {
             return Ok(());
         }
         // From version 16 on membership alone does not allow to act as a role.
-        let privilege = if self.server.facts.server_major() >= 16 {
-            "SET"
-        } else {
-            "MEMBER"
-        };
+        let privilege = if self.server.facts.server_major() >= 16 { "SET" } else { "MEMBER" };
         let query = format!(
             "SELECT rolname, rolsuper, current_user::text FROM pg_catalog.pg_roles
               WHERE rolname = ANY ($1) AND NOT pg_catalog.pg_has_role(oid, '{privilege}') ORDER BY 1"
@@ -109,11 +91,8 @@ impl Preflight<'_> {
         if self.plan.method == Method::Swap {
             wanted.extend(&self.selection.needs.database_owner);
         }
-        let rows = self
-            .server
-            .session
-            .rows("asking for this role's rights", &query, &[&wanted])
-            .await?;
+        let rows =
+            self.server.session.rows("asking for this role's rights", &query, &[&wanted]).await?;
         let foreign: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
         if !foreign.is_empty() {
             // Membership in a superuser's role would make this one a superuser: that is no remedy.
@@ -131,10 +110,7 @@ impl Preflight<'_> {
                 format!("; or have an administrator run:{}", grants.concat())
             };
             self.plan.obstacle(
-                format!(
-                    "this role may not make {} the owner of anything",
-                    foreign.join(", ")
-                ),
+                format!("this role may not make {} the owner of anything", foreign.join(", ")),
                 format!("restore with --no-owner, with --role-map, or as a superuser{granting}"),
             );
         }
@@ -152,17 +128,9 @@ impl Preflight<'_> {
         if self.server.rights.is_superuser {
             return;
         }
-        let statements = self
-            .selection
-            .pre_data
-            .iter()
-            .chain(&self.selection.post_data);
+        let statements = self.selection.pre_data.iter().chain(&self.selection.post_data);
         let forbidden: Vec<String> = statements
-            .filter(|statement| {
-                SUPERUSER_ONLY
-                    .iter()
-                    .any(|kind| statement.starts_with(kind))
-            })
+            .filter(|statement| SUPERUSER_ONLY.iter().any(|kind| statement.starts_with(kind)))
             .map(|statement| format!("`{}`", sql::label(statement)))
             .collect();
         if !forbidden.is_empty() {

@@ -36,10 +36,7 @@ impl Preflight<'_> {
             return Err(Error::damaged("a setting of the database has no value"));
         };
         let session = &self.server.session;
-        match session
-            .row("trying the settings", QUERY, &[&name, &value])
-            .await
-        {
+        match session.row("trying the settings", QUERY, &[&name, &value]).await {
             Err(Error::Server { code, message, .. })
                 if [INVALID_VALUE, UNKNOWN_NAME].contains(&code.as_str()) =>
             {

@@ -18,13 +18,8 @@ impl Preflight<'_> {
         const STARTED: &str =
             "SELECT EXTRACT(EPOCH FROM pg_catalog.pg_postmaster_start_time())::int8";
         let session = &self.server.session;
-        let rows = session
-            .rows("asking for the data directory", QUERY, &[])
-            .await?;
-        let started: i64 = session
-            .row("asking for the data directory", STARTED, &[])
-            .await?
-            .get(0);
+        let rows = session.rows("asking for the data directory", QUERY, &[]).await?;
+        let started: i64 = session.row("asking for the data directory", STARTED, &[]).await?.get(0);
         let directory: Option<String> = rows.first().map(|row| row.get(0));
         let free = directory.and_then(|directory| free_bytes(Path::new(&directory), started));
         let Some(free) = free else {
@@ -50,17 +45,11 @@ impl Preflight<'_> {
     /// What the restored rows take at least, and what the whole database took at its source.
     fn needed(&self) -> (u64, u64) {
         let census = &self.manifest.census;
-        let tables = census
-            .tables
-            .iter()
-            .filter(|table| self.selection.holds_table(table));
+        let tables = census.tables.iter().filter(|table| self.selection.holds_table(table));
         // Compression of long values may halve them and more.
         let rows: u64 = tables.map(|table| table.bytes / 3 + table.rows * ROW).sum();
-        let large_objects = if self.selection.has_large_objects() {
-            census.large_objects.bytes / 3
-        } else {
-            0
-        };
+        let large_objects =
+            if self.selection.has_large_objects() { census.large_objects.bytes / 3 } else { 0 };
         let least = rows + large_objects;
         let most = match self.manifest.source.database_bytes {
             Some(bytes) if self.selection.is_whole() => bytes.max(least),
@@ -99,11 +88,7 @@ mod tests {
     fn only_the_directory_of_this_very_server_is_believed() {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(free_bytes(directory.path(), 1000), None);
-        fs_err::write(
-            directory.path().join("postmaster.pid"),
-            "42\n/data\n1000\n5432\n",
-        )
-        .unwrap();
+        fs_err::write(directory.path().join("postmaster.pid"), "42\n/data\n1000\n5432\n").unwrap();
         assert!(free_bytes(directory.path(), 1001).is_some());
         assert_eq!(free_bytes(directory.path(), 5000), None);
     }

@@ -22,9 +22,7 @@ async fn sessions_fire_no_login_trigger() {
         ALTER EVENT TRIGGER login_audit ENABLE ALWAYS";
     client.batch_execute(sql).await.unwrap();
     let count = async || -> i64 {
-        let row = client
-            .query_one("SELECT count(*) FROM login_log", &[])
-            .await;
+        let row = client.query_one("SELECT count(*) FROM login_log", &[]).await;
         row.unwrap().get(0)
     };
     server.client("hub").await;
@@ -71,9 +69,7 @@ async fn a_server_that_asks_for_the_password_in_clear_text_does_not_get_it() {
         let url =
             format!("postgresql://hub:s3cret@127.0.0.1:{port}/hub?connect_timeout=5{parameters}");
         let database = Database::from_url(&url).unwrap();
-        let error = pgsnap::query_scalar(&database, "SELECT 1")
-            .await
-            .unwrap_err();
+        let error = pgsnap::query_scalar(&database, "SELECT 1").await.unwrap_err();
         assert!(matches!(error, Error::Authentication { .. }), "{error:?}");
         assert!(error.to_string().contains("clear text"), "{error}");
         assert!(error.hint().is_some() && !error.is_retryable());
@@ -84,14 +80,9 @@ async fn a_server_that_asks_for_the_password_in_clear_text_does_not_get_it() {
         "postgresql://hub:s3cret@127.0.0.1:{port}/hub?connect_timeout=1&require_auth=password"
     );
     let database = Database::from_url(&url).unwrap();
-    pgsnap::query_scalar(&database, "SELECT 1")
-        .await
-        .unwrap_err();
+    pgsnap::query_scalar(&database, "SELECT 1").await.unwrap_err();
     let sent = serving.await.unwrap();
-    assert!(
-        sent.windows(6).any(|word| word == b"s3cret"),
-        "the server does not look"
-    );
+    assert!(sent.windows(6).any(|word| word == b"s3cret"), "the server does not look");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,9 +90,7 @@ async fn a_method_that_is_required_is_the_one_that_is_used() {
     let server = Server::with_tcp().await;
     let port = server.scratch.port();
     let sql = "CREATE ROLE app LOGIN PASSWORD 'app'";
-    pgsnap::execute(&server.scratch.database("postgres"), sql)
-        .await
-        .unwrap();
+    pgsnap::execute(&server.scratch.database("postgres"), sql).await.unwrap();
     let ask = async |method: &str| {
         let url = format!("postgresql://app:app@127.0.0.1:{port}/postgres?require_auth={method}");
         pgsnap::query_scalar(&Database::from_url(&url).unwrap(), "SELECT 1").await
@@ -109,10 +98,7 @@ async fn a_method_that_is_required_is_the_one_that_is_used() {
     ask("scram-sha-256").await.unwrap();
     for method in ["none", "md5", "!scram-sha-256"] {
         let error = ask(method).await.unwrap_err();
-        assert!(
-            matches!(error, Error::Authentication { .. }),
-            "{method}: {error:?}"
-        );
+        assert!(matches!(error, Error::Authentication { .. }), "{method}: {error:?}");
     }
 }
 
@@ -131,16 +117,7 @@ async fn a_primary_is_no_standby() {
         ask(wanted).await.unwrap();
     }
     let error = ask("standby").await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::ServerRole {
-                is_standby: false,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    assert!(matches!(error, Error::ServerRole { is_standby: false, .. }), "{error:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,14 +126,11 @@ async fn the_access_mode_that_is_asked_for_holds_on_every_way() {
     let socket = server.scratch.directory().display().to_string();
     let port = server.scratch.port();
     let sql = "CREATE ROLE app LOGIN PASSWORD 'app'";
-    pgsnap::execute(&server.scratch.database("postgres"), sql)
-        .await
-        .unwrap();
+    pgsnap::execute(&server.scratch.database("postgres"), sql).await.unwrap();
     for host in [socket.as_str(), "127.0.0.1"] {
-        for (default, asked, refused) in [
-            ("off", "read-write", "read-only"),
-            ("on", "read-only", "read-write"),
-        ] {
+        for (default, asked, refused) in
+            [("off", "read-write", "read-only"), ("on", "read-only", "read-write")]
+        {
             let ask = async |wanted: &str| {
                 let text = format!(
                     "host={host} port={port} user=app password=app dbname=postgres target_session_attrs={wanted} \
@@ -175,9 +149,7 @@ async fn the_access_mode_that_is_asked_for_holds_on_every_way() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_does_not_resolve_is_told_from_a_server_that_does_not_run() {
     let database = Database::from_url("postgresql://hub@no-such-host.invalid/hub").unwrap();
-    let error = pgsnap::dump(&database, Vec::new(), &small_blocks(), &quiet())
-        .await
-        .unwrap_err();
+    let error = pgsnap::dump(&database, Vec::new(), &small_blocks(), &quiet()).await.unwrap_err();
     let hint = error.hint().unwrap();
     assert!(hint.contains("name resolution"), "{error:?}: {hint}");
 }
@@ -199,19 +171,13 @@ async fn a_server_that_sends_rows_without_end_is_refused() {
         socket.write_all(description).await.unwrap();
         let value = vec![b'x'; 1 << 20];
         let size = u32::try_from(value.len()).unwrap();
-        let row = [
-            b"D",
-            &(size + 10).to_be_bytes()[..],
-            b"\0\x01",
-            &size.to_be_bytes()[..],
-            &value,
-        ]
-        .concat();
+        let row =
+            [b"D", &(size + 10).to_be_bytes()[..], b"\0\x01", &size.to_be_bytes()[..], &value]
+                .concat();
         while socket.write_all(&row).await.is_ok() {}
     });
     let url = format!("postgresql://hub@127.0.0.1:{port}/hub?connect_timeout=120");
-    let error = pgsnap::query_scalar(&Database::from_url(&url).unwrap(), "SELECT 1")
-        .await
-        .unwrap_err();
+    let error =
+        pgsnap::query_scalar(&Database::from_url(&url).unwrap(), "SELECT 1").await.unwrap_err();
     assert!(matches!(error, Error::TooLarge { .. }), "{error:?}");
 }

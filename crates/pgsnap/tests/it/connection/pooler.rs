@@ -19,11 +19,7 @@ struct Pooler {
 impl Pooler {
     /// Runs as the server's user, because pgbouncer refuses root, too.
     fn start(server: &Server, settings: &str) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let directory = server.scratch.directory();
         let configuration = format!(
             "[databases]\n* = host={} port={} user=postgres\n\
@@ -41,9 +37,7 @@ impl Pooler {
         if owner.uid() != fs_err::metadata("/proc/self").unwrap().uid() {
             command.uid(owner.uid()).gid(owner.gid());
         }
-        let process = command
-            .spawn()
-            .expect("pgbouncer is installed (`cargo xtask setup`)");
+        let process = command.spawn().expect("pgbouncer is installed (`cargo xtask setup`)");
         let pooler = Self { process, port };
         pooler.wait_until_it_listens();
         pooler
@@ -79,12 +73,7 @@ async fn refusal(server: &Server, settings: &str) {
         assert!(matches!(error, Error::Pooler { .. }), "{settings}: {error}");
         assert_eq!(error.class(), ErrorClass::CouldNotAsk);
         assert!(!error.is_retryable());
-        assert!(
-            error
-                .hint()
-                .unwrap()
-                .starts_with("connect to the server itself")
-        );
+        assert!(error.hint().unwrap().starts_with("connect to the server itself"));
     }
 }
 

@@ -45,11 +45,7 @@ impl Standby {
         command.arg(Path::new(row.get::<_, &str>(0)).join("postgres"));
         command.arg("-D").arg(directory.join("data"));
         command.arg("-k").arg(&directory).args(["-p", "5432"]);
-        let needed = [
-            "listen_addresses=",
-            "max_locks_per_transaction=1024",
-            "fsync=off",
-        ];
+        let needed = ["listen_addresses=", "max_locks_per_transaction=1024", "fsync=off"];
         for setting in REPLICATION.iter().chain(&needed).chain(settings) {
             command.args(["-c", setting]);
         }
@@ -65,23 +61,14 @@ impl Standby {
             .process_group(0)
             .spawn()
             .unwrap();
-        let standby = Self {
-            process,
-            directory,
-            primary,
-        };
-        standby
-            .wait_until_it_answers(&server.file("standby.log"))
-            .await;
+        let standby = Self { process, directory, primary };
+        standby.wait_until_it_answers(&server.file("standby.log")).await;
         standby
     }
 
     async fn wait_until_it_answers(&self, log: &Path) {
         for _ in 0..1500 {
-            if query_scalar(&self.database("postgres"), "SELECT 1")
-                .await
-                .is_ok()
-            {
+            if query_scalar(&self.database("postgres"), "SELECT 1").await.is_ok() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -91,24 +78,16 @@ impl Standby {
     }
 
     fn database(&self, name: &str) -> Database {
-        let text = format!(
-            "host={} user=postgres dbname={name}",
-            self.directory.display()
-        );
+        let text = format!("host={} user=postgres dbname={name}", self.directory.display());
         Database::from_url(&text).unwrap()
     }
 
     /// Waits until everything that the primary has done is here.
     async fn catch_up(&self) {
-        let row = self
-            .primary
-            .query_one("SELECT pg_current_wal_insert_lsn()::text", &[])
-            .await
-            .unwrap();
-        let query = format!(
-            "SELECT pg_last_wal_replay_lsn() >= '{}'::pg_lsn",
-            row.get::<_, &str>(0)
-        );
+        let row =
+            self.primary.query_one("SELECT pg_current_wal_insert_lsn()::text", &[]).await.unwrap();
+        let query =
+            format!("SELECT pg_last_wal_replay_lsn() >= '{}'::pg_lsn", row.get::<_, &str>(0));
         for _ in 0..1500 {
             let reached = query_scalar(&self.database("postgres"), &query).await;
             if reached.unwrap().as_deref() == Some("t") {
@@ -147,10 +126,7 @@ async fn copy_data(server: &Server, primary: &Client, directory: &Path) {
     };
     primary.query_one(start, &[]).await.unwrap();
     let from = server.scratch.directory();
-    shell(
-        from,
-        "mkdir standby && cp -a data standby/ && rm standby/data/postmaster.pid",
-    );
+    shell(from, "mkdir standby && cp -a data standby/ && rm standby/data/postmaster.pid");
     let label: String = primary.query_one(stop, &[]).await.unwrap().get(0);
     let data = directory.join("data");
     fs_err::write(data.join("backup_label"), label).unwrap();
@@ -215,44 +191,28 @@ async fn a_dump_of_a_standby_is_one_of_its_primary() {
     let notes = Arc::new(Notes::default());
     let progress: Arc<dyn Progress> = Arc::clone(&notes) as _;
     let file = fs_err::File::create(server.file("zoo.sql.gz")).unwrap();
-    let (_, manifest) = pgsnap::dump(&standby.database("zoo"), file, &small_blocks(), &progress)
-        .await
-        .unwrap();
+    let (_, manifest) =
+        pgsnap::dump(&standby.database("zoo"), file, &small_blocks(), &progress).await.unwrap();
     assert!(manifest.source.in_recovery);
     let said = notes.0.lock().unwrap().join("\n");
-    assert!(
-        said.contains("standby") && said.contains("\"draft\""),
-        "{said}"
-    );
+    assert!(said.contains("standby") && said.contains("\"draft\""), "{said}");
 
     // Equal to the primary, but for what a standby does not have.
     let options = CensusOptions::default();
     let of_primary = census(&source, &options, &quiet()).await.unwrap();
-    let of_standby = census(&standby.database("zoo"), &options, &quiet())
-        .await
-        .unwrap();
+    let of_standby = census(&standby.database("zoo"), &options, &quiet()).await.unwrap();
     assert_eq!(compare(&of_standby, &manifest.census).differences, []);
     let differences = compare(&of_primary, &manifest.census).differences;
     let missing = |difference: &&Difference| {
         matches!(difference, Difference::TableMissing { .. })
             && difference.to_string().contains("draft")
     };
-    assert_eq!(
-        differences.iter().filter(missing).count(),
-        1,
-        "{differences:?}"
-    );
+    assert_eq!(differences.iter().filter(missing).count(), 1, "{differences:?}");
     for difference in differences {
         let words = difference.to_string();
+        assert!(words.contains("draft") || words.contains("unlogged"), "{words}");
         assert!(
-            words.contains("draft") || words.contains("unlogged"),
-            "{words}"
-        );
-        assert!(
-            matches!(
-                difference,
-                Difference::TableMissing { .. } | Difference::Sequence { .. }
-            ),
+            matches!(difference, Difference::TableMissing { .. } | Difference::Sequence { .. }),
             "{difference}"
         );
     }
@@ -260,12 +220,8 @@ async fn a_dump_of_a_standby_is_one_of_its_primary() {
     // And it restores, with the unlogged table in its place.
     let archive = pgsnap::Archive::open(server.file("zoo.sql.gz")).unwrap();
     let target = server.scratch.database("copy");
-    pgsnap::restore(&archive, &target, &RestoreOptions::default(), &quiet())
-        .await
-        .unwrap();
-    let drafts = query_scalar(&target, "SELECT count(*) FROM draft")
-        .await
-        .unwrap();
+    pgsnap::restore(&archive, &target, &RestoreOptions::default(), &quiet()).await.unwrap();
+    let drafts = query_scalar(&target, "SELECT count(*) FROM draft").await.unwrap();
     assert_eq!(drafts.as_deref(), Some("0"));
 }
 
@@ -286,25 +242,16 @@ async fn a_conflict_with_recovery_may_be_tried_again() {
     let locked = "SELECT count(*) = 2 FROM pg_locks JOIN pg_stat_activity USING (pid)
          WHERE granted AND relation = 'big'::regclass AND application_name LIKE 'pgsnap %'";
     while fs_err::metadata(&path).unwrap().len() < 100_000
-        || query_scalar(&standby.database("hub"), locked)
-            .await
-            .unwrap()
-            .as_deref()
-            != Some("t")
+        || query_scalar(&standby.database("hub"), locked).await.unwrap().as_deref() != Some("t")
     {
         assert!(!dump.is_finished(), "the dump was too fast");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    pgsnap::execute(&server.scratch.database("hub"), "TRUNCATE big")
-        .await
-        .unwrap();
+    pgsnap::execute(&server.scratch.database("hub"), "TRUNCATE big").await.unwrap();
     let error = dump.await.unwrap().expect_err("the rows are gone");
     assert_eq!(error.sqlstate(), Some("40001"), "{error:?}");
     assert!(error.is_retryable());
-    assert!(
-        error.hint().unwrap().contains("hot_standby_feedback"),
-        "{error}"
-    );
+    assert!(error.hint().unwrap().contains("hot_standby_feedback"), "{error}");
     assert!(!matches!(error, Error::ConnectionLost { .. }));
 }
 
@@ -315,9 +262,8 @@ async fn a_standby_cannot_be_restored_to() {
     let (archive, _) = server.dump(&source).await;
     let standby = Standby::of(&server, &[]).await;
     let target = standby.database("copy");
-    let error = pgsnap::restore(&archive, &target, &RestoreOptions::default(), &quiet())
-        .await
-        .unwrap_err();
+    let error =
+        pgsnap::restore(&archive, &target, &RestoreOptions::default(), &quiet()).await.unwrap_err();
     assert!(matches!(error, Error::Preflight { .. }), "{error}");
     assert!(error.to_string().contains("standby"), "{error}");
 }

@@ -23,16 +23,11 @@ struct TlsServer {
 impl TlsServer {
     async fn start() -> Self {
         let certificates = Certificates::new().unwrap();
-        certificates
-            .sign("server", "db.example", &["db.example"])
-            .unwrap();
+        certificates.sign("server", "db.example", &["db.example"]).unwrap();
         certificates.sign("mutual", "mutual", &[]).unwrap();
         certificates.sign("stranger", "stranger", &[]).unwrap();
         let server = Server::with_tcp().await;
-        let started = Self {
-            server,
-            certificates,
-        };
+        let started = Self { server, certificates };
         let roles = ["hub", "mutual", "plain"]
             .map(|role| format!("CREATE ROLE {role} SUPERUSER LOGIN PASSWORD '{PASSWORD}';"));
         started.sql(&roles.concat()).await;
@@ -94,9 +89,7 @@ impl TlsServer {
             self.server.scratch.port()
         );
         let parameters = ConnectionParameters::parse(&text).unwrap();
-        Database::from_parameters(&parameters)
-            .unwrap()
-            .with_password(SecretString::from(PASSWORD))
+        Database::from_parameters(&parameters).unwrap().with_password(SecretString::from(PASSWORD))
     }
 
     /// Whether the connection is encrypted, or why there is none.
@@ -108,11 +101,7 @@ impl TlsServer {
 
     async fn failure(&self, user: &str, host: &str, parameters: &str) -> TlsFailure {
         let error = self.ask(user, host, parameters).await.unwrap_err();
-        assert_eq!(
-            error.class(),
-            ErrorClass::CouldNotAsk,
-            "{parameters}: {error}"
-        );
+        assert_eq!(error.class(), ErrorClass::CouldNotAsk, "{parameters}: {error}");
         assert!(!error.is_retryable() && error.hint().is_some(), "{error}");
         match error {
             Error::Tls { failure, .. } => failure,
@@ -149,25 +138,16 @@ async fn every_mode_proves_what_it_promises() {
         "sslmode=verify-full sslrootcert=FILE/ca.crt",
         "sslrootcert=FILE/ca.crt channel_binding=require",
     ] {
-        assert!(
-            server.ask("hub", right, parameters).await.unwrap(),
-            "{parameters}"
-        );
+        assert!(server.ask("hub", right, parameters).await.unwrap(), "{parameters}");
     }
     for parameters in [
         "sslmode=require",
         "sslmode=require sslrootcert=FILE/ca.crt",
         "sslmode=verify-ca sslrootcert=FILE/ca.crt",
     ] {
-        assert!(
-            server.ask("hub", wrong, parameters).await.unwrap(),
-            "{parameters}"
-        );
+        assert!(server.ask("hub", wrong, parameters).await.unwrap(), "{parameters}");
     }
-    for parameters in [
-        "sslmode=verify-full sslrootcert=FILE/ca.crt",
-        "sslrootcert=FILE/ca.crt",
-    ] {
+    for parameters in ["sslmode=verify-full sslrootcert=FILE/ca.crt", "sslrootcert=FILE/ca.crt"] {
         let failure = server.failure("hub", wrong, parameters).await;
         assert_eq!(failure, TlsFailure::WrongName, "{parameters}");
     }
@@ -186,12 +166,7 @@ async fn every_mode_proves_what_it_promises() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_decides_who_may_speak_clear_text() {
     let server = TlsServer::start().await;
-    assert!(
-        !server
-            .ask("plain", "db.example", "sslmode=disable")
-            .await
-            .unwrap()
-    );
+    assert!(!server.ask("plain", "db.example", "sslmode=disable").await.unwrap());
     assert!(!server.ask("plain", "db.example", "").await.unwrap());
     let error = server.ask("hub", "db.example", "").await.unwrap_err();
     assert_eq!(error.sqlstate(), Some("28000"), "{error}");
@@ -212,22 +187,14 @@ async fn a_server_without_tls_is_named_as_such() {
     for mode in ["require", "verify-full"] {
         let error = query_scalar(&reach(mode), "SELECT 1").await.unwrap_err();
         assert!(
-            matches!(
-                &error,
-                Error::Tls {
-                    failure: TlsFailure::NotOffered,
-                    ..
-                }
-            ),
+            matches!(&error, Error::Tls { failure: TlsFailure::NotOffered, .. }),
             "{mode}: {error}"
         );
         assert!(!error.is_retryable());
         assert!(error.hint().unwrap().contains("sslmode=disable"), "{error}");
     }
     // It takes the offer that is there, and gets as far as the missing password.
-    let error = query_scalar(&reach("prefer"), "SELECT 1")
-        .await
-        .unwrap_err();
+    let error = query_scalar(&reach("prefer"), "SELECT 1").await.unwrap_err();
     assert!(!matches!(error, Error::Tls { .. }), "{error}");
 }
 
@@ -236,9 +203,7 @@ async fn a_client_certificate_is_asked_for_shown_and_judged() {
     let server = TlsServer::start().await;
     let own = "sslmode=require sslcert=FILE/mutual.crt sslkey=FILE/mutual.key";
     assert!(server.ask("mutual", "db.example", own).await.unwrap());
-    let none = server
-        .failure("mutual", "db.example", "sslmode=require")
-        .await;
+    let none = server.failure("mutual", "db.example", "sslmode=require").await;
     assert_eq!(none, TlsFailure::ClientCertificateRequired);
 
     // Of an authority that the server does not know.
@@ -253,10 +218,7 @@ async fn a_client_certificate_is_asked_for_shown_and_judged() {
 
     // For another role.
     let stranger = "sslmode=require sslcert=FILE/stranger.crt sslkey=FILE/stranger.key";
-    let error = server
-        .ask("mutual", "db.example", stranger)
-        .await
-        .unwrap_err();
+    let error = server.ask("mutual", "db.example", stranger).await.unwrap_err();
     assert_eq!(error.sqlstate(), Some("28000"), "{error}");
     assert!(!error.is_retryable());
 
@@ -270,31 +232,20 @@ async fn a_client_certificate_is_asked_for_shown_and_judged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_certificate_is_not_accepted() {
     let server = TlsServer::start().await;
-    server
-        .certificates
-        .sign_expired("expired", "db.example", &["db.example"])
-        .unwrap();
+    server.certificates.sign_expired("expired", "db.example", &["db.example"]).unwrap();
     server.show("expired").await;
     for mode in ["verify-ca", "verify-full"] {
         let parameters = format!("sslmode={mode} sslrootcert=FILE/ca.crt");
         let failure = server.failure("hub", "db.example", &parameters).await;
         assert_eq!(failure, TlsFailure::OutOfDate, "{mode}");
     }
-    assert!(
-        server
-            .ask("hub", "db.example", "sslmode=require")
-            .await
-            .unwrap()
-    );
+    assert!(server.ask("hub", "db.example", "sslmode=require").await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_signed_itself_is_its_own_authority() {
     let server = TlsServer::start().await;
-    server
-        .certificates
-        .sign_itself("lonely", &["db.example"])
-        .unwrap();
+    server.certificates.sign_itself("lonely", &["db.example"]).unwrap();
     server.show("lonely").await;
     let known = "sslmode=verify-full sslrootcert=FILE/lonely.crt";
     assert!(server.ask("hub", "db.example", known).await.unwrap());
@@ -364,15 +315,10 @@ async fn keys_on_p_521_are_verified_as_others_are() {
         assert_eq!(failure, TlsFailure::Untrusted);
     }
 
-    server
-        .sql("ALTER SYSTEM SET ssl_max_protocol_version = 'TLSv1.2'")
-        .await;
+    server.sql("ALTER SYSTEM SET ssl_max_protocol_version = 'TLSv1.2'").await;
     server.show("sha256").await;
     let failure = server.failure("hub", "db.example", "sslmode=require").await;
-    assert!(
-        failure.to_string().contains("P-521 over TLS 1.3 only"),
-        "{failure}"
-    );
+    assert!(failure.to_string().contains("P-521 over TLS 1.3 only"), "{failure}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -385,17 +331,11 @@ async fn a_certificate_of_version_1_encrypts_and_proves_nothing() {
     // OpenSSL 3.2 and newer make them only if told so, and older ones do not know the word.
     let told = "req -x509 -x509v1 -in csr -key old.key -days 2 -out old.crt";
     if !run_openssl(&server, told).is_some_and(|output| output.status.success()) {
-        openssl(
-            &server,
-            "x509 -req -in csr -signkey old.key -days 2 -out old.crt",
-        );
+        openssl(&server, "x509 -req -in csr -signkey old.key -days 2 -out old.crt");
     }
     server.show("old").await;
     for parameters in ["sslmode=prefer", "sslmode=require channel_binding=require"] {
-        assert!(
-            server.ask("hub", "db.example", parameters).await.unwrap(),
-            "{parameters}"
-        );
+        assert!(server.ask("hub", "db.example", parameters).await.unwrap(), "{parameters}");
     }
     for mode in ["verify-ca", "verify-full"] {
         for file in ["old.crt", "ca.crt"] {
@@ -413,10 +353,7 @@ async fn a_key_for_rsa_pss_only_is_named() {
     if !openssl(&server, key) {
         return;
     }
-    openssl(
-        &server,
-        "req -x509 -key pss.key -out pss.crt -days 2 -subj /CN=db.example",
-    );
+    openssl(&server, "req -x509 -key pss.key -out pss.crt -days 2 -subj /CN=db.example");
     server.show("pss").await;
     let failure = server.failure("hub", "db.example", "sslmode=require").await;
     assert!(failure.to_string().contains("RSA-PSS"), "{failure}");
@@ -441,34 +378,18 @@ async fn a_dump_and_its_restore_are_encrypted_throughout() {
     let server = TlsServer::start().await;
     server.server.zoo("zoo").await;
     let parameters = "sslmode=verify-full sslrootcert=FILE/ca.crt channel_binding=require";
-    let source = server
-        .database("hub", "db.example", parameters)
-        .with_name("zoo");
+    let source = server.database("hub", "db.example", parameters).with_name("zoo");
     let (archive, manifest) = server.server.dump(&source).await;
     assert!(!manifest.census.tables.is_empty());
     let target = source.with_name("copy");
-    let restored = pgsnap::restore(&archive, &target, &RestoreOptions::default(), &quiet())
-        .await
-        .unwrap();
+    let restored =
+        pgsnap::restore(&archive, &target, &RestoreOptions::default(), &quiet()).await.unwrap();
     let copied = restored.census.expect("the copy was counted");
     assert_eq!(pgsnap::compare(&manifest.census, &copied).differences, []);
 
-    let unverified = server
-        .database("hub", "other.example", parameters)
-        .with_name("zoo");
-    let error = pgsnap::census(&unverified, &Default::default(), &quiet())
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::Tls {
-                failure: TlsFailure::WrongName,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    let unverified = server.database("hub", "other.example", parameters).with_name("zoo");
+    let error = pgsnap::census(&unverified, &Default::default(), &quiet()).await.unwrap_err();
+    assert!(matches!(error, Error::Tls { failure: TlsFailure::WrongName, .. }), "{error}");
 }
 
 /// A plain dump goes through psql, which the server would not let in otherwise.
@@ -486,14 +407,8 @@ async fn psql_is_encrypted_too() {
         Ok(Box::new(file) as Box<dyn std::io::Read + Send>)
     });
     let parameters = "sslmode=verify-full sslrootcert=FILE/ca.crt";
-    let target = server
-        .database("hub", "db.example", parameters)
-        .with_name("foreign");
-    pgsnap::restore_foreign(open, &target, &RestoreOptions::default(), &quiet())
-        .await
-        .unwrap();
-    let tables = query_scalar(&target, "SELECT count(*) FROM t")
-        .await
-        .unwrap();
+    let target = server.database("hub", "db.example", parameters).with_name("foreign");
+    pgsnap::restore_foreign(open, &target, &RestoreOptions::default(), &quiet()).await.unwrap();
+    let tables = query_scalar(&target, "SELECT count(*) FROM t").await.unwrap();
     assert_eq!(tables.as_deref(), Some("0"));
 }

@@ -16,10 +16,7 @@ async fn properties(database: &Database) -> String {
             (SELECT string_agg(concat_ws(' ', setrole::regrole, setting), E'\\n' ORDER BY setrole::regrole::text, setting)
                FROM pg_db_role_setting s, unnest(setconfig) AS setting
               WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())))";
-    pgsnap::query_scalar(database, QUERY)
-        .await
-        .unwrap()
-        .unwrap()
+    pgsnap::query_scalar(database, QUERY).await.unwrap().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,10 +27,7 @@ async fn database_settings_comment_and_owner_follow() {
     server.restore(&archive, "copy").await;
     let copied = properties(&server.scratch.database("copy")).await;
     assert_eq!(copied, properties(&source).await);
-    assert!(
-        copied.starts_with("hub ") && copied.contains("it's \\ home"),
-        "{copied}"
-    );
+    assert!(copied.starts_with("hub ") && copied.contains("it's \\ home"), "{copied}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,10 +50,7 @@ async fn settings_of_roles_privileges_and_the_connection_limit_follow() {
     let source = server.with_sql("source", SQL).await;
     let (archive, _) = server.dump(&source).await;
     server.restore(&archive, "copy").await;
-    assert_eq!(
-        properties(&server.scratch.database("copy")).await,
-        properties(&source).await
-    );
+    assert_eq!(properties(&server.scratch.database("copy")).await, properties(&source).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,42 +66,23 @@ async fn any_name_of_a_database_will_do() {
     ] {
         let quoted = format!("\"{}\"", name.replace('"', "\"\""));
         let admin = server.scratch.database("postgres");
-        pgsnap::execute(
-            &admin,
-            &format!("CREATE DATABASE {quoted} TEMPLATE template0"),
-        )
-        .await
-        .unwrap();
-        let source = server.scratch.database(name);
-        pgsnap::execute(&source, "CREATE TABLE t AS SELECT 1 AS id")
+        pgsnap::execute(&admin, &format!("CREATE DATABASE {quoted} TEMPLATE template0"))
             .await
             .unwrap();
+        let source = server.scratch.database(name);
+        pgsnap::execute(&source, "CREATE TABLE t AS SELECT 1 AS id").await.unwrap();
         let file = fs_err::File::create(server.file("odd.sql.gz")).unwrap();
-        let (_, manifest) = pgsnap::dump(
-            &source,
-            file,
-            &pgsnap::DumpOptions::default(),
-            &crate::server::quiet(),
-        )
-        .await
-        .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let (_, manifest) =
+            pgsnap::dump(&source, file, &pgsnap::DumpOptions::default(), &crate::server::quiet())
+                .await
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(manifest.source.database, name);
         let archive = pgsnap::Archive::open(server.file("odd.sql.gz")).unwrap();
         let restored = server.restore(&archive, &format!("{name} 2")).await;
         assert!(restored.comparison.unwrap().is_equal(), "{name}");
-        let plain = server.psql_file(
-            &server.file("odd.sql.gz"),
-            "template1",
-            &["ON_ERROR_STOP=1"],
-        );
-        assert!(
-            plain.status.success(),
-            "{name}: {}",
-            String::from_utf8_lossy(&plain.stderr)
-        );
-        pgsnap::execute(&server.scratch.database("template1"), "DROP TABLE t")
-            .await
-            .unwrap();
+        let plain = server.psql_file(&server.file("odd.sql.gz"), "template1", &["ON_ERROR_STOP=1"]);
+        assert!(plain.status.success(), "{name}: {}", String::from_utf8_lossy(&plain.stderr));
+        pgsnap::execute(&server.scratch.database("template1"), "DROP TABLE t").await.unwrap();
     }
 }
 
@@ -138,11 +110,9 @@ async fn the_locale_follows_with_its_provider() {
     let mut tested = 0;
     for (number, option) in options.iter().enumerate() {
         let name = format!("source{number}");
-        let created = pgsnap::execute(
-            &admin,
-            &format!("CREATE DATABASE {name} TEMPLATE template0 {option}"),
-        )
-        .await;
+        let created =
+            pgsnap::execute(&admin, &format!("CREATE DATABASE {name} TEMPLATE template0 {option}"))
+                .await;
         // A server that was built without ICU says that it does not support that.
         if let Err(error) = created {
             assert_eq!(error.sqlstate(), Some("0A000"), "{option}: {error}");
@@ -150,9 +120,7 @@ async fn the_locale_follows_with_its_provider() {
             continue;
         }
         let source = server.scratch.database(&name);
-        pgsnap::execute(&source, "CREATE TABLE t AS SELECT 'w' AS word")
-            .await
-            .unwrap();
+        pgsnap::execute(&source, "CREATE TABLE t AS SELECT 'w' AS word").await.unwrap();
         let (archive, _) = server.dump(&source).await;
         server.restore(&archive, "copy").await;
         assert_eq!(

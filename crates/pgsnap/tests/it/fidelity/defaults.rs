@@ -11,18 +11,9 @@ use crate::server::{Server, assert_same_text, quiet, with_sorted_rows};
 async fn hostile_defaults_do_not_leak_into_the_text() {
     let server = Server::start().await;
     let zoo = server.zoo("zoo").await;
-    let plain = pgsnap::census(&zoo, &CensusOptions::default(), &quiet())
-        .await
-        .unwrap();
-    server
-        .client("zoo")
-        .await
-        .batch_execute(testkit::HOSTILE_DEFAULTS)
-        .await
-        .unwrap();
-    let hostile = pgsnap::census(&zoo, &CensusOptions::default(), &quiet())
-        .await
-        .unwrap();
+    let plain = pgsnap::census(&zoo, &CensusOptions::default(), &quiet()).await.unwrap();
+    server.client("zoo").await.batch_execute(testkit::HOSTILE_DEFAULTS).await.unwrap();
+    let hostile = pgsnap::census(&zoo, &CensusOptions::default(), &quiet()).await.unwrap();
     let comparison = compare(&plain, &hostile);
     assert!(comparison.is_equal(), "{:#?}", comparison.differences);
 }
@@ -53,16 +44,12 @@ async fn hostile_defaults_do_not_change_what_is_restored() {
     let (archive, _) = server.dump(&zoo).await;
     server.create("plain").await;
     for setting in HOSTILE_TO_INPUT {
-        pgsnap::execute(&zoo, &format!("ALTER ROLE postgres SET {setting}"))
-            .await
-            .unwrap();
+        pgsnap::execute(&zoo, &format!("ALTER ROLE postgres SET {setting}")).await.unwrap();
     }
     let restored = server.restore(&archive, "copy").await;
     assert!(restored.comparison.unwrap().is_equal());
     server.psql_restores(&server.file("zoo.sql.gz"), "plain");
-    pgsnap::execute(&zoo, "ALTER ROLE postgres RESET ALL")
-        .await
-        .unwrap();
+    pgsnap::execute(&zoo, "ALTER ROLE postgres RESET ALL").await.unwrap();
     for name in ["copy", "plain"] {
         assert_same_text(&expected, &with_sorted_rows(&server.pg_dump(name, &[])));
     }

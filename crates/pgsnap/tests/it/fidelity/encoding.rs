@@ -41,42 +41,21 @@ async fn bytes_of_an_sql_ascii_database_pass_unconverted() {
 async fn definitions_of_an_sql_ascii_database_that_are_not_utf8_are_refused() {
     let server = Server::start().await;
     for (name, sql) in [
-        (
-            "in_a_table",
-            "DO $$ BEGIN EXECUTE E'CREATE TABLE \"t\\351\" ()'; END $$",
-        ),
-        (
-            "in_a_column",
-            "DO $$ BEGIN EXECUTE E'CREATE TABLE t (\"c\\351\" int)'; END $$",
-        ),
+        ("in_a_table", "DO $$ BEGIN EXECUTE E'CREATE TABLE \"t\\351\" ()'; END $$"),
+        ("in_a_column", "DO $$ BEGIN EXECUTE E'CREATE TABLE t (\"c\\351\" int)'; END $$"),
         (
             "in_a_type",
             "DO $$ BEGIN EXECUTE E'CREATE DOMAIN \"d\\351\" AS int'; CREATE TABLE t (); EXECUTE E'ALTER TABLE t ADD c \"d\\351\"'; END $$",
         ),
-        (
-            "in_a_sequence",
-            "DO $$ BEGIN EXECUTE E'CREATE SEQUENCE \"s\\351\"'; END $$",
-        ),
-        (
-            "in_a_comment",
-            "CREATE TABLE t (); COMMENT ON TABLE t IS E'caf\\351'",
-        ),
-        (
-            "in_a_default",
-            "CREATE TABLE t (v text DEFAULT E'caf\\351')",
-        ),
-        (
-            "on_the_database",
-            "COMMENT ON DATABASE on_the_database IS E'caf\\351'",
-        ),
+        ("in_a_sequence", "DO $$ BEGIN EXECUTE E'CREATE SEQUENCE \"s\\351\"'; END $$"),
+        ("in_a_comment", "CREATE TABLE t (); COMMENT ON TABLE t IS E'caf\\351'"),
+        ("in_a_default", "CREATE TABLE t (v text DEFAULT E'caf\\351')"),
+        ("on_the_database", "COMMENT ON DATABASE on_the_database IS E'caf\\351'"),
     ] {
         let database = create(&server, name, "SQL_ASCII").await;
-        pgsnap::execute(
-            &database,
-            &format!("SET client_encoding = 'SQL_ASCII'; {sql}"),
-        )
-        .await
-        .unwrap();
+        pgsnap::execute(&database, &format!("SET client_encoding = 'SQL_ASCII'; {sql}"))
+            .await
+            .unwrap();
         let error = pgsnap::dump(&database, Vec::new(), &DumpOptions::default(), &quiet())
             .await
             .map(|_| ())
@@ -149,17 +128,11 @@ async fn bytes_of(database: &Database, encoding: &str) -> String {
         "SELECT encode(convert_to((SELECT string_agg(v || again, '' ORDER BY id) FROM odd) || (SELECT a::text FROM arrays)
            || (SELECT v FROM checked) || (SELECT string_agg(v, '' ORDER BY k) FROM parted), '{encoding}'), 'hex')"
     );
-    pgsnap::query_scalar(database, &query)
-        .await
-        .unwrap()
-        .unwrap()
+    pgsnap::query_scalar(database, &query).await.unwrap().unwrap()
 }
 
 fn encodings_of(census: &pgsnap::Census) -> Vec<&str> {
-    let own = census
-        .tables
-        .iter()
-        .filter(|table| table.encoding.is_some());
+    let own = census.tables.iter().filter(|table| table.encoding.is_some());
     own.map(|table| table.name.name.as_str()).collect()
 }
 
@@ -167,14 +140,9 @@ fn encodings_of(census: &pgsnap::Census) -> Vec<&str> {
 async fn odd(server: &Server, number: usize) -> (Database, &'static str, String) {
     let (encoding, bytes) = INEXACT_BYTES[number];
     let source = create(server, &format!("source_{number}"), encoding).await;
-    pgsnap::execute(&source, &with_bytes(encoding, bytes))
-        .await
-        .unwrap();
+    pgsnap::execute(&source, &with_bytes(encoding, bytes)).await.unwrap();
     let expected = bytes_of(&source, encoding).await;
-    assert!(
-        expected.contains(&format!("61{bytes}31")),
-        "{expected:.100}"
-    );
+    assert!(expected.contains(&format!("61{bytes}31")), "{expected:.100}");
     (source, encoding, expected)
 }
 
@@ -211,9 +179,7 @@ async fn rows_without_an_equivalent_in_utf8_arrive_on_every_way() {
         server.require_census(&through_psql, &manifest).await;
 
         let copied = server.scratch.database(&name("copied"));
-        let copy = pgsnap::copy(&source, &copied, &CopyOptions::default(), &quiet())
-            .await
-            .unwrap();
+        let copy = pgsnap::copy(&source, &copied, &CopyOptions::default(), &quiet()).await.unwrap();
         assert!(copy.restored.comparison.unwrap().is_equal(), "{encoding}");
         assert_eq!(copy.census.tables, manifest.census.tables, "{encoding}");
 
@@ -289,15 +255,10 @@ async fn rows_with_an_equivalent_in_utf8_are_archived_in_it() {
     server.require_census(&unicode, &manifest).await;
 
     // The bytes of a mended character in one encoding are those of another character in the other.
-    pgsnap::execute(
-        &source,
-        "UPDATE t SET v = convert_from('\\xe2809d', 'WIN1252')",
-    )
-    .await
-    .unwrap();
-    pgsnap::execute(&unicode, "UPDATE t SET v = '\u{201d}'")
+    pgsnap::execute(&source, "UPDATE t SET v = convert_from('\\xe2809d', 'WIN1252')")
         .await
         .unwrap();
+    pgsnap::execute(&unicode, "UPDATE t SET v = '\u{201d}'").await.unwrap();
     let options = CensusOptions::default();
     let a = pgsnap::census(&source, &options, &quiet()).await.unwrap();
     let b = pgsnap::census(&unicode, &options, &quiet()).await.unwrap();
@@ -315,9 +276,7 @@ async fn rows_without_an_equivalent_are_refused_by_a_database_of_another_encodin
     pgsnap::execute(&source, sql).await.unwrap();
     let (archive, _) = server.dump(&source).await;
     let unicode = server.create("unicode").await;
-    let with_table = server
-        .with_sql("with_table", "CREATE TABLE t (v text)")
-        .await;
+    let with_table = server.with_sql("with_table", "CREATE TABLE t (v text)").await;
     let mut in_place = RestoreOptions::default();
     in_place.into_existing = true;
     let mut data_only = RestoreOptions::default();
@@ -325,31 +284,20 @@ async fn rows_without_an_equivalent_are_refused_by_a_database_of_another_encodin
     for (target, options) in [(unicode, in_place), (with_table, data_only)] {
         let refused = pgsnap::restore(&archive, &target, &options, &quiet()).await;
         let error = refused.map(|_| ()).unwrap_err();
-        assert!(
-            error.to_string().contains("has the encoding UTF8"),
-            "{error}"
-        );
-        assert_eq!(
-            error.hint().unwrap(),
-            "have it created with ENCODING 'WIN1252'"
-        );
+        assert!(error.to_string().contains("has the encoding UTF8"), "{error}");
+        assert_eq!(error.hint().unwrap(), "have it created with ENCODING 'WIN1252'");
     }
 
     // A role that may not create databases copies into the one it has.
     let target = server.create("app").await;
-    pgsnap::execute(&target, "ALTER DATABASE app OWNER TO app")
-        .await
-        .unwrap();
+    pgsnap::execute(&target, "ALTER DATABASE app OWNER TO app").await.unwrap();
     let url = format!("postgresql://app:a@127.0.0.1:{}/app", server.scratch.port());
     let target = Database::from_url(&url).unwrap();
     let refused = pgsnap::copy(&source, &target, &CopyOptions::default(), &quiet()).await;
     let error = refused.map(|_| ()).unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.contains("has the encoding UTF8"), "{error}: {cause}");
-    assert_eq!(
-        error.hint().unwrap(),
-        "have it created with ENCODING 'WIN1252'"
-    );
+    assert_eq!(error.hint().unwrap(), "have it created with ENCODING 'WIN1252'");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -388,15 +336,10 @@ async fn differing_rows_without_an_equivalent_are_named() {
     pgsnap::execute(&source, &change(9)).await.unwrap();
     let rows = found(&archive, &live().await).await.unwrap();
     assert_eq!(rows.len(), 1, "{rows:?}");
-    assert_eq!(
-        (&rows[0].key[0][..], &rows[0].columns[0][..]),
-        ("id=9", "v")
-    );
+    assert_eq!((&rows[0].key[0][..], &rows[0].columns[0][..]), ("id=9", "v"));
 
     // With the archive as its model, a database is read in that encoding also when nothing in it needs it any more.
-    pgsnap::execute(&source, "UPDATE t SET v = 'x' WHERE id IN (7, 9)")
-        .await
-        .unwrap();
+    pgsnap::execute(&source, "UPDATE t SET v = 'x' WHERE id IN (7, 9)").await.unwrap();
     let mut options = CensusOptions::default();
     options.columns_like = Some(archive.1.clone());
     let mended = pgsnap::census(&source, &options, &quiet()).await.unwrap();
@@ -446,24 +389,11 @@ async fn encodings_that_are_taken_for_exact_are_exact() {
     let server = Server::start().await;
     let database = server.with_sql("hub", BYTES).await;
     let list = "SELECT string_agg(name || ' ' || exact, ',' ORDER BY name) FROM found";
-    let list = pgsnap::query_scalar(&database, list)
-        .await
-        .unwrap()
-        .unwrap();
+    let list = pgsnap::query_scalar(&database, list).await.unwrap().unwrap();
     for line in list.split(',') {
         let (name, exact) = line.split_once(' ').unwrap();
         // Encodings of clients alone are no encodings of a database.
-        if [
-            "BIG5",
-            "GB18030",
-            "GBK",
-            "JOHAB",
-            "SHIFT_JIS_2004",
-            "SJIS",
-            "UHC",
-        ]
-        .contains(&name)
-        {
+        if ["BIG5", "GB18030", "GBK", "JOHAB", "SHIFT_JIS_2004", "SJIS", "UHC"].contains(&name) {
             assert_eq!(pgsnap::Encoding::of_name(name), None);
             continue;
         }
@@ -478,10 +408,7 @@ async fn encodings_that_are_taken_for_exact_are_exact() {
 async fn definitions_without_an_equivalent_in_utf8_are_refused() {
     let server = Server::start().await;
     for (name, sql) in [
-        (
-            "in_a_table",
-            "EXECUTE format('CREATE TABLE %I ()', convert_from('\\x9d', 'WIN1252'))",
-        ),
+        ("in_a_table", "EXECUTE format('CREATE TABLE %I ()', convert_from('\\x9d', 'WIN1252'))"),
         (
             "in_a_default",
             "EXECUTE format('CREATE TABLE t (v text DEFAULT %L)', convert_from('\\x9d', 'WIN1252'))",
@@ -492,18 +419,13 @@ async fn definitions_without_an_equivalent_in_utf8_are_refused() {
         ),
     ] {
         let database = create(&server, name, "WIN1252").await;
-        pgsnap::execute(&database, &format!("DO $$ BEGIN {sql}; END $$"))
-            .await
-            .unwrap();
+        pgsnap::execute(&database, &format!("DO $$ BEGIN {sql}; END $$")).await.unwrap();
         let error = pgsnap::dump(&database, Vec::new(), &DumpOptions::default(), &quiet())
             .await
             .map(|_| ())
             .expect_err(name);
         let hint = error.hint().expect(name);
-        assert!(
-            hint.contains("rename or redefine"),
-            "{name}: {error}: {hint}"
-        );
+        assert!(hint.contains("rename or redefine"), "{name}: {error}: {hint}");
         if name == "in_a_default" {
             let said = "a definition in the schema (CREATE TABLE public.t) cannot be read in UTF-8";
             assert_eq!(error.to_string(), said);
@@ -515,14 +437,9 @@ async fn definitions_without_an_equivalent_in_utf8_are_refused() {
 async fn a_database_that_no_session_in_utf8_can_enter_has_a_remedy() {
     let server = Server::start().await;
     let database = create(&server, "mule", "MULE_INTERNAL").await;
-    let error = pgsnap::query_scalar(&database, "SELECT 1")
-        .await
-        .unwrap_err();
+    let error = pgsnap::query_scalar(&database, "SELECT 1").await.unwrap_err();
     let hint = error.hint().unwrap();
-    assert!(
-        hint.contains("dump this database with pg_dump"),
-        "{error}: {hint}"
-    );
+    assert!(hint.contains("dump this database with pg_dump"), "{error}: {hint}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

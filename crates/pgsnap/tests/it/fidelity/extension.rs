@@ -54,10 +54,9 @@ struct Installed {
 impl Installed {
     fn into(directory: &Path) -> std::io::Result<Self> {
         let mut installed = Self { files: Vec::new() };
-        for (name, text) in [
-            ("pgsnap_settings--1.0.sql", SCRIPT),
-            ("pgsnap_settings.control", CONTROL),
-        ] {
+        for (name, text) in
+            [("pgsnap_settings--1.0.sql", SCRIPT), ("pgsnap_settings.control", CONTROL)]
+        {
             let path = directory.join(name);
             fs_err::write(&path, text)?;
             installed.files.push(path);
@@ -89,10 +88,7 @@ async fn server_with_extension() -> std::io::Result<(Server, Installed, tempfile
     fs_err::create_dir(&directory).unwrap();
     fs_err::set_permissions(own.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let mut options = ScratchOptions::default();
-    options.settings.push(format!(
-        "extension_control_path=$system:{}",
-        own.path().display()
-    ));
+    options.settings.push(format!("extension_control_path=$system:{}", own.path().display()));
     let installed = Installed::into(&directory)?;
     Ok((Server::start_with(options).await, installed, own))
 }

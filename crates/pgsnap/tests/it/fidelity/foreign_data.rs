@@ -123,9 +123,7 @@ async fn foreign_rows_go_back_only_on_request_and_only_into_empty_tables() {
     pgsnap::verify(&archive, &VerifyOptions::default(), &quiet()).unwrap();
 
     // Nobody is asked and nothing is written, and both are said.
-    let restored = restore(&server, &archive, "copy", &restoring(&[]))
-        .await
-        .unwrap();
+    let restored = restore(&server, &archive, "copy", &restoring(&[])).await.unwrap();
     assert!(restored.comparison.unwrap().is_equal());
     assert_eq!(restored.rows, 7);
     let is_told = |note: &Note| matches!(note, Note::NotCompared { what } if what.contains("\"things\" (3 rows)"));
@@ -133,28 +131,15 @@ async fn foreign_rows_go_back_only_on_request_and_only_into_empty_tables() {
     assert_eq!(scalar(&far, ALL).await, "3 0 10");
 
     // The definitions lead to the server that the rows came from, where they are still.
-    let error = restore(&server, &archive, "other", &restoring(&["far"]))
-        .await
-        .unwrap_err();
+    let error = restore(&server, &archive, "other", &restoring(&["far"])).await.unwrap_err();
     assert!(matches!(error, Error::Preflight { .. }), "{error}");
-    assert!(
-        error
-            .to_string()
-            .contains("\"public\".\"things\" of server far"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("\"public\".\"things\" of server far"), "{error}");
     assert!(!is_there(&server, "other").await);
     let plain = server.create("plain").await;
     let output = server.psql_file(&server.file("near.sql.gz"), "plain", &[]);
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        !output.status.success() && said.contains("holds rows already"),
-        "{said}"
-    );
-    assert_eq!(
-        scalar(&plain, "SELECT count(*) FROM pg_foreign_server").await,
-        "0"
-    );
+    assert!(!output.status.success() && said.contains("holds rows already"), "{said}");
+    assert_eq!(scalar(&plain, "SELECT count(*) FROM pg_foreign_server").await, "0");
     assert_eq!(scalar(&far, ALL).await, "3 0 10");
 
     // Lost there, they come back.
@@ -165,20 +150,14 @@ async fn foreign_rows_go_back_only_on_request_and_only_into_empty_tables() {
     assert_eq!(scalar(&far, CONTENT).await, content);
     pgsnap::execute(&far, EMPTY).await.unwrap();
     let target = server.scratch.database("other");
-    let plan = pgsnap::plan_restore(&archive, &target, &restoring(&["far"]))
-        .await
-        .unwrap();
+    let plan = pgsnap::plan_restore(&archive, &target, &restoring(&["far"])).await.unwrap();
     assert!(plan.obstacles.is_empty(), "{:?}", plan.obstacles);
     assert!(
-        plan.warnings
-            .iter()
-            .any(|text| text.contains("foreign servers")),
+        plan.warnings.iter().any(|text| text.contains("foreign servers")),
         "{:?}",
         plan.warnings
     );
-    let restored = restore(&server, &archive, "other", &restoring(&["far"]))
-        .await
-        .unwrap();
+    let restored = restore(&server, &archive, "other", &restoring(&["far"])).await.unwrap();
     assert!(restored.comparison.unwrap().is_equal());
     assert_eq!(restored.rows, 20);
     assert_eq!(scalar(&far, CONTENT).await, content);
@@ -194,9 +173,7 @@ async fn a_part_of_a_backup_takes_its_foreign_rows_along() {
     options.extent = Extent::SchemaOnly;
     restore(&server, &archive, "part", &options).await.unwrap();
     options.extent = Extent::DataOnly;
-    let error = restore(&server, &archive, "part", &options)
-        .await
-        .unwrap_err();
+    let error = restore(&server, &archive, "part", &options).await.unwrap_err();
     assert!(error.to_string().contains("\"things\""), "{error}");
     pgsnap::execute(&far, EMPTY).await.unwrap();
     let restored = restore(&server, &archive, "part", &options).await.unwrap();
@@ -206,9 +183,7 @@ async fn a_part_of_a_backup_takes_its_foreign_rows_along() {
     pgsnap::execute(&far, EMPTY).await.unwrap();
     let mut options = restoring(&["far"]);
     options.tables = Some(vec!["things".parse().unwrap()]);
-    let restored = restore(&server, &archive, "things", &options)
-        .await
-        .unwrap();
+    let restored = restore(&server, &archive, "things", &options).await.unwrap();
     assert_eq!(restored.rows, 3);
     assert_eq!(scalar(&far, ALL).await, "3 0 0");
 }
@@ -225,9 +200,7 @@ async fn rows_that_the_foreign_server_changes_fail_the_restore() {
          CREATE TRIGGER change BEFORE INSERT ON things FOR EACH ROW EXECUTE FUNCTION change()"
     );
     pgsnap::execute(&far, &change).await.unwrap();
-    let error = restore(&server, &archive, "copy", &restoring(&["far"]))
-        .await
-        .unwrap_err();
+    let error = restore(&server, &archive, "copy", &restoring(&["far"])).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "the restored database differs from the backup: table \"public\".\"things\" has the same number of rows, but other rows (in 1 of 1 key ranges)"
@@ -248,29 +221,17 @@ async fn foreign_servers_that_are_missing_or_silent_are_named() {
     assert_eq!(error.to_string(), "no foreign server Far in this database");
     let error = dumped(&["far", "gone"]).await;
     assert_eq!(error.sqlstate(), Some("08001"), "{error}");
-    assert!(
-        error
-            .to_string()
-            .contains("could not connect to server \"gone\""),
-        "{error}"
-    );
+    assert!(error.to_string().contains("could not connect to server \"gone\""), "{error}");
     assert!(error.hint().unwrap().contains("foreign server"));
 
     let (archive, manifest) = server.dump_with(&near, &dumping(&["far"])).await;
-    let error = restore(&server, &archive, "copy", &restoring(&["gone"]))
-        .await
-        .unwrap_err();
+    let error = restore(&server, &archive, "copy", &restoring(&["gone"])).await.unwrap_err();
     assert_eq!(error.to_string(), "no foreign server gone in this archive");
 
     // Nobody is asked by default, and the difference that makes is none.
     let mut options = CensusOptions::default();
     let census = pgsnap::census(&near, &options, &quiet()).await.unwrap();
-    assert!(
-        census
-            .tables
-            .iter()
-            .all(|table| table.foreign_server.is_none())
-    );
+    assert!(census.tables.iter().all(|table| table.foreign_server.is_none()));
     let comparison = compare(&manifest.census, &census);
     assert!(comparison.is_equal(), "{:?}", comparison.differences);
     assert_eq!(comparison.notes.len(), 3, "{:?}", comparison.notes);
@@ -296,8 +257,5 @@ async fn a_foreign_table_changed_while_it_is_read_fails_the_dump() {
     let progress: Arc<dyn pgsnap::Progress> = Arc::new(change.await);
     let dumped = pgsnap::dump(&near, Vec::new(), &dumping(&["far"]), &progress).await;
     let error = dumped.map(|_| ()).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the foreign table things was changed while it was dumped"
-    );
+    assert_eq!(error.to_string(), "the foreign table things was changed while it was dumped");
 }

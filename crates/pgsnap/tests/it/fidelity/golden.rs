@@ -14,9 +14,7 @@ use crate::server::{Server, small_blocks};
 fn our_script(server: &Server, database: &Database) -> Script {
     let file = fs_err::File::open(server.file(&format!("{}.sql.gz", database.name()))).unwrap();
     let mut text = Vec::new();
-    flate2::read::MultiGzDecoder::new(file)
-        .read_to_end(&mut text)
-        .unwrap();
+    flate2::read::MultiGzDecoder::new(file).read_to_end(&mut text).unwrap();
     // Before it come a query for the version of psql and what it makes of the answer.
     let begin = memchr::memmem::find(&text, b"\nBEGIN;\n").unwrap();
     Script::parse(&text[begin..])
@@ -54,11 +52,7 @@ pub(super) async fn assert_golden_with(
         assert_same_list(target, rows, found);
     }
     let known: BTreeSet<&String> = theirs.rows.keys().collect();
-    let unknown: Vec<&String> = ours
-        .rows
-        .keys()
-        .filter(|target| !known.contains(target))
-        .collect();
+    let unknown: Vec<&String> = ours.rows.keys().filter(|target| !known.contains(target)).collect();
     assert!(unknown.is_empty(), "only we have rows of {unknown:?}");
     let rows: usize = ours.rows.values().map(Vec::len).sum();
     assert_eq!(rows as u64, manifest.census.rows());
@@ -75,9 +69,8 @@ fn statements(script: &Script) -> (Vec<String>, Vec<String>) {
             continue;
         }
         // Difference: a default that is in force is set again where our second half of the DDL begins.
-        if let Some((name, value)) = statement
-            .strip_prefix("SET default_")
-            .and_then(|rest| rest.split_once(" = "))
+        if let Some((name, value)) =
+            statement.strip_prefix("SET default_").and_then(|rest| rest.split_once(" = "))
             && defaults.insert(name, value) == Some(value)
         {
             continue;
@@ -105,11 +98,7 @@ fn assert_same_list(what: &str, theirs: &[String], ours: &[String]) {
         assert!(a == b, "{what}:\n  pg_dump: {a:.600}\n  pgsnap:  {b:.600}");
     }
     let more = theirs.get(ours.len()).or(ours.get(theirs.len()));
-    assert_eq!(
-        theirs.len(),
-        ours.len(),
-        "{what}: one side has also {more:.300?}"
-    );
+    assert_eq!(theirs.len(), ours.len(), "{what}: one side has also {more:.300?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,8 +119,6 @@ async fn hash_partitions_of_an_enum_are_dumped_as_pg_dump_does() {
 async fn the_hub_is_dumped_as_pg_dump_does() {
     let server = Server::start().await;
     let source = server.create("hub").await;
-    testkit::load_hub(&server.client("hub").await, 0.01)
-        .await
-        .unwrap();
+    testkit::load_hub(&server.client("hub").await, 0.01).await.unwrap();
     assert_golden(&server, &source).await;
 }

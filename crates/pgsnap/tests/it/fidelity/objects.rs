@@ -25,21 +25,10 @@ async fn schemas_that_begin_with_pg_are_the_servers() {
         .await;
     assert_golden(&server, &source).await;
     let (archive, manifest) = server.dump(&source).await;
-    let names: Vec<String> = manifest
-        .census
-        .tables
-        .iter()
-        .map(|table| table.name.to_string())
-        .collect();
+    let names: Vec<String> =
+        manifest.census.tables.iter().map(|table| table.name.to_string()).collect();
     assert_eq!(names, ["\"PG_mine\".\"t\"", "\"pgmine\".\"pg_t\""]);
-    assert!(
-        server
-            .restore(&archive, "copy")
-            .await
-            .comparison
-            .unwrap()
-            .is_equal()
-    );
+    assert!(server.restore(&archive, "copy").await.comparison.unwrap().is_equal());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,10 +43,7 @@ async fn tablespaces_of_tables_and_indexes_are_kept() {
     let admin = server.scratch.database("postgres");
     pgsnap::execute(
         &admin,
-        &format!(
-            "CREATE TABLESPACE \"Odd 'space'\" LOCATION '{}'",
-            place.display()
-        ),
+        &format!("CREATE TABLESPACE \"Odd 'space'\" LOCATION '{}'", place.display()),
     )
     .await
     .unwrap();
@@ -73,14 +59,7 @@ async fn tablespaces_of_tables_and_indexes_are_kept() {
     assert_golden(&server, &source).await;
     let (archive, manifest) = server.dump(&source).await;
     assert_eq!(manifest.source.tablespaces, ["Odd 'space'"]);
-    assert!(
-        server
-            .restore(&archive, "copy")
-            .await
-            .comparison
-            .unwrap()
-            .is_equal()
-    );
+    assert!(server.restore(&archive, "copy").await.comparison.unwrap().is_equal());
     assert_same_text(
         &with_sorted_rows(&server.pg_dump("source", &[])),
         &with_sorted_rows(&server.pg_dump("copy", &[])),
@@ -93,10 +72,7 @@ async fn tablespaces_of_tables_and_indexes_are_kept() {
 async fn subscriptions_come_back_asleep() {
     let server = Server::start().await;
     let source = server
-        .with_sql(
-            "source",
-            "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)",
-        )
+        .with_sql("source", "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
         .await;
     for statement in [
         "CREATE SUBSCRIPTION \"Odd 'one'\" CONNECTION 'host=node1.example dbname=x password=''a \\ b''' PUBLICATION p, \"Q r\" WITH (connect = false, slot_name = 'the_slot')",
@@ -106,14 +82,7 @@ async fn subscriptions_come_back_asleep() {
     }
     assert_golden(&server, &source).await;
     let (archive, _) = server.dump(&source).await;
-    assert!(
-        server
-            .restore(&archive, "copy")
-            .await
-            .comparison
-            .unwrap()
-            .is_equal()
-    );
+    assert!(server.restore(&archive, "copy").await.comparison.unwrap().is_equal());
     let state = pgsnap::query_scalar(
         &server.scratch.database("copy"),
         "SELECT concat_ws(' ', subname, subenabled, subslotname, subpublications) FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())",
@@ -141,14 +110,9 @@ async fn security_labels_are_dumped_and_refused_where_their_provider_is_missing(
     assert_golden(&server, &source).await;
     let (archive, _) = server.dump(&source).await;
     let target = server.scratch.database("copy");
-    let error = pgsnap::restore(
-        &archive,
-        &target,
-        &pgsnap::RestoreOptions::default(),
-        &quiet(),
-    )
-    .await
-    .unwrap_err();
+    let error = pgsnap::restore(&archive, &target, &pgsnap::RestoreOptions::default(), &quiet())
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("provider"), "{error}");
 }
 
@@ -174,13 +138,8 @@ async fn tables_and_sequences_that_a_role_may_not_read_are_all_named() {
             .unwrap_err()
     };
     let error = refused().await;
-    assert!(
-        matches!(&error, Error::NotReadable { objects } if objects.len() == 2),
-        "{error}"
-    );
-    pgsnap::execute(&source, "GRANT SELECT ON one, two TO reader")
-        .await
-        .unwrap();
+    assert!(matches!(&error, Error::NotReadable { objects } if objects.len() == 2), "{error}");
+    pgsnap::execute(&source, "GRANT SELECT ON one, two TO reader").await.unwrap();
     // The definitions of sequences are read by pg_dump, which says it in its own words.
     let error = refused().await;
     assert!(error.to_string().contains("counter"), "{error}");
@@ -205,17 +164,10 @@ async fn a_role_that_may_not_read_a_large_object_is_told_so() {
         .await
         .map(|_| ())
         .unwrap_err();
-    assert!(
-        matches!(&error, Error::Server { code, .. } if code == "42501"),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::Server { code, .. } if code == "42501"), "{error}");
     assert!(error.to_string().contains("4711"), "{error}");
-    pgsnap::execute(&source, "GRANT SELECT ON LARGE OBJECT 4711 TO reader")
-        .await
-        .unwrap();
-    pgsnap::dump(&reader, Vec::new(), &DumpOptions::default(), &quiet())
-        .await
-        .unwrap();
+    pgsnap::execute(&source, "GRANT SELECT ON LARGE OBJECT 4711 TO reader").await.unwrap();
+    pgsnap::dump(&reader, Vec::new(), &DumpOptions::default(), &quiet()).await.unwrap();
 }
 
 /// Tables of foreign servers are definitions; their rows belong to somebody else, and nobody is
@@ -251,12 +203,5 @@ async fn foreign_tables_are_kept_and_nobody_is_asked_for_their_rows() {
     assert_golden(&server, &source).await;
     let (archive, manifest) = server.dump(&source).await;
     assert_eq!(manifest.census.rows(), 1);
-    assert!(
-        server
-            .restore(&archive, "copy")
-            .await
-            .comparison
-            .unwrap()
-            .is_equal()
-    );
+    assert!(server.restore(&archive, "copy").await.comparison.unwrap().is_equal());
 }

@@ -9,20 +9,9 @@ use crate::server::{Server, quiet};
 async fn hash_partitions_of_an_enum_are_loaded_through_their_root() {
     let server = Server::start().await;
     let source = server.create("source").await;
-    server
-        .client("source")
-        .await
-        .batch_execute(testkit::ENUM_HASH)
-        .await
-        .unwrap();
+    server.client("source").await.batch_execute(testkit::ENUM_HASH).await.unwrap();
     let (archive, manifest) = server.dump(&source).await;
-    assert!(
-        manifest
-            .census
-            .tables
-            .iter()
-            .any(|table| table.with_partitions && table.rows > 0)
-    );
+    assert!(manifest.census.tables.iter().any(|table| table.with_partitions && table.rows > 0));
     // The labels' OIDs differ in the copy, because the enum's creation takes the next ones.
     let restored = server.restore(&archive, "copy").await;
     assert!(restored.comparison.unwrap().is_equal());
@@ -81,12 +70,8 @@ async fn hash_partitions_of_an_enum_lie_beside_other_partitions() {
         )
         .await;
     let (archive, manifest) = server.dump(&source).await;
-    let rows: Vec<(&str, u64)> = manifest
-        .census
-        .tables
-        .iter()
-        .map(|table| (table.name.name.as_str(), table.rows))
-        .collect();
+    let rows: Vec<(&str, u64)> =
+        manifest.census.tables.iter().map(|table| (table.name.name.as_str(), table.rows)).collect();
     assert_eq!(rows, [("moods", 100), ("plain", 50)]);
     let restored = server.restore(&archive, "copy").await;
     assert!(restored.comparison.unwrap().is_equal());
@@ -117,9 +102,7 @@ async fn a_foreign_partition_among_hash_partitions_of_an_enum_is_refused() {
     let dumped = pgsnap::dump(&source, Vec::new(), &DumpOptions::default(), &quiet()).await;
     let copied = pgsnap::copy(&source, &target, &CopyOptions::default(), &quiet()).await;
     for error in [dumped.map(|_| ()).unwrap_err(), copied.unwrap_err()] {
-        let Error::ForeignPartition { tables } = &error else {
-            panic!("{error}")
-        };
+        let Error::ForeignPartition { tables } = &error else { panic!("{error}") };
         assert_eq!(tables, &["\"public\".\"far\""]);
         assert!(error.hint().unwrap().contains("DETACH"));
     }
@@ -159,10 +142,7 @@ async fn rows_that_belong_to_other_partitions_elsewhere_are_loaded_through_the_r
     // The root, and the table beside it.
     assert_eq!((comparison.tables, comparison.rows), (2, 20_100));
     let is_told = |note: &Note| matches!(note, Note::Rerouted { table } if table.name == "events");
-    assert_eq!(
-        restored.notes.iter().filter(|note| is_told(note)).count(),
-        1
-    );
+    assert_eq!(restored.notes.iter().filter(|note| is_told(note)).count(), 1);
     let content = "SELECT md5(string_agg(concat_ws(' ', id, v), ',' ORDER BY id)) || (SELECT count(*) FROM events WHERE id = 4711) FROM events";
     let copy = server.scratch.database("copy");
     assert_eq!(
@@ -182,9 +162,7 @@ async fn a_copy_begins_again_where_rows_belong_to_other_partitions() {
     let server = Server::start().await;
     let source = server.with_sql("source", OWN_HASH).await;
     let target = server.scratch.database("copy");
-    let copied = pgsnap::copy(&source, &target, &CopyOptions::default(), &quiet())
-        .await
-        .unwrap();
+    let copied = pgsnap::copy(&source, &target, &CopyOptions::default(), &quiet()).await.unwrap();
     let comparison = copied.restored.comparison.unwrap();
     assert!(comparison.is_equal());
     assert_eq!((comparison.tables, comparison.rows), (2, 20_100));
@@ -213,18 +191,9 @@ async fn rows_that_a_partition_refuses_are_told_apart_from_other_failures() {
             made.unwrap();
         }
         options.extent = extent;
-        let error = pgsnap::restore(&archive, &target, &options, &quiet())
-            .await
-            .unwrap_err();
-        let Error::PartitionBound { obstacle, .. } = &error else {
-            panic!("{name}: {error}")
-        };
-        assert!(
-            error
-                .to_string()
-                .contains("rows of partition \"public\".\"events_"),
-            "{error}"
-        );
+        let error = pgsnap::restore(&archive, &target, &options, &quiet()).await.unwrap_err();
+        let Error::PartitionBound { obstacle, .. } = &error else { panic!("{name}: {error}") };
+        assert!(error.to_string().contains("rows of partition \"public\".\"events_"), "{error}");
         assert!(error.hint().unwrap().contains("collation"));
         obstacle.clone()
     };
@@ -240,13 +209,9 @@ async fn rows_that_a_partition_refuses_are_told_apart_from_other_failures() {
 
     let target = server.scratch.database("copied");
     let source = server.scratch.database("columns");
-    let error = pgsnap::copy(&source, &target, &CopyOptions::default(), &quiet())
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(error, Error::PartitionBound { obstacle: None, .. }),
-        "{error}"
-    );
+    let error =
+        pgsnap::copy(&source, &target, &CopyOptions::default(), &quiet()).await.unwrap_err();
+    assert!(matches!(error, Error::PartitionBound { obstacle: None, .. }), "{error}");
     let left = "SELECT count(*) FROM pg_database WHERE datname LIKE 'copied%'";
     let left = pgsnap::query_scalar(&server.scratch.database("postgres"), left).await;
     assert_eq!(left.unwrap().as_deref(), Some("0"));
@@ -257,8 +222,7 @@ async fn rows_that_a_partition_refuses_are_told_apart_from_other_failures() {
     let source = server.with_sql("checked", check).await;
     let (archive, _) = server.dump(&source).await;
     let target = server.scratch.database("unchecked");
-    let error = pgsnap::restore(&archive, &target, &RestoreOptions::default(), &quiet())
-        .await
-        .unwrap_err();
+    let error =
+        pgsnap::restore(&archive, &target, &RestoreOptions::default(), &quiet()).await.unwrap_err();
     assert_eq!(error.sqlstate(), Some("23514"), "{error}");
 }

@@ -10,9 +10,7 @@ use crate::server::{Server, quiet};
 const EXPRESSIONS: &str = include_str!("reprinted.sql");
 
 async fn census(database: &Database) -> Census {
-    pgsnap::census(database, &CensusOptions::default(), &quiet())
-        .await
-        .unwrap()
+    pgsnap::census(database, &CensusOptions::default(), &quiet()).await.unwrap()
 }
 
 /// The objects that a comparison of two censuses notes as printed differently; nothing may differ.
@@ -36,9 +34,7 @@ fn changed(a: &Census, b: &Census) -> StatementDifference {
     let [Difference::Schema { statements, .. }] = comparison.differences.as_slice() else {
         panic!("{:?}", comparison.differences)
     };
-    let [statement] = statements.as_slice() else {
-        panic!("{statements:?}")
-    };
+    let [statement] = statements.as_slice() else { panic!("{statements:?}") };
     statement.clone()
 }
 
@@ -53,9 +49,7 @@ async fn what_a_round_trip_prints_differently_is_the_same_object() {
     assert!(matches!(objects.as_slice(), [Note::Reprinted { .. }]));
 
     let copied = server.scratch.database("copied");
-    pgsnap::copy(&source, &copied, &CopyOptions::default(), &quiet())
-        .await
-        .unwrap();
+    pgsnap::copy(&source, &copied, &CopyOptions::default(), &quiet()).await.unwrap();
     let plain = server.create("plain").await;
     server.psql_restores(&server.file("source.sql.gz"), "plain");
     let (second, _) = server.dump(&copied).await;
@@ -222,11 +216,7 @@ impl Checks {
                     self.list(Self::string)
                 )
             }
-            2 => format!(
-                "{} IN ({})",
-                self.one_of(&["a", "b", "n"]),
-                self.list(Self::number)
-            ),
+            2 => format!("{} IN ({})", self.one_of(&["a", "b", "n"]), self.list(Self::number)),
             3 => format!("n = ANY (ARRAY[{}, 1])", self.list(Self::number)),
             4 | 5 => {
                 let how = self.one_of(&["BETWEEN", "NOT BETWEEN", "BETWEEN SYMMETRIC"]);
@@ -245,10 +235,7 @@ impl Checks {
             ),
             7 => {
                 let (left, right) = (self.one_of(&["v", "w", "t"]), self.string());
-                format!(
-                    "{left} {} {right}",
-                    self.one_of(&["=", "<", "LIKE", "IS DISTINCT FROM"])
-                )
+                format!("{left} {} {right}", self.one_of(&["=", "<", "LIKE", "IS DISTINCT FROM"]))
             }
             8 => format!("NOT ({})", self.condition(depth - 1)),
             9 => {

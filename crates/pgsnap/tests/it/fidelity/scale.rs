@@ -40,10 +40,7 @@ struct Step {
 async fn measured<T>(step: impl Future<Output = T>) -> (T, Step) {
     let (peak, begun) = (Peak::begin(), Instant::now());
     let result = step.await;
-    let step = Step {
-        seconds: begun.elapsed().as_secs_f64(),
-        peak: peak.bytes(),
-    };
+    let step = Step { seconds: begun.elapsed().as_secs_f64(), peak: peak.bytes() };
     (result, step)
 }
 
@@ -67,12 +64,7 @@ async fn round_trip(case: &str, server: &Server, source: &Database) -> u64 {
     assert!(restored.comparison.unwrap().is_equal());
     assert_eq!(restored.rows, manifest.census.rows());
     let shown = |step: &Step| format!("{:.1} s, {} MB", step.seconds, step.peak / MEGABYTE);
-    eprintln!(
-        "| {case} | {} | {} | {} |",
-        shown(&dump),
-        shown(&verify),
-        shown(&restore)
-    );
+    eprintln!("| {case} | {} | {} | {} |", shown(&dump), shown(&verify), shown(&restore));
     let steps = [dump.peak, verify.peak, restore.peak];
     assert!(steps.iter().all(|peak| *peak > 0), "{steps:?}");
     steps.into_iter().max().expect("there are three")
@@ -249,12 +241,7 @@ async fn too_many_tables_for_one_transaction_leave_nothing_behind() {
         .await
         .map(|_| ())
         .unwrap_err();
-    assert!(
-        error
-            .hint()
-            .is_some_and(|hint| hint.contains("max_locks_per_transaction")),
-        "{error}"
-    );
+    assert!(error.hint().is_some_and(|hint| hint.contains("max_locks_per_transaction")), "{error}");
     let left = pgsnap::query_scalar(
         &small.scratch.database("copy"),
         "SELECT count(*) FROM pg_database WHERE datname ~ '^native'",
@@ -279,10 +266,6 @@ async fn a_table_read_in_ranges_is_whole() {
         pgsnap::query_scalar(&source, "SELECT pg_relation_size('big') > 96 * 1024 * 1024")
             .await
             .unwrap();
-    assert_eq!(
-        counted.as_deref(),
-        Some("t"),
-        "the table must be large enough to be split"
-    );
+    assert_eq!(counted.as_deref(), Some("t"), "the table must be large enough to be split");
     pgsnap::verify(&archive, &VerifyOptions::default(), &quiet()).unwrap();
 }

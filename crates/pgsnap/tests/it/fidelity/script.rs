@@ -60,10 +60,7 @@ impl Script {
             .strip_prefix("COPY ")
             .and_then(|rest| rest.strip_suffix(" FROM stdin;"))
             .unwrap();
-        let rows = self
-            .rows
-            .entry(unquoted(target).trim().to_owned())
-            .or_default();
+        let rows = self.rows.entry(unquoted(target).trim().to_owned()).or_default();
         let mut rest = text;
         loop {
             let (line, after) = rest.split_once('\n').expect("the rows have an end");
@@ -86,9 +83,7 @@ impl Script {
         let oid = |text: &str| text.trim_matches('\'').parse().unwrap();
         if let Some(list) = arguments("setval") {
             let (name, state) = list.rsplit_once("', ").unwrap();
-            let old = self
-                .sequences
-                .insert(unquoted(&name[1..]), state.to_owned());
+            let old = self.sequences.insert(unquoted(&name[1..]), state.to_owned());
             assert_eq!(old, None, "{name} is set twice");
         } else if let Some(list) = arguments("lo_open") {
             *open = Some(oid(list.split_once(',').unwrap().0));
@@ -100,10 +95,7 @@ impl Script {
             *open = None;
         } else if let Some(list) = arguments("lo_put") {
             let mut parts = list.splitn(3, ", ");
-            let object = self
-                .large_objects
-                .entry(oid(parts.next().unwrap()))
-                .or_default();
+            let object = self.large_objects.entry(oid(parts.next().unwrap())).or_default();
             let position: usize = parts.next().unwrap().parse().unwrap();
             assert_eq!(object.len(), position, "pieces come in order");
             object.extend(unhex(parts.next().unwrap()));
@@ -140,15 +132,9 @@ pub(super) fn unquoted(names: &str) -> String {
         let length = name_length(&rest[start..]);
         let name = &rest[start + 1..start + length - 1];
         let is_plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-            && name
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
         out.push_str(&rest[..start]);
-        out.push_str(if is_plain {
-            name
-        } else {
-            &rest[start..start + length]
-        });
+        out.push_str(if is_plain { name } else { &rest[start..start + length] });
         rest = &rest[start + length..];
     }
     out + rest
@@ -208,10 +194,8 @@ fn statement_length(text: &str) -> usize {
                 }
             }
             byte if is_word(byte) && !is_word(before) && brackets == 0 => {
-                let word: String = text[at..]
-                    .chars()
-                    .take_while(|&c| c.is_ascii_alphanumeric())
-                    .collect();
+                let word: String =
+                    text[at..].chars().take_while(|&c| c.is_ascii_alphanumeric()).collect();
                 match word.as_str() {
                     "BEGIN" if text[at..].starts_with("BEGIN ATOMIC") => bodies += 1,
                     "CASE" if bodies > 0 => bodies += 1,

@@ -9,11 +9,7 @@ async fn the_zoo_survives_a_native_restore() {
     let server = Server::start().await;
     let zoo = server.zoo("zoo").await;
     let (archive, manifest) = server.dump(&zoo).await;
-    assert!(
-        manifest.census.tables.len() > 50,
-        "{}",
-        manifest.census.tables.len()
-    );
+    assert!(manifest.census.tables.len() > 50, "{}", manifest.census.tables.len());
     assert!(manifest.census.large_objects.count >= 3);
     pgsnap::verify(&archive, &VerifyOptions::default(), &quiet()).unwrap();
 
@@ -39,9 +35,7 @@ async fn the_zoo_survives_gunzip_and_psql() {
         &with_sorted_rows(&server.pg_dump("copy", &[])),
     );
 
-    let census = pgsnap::census(&copy, &CensusOptions::default(), &quiet())
-        .await
-        .unwrap();
+    let census = pgsnap::census(&copy, &CensusOptions::default(), &quiet()).await.unwrap();
     let comparison = compare(&manifest.census, &census);
     assert!(comparison.is_equal(), "{:#?}", comparison.differences);
 }

@@ -69,11 +69,7 @@ impl Generator {
     /// A quoted name that is not used yet.
     fn name(&mut self) -> String {
         self.names += 1;
-        let base = if self.dice.one_in(2) {
-            *self.dice.pick(&NAMES)
-        } else {
-            "x"
-        };
+        let base = if self.dice.one_in(2) { *self.dice.pick(&NAMES) } else { "x" };
         quoted(&format!("{base}{}", self.names))
     }
 
@@ -104,22 +100,17 @@ impl Generator {
     }
 
     fn enumeration(&mut self, name: String) -> Type {
-        let labels: Vec<String> = (0..1 + self.dice.below(6))
-            .map(|n| format!("{}{n}", self.dice.pick(&NAMES)))
-            .collect();
+        let labels: Vec<String> =
+            (0..1 + self.dice.below(6)).map(|n| format!("{}{n}", self.dice.pick(&NAMES))).collect();
         let list: Vec<String> = labels.iter().map(|label| literal(label)).collect();
         self.push(format!("CREATE TYPE {name} AS ENUM ({})", list.join(", ")));
         Type::one_of(name, labels)
     }
 
     fn composite(&mut self, name: String) -> Type {
-        let fields: Vec<Type> = (0..1 + self.dice.below(4))
-            .map(|_| self.column_type())
-            .collect();
-        let list: Vec<String> = fields
-            .iter()
-            .map(|field| format!("{} {}", self.name(), field.name))
-            .collect();
+        let fields: Vec<Type> = (0..1 + self.dice.below(4)).map(|_| self.column_type()).collect();
+        let list: Vec<String> =
+            fields.iter().map(|field| format!("{} {}", self.name(), field.name)).collect();
         self.push(format!("CREATE TYPE {name} AS ({})", list.join(", ")));
         Type::row(name, fields)
     }
@@ -136,16 +127,8 @@ impl Generator {
     }
 
     fn range(&mut self, name: String) -> Type {
-        self.push(format!(
-            "CREATE TYPE {name} AS RANGE (subtype = text, collation = \"C\")"
-        ));
-        let values = [
-            "empty",
-            "(,)",
-            "[a,b)",
-            "[\"it\"\"s\",zz]",
-            "[\"\\\\.\",\"]\"]",
-        ];
+        self.push(format!("CREATE TYPE {name} AS RANGE (subtype = text, collation = \"C\")"));
+        let values = ["empty", "(,)", "[a,b)", "[\"it\"\"s\",zz]", "[\"\\\\.\",\"]\"]"];
         Type::one_of(name, values.map(String::from).into())
     }
 
@@ -154,19 +137,12 @@ impl Generator {
             return Type::random(&mut self.dice);
         }
         let own = self.dice.pick(&self.types).clone();
-        if self.dice.one_in(4) {
-            Type::array(own)
-        } else {
-            own
-        }
+        if self.dice.one_in(4) { Type::array(own) } else { own }
     }
 
     fn columns(&mut self) -> Vec<Column> {
         (0..self.dice.below(7))
-            .map(|_| Column {
-                name: self.name(),
-                of: self.column_type(),
-            })
+            .map(|_| Column { name: self.name(), of: self.column_type() })
             .collect()
     }
 
@@ -211,10 +187,7 @@ impl Generator {
         if gone {
             definitions.insert(at, "gone text DEFAULT 'gone'".into());
         }
-        self.push(format!(
-            "CREATE {unlogged}TABLE {table} ({})",
-            definitions.join(", ")
-        ));
+        self.push(format!("CREATE {unlogged}TABLE {table} ({})", definitions.join(", ")));
         self.rows(&table, &columns, id.contains("ALWAYS"));
         if gone {
             self.push(format!("ALTER TABLE {table} DROP COLUMN gone"));
@@ -248,11 +221,7 @@ impl Generator {
         let names: Vec<&str> = std::iter::once("id")
             .chain(columns.iter().map(|column| column.name.as_str()))
             .collect();
-        let clause = if overriding {
-            " OVERRIDING SYSTEM VALUE"
-        } else {
-            ""
-        };
+        let clause = if overriding { " OVERRIDING SYSTEM VALUE" } else { "" };
         let count = *self.dice.pick(&[0, 1, 3, 10, 40]);
         let base = self.dice.below(1000) * 100;
         for row in 0..count {
@@ -280,9 +249,7 @@ impl Generator {
         let definitions: Vec<String> = std::iter::once("id integer NOT NULL".to_owned())
             .chain(columns.iter().map(|column| self.definition(column)))
             .collect();
-        let strategy = *self
-            .dice
-            .pick(&["LIST ((id % 3))", "RANGE (id)", "HASH (id)"]);
+        let strategy = *self.dice.pick(&["LIST ((id % 3))", "RANGE (id)", "HASH (id)"]);
         self.push(format!(
             "CREATE TABLE {root} ({}) PARTITION BY {strategy}",
             definitions.join(", ")
@@ -291,11 +258,9 @@ impl Generator {
             let bounds = match strategy.as_bytes()[0] {
                 b'L' => format!("FOR VALUES IN ({number})"),
                 b'R' if number == 2 => "DEFAULT".to_owned(),
-                b'R' => format!(
-                    "FOR VALUES FROM ({}) TO ({})",
-                    number * 30_000,
-                    (number + 1) * 30_000
-                ),
+                b'R' => {
+                    format!("FOR VALUES FROM ({}) TO ({})", number * 30_000, (number + 1) * 30_000)
+                }
                 _ => format!("FOR VALUES WITH (MODULUS 3, REMAINDER {number})"),
             };
             let part = self.qualified();
@@ -324,15 +289,9 @@ impl Generator {
         let definitions: Vec<String> = std::iter::once("id integer".to_owned())
             .chain(columns.iter().map(|column| self.definition(column)))
             .collect();
-        self.push(format!(
-            "CREATE TABLE {parent} ({})",
-            definitions.join(", ")
-        ));
+        self.push(format!("CREATE TABLE {parent} ({})", definitions.join(", ")));
         let definitions: Vec<String> = own.iter().map(|column| self.definition(column)).collect();
-        self.push(format!(
-            "CREATE TABLE {child} ({}) INHERITS ({parent})",
-            definitions.join(", ")
-        ));
+        self.push(format!("CREATE TABLE {child} ({}) INHERITS ({parent})", definitions.join(", ")));
         self.rows(&parent, &columns, false);
         let all: Vec<Column> = columns.into_iter().chain(own).collect();
         self.rows(&child, &all, false);
@@ -388,11 +347,8 @@ impl Generator {
     fn others(&mut self) {
         for _ in 0..self.dice.below(3) {
             let name = self.qualified();
-            let options = *self.dice.pick(&[
-                "",
-                " AS smallint INCREMENT -1 CYCLE",
-                " MINVALUE 5 CACHE 10",
-            ]);
+            let options =
+                *self.dice.pick(&["", " AS smallint INCREMENT -1 CYCLE", " MINVALUE 5 CACHE 10"]);
             self.push(format!("CREATE SEQUENCE {name}{options}"));
             if self.dice.one_in(2) {
                 self.push(format!("SELECT nextval({})", literal(&name)));
@@ -407,9 +363,7 @@ impl Generator {
         }
         for _ in 0..self.dice.below(3) {
             let content =
-                *self
-                    .dice
-                    .pick(&["''", "'\\x00ff'", "decode(repeat('5c2e0a', 50000), 'hex')"]);
+                *self.dice.pick(&["''", "'\\x00ff'", "decode(repeat('5c2e0a', 50000), 'hex')"]);
             self.push(format!("SELECT lo_from_bytea(0, {content}::bytea)"));
         }
     }

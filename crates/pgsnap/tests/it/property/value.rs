@@ -49,10 +49,7 @@ const TEXTS: [&str; 22] = [
 const SCALARS: [(&str, &[&str]); 37] = [
     ("smallint", &["0", "-32768", "32767"]),
     ("integer", &["0", "-2147483648", "2147483647", "42"]),
-    (
-        "bigint",
-        &["-9223372036854775808", "9223372036854775807", "1"],
-    ),
+    ("bigint", &["-9223372036854775808", "9223372036854775807", "1"]),
     (
         "numeric",
         &[
@@ -64,113 +61,34 @@ const SCALARS: [(&str, &[&str]); 37] = [
             "12345678901234567890.0987654321",
         ],
     ),
-    (
-        "numeric(20,5)",
-        &["0.00001", "-123456789012345.54321", "NaN"],
-    ),
-    (
-        "real",
-        &[
-            "NaN",
-            "Infinity",
-            "-Infinity",
-            "-0",
-            "1e-38",
-            "3.4028235e38",
-            "0.1",
-        ],
-    ),
+    ("numeric(20,5)", &["0.00001", "-123456789012345.54321", "NaN"]),
+    ("real", &["NaN", "Infinity", "-Infinity", "-0", "1e-38", "3.4028235e38", "0.1"]),
     (
         "double precision",
-        &[
-            "NaN",
-            "Infinity",
-            "-0",
-            "2.2250738585072014e-308",
-            "1.7976931348623157e308",
-            "0.1",
-        ],
+        &["NaN", "Infinity", "-0", "2.2250738585072014e-308", "1.7976931348623157e308", "0.1"],
     ),
     ("boolean", &["t", "f"]),
     ("bytea", &["\\x", "\\x00", "\\xdeadbeef5c2e0a", "abc"]),
-    (
-        "date",
-        &[
-            "infinity",
-            "-infinity",
-            "0001-01-01 BC",
-            "5874897-12-31",
-            "2024-02-29",
-        ],
-    ),
+    ("date", &["infinity", "-infinity", "0001-01-01 BC", "5874897-12-31", "2024-02-29"]),
     ("time", &["00:00", "24:00:00", "23:59:59.999999"]),
-    (
-        "timetz",
-        &["00:00+15:59", "24:00:00-15:59", "12:00:00.000001+00"],
-    ),
+    ("timetz", &["00:00+15:59", "24:00:00-15:59", "12:00:00.000001+00"]),
     (
         "timestamp",
-        &[
-            "infinity",
-            "4713-01-01 00:00:00 BC",
-            "294276-12-31 23:59:59.999999",
-            "2024-02-29 12:00",
-        ],
+        &["infinity", "4713-01-01 00:00:00 BC", "294276-12-31 23:59:59.999999", "2024-02-29 12:00"],
     ),
-    (
-        "timestamptz(3)",
-        &[
-            "-infinity",
-            "2024-03-31 01:30:00+01",
-            "1970-01-01 00:00:00.001 UTC",
-        ],
-    ),
+    ("timestamptz(3)", &["-infinity", "2024-03-31 01:30:00+01", "1970-01-01 00:00:00.001 UTC"]),
     (
         "interval",
-        &[
-            "0",
-            "-178000000 years",
-            "1 mon -1 day +00:00:00.000001",
-            "1 year 2 mons -3 days",
-        ],
+        &["0", "-178000000 years", "1 mon -1 day +00:00:00.000001", "1 year 2 mons -3 days"],
     ),
-    (
-        "uuid",
-        &[
-            "00000000-0000-0000-0000-000000000000",
-            "ffffffff-ffff-ffff-ffff-ffffffffffff",
-        ],
-    ),
-    (
-        "json",
-        &[
-            "{\"b\": 1,  \"a\": \"\\n\\u0041\", \"b\": 2}",
-            "null",
-            "\"\\\\\"",
-            "[1e400]",
-        ],
-    ),
-    (
-        "jsonb",
-        &[
-            "{\"b\": 1, \"a\": \"\\n\\\\.\\t\"}",
-            "null",
-            "[]",
-            "1e300",
-            "\"🦀\"",
-        ],
-    ),
+    ("uuid", &["00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"]),
+    ("json", &["{\"b\": 1,  \"a\": \"\\n\\u0041\", \"b\": 2}", "null", "\"\\\\\"", "[1e400]"]),
+    ("jsonb", &["{\"b\": 1, \"a\": \"\\n\\\\.\\t\"}", "null", "[]", "1e300", "\"🦀\""]),
     ("jsonpath", &["$.a[*] ? (@ > 1)", "strict $"]),
     ("xml", &["<a b=\"c\">&amp;</a>", "text only", "<?x y?><z/>"]),
-    (
-        "inet",
-        &["0.0.0.0/0", "::1", "192.0.2.10/24", "2001:db8::ff/64"],
-    ),
+    ("inet", &["0.0.0.0/0", "::1", "192.0.2.10/24", "2001:db8::ff/64"]),
     ("cidr", &["192.0.2.0/24", "::/0"]),
-    (
-        "macaddr8",
-        &["00:00:00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff:ff:ff"],
-    ),
+    ("macaddr8", &["00:00:00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff:ff:ff"]),
     ("bit(5)", &["00000", "10101"]),
     ("bit varying", &["", "1", "0101010101010101"]),
     ("point", &["(0,-0)", "(Infinity,NaN)", "(1e-300,0.1)"]),
@@ -178,10 +96,7 @@ const SCALARS: [(&str, &[&str]); 37] = [
     ("circle", &["<(0.1,0.2),3>"]),
     ("tsvector", &["", "'a':1A 'it''s':2 'back\\\\slash':3"]),
     ("tsquery", &["'a' & !'b' <-> 'c':*A"]),
-    (
-        "int4range",
-        &["empty", "(,)", "[1,5)", "[-2147483648,2147483647)"],
-    ),
+    ("int4range", &["empty", "(,)", "[1,5)", "[-2147483648,2147483647)"]),
     ("numrange", &["[0.1,0.10]", "(,NaN)", "empty"]),
     ("tstzrange", &["[-infinity,infinity]", "[2024-01-01,)"]),
     ("int8multirange", &["{}", "{[1,2),[5,9)}", "{(,)}"]),
@@ -200,11 +115,7 @@ impl Type {
                 Self::one_of(name, values.iter().map(ToString::to_string).collect())
             }
         };
-        if dice.one_in(5) {
-            Self::array(scalar)
-        } else {
-            scalar
-        }
+        if dice.one_in(5) { Self::array(scalar) } else { scalar }
     }
 
     fn text(dice: &mut Dice) -> Self {
@@ -215,17 +126,11 @@ impl Type {
             ("varchar", 200),
             ("char(9)", 9),
         ]);
-        Self {
-            name: name.into(),
-            kind: Kind::Text(longest),
-        }
+        Self { name: name.into(), kind: Kind::Text(longest) }
     }
 
     pub(super) fn one_of(name: impl Into<String>, values: Vec<String>) -> Self {
-        Self {
-            name: name.into(),
-            kind: Kind::OneOf(values),
-        }
+        Self { name: name.into(), kind: Kind::OneOf(values) }
     }
 
     pub(super) fn array(element: Self) -> Self {
@@ -238,18 +143,12 @@ impl Type {
     }
 
     pub(super) fn row(name: String, fields: Vec<Self>) -> Self {
-        Self {
-            name,
-            kind: Kind::Row(fields),
-        }
+        Self { name, kind: Kind::Row(fields) }
     }
 
     /// The same values under the name of a domain.
     pub(super) fn renamed(&self, name: String) -> Self {
-        Self {
-            name,
-            kind: self.kind.clone(),
-        }
+        Self { name, kind: self.kind.clone() }
     }
 
     /// An expression of this type.
@@ -287,11 +186,8 @@ fn array(dice: &mut Dice, element: &Type, name: &str) -> String {
 fn text(dice: &mut Dice, longest: usize) -> String {
     if longest >= 1000 && dice.one_in(20) {
         let series = "SELECT string_agg(md5(n::text), '') FROM generate_series(1, 300) n";
-        return (*dice.pick(&[
-            format!("({series})"),
-            "repeat(E'\\\\.\\n\\t', 50000)".into(),
-        ]))
-        .clone();
+        return (*dice.pick(&[format!("({series})"), "repeat(E'\\\\.\\n\\t', 50000)".into()]))
+            .clone();
     }
     let mut text = String::new();
     for _ in 0..1 + dice.below(3) {

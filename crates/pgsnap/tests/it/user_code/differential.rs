@@ -13,10 +13,8 @@ struct Dice(u64);
 
 impl Dice {
     fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
     }
 }
@@ -44,18 +42,12 @@ fn schema(dice: &mut Dice) -> String {
         let seen = |dice: &mut Dice| known[dice.roll(known.len() as u64) as usize].clone();
         let (check, domain, generated, index) = (seen(dice), seen(dice), seen(dice), seen(dice));
         let kind = |dice: &mut Dice, text: String| {
-            if dice.roll(2) == 0 {
-                text
-            } else {
-                String::new()
-            }
+            if dice.roll(2) == 0 { text } else { String::new() }
         };
         let check = kind(dice, format!(", CHECK (has_{check}(id))"));
         let domain = kind(dice, format!(", d d_{domain} DEFAULT 7"));
-        let generated = kind(
-            dice,
-            format!(", g text GENERATED ALWAYS AS (v_{generated}(id)) STORED"),
-        );
+        let generated =
+            kind(dice, format!(", g text GENERATED ALWAYS AS (v_{generated}(id)) STORED"));
         write!(
             sql,
             "CREATE TABLE {name}(id int PRIMARY KEY, v text{check}{domain}{generated}); INSERT INTO {name}(id, v) SELECT i, 'v' || i FROM generate_series(1, 30) i;

@@ -50,18 +50,14 @@ async fn no_function_of_a_plain_role_becomes_a_superusers() {
     let restored = server.restore(&archive, "restored").await;
     assert!(restored.comparison.unwrap().is_equal());
     let target = server.scratch.database("copied");
-    copy(&source, &target, &CopyOptions::default(), &quiet())
-        .await
-        .unwrap();
+    copy(&source, &target, &CopyOptions::default(), &quiet()).await.unwrap();
     for name in ["restored", "copied"] {
         let database = server.scratch.database(name);
         assert!(!ran.exists(), "a function ran a command in {name}");
         require_the_same(&server, &database, &manifest).await;
     }
     // The command would be seen.
-    pgsnap::execute(&source, "SELECT theirs.f(1)")
-        .await
-        .unwrap();
+    pgsnap::execute(&source, "SELECT theirs.f(1)").await.unwrap();
     assert!(ran.exists());
 }
 
