@@ -398,7 +398,12 @@ fn tunnel_settings(
         &mut tunnel.identity_file,
         &mut tunnel.identity_agent,
     ];
-    for path in paths.into_iter().flatten() {
+    let probes = tunnel.forwards.iter_mut().map(|forward| &mut forward.probe.question);
+    let passwords = probes.filter_map(|question| match question {
+        tunnel::Question::Postgres(probe) => probe.password_file.as_mut(),
+        _ => None,
+    });
+    for path in paths.into_iter().flatten().chain(passwords) {
         *path = base.path(&path.to_string_lossy());
     }
     tunnel.check(&name)?;
@@ -424,6 +429,12 @@ mod tests {
         [sites.workstation]
         database = "postgresql://hub@127.0.0.1:5432/state_hub"
         password_file = "secrets/hub"
+        [tunnels.db]
+        destination = "node1"
+        [[tunnels.db.forwards]]
+        local = "127.0.0.1:6432"
+        target = "127.0.0.1:5432"
+        probe = { postgres = { user = "hub", password_file = "secrets/probe" } }
         [vault]
         path = "vault"
         recipients = ["age1a", "age1b"]
@@ -444,6 +455,9 @@ mod tests {
             site.password_file.as_ref().unwrap().value,
             PathBuf::from("/etc/hubctl/secrets/hub")
         );
+        let probe = &settings.tunnels["db"].value.forwards[0].probe;
+        let tunnel::Question::Postgres(asked) = &probe.question else { panic!("{probe:?}") };
+        assert_eq!(asked.password_file.as_deref(), Some(Path::new("/etc/hubctl/secrets/probe")));
     }
 
     #[test]
