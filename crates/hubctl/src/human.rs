@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 /// `1 table`, `3 tables`.
 pub(crate) fn plural(count: u64, one: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
     format!("{} {one}{s}", number(count))
 }
 
-/// `1 234 567`, grouped by spaces as in SI.
+/// `1,234,567`.
 pub(crate) fn number(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(' ');
+            text.push(',');
         }
         text.push(digit);
     }
@@ -55,6 +57,13 @@ pub(crate) fn duration(value: Duration) -> String {
     }
 }
 
+/// `2026-11-22 00:15:03 UTC`, of a time that was recorded as text.
+pub(crate) fn time(recorded: &str) -> String {
+    recorded
+        .parse::<Timestamp>()
+        .map_or_else(|_| recorded.to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+}
+
 /// A list of words in backquotes: `` `a`, `b` ``.
 pub(crate) fn quoted<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     words.into_iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
@@ -81,8 +90,15 @@ mod tests {
     }
 
     #[test]
+    fn times_end_at_the_second() {
+        assert_eq!(time("2026-11-22T00:15:03.063275373Z"), "2026-11-22 00:15:03 UTC");
+        assert_eq!(time("2026-11-22T01:15:03+01:00"), "2026-11-22 00:15:03 UTC");
+        assert_eq!(time("an unknown time"), "an unknown time");
+    }
+
+    #[test]
     fn thousands_are_grouped() {
-        assert_eq!([7, 999, 1000, 1_234_567].map(number), ["7", "999", "1 000", "1 234 567"]);
+        assert_eq!([7, 999, 1000, 1_234_567].map(number), ["7", "999", "1,000", "1,234,567"]);
         assert_eq!((plural(1, "table"), plural(2, "row")), ("1 table".into(), "2 rows".into()));
     }
 }

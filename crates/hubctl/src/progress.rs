@@ -345,7 +345,7 @@ impl Step {
         parts
     }
 
-    /// `dump (2 of 2): 50%, 49.0 MB of about 98.0 MB, 120 000 rows, 4.9 MB/s, 10 s left`
+    /// `dump (2 of 2): 50%, 49.0 MB of about 98.0 MB, 120,000 rows, 4.9 MB/s, 10 s left`
     fn described(&self, done: Work, elapsed: Duration) -> String {
         let mut parts = self.parts(done, elapsed);
         parts.sort_by_key(|(place, _)| *place);
@@ -418,7 +418,7 @@ mod tests {
         let dump = step("dump", Unit::Rows, Some((2, 2)), work(98_000_000, 0));
         assert_eq!(
             dump.described(work(49_000_000, 120_000), TEN),
-            "dump (2 of 2): 50%, 49.0 MB of about 98.0 MB, 120 000 rows, 4.9 MB/s, 10 s left"
+            "dump (2 of 2): 50%, 49.0 MB of about 98.0 MB, 120,000 rows, 4.9 MB/s, 10 s left"
         );
     }
 
@@ -447,8 +447,8 @@ mod tests {
         load (2 of 6) 43%  4.3 MB/s, 12 s left
         load (2 of 6) 43%  43.0 MB of about 98.0 MB, 12 s left
         load (2 of 6) 43% [====>     ]  43.0 MB of about 98.0 MB, 4.3 MB/s, 12 s left
-        load (2 of 6) 43% [======>         ]  43.0 MB of about 98.0 MB, 120 000 rows, 4.3 MB/s, 12 s left
-        load (2 of 6) 43% [============>                 ]  43.0 MB of about 98.0 MB, 120 000 rows, 4.3 MB/s, 12 s left
+        load (2 of 6) 43% [======>         ]  43.0 MB of about 98.0 MB, 120,000 rows, 4.3 MB/s, 12 s left
+        load (2 of 6) 43% [============>                 ]  43.0 MB of about 98.0 MB, 120,000 rows, 4.3 MB/s, 12 s left
         ");
         let statements = step("indexes", Unit::Statements, Some((3, 6)), work(0, 40));
         let unknown = step("snapshot", Unit::Rows, Some((1, 2)), Work::default());

@@ -138,7 +138,7 @@ impl Job<'_> {
             "{}, {} copied and found equal to the source of {} in {}",
             human::plural(restored.tables as u64, "table"),
             human::plural(restored.rows, "row"),
-            copied.taken_at,
+            human::time(&copied.taken_at),
             human::duration(begun.elapsed())
         ));
         replacement::tell(restored, printer);

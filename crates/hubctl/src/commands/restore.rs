@@ -259,7 +259,9 @@ impl Job<'_> {
         let mut lines = vec![
             format!(
                 "restore   {} (snapshot of {} at {})",
-                self.id, manifest.source.database, manifest.taken_at
+                self.id,
+                manifest.source.database,
+                human::time(&manifest.taken_at)
             ),
             format!("contents  {}, {}", human::plural(tables, "table"), human::plural(rows, "row")),
         ];

@@ -179,8 +179,8 @@ mod tests {
         );
         insta::assert_snapshot!(lost.join("\n"), @r"
         it has 13 of 14 tables that were there before
-        it has 500 rows, and 1 001 were there before
-        it has 2 499 bytes of rows, and 5 000 were there before
+        it has 500 rows, and 1,001 were there before
+        it has 2,499 bytes of rows, and 5,000 were there before
         public.events, declared append-only, has 699 rows, and 700 were there before
         the table public.gone, declared append-only, is not in it
         ");

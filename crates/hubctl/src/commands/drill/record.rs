@@ -130,7 +130,7 @@ impl Drilled {
         )];
         lines.push(format!(
             "data of {} ({} old)",
-            self.taken_at.as_deref().unwrap_or("an unknown time"),
+            human::time(self.taken_at.as_deref().unwrap_or("an unknown time")),
             self.shown_age()
         ));
         if self.error.is_none() {
