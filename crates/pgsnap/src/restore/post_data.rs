@@ -21,7 +21,7 @@ use crate::sql;
 use crate::user_code::UserCode;
 
 pub(crate) use execution::{INDEX_SETTINGS, describe, run};
-pub(crate) use refreshes::Refreshes;
+pub(crate) use refreshes::{Refreshes, is_refresh};
 use statement::{Constraint, canonical, heir, index_table};
 
 /// One step of the post-data section.

@@ -7,6 +7,7 @@ use crate::census::{SequenceState, TableCensus};
 use crate::error::Result;
 use crate::manifest::{Manifest, MemberKind};
 use crate::name::TableName;
+use crate::restore::post_data::is_refresh;
 use crate::restore::schemas::Schemas;
 use crate::restore::{Extent, RestoreOptions, foreign_rows};
 use crate::sql::{self, Entry, RoleUse};
@@ -216,9 +217,7 @@ impl Selection {
     /// The statements that fill materialised views.
     pub(crate) fn refreshes(&self) -> Vec<String> {
         let all = self.post_data.iter();
-        all.filter(|statement| statement.starts_with("REFRESH MATERIALIZED VIEW "))
-            .cloned()
-            .collect()
+        all.filter(|statement| is_refresh(statement)).cloned().collect()
     }
 
     /// Whether the schema of the restored database can be held against that of the archive.

@@ -13,7 +13,7 @@ use crate::sql;
 const NOT_FILLED: &str = "55000";
 
 /// Returns whether a statement, behind its settings, fills a materialised view.
-pub(super) fn is_refresh(statement: &str) -> bool {
+pub(crate) fn is_refresh(statement: &str) -> bool {
     let statement = sql::statements(statement).pop();
     statement.is_some_and(|statement| statement.starts_with("REFRESH MATERIALIZED VIEW "))
 }
