@@ -443,8 +443,5 @@ fn create_private(directory: &Path) -> Result<()> {
     created.map_err(|error| {
         std::io::Error::new(error.kind(), format!("cannot create {}: {error}", directory.display()))
     })?;
-    match directory.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => durable::sync_directory(parent),
-        _ => durable::sync_directory(Path::new(".")),
-    }
+    durable::sync_directory(regularfile::parent(directory))
 }

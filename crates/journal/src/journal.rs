@@ -61,7 +61,7 @@ impl Journal {
     /// its directory cannot be created or opened.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
         let path = path.into();
-        let directory = parent(&path);
+        let directory = regularfile::parent(&path);
         regularfile::create_directory(directory)?;
         // A new journal beside the parts of an old one would be another past.
         if let Some(journal) = Self::find(&path)? {
@@ -136,7 +136,7 @@ impl Journal {
         let (last, torn) = self.heal(&mut file, new.at)?;
         // Whoever rotated may have been killed before the name of this file was durable.
         if last.as_ref().is_some_and(rotation::is_rotation) {
-            regularfile::sync_directory(parent(&self.path))?;
+            regularfile::sync_directory(regularfile::parent(&self.path))?;
         }
         let record = append_line(&mut file, last.as_ref(), new)?;
         Ok(Appended { record, torn })
@@ -351,11 +351,4 @@ fn append_line(
         return Err(error.into());
     }
     Ok(record)
-}
-
-pub(crate) fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
 }

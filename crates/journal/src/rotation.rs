@@ -16,7 +16,7 @@ use regularfile::Options;
 use serde_json::json;
 
 use crate::chain::Chain;
-use crate::journal::{parent, read_part};
+use crate::journal::read_part;
 use crate::line::Flaw;
 use crate::record::{NewRecord, Outcome, Record};
 use crate::tail::TornLine;
@@ -97,7 +97,7 @@ impl Journal {
         file.write_all(content)?;
         file.sync_all()?;
         fs::rename(&unfinished, path)?;
-        regularfile::sync_directory(parent(path))?;
+        regularfile::sync_directory(regularfile::parent(path))?;
         Ok(file)
     }
 }
@@ -119,7 +119,7 @@ pub(crate) fn first_record(content: &[u8]) -> Option<u64> {
 pub(crate) fn parts(journal: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
     let name = journal.file_name().unwrap_or_default();
     let mut parts = Vec::new();
-    let items = match fs::read_dir(parent(journal)) {
+    let items = match fs::read_dir(regularfile::parent(journal)) {
         // The first record makes the directory.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(parts),
         items => items?,

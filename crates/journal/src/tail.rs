@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use regularfile::Options;
 use serde_json::json;
 
-use crate::journal::parent;
 use crate::record::{NewRecord, Outcome};
 use crate::{Error, Hash};
 
@@ -85,7 +84,7 @@ impl Tail {
         let (mut copy, path) = create_beside(journal, at)?;
         copy.write_all(&self.torn)?;
         copy.sync_all()?;
-        regularfile::sync_directory(parent(journal))?;
+        regularfile::sync_directory(regularfile::parent(journal))?;
         file.set_len(self.sound)?;
         file.sync_all()?;
         Ok(TornLine { path, bytes: self.torn.len() as u64, sha256: Hash::of(&self.torn) })

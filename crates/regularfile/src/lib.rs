@@ -58,7 +58,7 @@ mod trust;
 pub use crate::{
     error::{Error, Kind, hint},
     options::{Options, create, open, read, read_to_string},
-    replace::{create_directory, replace, sync_directory},
+    replace::{create_directory, parent, replace, sync_directory},
 };
 
 // Types of another crate that appear in the public interface.

@@ -31,10 +31,7 @@ pub fn replace(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> io::Result<()
     if let Some(kind) = old.as_ref().and_then(|old| Kind::of(old.file_type())) {
         return Err(Error::NotRegular { path: path.to_owned(), kind }.into());
     }
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let directory = parent(path);
     let mut file =
         tempfile::Builder::new().permissions(Permissions::from_mode(NEW)).tempfile_in(directory)?;
     if let Some(old) = old {
@@ -44,6 +41,15 @@ pub fn replace(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> io::Result<()
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     sync_directory(directory)
+}
+
+/// Returns the directory that a name stands in: `.` for a name alone.
+#[must_use]
+pub fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Makes the names in a directory survive a crash.
@@ -69,10 +75,7 @@ pub fn create_directory(directory: impl AsRef<Path>) -> io::Result<()> {
     if directory.is_dir() {
         return Ok(());
     }
-    let parent = match directory.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let parent = parent(directory);
     create_directory(parent)?;
     match fs_err::create_dir(directory) {
         // Another process may be creating the same one.

@@ -69,10 +69,8 @@ impl Bundle {
         if length as u64 > LONGEST {
             return Err(Refusal::could_not_ask(too_long()).hint("name fewer gates").into());
         }
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let directory = directory.unwrap_or(Path::new("."));
-        let file =
-            tempfile::NamedTempFile::new_in(directory).context("the bundle cannot be written")?;
+        let file = tempfile::NamedTempFile::new_in(regularfile::parent(path))
+            .context("the bundle cannot be written")?;
         let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::default()));
         for (name, text) in &members {
             append(&mut archive, name, text)?;
