@@ -10,7 +10,7 @@ use journal::{Head, Journal, NewRecord, Outcome};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, is_damage};
-use crate::printer::Printer;
+use crate::ops::Console;
 use crate::settings::Settings;
 
 /// Something that was begun and will be journalled, whatever becomes of it.
@@ -20,7 +20,7 @@ pub(crate) struct Act(Arc<Begun>);
 
 struct Begun {
     journal: Journal,
-    printer: Printer,
+    console: Arc<dyn Console>,
     kind: &'static str,
     subject: String,
     path: OnceLock<String>,
@@ -41,7 +41,7 @@ impl Act {
     /// Opens the journal before anything is done: what cannot be recorded is not begun.
     pub(crate) fn begin(
         settings: &Settings,
-        printer: &Printer,
+        console: Arc<dyn Console>,
         kind: &'static str,
         subject: impl Into<String>,
     ) -> anyhow::Result<Self> {
@@ -52,7 +52,7 @@ impl Act {
             .with_context(|| format!("cannot open the journal {}", path.display()))?;
         let begun = Arc::new(Begun {
             journal,
-            printer: printer.clone(),
+            console,
             kind,
             subject,
             path: OnceLock::new(),
@@ -93,9 +93,9 @@ impl Act {
                 let failure = Failure::of(&error);
                 let evidence = json!({ "error": failure.message, "causes": failure.causes, "exit_code": failure.exit.code(),
                                        "damaged": is_damage(&error) });
-                let printer = self.0.printer.clone();
+                let console = Arc::clone(&self.0.console);
                 if let Err(unrecorded) = self.finish(Outcome::Failed, evidence) {
-                    printer.warn(format_args!(
+                    console.warn(format_args!(
                         "the failure could not be recorded in the journal: {unrecorded}"
                     ));
                 }
@@ -142,7 +142,7 @@ impl Begun {
             .with_evidence(evidence);
         if let Some(torn) = self.journal.append(new)?.torn {
             let (bytes, path) = (torn.bytes, torn.path.display());
-            self.printer.warn(format_args!(
+            self.console.warn(format_args!(
                 "the journal ended in {bytes} bytes of a crashed run; they were moved to {path}"
             ));
         }

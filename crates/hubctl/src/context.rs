@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::ops::{Batch, Console, Ops};
 use pgsnap::{Phase, Progress};
 
 use crate::printer::Printer;
-use crate::progress::{Copies, Face};
 use crate::settings::{Overrides, Settings};
 use crate::unfinished::Unfinished;
 
@@ -15,7 +15,6 @@ use crate::unfinished::Unfinished;
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
     pub(crate) printer: Printer,
-    pub(crate) face: Face,
     /// `--config`, or what `HUBCTL_CONFIG` says.
     pub(crate) config: Option<PathBuf>,
     pub(crate) hold: Arc<Hold>,
@@ -58,20 +57,24 @@ impl Context {
         Ok(settings)
     }
 
+    /// The terminal, for operations.
+    pub(crate) fn console(&self) -> Arc<dyn Console> {
+        Arc::new(self.printer.clone())
+    }
+
     /// Shows the progress of backups on their way.
-    pub(crate) fn copies(&self) -> Arc<Copies> {
-        Copies::new(self.face.meter(&self.printer, &[]))
+    pub(crate) fn copies(&self) -> Arc<dyn Batch> {
+        self.printer.batch()
     }
 
     /// Shows the progress of these phases.
-    pub(crate) fn progress(&self, plan: &'static [Phase]) -> Arc<dyn Progress> {
-        self.face.meter(&self.printer, plan)
+    pub(crate) fn progress(&self, phases: &'static [Phase]) -> Arc<dyn Progress> {
+        Console::progress(&self.printer, phases)
     }
-}
 
-/// Runs blocking work beside the runtime's own threads; a panic there is one here.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work)
-        .await
-        .expect("blocking work is never cancelled while it is awaited")
+    /// The operations under these flags.
+    pub(crate) fn ops(&self, overrides: Overrides) -> anyhow::Result<Ops> {
+        let ops = Ops::new(self.settings(overrides)?);
+        Ok(ops.with_console(self.console()).noting(&self.unfinished))
+    }
 }

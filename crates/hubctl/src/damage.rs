@@ -10,7 +10,7 @@ use journal::{Journal, Outcome, Record};
 use serde_json::Value;
 
 use crate::failure::Refusal;
-use crate::printer::Printer;
+use crate::ops::Console;
 use crate::settings::Settings;
 
 /// The damaged files, by path, and what was found.
@@ -19,14 +19,14 @@ pub(crate) struct Damaged(BTreeMap<String, String>);
 
 impl Damaged {
     /// Reads the journal. One that cannot be read is said, and does not keep anybody from a backup.
-    pub(crate) fn read(settings: &Settings, printer: &Printer) -> Self {
+    pub(crate) fn read(settings: &Settings, console: &dyn Console) -> Self {
         let path = &settings.journal.value;
         let records =
             Journal::find(path).and_then(|found| found.map(|journal| journal.read()).transpose());
         match records {
             Ok(records) => Self::of(&records.unwrap_or_default()),
             Err(error) => {
-                printer.warn(format_args!("earlier findings of damage are unknown: {error}"));
+                console.warn(format_args!("earlier findings of damage are unknown: {error}"));
                 Self::default()
             }
         }

@@ -1,74 +1,57 @@
 //! What seals and what opens: recipients, identities, passphrases.
 
-use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
+use std::sync::Arc;
 
 use backup::{Entry, Identities, Person, RecipientKind, Recipients, Vault};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::failure::Refusal;
-use crate::printer::{Printer, can_ask};
+use crate::ops::Console;
 use crate::secret;
 use crate::settings::Settings;
 
-/// Speaks for plugins on the terminal.
-struct Terminal(Printer);
+/// Speaks for plugins on the console.
+struct Terminal(Arc<dyn Console>);
 
 impl Person for Terminal {
     fn tell(&self, plugin: &str, message: &str) {
-        self.0.talk(format_args!("{plugin}: {message}"));
+        self.0.say(format_args!("{plugin}: {message}"));
     }
 
     fn ask(&self, plugin: &str, question: &str, secret: bool) -> Option<SecretString> {
-        if secret {
-            return ask(&format!("{plugin}: {question} "));
-        }
-        self.tell(plugin, question);
-        let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer).ok()?;
-        Some(answer.trim_end().to_owned().into())
+        self.0.ask(&format!("{plugin}: {question} "), secret)
     }
 }
 
-/// The passphrase of the configured file, or the one that is to seal, asked for on the terminal.
-pub(crate) fn passphrase(settings: &Settings) -> anyhow::Result<Option<SecretString>> {
+/// The passphrase of the configured file, or the one that is to seal, asked for on the console.
+pub(crate) fn passphrase(
+    settings: &Settings,
+    console: &dyn Console,
+) -> anyhow::Result<Option<SecretString>> {
     match &settings.passphrase_file {
         Some(path) => secret::read_file(&path.value, "passphrase").map(Some),
-        None if settings.passphrase => new_passphrase().map(Some),
+        None if settings.passphrase => new_passphrase(console).map(Some),
         None => Ok(None),
     }
 }
 
 /// Asks twice: a slip would be found out when the backup is needed.
-fn new_passphrase() -> anyhow::Result<SecretString> {
+fn new_passphrase(console: &dyn Console) -> anyhow::Result<SecretString> {
     let nobody = || {
         Refusal::usage("there is no terminal to ask for the passphrase on")
             .hint("name a file with --passphrase-file or [vault] passphrase_file")
     };
-    if !can_ask() {
+    if !console.can_ask() {
         return Err(nobody().into());
     }
-    let first = ask("Passphrase to seal with: ").ok_or_else(nobody)?;
-    let second = ask("The same once more: ").ok_or_else(nobody)?;
+    let first = console.ask("Passphrase to seal with: ", true).ok_or_else(nobody)?;
+    let second = console.ask("The same once more: ", true).ok_or_else(nobody)?;
     match first.expose_secret() {
         "" => Err(Refusal::usage("the passphrase is empty").into()),
         text if text == second.expose_secret() => Ok(first),
         _ => Err(Refusal::usage("the two passphrases differ").into()),
-    }
-}
-
-fn ask(question: &str) -> Option<SecretString> {
-    match rpassword::prompt_password(question) {
-        Ok(typed) => Some(typed.into()),
-        Err(error) => {
-            if error.kind() == ErrorKind::Interrupted {
-                // Ctrl-C was typed: the signal, which ends the program, is on its way.
-                thread::sleep(Duration::from_secs(5));
-            }
-            None
-        }
     }
 }
 
@@ -134,11 +117,11 @@ pub(crate) fn is_passphrase(recipients: &Recipients) -> bool {
 }
 
 /// The identities at hand. The passphrase opens encrypted key files too; without one it is asked
-/// for where there is a terminal.
+/// for where a person can answer.
 pub(crate) fn identities(
     settings: &Settings,
     passphrase: Option<SecretString>,
-    printer: &Printer,
+    console: &Arc<dyn Console>,
 ) -> anyhow::Result<Identities> {
     let mut identities = Identities::new();
     match passphrase {
@@ -146,35 +129,47 @@ pub(crate) fn identities(
             identities.add_passphrase(passphrase.clone());
             identities.ask_with(move |_| Some(passphrase.clone()));
         }
-        None if can_ask() => {
-            identities.ask_with(|path| ask(&format!("Passphrase of {}: ", path.display())));
+        None if console.can_ask() => {
+            let console = Arc::clone(console);
+            identities.ask_with(move |path| console.ask(&passphrase_of(path), true));
         }
         None => {}
     }
-    if can_ask() {
-        identities.plugins_ask(Terminal(printer.clone()));
+    if console.can_ask() {
+        identities.plugins_ask(Terminal(Arc::clone(console)));
     }
     for path in &settings.identities {
         identities.add_file(&path.value)?;
     }
     tracing::info!(files = settings.identities.len(), "identities at hand: {}", identities.len());
     for note in identities.notes() {
-        printer.warn(note);
+        console.warn(note);
     }
     Ok(identities)
 }
 
-/// The identities of the settings, for a command that only opens.
-pub(crate) fn opening(settings: &Settings, printer: &Printer) -> anyhow::Result<Identities> {
-    identities(settings, passphrase(settings)?, printer)
+fn passphrase_of(path: &Path) -> String {
+    format!("Passphrase of {}: ", path.display())
 }
 
-/// The same identities, and the passphrase of this entry if it needs one that nobody gave yet.
-pub(crate) fn for_entry(identities: &Identities, entry: &Entry) -> Identities {
+/// The identities of the settings, for an operation that only opens.
+pub(crate) fn opening(
+    settings: &Settings,
+    console: &Arc<dyn Console>,
+) -> anyhow::Result<Identities> {
+    identities(settings, passphrase(settings, &**console)?, console)
+}
+
+/// The same identities, and the passphrase of this entry if it needs one that was not given yet.
+pub(crate) fn for_entry(
+    identities: &Identities,
+    entry: &Entry,
+    console: &dyn Console,
+) -> Identities {
     let mut identities = identities.clone();
     let held = identities.fingerprints().any(|each| each.kind == RecipientKind::Scrypt);
-    if !held && can_ask() && is_passphrase_sealed(entry.path()) {
-        let answer = ask(&format!("Passphrase of {}: ", entry.path().display()));
+    if !held && console.can_ask() && is_passphrase_sealed(entry.path()) {
+        let answer = console.ask(&passphrase_of(entry.path()), true);
         answer.into_iter().for_each(|answer| identities.add_passphrase(answer));
     }
     identities

@@ -1,24 +1,29 @@
-//! The program `hubctl` as a library: it composes `pgsnap`, `backup`, `tunnel` and `gates` into
-//! commands.
+//! The program `hubctl` as a library: it composes `pgsnap`, `backup`, `tunnel`, `gates` and
+//! `journal` into operations, and operations into commands.
 //!
-//! The libraries do the work and know nothing of each other; this crate knows the operator. It
-//! reads arguments, environment and `hubctl.toml` ([`Cli`] and the private module `settings`),
-//! opens what they name, calls the libraries, and says what happened: data on stdout, talk on
-//! stderr, the answer as the [`Exit`] code.
+//! The libraries do the work and know nothing of each other; this crate knows the operator. There
+//! are three floors:
+//!
+//! - *Commands* (private) turn arguments into an order, call an operation, and print its report:
+//!   data on stdout, talk on stderr, the answer as the [`Exit`] code.
+//! - *Operations* ([`ops`]) do what a person would call one thing, such as a backup: they open what
+//!   the [`settings`] name, call the libraries, and record the act in the journal. They never
+//!   print, and other programs can call them.
+//! - *Libraries* do one thing each.
 //!
 //! ```no_run
 //! let exit = hubctl::main(["hubctl", "doctor", "--format", "json"]);
 //! # let _ = exit;
 //! ```
 //!
-//! One file per concern: `cli` (arguments), `completing` (what may follow them), `settings` (what
-//! is configured, and where from), `site` and `password` (from a name to a database), `store` (from
-//! a name to an entry and its archive), `targets` (where copies are), `keys` and `secret` (what
-//! seals and opens), `act` and `damage` (what is journalled, and what the journal knows), `alerts`
-//! (who is told), `interruption` and `unfinished` (what ends a command early, and what that
-//! leaves), `replacement` (what a new database does to the one of its name), `printer`, `progress`,
-//! `canvas`, `prompt`, `logging`, `failure` and `exit` (what is said), and `commands`, one file per
-//! command.
+//! One file per concern. Between the command line and the operations: `cli` (arguments),
+//! `completing` (completions), `context` (from arguments to operations), `printer`, `progress`,
+//! `canvas`, `prompt` and `logging` (the terminal), `interruption` and `unfinished` (signals, and
+//! databases that an interrupted command leaves). Beside the operations: `site` and `password` (from
+//! a name to a database), `store` (from a name to an entry and its archive), `targets` (off-site
+//! copies), `keys` and `secret` (keys and passphrases), `act` and `damage` (what is journalled, and
+//! what the journal knows), `alerts` (monitors and messages), `replacement` (a new database in the
+//! place of another), `failure` and `exit` (errors and exit codes).
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -33,17 +38,19 @@ mod damage;
 mod environment;
 mod exit;
 mod failure;
+mod free_space;
 mod human;
 mod interruption;
 mod keys;
 mod logging;
+pub mod ops;
 mod printer;
 mod progress;
 mod prompt;
 mod replacement;
 mod run;
 mod secret;
-mod settings;
+pub mod settings;
 mod site;
 mod store;
 mod systemd;

@@ -2,15 +2,21 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::Arc;
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use indicatif::{MultiProgress, ProgressDrawTarget};
+use pgsnap::{Phase, Progress};
+use secrecy::SecretString;
 use serde::Serialize;
 
 use crate::canvas::Canvas;
 use crate::exit::Exit;
 use crate::failure::{Failure, StdoutClosed};
+use crate::ops::{Batch, Console, Event, Report};
+use crate::progress::{Copies, Face};
+use crate::prompt;
 
 /// The form of the data on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -39,6 +45,7 @@ pub(crate) struct Printer {
     /// Data is dropped: the demo shows its own.
     muted: bool,
     bars: MultiProgress,
+    face: Face,
 }
 
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -54,13 +61,20 @@ struct Document<'a, T> {
 }
 
 impl Printer {
+    /// Shows no progress.
     pub(crate) fn new(format: Format, loudness: Loudness) -> Self {
         let target = if io::stderr().is_terminal() {
             ProgressDrawTarget::term_like(Box::new(Canvas::new()))
         } else {
             ProgressDrawTarget::hidden()
         };
-        Self { format, loudness, muted: false, bars: MultiProgress::with_draw_target(target) }
+        let bars = MultiProgress::with_draw_target(target);
+        Self { format, loudness, muted: false, bars, face: Face::Hidden }
+    }
+
+    /// Shows progress in the way that suits its streams, unless it is to be hidden.
+    pub(crate) fn with_progress(self, is_hidden: bool) -> Self {
+        Self { face: Face::choose(is_hidden, &self), ..self }
     }
 
     pub(crate) fn muted(&self) -> Self {
@@ -97,6 +111,15 @@ impl Printer {
             Format::Text => self.data(&text()),
             Format::Json => self.data(&document(schema, body)?),
         }
+    }
+
+    /// The result of an operation: its document where JSON is wanted, else what `text` makes.
+    pub(crate) fn report<R: Report>(
+        &self,
+        report: &R,
+        text: impl FnOnce(&R) -> String,
+    ) -> anyhow::Result<()> {
+        self.result(R::SCHEMA, report, || text(report))
     }
 
     /// Prints data as it is, with a line end where it lacks one.
@@ -159,6 +182,32 @@ impl Printer {
         self.bars.suspend(|| {
             let _ = writeln!(anstream::stderr().lock(), "{text}");
         });
+    }
+}
+
+impl Console for Printer {
+    fn tell(&self, event: Event) {
+        match event {
+            Event::Fact(text) => self.say(text),
+            Event::Warning(text) => self.warn(text),
+            Event::Hint(text) => self.hint(text),
+        }
+    }
+
+    fn progress(&self, phases: &'static [Phase]) -> Arc<dyn Progress> {
+        self.face.meter(self, phases)
+    }
+
+    fn batch(&self) -> Arc<dyn Batch> {
+        Copies::new(self.face.meter(self, &[]))
+    }
+
+    fn can_ask(&self) -> bool {
+        can_ask()
+    }
+
+    fn ask(&self, question: &str, secret: bool) -> Option<SecretString> {
+        if secret { prompt::passphrase(question) } else { prompt::line(self, question) }
     }
 }
 

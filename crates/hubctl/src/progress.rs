@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::canvas;
 use crate::human;
+use crate::ops::Batch;
 use crate::printer::{Format, Loudness, Printer};
 
 /// How often a line is written where there is no terminal.
@@ -50,24 +51,6 @@ impl Face {
         })
     }
 }
-
-/// The phases of a backup.
-pub(crate) const BACKUP: &[Phase] = &[Phase::Snapshot, Phase::Dump];
-/// The phases of a restore and of a drill.
-pub(crate) const RESTORE: &[Phase] =
-    &[Phase::Schema, Phase::Load, Phase::Index, Phase::Analyze, Phase::Census, Phase::Swap];
-/// The phases of a copy from server to server.
-pub(crate) const COPY: &[Phase] = &[
-    Phase::Snapshot,
-    Phase::Schema,
-    Phase::Copy,
-    Phase::Index,
-    Phase::Analyze,
-    Phase::Census,
-    Phase::Swap,
-];
-/// The phases of reading a live database.
-pub(crate) const CENSUS: &[Phase] = &[Phase::Snapshot, Phase::Census];
 
 /// Shows the progress of one command.
 pub(crate) struct Meter {
@@ -253,23 +236,23 @@ impl Copies {
         Arc::new(Self { meter, place: Mutex::default() })
     }
 
-    /// So many backups are to come.
-    pub(crate) fn expect(&self, backups: usize) {
+    fn place(&self) -> std::sync::MutexGuard<'_, (usize, usize)> {
+        self.place.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Batch for Copies {
+    fn expect(&self, backups: usize) {
         *self.place() = (0, backups);
     }
 
-    /// The next one begins.
-    pub(crate) fn next(&self) {
+    fn next(&self) {
         self.place().0 += 1;
     }
 
-    /// All is done; no bar is left.
-    pub(crate) fn end(&self) {
+    /// No bar is left.
+    fn end(&self) {
         self.meter.end();
-    }
-
-    fn place(&self) -> std::sync::MutexGuard<'_, (usize, usize)> {
-        self.place.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

@@ -1,13 +1,37 @@
-//! Questions whose answers are not shown, asked where somebody sits at a terminal.
+//! Questions to the person at the terminal.
 
 use std::io;
 use std::thread;
+use std::time::Duration;
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use secrecy::SecretString;
 use tokio::sync::oneshot;
 
 use crate::failure::Refusal;
+use crate::printer::Printer;
+
+/// Asks for a secret, and waits. `None` where there is no answer.
+pub(crate) fn passphrase(question: &str) -> Option<SecretString> {
+    match rpassword::prompt_password(question) {
+        Ok(typed) => Some(typed.into()),
+        Err(error) => {
+            if error.kind() == io::ErrorKind::Interrupted {
+                // Ctrl-C was typed: the signal, which ends the program, is on its way.
+                thread::sleep(Duration::from_secs(5));
+            }
+            None
+        }
+    }
+}
+
+/// Asks for a line that is shown while it is typed.
+pub(crate) fn line(printer: &Printer, question: &str) -> Option<SecretString> {
+    printer.talk(question.trim_end());
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).ok()?;
+    Some(answer.trim_end().to_owned().into())
+}
 
 /// Asks for a secret. A signal ends the question at once, and the terminal shows again what is
 /// typed.

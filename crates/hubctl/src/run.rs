@@ -14,7 +14,6 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Refusal, StdoutClosed};
 use crate::interruption::Interruption;
 use crate::printer::{Format, Loudness, Printer};
-use crate::progress::Face;
 use crate::{act, commands, completing, environment, logging, site};
 
 /// Temporary files, sessions and scratch servers of an interrupted command are gone within this
@@ -63,9 +62,8 @@ pub fn main(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCod
 }
 
 pub(crate) fn context(global: &GlobalOptions, printer: Printer) -> Context {
-    let face = Face::choose(global.no_progress || global.verbose > 0, &printer);
+    let printer = printer.with_progress(global.no_progress || global.verbose > 0);
     Context {
-        face,
         config: global.config.clone(),
         hold: Arc::default(),
         unfinished: Arc::default(),

@@ -21,25 +21,36 @@ pub(crate) use origin::{Origin, Sourced};
 pub(crate) use reference::TABLES;
 pub(crate) use target::{TargetKind, TargetSettings};
 
-/// What flags set.
+/// Values that replace what the environment and the file say, as flags do.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Overrides {
-    pub(crate) service: Option<String>,
-    pub(crate) vault: Option<PathBuf>,
-    pub(crate) recipients: Vec<String>,
-    pub(crate) recipients_file: Option<PathBuf>,
-    pub(crate) passphrase: bool,
-    pub(crate) identities: Vec<PathBuf>,
-    pub(crate) passphrase_file: Option<PathBuf>,
-    pub(crate) journal: Option<PathBuf>,
-    pub(crate) password_file: Option<PathBuf>,
-    pub(crate) password_command: Option<String>,
-    pub(crate) passfile: Option<PathBuf>,
+pub struct Overrides {
+    /// The service whose backups are meant.
+    pub service: Option<String>,
+    /// The directory of the backups.
+    pub vault: Option<PathBuf>,
+    /// Public keys to seal for.
+    pub recipients: Vec<String>,
+    /// A file of public keys to seal for.
+    pub recipients_file: Option<PathBuf>,
+    /// Seals with a passphrase instead of the configured public keys.
+    pub passphrase: bool,
+    /// Files of private keys that open backups.
+    pub identities: Vec<PathBuf>,
+    /// The file of the passphrase that seals or opens.
+    pub passphrase_file: Option<PathBuf>,
+    /// The file of the journal.
+    pub journal: Option<PathBuf>,
+    /// The file of the database password.
+    pub password_file: Option<PathBuf>,
+    /// A shell command that prints the database password.
+    pub password_command: Option<String>,
+    /// A password file in the form of `~/.pgpass`.
+    pub passfile: Option<PathBuf>,
 }
 
 /// The merged configuration.
 #[derive(Debug, Clone)]
-pub(crate) struct Settings {
+pub struct Settings {
     /// The file that was read, if any.
     pub(crate) file: Option<PathBuf>,
     pub(crate) service: Option<Sourced<String>>,
@@ -145,8 +156,13 @@ impl SiteSettings {
 }
 
 impl Settings {
-    /// Reads the file that `explicit` names or that is found, and merges everything.
-    pub(crate) fn load(explicit: Option<&Path>, flags: Overrides) -> anyhow::Result<Self> {
+    /// Reads the file that `explicit` names, or else `./hubctl.toml` or the user's, and merges it
+    /// with the environment and `flags`.
+    ///
+    /// # Errors
+    /// A named file that is not there, and a file with an unknown key or a value that makes no
+    /// sense.
+    pub fn load(explicit: Option<&Path>, flags: Overrides) -> anyhow::Result<Self> {
         let file = ConfigFile::find(explicit)?;
         Self::merge(file, flags)
     }

@@ -12,7 +12,7 @@ use pgsnap::{Archive, OpenDump, ReadSeek};
 use crate::damage::Damaged;
 use crate::failure::Refusal;
 use crate::human;
-use crate::printer::Printer;
+use crate::ops::Console;
 use crate::settings::Settings;
 use crate::site::is_url;
 use crate::targets::{self, Opened};
@@ -180,11 +180,11 @@ fn is_unproven(entry: &Entry) -> bool {
 pub(crate) fn find_good_entry(
     settings: &Settings,
     spec: &str,
-    printer: &Printer,
+    console: &dyn Console,
 ) -> anyhow::Result<(Vault, Entry)> {
     let (vault, entry) = find_entry(settings, spec)?;
     if spec == LATEST {
-        Damaged::read(settings, printer).refuse(&vault, &entry)?;
+        Damaged::read(settings, console).refuse(&vault, &entry)?;
     }
     Ok((vault, entry))
 }

@@ -11,8 +11,8 @@ use ureq::tls::{RootCerts, TlsConfig};
 use url::Url;
 
 use super::{LIMIT, Message};
-use crate::context::blocking;
 use crate::failure::Refusal;
+use crate::ops::blocking;
 use crate::secret;
 
 /// Between two attempts.

@@ -5,36 +5,38 @@
 //! for what belongs together. An interrupted backup tells nothing more, which is what the monitor
 //! is there to notice.
 
+use std::sync::Arc;
+
 use tokio::task::JoinHandle;
 use url::Url;
 
 use super::http;
 use crate::failure::Failure;
-use crate::printer::Printer;
+use crate::ops::Console;
 use crate::settings::Settings;
 
 /// A backup that was begun, and of which the monitor was told.
 pub(crate) struct Ping {
     url: Url,
-    printer: Printer,
+    console: Arc<dyn Console>,
     begun: JoinHandle<anyhow::Result<()>>,
 }
 
 impl Ping {
     /// Tells that a backup begins, beside it; nothing where no monitor is configured or it cannot
     /// be asked.
-    pub(crate) fn begin(settings: &Settings, printer: &Printer) -> Option<Self> {
+    pub(crate) fn begin(settings: &Settings, console: &Arc<dyn Console>) -> Option<Self> {
         let url_file = &settings.alerts.ping.as_ref()?.value;
         let mut url = match http::read_url(url_file, "ping") {
             Ok(url) => url,
             Err(error) => {
-                unheard(printer, &error);
+                unheard(&**console, &error);
                 return None;
             }
         };
         url.query_pairs_mut().append_pair("rid", &random_uuid());
         let begun = tokio::spawn(post(below(&url, "start"), String::new()));
-        Some(Self { url, printer: printer.clone(), begun })
+        Some(Self { url, console: Arc::clone(console), begun })
     }
 
     /// Tells that there is a verified backup.
@@ -53,7 +55,7 @@ impl Ping {
         // In this order, or the monitor would take the end for that of the run before. Whether the beginning was heard does not matter now.
         let _ = self.begun.await;
         if let Err(error) = post(url, body).await {
-            unheard(&self.printer, &error);
+            unheard(&*self.console, &error);
         }
     }
 }
@@ -62,8 +64,8 @@ async fn post(url: Url, body: String) -> anyhow::Result<()> {
     http::post(url, "text/plain; charset=utf-8", body.into_bytes()).await
 }
 
-fn unheard(printer: &Printer, error: &anyhow::Error) {
-    printer.warn(format_args!(
+fn unheard(console: &dyn Console, error: &anyhow::Error) {
+    console.warn(format_args!(
         "the monitor of [alerts.ping] was not told: {}",
         Failure::of(error).message
     ));

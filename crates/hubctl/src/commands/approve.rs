@@ -81,7 +81,7 @@ pub(crate) async fn run(context: &Context, args: ApproveArgs) -> anyhow::Result<
             .into());
     }
     let person = Person::of(&settings, &args, rule)?;
-    let act = Act::begin(&settings, &context.printer, "approve", &args.gate)?;
+    let act = Act::begin(&settings, context.console(), "approve", &args.gate)?;
     let approved = if args.revoke {
         revoke(context, &settings, &args.gate, &person)
     } else {

@@ -15,10 +15,11 @@ use crate::act::Act;
 use crate::cli::options::{JournalOptions, PasswordOptions};
 use crate::cli::values;
 use crate::commands::backups::age;
-use crate::context::{Context, blocking};
+use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::human;
+use crate::ops::blocking;
 use crate::printer::{can_ask, table};
 use crate::settings::Overrides;
 use crate::site::Site;
@@ -106,7 +107,7 @@ pub(crate) async fn run(context: &Context, args: CleanArgs) -> anyhow::Result<Ex
         refuse_those_in_use(&cleaned)?;
         confirm(context, &cleaned).await?;
         let names: Vec<String> = cleaned.databases.iter().map(|kept| kept.name.clone()).collect();
-        let act = Act::begin(&settings, &context.printer, "clean", &site.label)?;
+        let act = Act::begin(&settings, context.console(), "clean", &site.label)?;
         let dropped = pgsnap::drop_kept(&site.database, &names).await;
         act.end(
             dropped.map_err(anyhow::Error::from),

@@ -13,8 +13,8 @@ use crate::cli::values;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::human;
+use crate::ops::phases;
 use crate::printer::answer;
-use crate::progress;
 use crate::replacement;
 use crate::settings::Overrides;
 use crate::site::Site;
@@ -85,7 +85,7 @@ pub(crate) async fn run(context: &Context, args: CopyArgs) -> anyhow::Result<Exi
         return job.plan().await;
     }
     let subject = format!("{} to {}", job.from.label, job.to.label);
-    let act = Act::begin(&settings, &context.printer, "copy", subject)?;
+    let act = Act::begin(&settings, context.console(), "copy", subject)?;
     job.copy(act).await
 }
 
@@ -125,7 +125,7 @@ impl Job<'_> {
 
     async fn copy(&self, act: Act) -> anyhow::Result<Exit> {
         let begun = Instant::now();
-        let progress = self.context.progress(progress::COPY);
+        let progress = self.context.progress(phases::COPY);
         self.context.unfinished.begin(&self.target);
         let result =
             pgsnap::copy(&self.from.database, &self.target, &self.options, &progress).await;

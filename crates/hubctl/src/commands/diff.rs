@@ -14,13 +14,14 @@ use serde_json::json;
 
 use crate::cli::options::{IdentityOptions, PasswordOptions, VaultOptions};
 use crate::cli::values;
-use crate::context::{Context, blocking};
+use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::human;
 use crate::keys;
+use crate::ops::blocking;
+use crate::ops::phases;
 use crate::printer::answer;
-use crate::progress;
 use crate::settings::{Overrides, Settings};
 use crate::site::{Site, is_url};
 use crate::store::{self, OpenEntry};
@@ -185,7 +186,7 @@ async fn sides(
     a: &str,
     b: &str,
 ) -> anyhow::Result<(Side, Side)> {
-    let identities = keys::opening(settings, &context.printer)?;
+    let identities = keys::opening(settings, &context.console())?;
     let a = Side::resolve(context, settings, &identities, a).await?;
     let b = Side::resolve(context, settings, &identities, b).await?;
     Ok((a, b))
@@ -209,7 +210,7 @@ impl Side {
         }
         let (vault, entry) = store::find_good_entry(settings, word, &context.printer)?;
         let label = format!("{}-{}", vault.service(), entry.id());
-        let identities = keys::for_entry(identities, &entry);
+        let identities = keys::for_entry(identities, &entry, &context.printer);
         let archive = blocking(move || -> anyhow::Result<Archive> {
             match OpenEntry::new(&vault, &entry, &identities)?.archive() {
                 Err(pgsnap::Error::NotAnArchive { .. }) => {
@@ -262,7 +263,7 @@ impl Side {
                 options.jobs = how.jobs.map_or(options.jobs, usize::from);
                 options.content = !how.counts;
                 options.columns_like = like.cloned();
-                let progress = context.progress(progress::CENSUS);
+                let progress = context.progress(phases::CENSUS);
                 Ok(pgsnap::census(&site.database, &options, &progress).await?)
             }
             Self::Backup { archive, .. } => {

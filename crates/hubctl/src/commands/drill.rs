@@ -21,7 +21,7 @@ use crate::damage::Damaged;
 use crate::exit::Exit;
 use crate::failure::{Failure, Refusal};
 use crate::keys;
-use crate::progress;
+use crate::ops::phases;
 use crate::settings::{Overrides, Settings};
 use crate::site::Site;
 use crate::store;
@@ -69,11 +69,11 @@ pub(crate) struct DrillArgs {
 pub(crate) async fn run(context: &Context, args: DrillArgs) -> anyhow::Result<Exit> {
     let overrides = Overrides::default().vault(&args.vault).identities(&args.identities);
     let settings = context.settings(overrides.passwords(&args.passwords).journal(&args.journal))?;
-    let identities = keys::opening(&settings, &context.printer)?;
+    let identities = keys::opening(&settings, &context.console())?;
     let (vault, entry) = store::find_entry(&settings, &args.entry)?;
-    let identities = keys::for_entry(&identities, &entry);
+    let identities = keys::for_entry(&identities, &entry, &context.printer);
     let subject = format!("{}-{}", vault.service(), entry.id());
-    let act = Act::begin(&settings, &context.printer, "drill", subject)?.about(entry.path());
+    let act = Act::begin(&settings, context.console(), "drill", subject)?.about(entry.path());
     let begun = Instant::now();
     let mut drilled = Drilled::of(&entry, Timestamp::now());
     let result = drill(context, &args, &settings, &vault, &entry, identities, &mut drilled).await;
@@ -163,7 +163,7 @@ async fn drill(
     options.tablespaces = !place.is_scratch();
     // Nobody but the checks plans a query there.
     options.statistics = !place.is_scratch() || !settings.checks.is_empty();
-    let progress = context.progress(progress::RESTORE);
+    let progress = context.progress(phases::RESTORE);
     let restored = pgsnap::restore(&archive, place.database(), &options, &progress).await?;
     drop(progress);
     drilled.restored(&restored);

@@ -13,10 +13,11 @@ use serde_json::json;
 
 use crate::act::Act;
 use crate::cli::options::{IdentityOptions, JournalOptions, VaultOptions};
-use crate::context::{Context, blocking};
+use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::keys;
+use crate::ops::blocking;
 use crate::printer::{answer, table};
 use crate::settings::Overrides;
 use crate::store::{self, SUFFIX};
@@ -71,11 +72,11 @@ pub(crate) async fn run(context: &Context, args: ImportArgs) -> anyhow::Result<E
     let overrides = Overrides::default().vault(&args.vault).identities(&args.identities);
     let settings = context.settings(overrides.journal(&args.journal))?;
     let vault = store::open_vault(&settings, None)?;
-    let identities = keys::opening(&settings, &context.printer)?;
+    let identities = keys::opening(&settings, &context.console())?;
     let paths = sealed_files(&args.directory)?;
     let execute = args.execute;
     let act = match execute {
-        true => Some(Act::begin(&settings, &context.printer, "import", vault.service())?),
+        true => Some(Act::begin(&settings, context.console(), "import", vault.service())?),
         false => None,
     };
     let done = blocking(move || import_all(&vault, &identities, &paths, execute)).await;

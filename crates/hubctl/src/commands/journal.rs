@@ -10,10 +10,11 @@ use serde_json::Value;
 
 use crate::cli::options::{JournalOptions, VaultOptions};
 use crate::cli::values;
-use crate::context::{Context, blocking};
+use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::human;
+use crate::ops::blocking;
 use crate::printer::table;
 use crate::settings::{Overrides, Settings};
 use crate::store;

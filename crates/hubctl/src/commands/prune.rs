@@ -90,7 +90,7 @@ pub(crate) fn run(context: &Context, args: PruneArgs) -> anyhow::Result<Exit> {
     let vault = store::open_vault(&settings, None)?;
     let place = Place::open(&settings, args.target.as_deref(), vault.clone())?;
     let plan = if args.execute {
-        let act = Act::begin(&settings, &context.printer, "prune", vault.service())?;
+        let act = Act::begin(&settings, context.console(), "prune", vault.service())?;
         let pruned = place.execute(&settings, &retention.value);
         act.end(pruned, |plan| {
             let removed = ids(plan);

@@ -7,10 +7,11 @@ use serde_json::json;
 
 use crate::act::Act;
 use crate::cli::options::{JournalOptions, VaultOptions};
-use crate::context::{Context, blocking};
+use crate::context::Context;
 use crate::exit::Exit;
 use crate::human;
-use crate::progress::Copies;
+use crate::ops::Batch;
+use crate::ops::blocking;
 use crate::settings::Overrides;
 use crate::store::{self, LATEST};
 use crate::targets::{self, Opened};
@@ -58,11 +59,11 @@ pub(crate) async fn run(context: &Context, args: PullArgs) -> anyhow::Result<Exi
     let settings = context.settings(overrides.journal(&args.journal))?;
     let vault = store::open_vault(&settings, None)?;
     let opened = targets::open(&settings, &args.target, &vault)?;
-    let act = Act::begin(&settings, &context.printer, "pull", &args.target)?;
+    let act = Act::begin(&settings, context.console(), "pull", &args.target)?;
     let progress = context.copies();
     let vault = vault.watched_by(progress.clone());
     let report = blocking(move || {
-        let report = pull(&args, &opened, &vault, &progress);
+        let report = pull(&args, &opened, &vault, &*progress);
         progress.end();
         report
     })
@@ -78,7 +79,7 @@ fn pull(
     args: &PullArgs,
     opened: &Opened,
     vault: &Vault,
-    progress: &Copies,
+    progress: &dyn Batch,
 ) -> anyhow::Result<Report> {
     let lock = vault.lock()?;
     let mut report = Report {

@@ -12,13 +12,14 @@ use serde_json::json;
 
 use crate::act::Act;
 use crate::cli::options::{JournalOptions, VaultOptions};
-use crate::context::{Context, blocking};
+use crate::context::Context;
 use crate::damage::Damaged;
 use crate::exit::Exit;
 use crate::failure::{Failure, Refusal, is_disk_full};
 use crate::human;
+use crate::ops::Batch;
+use crate::ops::blocking;
 use crate::printer::table;
-use crate::progress::Copies;
 use crate::settings::{Overrides, Settings, TargetSettings};
 use crate::store;
 use crate::targets::{self, Opened};
@@ -121,7 +122,7 @@ async fn push(
     (name, target): (&String, &TargetSettings),
     prove: bool,
 ) -> anyhow::Result<Pushed> {
-    let act = Act::begin(settings, &context.printer, "push", name)?;
+    let act = Act::begin(settings, context.console(), "push", name)?;
     let progress = context.copies();
     let vault = vault.clone().watched_by(progress.clone());
     let opened = targets::open(settings, name, &vault);
@@ -191,7 +192,7 @@ struct Order {
     vault: Vault,
     entries: Vec<Entry>,
     prove: bool,
-    progress: Arc<Copies>,
+    progress: Arc<dyn Batch>,
 }
 
 impl Order {

@@ -9,10 +9,11 @@ use serde_json::json;
 
 use crate::act::Act;
 use crate::cli::options::SealedOptions;
-use crate::context::{Context, blocking};
+use crate::context::Context;
 use crate::damage::Damaged;
 use crate::exit::Exit;
 use crate::keys;
+use crate::ops::{Console, blocking};
 use crate::printer::{answer, table};
 use crate::settings::Settings;
 use crate::store;
@@ -59,9 +60,9 @@ struct Backup {
 
 pub(crate) async fn run(context: &Context, args: RekeyArgs) -> anyhow::Result<Exit> {
     let settings = context.settings(args.sealed.overrides())?;
-    let passphrase = keys::passphrase(&settings)?;
+    let passphrase = keys::passphrase(&settings, &context.printer)?;
     let recipients = keys::recipients(&settings, passphrase.as_ref())?;
-    let identities = keys::identities(&settings, passphrase, &context.printer)?;
+    let identities = keys::identities(&settings, passphrase, &context.console())?;
     let (vault, entries) = match &args.entry {
         Some(spec) => {
             let (vault, entry) = store::find_entry(&settings, spec)?;
@@ -73,7 +74,7 @@ pub(crate) async fn run(context: &Context, args: RekeyArgs) -> anyhow::Result<Ex
             (vault, entries)
         }
     };
-    let present = Present::new(&settings, &recipients)?;
+    let present = Present::new(&settings, &recipients, &context.printer)?;
     let others: Vec<Entry> =
         entries.into_iter().filter(|entry| !present.is_sealed_for(&vault, entry)).collect();
     let damaged = Damaged::read(&settings, &context.printer);
@@ -97,7 +98,7 @@ pub(crate) async fn run(context: &Context, args: RekeyArgs) -> anyhow::Result<Ex
     if args.execute && !others.is_empty() {
         provable?;
         let lock = vault.lock()?;
-        let act = Act::begin(&settings, &context.printer, "rekey", vault.service())?;
+        let act = Act::begin(&settings, context.console(), "rekey", vault.service())?;
         let mut backups = std::mem::take(&mut rekeyed.backups);
         let progress = context.copies();
         progress.expect(others.len());
@@ -151,10 +152,14 @@ struct Present {
 }
 
 impl Present {
-    fn new(settings: &Settings, recipients: &Recipients) -> anyhow::Result<Self> {
+    fn new(
+        settings: &Settings,
+        recipients: &Recipients,
+        console: &dyn Console,
+    ) -> anyhow::Result<Self> {
         let mut passphrase = None;
         if keys::is_passphrase(recipients)
-            && let Some(secret) = keys::passphrase(settings)?
+            && let Some(secret) = keys::passphrase(settings, console)?
         {
             let mut identities = Identities::new();
             identities.add_passphrase(secret);

@@ -13,13 +13,14 @@ use serde_json::{Value, json};
 use crate::act::Act;
 use crate::cli::options::{IdentityOptions, JournalOptions, PasswordOptions, VaultOptions};
 use crate::cli::values;
-use crate::context::{Context, blocking};
+use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::human;
 use crate::keys;
+use crate::ops::blocking;
+use crate::ops::phases;
 use crate::printer::answer;
-use crate::progress;
 use crate::replacement;
 use crate::settings::Overrides;
 use crate::site::Site;
@@ -131,14 +132,14 @@ pub(crate) async fn run(context: &Context, args: RestoreArgs) -> anyhow::Result<
     let settings = context.settings(overrides.passwords(&args.passwords).journal(&args.journal))?;
     let options = options(&args)?;
     let site = Site::resolve(&settings, &args.to).await?;
-    let identities = keys::opening(&settings, &context.printer)?;
+    let identities = keys::opening(&settings, &context.console())?;
     let (vault, entry) = store::find_good_entry(&settings, &args.entry, &context.printer)?;
-    let identities = keys::for_entry(&identities, &entry);
+    let identities = keys::for_entry(&identities, &entry, &context.printer);
     let id = entry.id().to_owned();
     let target = site.database.with_name(&target_name(&args, &site.database, &id));
     let subject = format!("{}-{id}", vault.service());
     let act = if args.execute {
-        let act = Act::begin(&settings, &context.printer, "restore", subject)?;
+        let act = Act::begin(&settings, context.console(), "restore", subject)?;
         Some(act.about(entry.path()))
     } else {
         None
@@ -271,7 +272,7 @@ impl Job<'_> {
 
     async fn restore(&self, archive: &Archive, act: Act) -> anyhow::Result<Exit> {
         let begun = Instant::now();
-        let progress = self.context.progress(progress::RESTORE);
+        let progress = self.context.progress(phases::RESTORE);
         self.context.unfinished.begin(self.target);
         let result = pgsnap::restore(archive, self.target, self.options, &progress).await;
         self.context.unfinished.end();
@@ -340,7 +341,7 @@ impl Job<'_> {
     }
 
     async fn restore_foreign(&self, opened: &OpenEntry, act: Act) -> anyhow::Result<Exit> {
-        let progress = self.context.progress(progress::RESTORE);
+        let progress = self.context.progress(phases::RESTORE);
         let result = match self.refuse_options() {
             Ok(()) => {
                 self.context.unfinished.begin(self.target);

@@ -10,11 +10,12 @@ use serde_json::json;
 use crate::act::Act;
 use crate::cli::options::{IdentityOptions, JournalOptions, VaultOptions};
 use crate::cli::values;
-use crate::context::{Context, blocking};
+use crate::context::Context;
 use crate::damage::Damaged;
 use crate::exit::Exit;
 use crate::human;
 use crate::keys;
+use crate::ops::blocking;
 use crate::settings::Overrides;
 use crate::store::{self, OpenEntry};
 
@@ -66,12 +67,12 @@ pub(crate) async fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<E
     let overrides =
         Overrides::default().vault(&args.vault).identities(&args.identities).journal(&args.journal);
     let settings = context.settings(overrides)?;
-    let identities = keys::opening(&settings, &context.printer)?;
+    let identities = keys::opening(&settings, &context.console())?;
     let (vault, entry) = store::find_entry(&settings, &args.entry)?;
-    let identities = keys::for_entry(&identities, &entry);
+    let identities = keys::for_entry(&identities, &entry, &context.printer);
     let act = Act::begin(
         &settings,
-        &context.printer,
+        context.console(),
         "verify",
         format!("{}-{}", vault.service(), entry.id()),
     )?

@@ -14,7 +14,7 @@ use crate::settings::Settings;
 const PROBE: &[u8] = b"hubctl doctor";
 
 pub(super) fn examine(context: &Context, settings: &Settings, findings: &mut Vec<Finding>) {
-    let passphrase = match keys::passphrase(settings) {
+    let passphrase = match keys::passphrase(settings, &context.printer) {
         Ok(passphrase) => passphrase,
         Err(error) => return findings.push(Finding::of("passphrase", &error)),
     };
@@ -46,7 +46,7 @@ pub(super) fn examine(context: &Context, settings: &Settings, findings: &mut Vec
                 .hint("name a key file with [vault] identities or --identity"),
         );
     }
-    let identities = match keys::identities(settings, passphrase, &context.printer) {
+    let identities = match keys::identities(settings, passphrase, &context.console()) {
         Ok(identities) => identities,
         Err(error) => return findings.push(Finding::of("identities", &error)),
     };

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{Finding, Verdict};
-use crate::context::blocking;
+use crate::ops::blocking;
 use crate::settings::Settings;
 use crate::store;
 use crate::targets::{self, Opened};

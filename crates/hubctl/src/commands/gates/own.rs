@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use crate::commands::tunnel::Place;
 use crate::commands::{diff, fresh};
-use crate::context::{Context, blocking};
+use crate::context::Context;
 use crate::failure::Failure;
+use crate::ops::blocking;
 use crate::settings::{Own, Settings};
 
 /// Asks the vault, the supervisor of tunnels, and databases.

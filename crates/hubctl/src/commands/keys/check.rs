@@ -37,9 +37,9 @@ struct Opened {
 
 pub(super) fn run(context: &Context, settings: &Settings) -> anyhow::Result<Exit> {
     let printer = &context.printer;
-    let passphrase = keys::passphrase(settings)?;
+    let passphrase = keys::passphrase(settings, &context.printer)?;
     let recipients = keys::recipients(settings, passphrase.as_ref())?;
-    let identities = keys::identities(settings, passphrase, printer)?;
+    let identities = keys::identities(settings, passphrase, &context.console())?;
     let held = keys::held(&identities);
     let vault = store::open_vault(settings, None)?;
     let checked = Checked {

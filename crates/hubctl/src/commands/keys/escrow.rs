@@ -43,9 +43,9 @@ struct Answered<'a> {
 
 /// Writes a challenge for the recipient whose key is not here.
 pub(super) fn make(context: &Context, settings: &Settings, path: &Path) -> anyhow::Result<Exit> {
-    let passphrase = keys::passphrase(settings)?;
+    let passphrase = keys::passphrase(settings, &context.printer)?;
     let recipients = keys::recipients(settings, passphrase.as_ref())?;
-    let identities = keys::identities(settings, passphrase, &context.printer)?;
+    let identities = keys::identities(settings, passphrase, &context.console())?;
     let absent = keys::absent(&recipients, &identities);
     let recipient = match absent.as_slice() {
         [only] => only,
@@ -91,7 +91,7 @@ pub(super) fn answer(context: &Context, settings: &Settings, code: &str) -> anyh
     };
     let pending: Pending = serde_json::from_slice(&bytes)?;
     let passed = hash(&code.trim().to_ascii_uppercase()) == pending.code_blake3;
-    let act = Act::begin(settings, &context.printer, "escrow-test", &pending.recipient)?;
+    let act = Act::begin(settings, context.console(), "escrow-test", &pending.recipient)?;
     act.answer(passed, json!({ "recipient": pending.recipient }))?;
     if passed {
         // The code was told; a second answer would prove nothing.

@@ -7,9 +7,10 @@ use tunnel::{Client, HostKey};
 
 use super::place::Place;
 use super::{Names, chosen};
-use crate::context::{Context, blocking};
+use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Refusal;
+use crate::ops::blocking;
 use crate::printer::can_ask;
 use crate::settings::Settings;
 
