@@ -27,6 +27,9 @@
 //! # }
 //! ```
 //!
+//! The evidence may be any JSON. That of the kinds which the format names has types of its own, in
+//! [`evidence`].
+//!
 //! # What is guaranteed
 //!
 //! - **Acknowledged means durable.** [`Journal::append`] returns after `fsync`. A record that was
@@ -57,6 +60,7 @@
 mod chain;
 mod damage;
 mod error;
+pub mod evidence;
 mod hash;
 mod journal;
 mod line;

@@ -1,13 +1,18 @@
 //! The records: what a caller brings, and what the journal makes of it.
 
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::Error;
+use crate::evidence::Kind;
 use crate::hash::{Hash, Head};
+
+/// The members that evidence of every kind may have.
+const SECONDS: &str = "seconds";
+const PATH: &str = "path";
 
 /// What the caller knows about something that happened; the journal adds number and hashes.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +51,16 @@ impl NewRecord {
         }
     }
 
+    /// A record of the kind that the evidence is of.
+    pub fn of<E: Kind>(
+        at: SystemTime,
+        outcome: Outcome,
+        subject: impl Into<String>,
+        evidence: &E,
+    ) -> Self {
+        Self::new(at, E::KIND, outcome, subject).with_evidence(evidence.to_value())
+    }
+
     /// The record, naming the machine it happened on.
     #[must_use]
     pub fn with_host(mut self, host: impl Into<String>) -> Self {
@@ -57,6 +72,30 @@ impl NewRecord {
     #[must_use]
     pub fn with_evidence(mut self, evidence: Value) -> Self {
         self.evidence = evidence;
+        self
+    }
+
+    /// Adds to the evidence how long the act took, rounded to milliseconds.
+    #[must_use]
+    pub fn with_duration(self, duration: Duration) -> Self {
+        let seconds = (duration.as_secs_f64() * 1000.0).round() / 1000.0;
+        self.with_member(SECONDS, seconds.into())
+    }
+
+    /// Adds to the evidence the path of the sealed file that the act was about.
+    #[must_use]
+    pub fn with_path(self, path: impl Into<String>) -> Self {
+        self.with_member(PATH, Value::String(path.into()))
+    }
+
+    /// Evidence that is neither an object nor null has no members, and stays as it is.
+    fn with_member(mut self, name: &str, value: Value) -> Self {
+        if self.evidence.is_null() {
+            self.evidence = Map::new().into();
+        }
+        if let Some(members) = self.evidence.as_object_mut() {
+            members.insert(name.to_owned(), value);
+        }
         self
     }
 
@@ -153,7 +192,8 @@ pub struct Record {
     pub outcome: Outcome,
     /// What it was done to.
     pub subject: String,
-    /// Whatever proves it.
+    /// Whatever proves it, as it was written. [`Evidence::of`](crate::evidence::Evidence::of)
+    /// reads it.
     pub evidence: Value,
     /// The hash of the record before it, or [`Hash::GENESIS`].
     pub prev: Hash,
@@ -166,6 +206,18 @@ impl Record {
     #[must_use]
     pub fn head(&self) -> Head {
         Head { seq: self.seq, hash: self.hash }
+    }
+
+    /// Returns how long the act took, as [`NewRecord::with_duration`] recorded it.
+    #[must_use]
+    pub fn seconds(&self) -> Option<f64> {
+        self.evidence.get(SECONDS)?.as_f64()
+    }
+
+    /// Returns the sealed file that the act was about, as [`NewRecord::with_path`] recorded it.
+    #[must_use]
+    pub fn path(&self) -> Option<&str> {
+        self.evidence.get(PATH)?.as_str()
     }
 }
 

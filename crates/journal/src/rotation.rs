@@ -13,17 +13,15 @@ use std::time::SystemTime;
 
 use fs_err as fs;
 use regularfile::Options;
-use serde_json::json;
 
 use crate::chain::Chain;
+use crate::evidence::{self, Kind as _};
 use crate::journal::read_part;
 use crate::line::Flaw;
 use crate::record::{NewRecord, Outcome, Record};
 use crate::tail::TornLine;
 use crate::{Damage, Error, Hash, Journal, line};
 
-/// What the journal's own records are about.
-const KIND: &str = "journal";
 /// How a rotation ended.
 const ROTATED: &str = "rotated";
 /// How many digits the number of a part has at least.
@@ -71,8 +69,8 @@ impl Journal {
         let part = part(&self.path, first);
         self.replace(&part, &content, &file)?;
         let name = part.file_name().unwrap_or_default().to_string_lossy();
-        let new = NewRecord::new(at, KIND, Outcome::Other(ROTATED.to_owned()), name)
-            .with_evidence(json!({ "records": records, "sha256": Hash::of(&content) }));
+        let evidence = evidence::Rotated { records, sha256: Hash::of(&content) };
+        let new = NewRecord::of(at, Outcome::Other(ROTATED.to_owned()), name, &evidence);
         let (record, line) = line::seal(new, Chain::after(Some(&last)))?;
         // The lock of the new file is held until its name is durable: nobody may append to what a crash could take back.
         let _held = self.replace(&self.path, line.as_bytes(), &file)?;
@@ -104,7 +102,8 @@ impl Journal {
 
 /// Whether this is the record of a rotation.
 pub(crate) fn is_rotation(record: &Record) -> bool {
-    record.kind == KIND && matches!(&record.outcome, Outcome::Other(word) if word == ROTATED)
+    record.kind == evidence::Rotated::KIND
+        && matches!(&record.outcome, Outcome::Other(word) if word == ROTATED)
 }
 
 /// The number of the first record in the content of a file; nothing where its first line is no

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use fs_err as fs;
 use jiff::Timestamp;
 use regularfile::Options;
-use serde_json::json;
 
+use crate::evidence::Recovered;
 use crate::record::{NewRecord, Outcome};
 use crate::{Error, Hash};
 
@@ -30,8 +30,8 @@ impl TornLine {
     /// The record that tells the journal's readers about it.
     pub(crate) fn record(&self, at: SystemTime) -> NewRecord {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        NewRecord::new(at, "journal", Outcome::Other("recovered".to_owned()), name)
-            .with_evidence(json!({ "torn_bytes": self.bytes, "sha256": self.sha256 }))
+        let evidence = Recovered { torn_bytes: self.bytes, sha256: self.sha256 };
+        NewRecord::of(at, Outcome::Other("recovered".to_owned()), name, &evidence)
     }
 }
 

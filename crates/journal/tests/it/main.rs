@@ -5,6 +5,7 @@
 mod concurrency;
 mod crash;
 mod damage;
+mod evidence;
 mod example;
 mod format;
 mod journal;
