@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::Context as _;
 use journal::{Head, Journal, NewRecord, Outcome};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, is_damage};
@@ -77,14 +78,14 @@ impl Act {
     }
 
     /// Records the success of `result` with the evidence, or its error; and gives it back.
-    pub(crate) fn end<T>(
+    pub(crate) fn end<T, E: Serialize>(
         self,
         result: anyhow::Result<T>,
-        evidence: impl FnOnce(&T) -> Value,
+        evidence: impl FnOnce(&T) -> E,
     ) -> anyhow::Result<T> {
         match result {
             Ok(value) => {
-                let evidence = evidence(&value);
+                let evidence = serde_json::to_value(evidence(&value))?;
                 self.finish(Outcome::Done, evidence)
                     .context("it was done, but could not be recorded in the journal")?;
                 Ok(value)
@@ -105,9 +106,10 @@ impl Act {
     }
 
     /// Records an answer: yes is `done`, no is `failed`.
-    pub(crate) fn answer(self, yes: bool, evidence: Value) -> anyhow::Result<()> {
+    pub(crate) fn answer(self, yes: bool, evidence: impl Serialize) -> anyhow::Result<()> {
         let outcome = if yes { Outcome::Done } else { Outcome::Failed };
-        self.finish(outcome, evidence).context("the result could not be recorded in the journal")
+        self.finish(outcome, serde_json::to_value(evidence)?)
+            .context("the result could not be recorded in the journal")
     }
 
     fn finish(self, outcome: Outcome, evidence: Value) -> anyhow::Result<()> {

@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use backup::{Depth, Entry, Identities, Recipients, SidecarFacts, State, Vault, VaultLock};
+use journal::evidence;
 use pgsnap::{Database, DumpOptions, Manifest};
 use serde::Serialize;
-use serde_json::json;
 
 pub use self::payload::Payload;
 use super::{Ops, Report, blocking, phases};
@@ -138,15 +138,13 @@ async fn begin(ops: &Ops, order: BackupOrder) -> anyhow::Result<BackupReport> {
         let directory = job.vault.directory().display();
         error.context(format!("there is no room left for the backup in {directory}"))
     });
-    act.end(taken, |taken| {
-        json!({
-            "id": taken.id,
-            "state": taken.state,
-            "sealed_bytes": taken.sealed_bytes,
-            "sha256": taken.sha256,
-            "site": job.site.label,
-            "payload": taken.payload,
-        })
+    act.end(taken, |taken| evidence::Backup {
+        id: taken.id.clone(),
+        state: taken.state.to_owned(),
+        sealed_bytes: taken.sealed_bytes,
+        sha256: taken.sha256.clone(),
+        site: job.site.label.clone(),
+        payload: taken.payload.to_value(),
     })
 }
 
@@ -196,7 +194,7 @@ impl Job<'_> {
             None
         });
         let facts = SidecarFacts::new(self.ops.now())
-            .payload(serde_json::to_value(&payload)?)
+            .payload(payload.to_value())
             .anchor(head.map(|head| head.to_string()));
         let entry = blocking(move || sealing.commit(facts)).await?;
         drop(lock);
@@ -245,7 +243,7 @@ impl Job<'_> {
         let before = anomaly::predecessor(&self.vault, &self.damaged)?;
         let before = before.as_ref().and_then(Entry::sidecar);
         let before = before.map_or(&serde_json::Value::Null, |sidecar| &sidecar.payload);
-        let now = serde_json::to_value(&payload)?;
+        let now = payload.to_value();
         payload.suspicious = anomaly::anomalies(before, &now);
         if let Some(note) = anomaly::moved(before, &now) {
             self.ops.say(note);

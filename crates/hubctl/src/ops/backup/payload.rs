@@ -48,4 +48,9 @@ impl Payload {
             suspicious: Vec::new(),
         }
     }
+
+    /// Returns the facts as the sidecar keeps them.
+    pub(super) fn to_value(&self) -> Value {
+        serde_json::to_value(self).expect("a struct whose maps have text as keys serialises")
+    }
 }
