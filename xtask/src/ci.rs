@@ -28,8 +28,8 @@ const PARTS: [(&str, Part); 11] = [
     ("drill", drill),
 ];
 
-/// What takes long and leaves the compiler alone begins at once, beside the parts: each line is a
-/// chain of our own commands. The parts repeat them, so they say what failed.
+/// Slow work that leaves the compiler alone begins at once, beside the parts: each line is a chain
+/// of our own commands. The parts repeat them and report what failed.
 const EARLY: [&[&[&str]]; 2] = [
     // Ten minutes of another compiler, on a new machine.
     &[&["cluster", "build"]],
@@ -44,7 +44,7 @@ pub(crate) struct Args {
     parts: Vec<String>,
 }
 
-/// How a part ended.
+/// The result of a part.
 #[derive(Debug, PartialEq)]
 struct Ended {
     passed: bool,

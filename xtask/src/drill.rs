@@ -49,7 +49,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     Err(error).context("could not start the drill")
 }
 
-/// Where PostgreSQL's client programs are, as a search path.
+/// Returns the directories of PostgreSQL's client programs, as a search path.
 fn client_directories() -> anyhow::Result<std::ffi::OsString> {
     let mut directories = Vec::new();
     for bundle in &BUNDLES {

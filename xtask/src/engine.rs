@@ -1,10 +1,10 @@
 //! A container engine: the one that answers here, or one of our own for as long as somebody needs
 //! it.
 //!
-//! Where no engine answers and we are root, Debian's Docker is installed if need be and started
-//! with a data root and a socket of its own, beside which nothing on the machine changes. A small
-//! shell process supervises it: it stops the engine when the last process that asked for it is
-//! gone, in whatever way that ended. Images stay for the next time.
+//! If no engine answers and we are root, Debian's Docker is installed if need be and started with a
+//! data root and a socket of its own; nothing else on the machine changes. A small shell process
+//! supervises it: it stops the engine when the last process that asked for it is gone, however that
+//! ended. Images stay for the next time.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
@@ -86,7 +86,8 @@ fn own() -> anyhow::Result<Engine> {
     ))
 }
 
-/// Whether the engine answers with these options of dockerd; it has ended when it does not.
+/// Starts the engine with these options of dockerd. Returns true if it answers; otherwise it has
+/// ended.
 fn start(directory: &Path, engine: &Engine, options: &[&str]) -> anyhow::Result<bool> {
     let script = directory.join("supervise.sh");
     fs_err::write(&script, SUPERVISE)?;
@@ -207,8 +208,8 @@ impl Process {
     }
 }
 
-/// When a process started, from its line in /proc: field 22, counted after the name, which may hold
-/// anything.
+/// Returns the start time of a process from its line in /proc: field 22, counted after the name,
+/// which may hold anything.
 fn started(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(") ")?;
     fields.split(' ').nth(19)?.parse().ok()

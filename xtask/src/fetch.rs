@@ -132,7 +132,7 @@ pub(crate) fn open_to_all(tree: &Path) -> anyhow::Result<()> {
     attempt(cmd!(shell, "chmod -R a+rX {tree}"))
 }
 
-/// Whether a program runs here and is what it should be: a library may be missing.
+/// Checks that a program runs here and reports this version: a library may be missing.
 pub(crate) fn says_version(program: &Path, version: &str) -> anyhow::Result<()> {
     let shell = Shell::new()?;
     let said = cmd!(shell, "{program} --version").quiet().read()?;
@@ -144,7 +144,8 @@ pub(crate) fn says_version(program: &Path, version: &str) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Whether a word is this version or one within it: 16.15 is a 16, and neither a 16.1 nor a 6.15.
+/// Returns true if a word is this version or one within it: 16.15 is a 16, and neither a 16.1 nor a
+/// 6.15.
 fn names_version(said: &str, version: &str) -> bool {
     said.split_whitespace().any(|word| {
         word == version || word.strip_prefix(version).is_some_and(|rest| rest.starts_with('.'))

@@ -17,8 +17,8 @@ use crate::servers::{self, BUNDLES, Bundle, MUSL};
 const DOCKERFILE: &str = include_str!("images/Dockerfile");
 const NAME: &str = "hubctl-drill-postgres";
 const BASE: &str = "hubctl-drill-base";
-/// What the servers are linked with (musl, so that one base serves all), and what the entry point
-/// needs.
+/// The libraries the servers are linked with (musl, so that one base serves all), and the programs
+/// the entry point needs.
 const PACKAGES: &str = "libstdc++6,locales,musl,passwd,postgresql-client";
 const LOCALE: &str = "chroot \"$1\" localedef -i en_US -c -f UTF-8 en_US.UTF-8";
 /// Says what an image was made of.
@@ -60,7 +60,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What containers are made of, such as `hubctl-drill-postgres:16`.
+/// Returns the name of the image for containers, such as `hubctl-drill-postgres:16`.
 fn tag(bundle: &Bundle) -> String {
     if bundle == &MUSL {
         format!("{NAME}:{}-musl", bundle.major)

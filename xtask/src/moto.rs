@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, ensure};
 use provision::Cache;
 
-/// What is installed. The packages that it needs are those of the day.
+/// The installed package. The packages it needs are the newest of the day.
 const PACKAGE: &str = "moto[server,s3]==5.1.22";
 
-/// What names the folder with the packages to the tests.
+/// The variable that names the folder of the packages to the tests.
 pub(crate) const VARIABLE: &str = "HUBCTL_TEST_MOTO";
 
 /// The folder with the packages, filled unless that was done before.

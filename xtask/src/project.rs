@@ -1,4 +1,4 @@
-//! Where the project is, and how its commands are run.
+//! The directory of the project, and the way its commands are run.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};

@@ -125,7 +125,7 @@ fn installed(program: &str) -> BTreeMap<u32, PathBuf> {
         .collect()
 }
 
-/// What a name on the command line means.
+/// Returns the bundle of a name on the command line.
 pub(crate) fn bundle(name: &str) -> Result<&'static Bundle, String> {
     BUNDLES
         .iter()

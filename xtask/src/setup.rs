@@ -79,8 +79,8 @@ fn missing_packages(directories: &[PathBuf]) -> Vec<&'static str> {
     packages
 }
 
-/// Whether the extensions that the tests use (citext, hstore, pgcrypto) are beside the server in
-/// `programs`.
+/// Returns true if the extensions that the tests use (citext, hstore, pgcrypto) are beside the
+/// server in `programs`.
 fn has_contrib(programs: &Path) -> bool {
     let mut candidates =
         vec![programs.join("../share/extension"), programs.join("../share/postgresql/extension")];

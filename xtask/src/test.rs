@@ -18,15 +18,15 @@ use self::rerun::Outcome;
 use crate::servers::{self, BUNDLES, Bundle, MUSL, Server};
 use crate::{moto, project, setup};
 
-/// What says that a test which is passed over is a failure.
+/// The variable that turns a skipped test into a failure.
 const COMPLETE: &str = "HUBCTL_TEST_COMPLETE";
-/// What says that the tests are to use a cluster that is there.
+/// The variable that names an existing cluster for the tests.
 const KUBECONFIG: &str = "HUBCTL_TEST_KUBECONFIG";
-/// What says that it is one of ours, which tests may break.
+/// The variable that marks the cluster as ours, which tests may break.
 const CLUSTER: &str = "HUBCTL_TEST_CLUSTER";
-/// What says that tests of clusters are passed over, which is in the report.
+/// The variable that skips tests of clusters; the report says so.
 const NO_CLUSTER: &str = "HUBCTL_TEST_NO_CLUSTER";
-/// What names definitions of other people's resources.
+/// The variable that names definitions of other people's resources.
 const DEFINITIONS: &str = "HUBCTL_TEST_CRDS";
 
 #[derive(clap::Args)]
@@ -119,7 +119,7 @@ fn versions(args: &Args) -> Vec<&'static Bundle> {
     BUNDLES.iter().filter(|bundle| Some(bundle.major) != installed).collect()
 }
 
-/// What the test of collations needs: a server of another C library to restore from, and a locale
+/// The needs of the test of collations: a server of another C library to restore from, and a locale
 /// in which this one sorts otherwise.
 struct Musl {
     server: Server,
@@ -226,12 +226,12 @@ fn with_musl<'a>(command: Cmd<'a>, musl: Option<&Musl>) -> anyhow::Result<Cmd<'a
     Ok(command.env("PGSNAP_TEST_MUSL_SERVER_BIN", server.programs()).env("LOCPATH", locales))
 }
 
-/// What was chosen of the tests, for the report.
+/// Returns the chosen tests, for the report.
 fn chosen(arguments: &[String]) -> String {
     if arguments.is_empty() { String::new() } else { format!(" ({})", arguments.join(" ")) }
 }
 
-/// Where tests write down that they were passed over.
+/// The file in which tests note that they were skipped.
 struct Skips {
     file: NamedTempFile,
 }
@@ -254,7 +254,7 @@ impl Skips {
     }
 }
 
-/// What ran, and what did not and why.
+/// The tests that ran, and those that did not, with the reason.
 #[derive(Default)]
 struct Report {
     lines: Vec<String>,
@@ -290,7 +290,7 @@ impl Report {
         self.lines.push(format!("SKIPPED {what}"));
     }
 
-    /// What has to be fetched or installed: root can do that, and others may not be able to.
+    /// Notes something that has to be fetched or installed: root can do that, other users may not.
     fn is_absent(&mut self, what: String, error: &anyhow::Error) {
         let is_absent = error.is::<Unavailable>() || error.is::<provision::Missing>();
         if is_absent && !provision::is_root() {

@@ -9,9 +9,9 @@ use std::time::Instant;
 use backup::{Circumstances, Identities, Recipients, Retention, SidecarFacts, Timestamp, Vault};
 
 const MIB: usize = 1 << 20;
-/// How much is sealed in one round.
+/// The bytes sealed in one round.
 const LENGTH: usize = 512 * MIB;
-/// What a caller writes at a time.
+/// The bytes a caller writes at a time.
 const PIECE: usize = 256 * 1024;
 /// The entries of the prune.
 const ENTRIES: i64 = 10_000;
@@ -170,7 +170,7 @@ impl Bench {
     }
 }
 
-/// How many the prune keeps.
+/// The number of backups that the prune keeps.
 const KEPT: u32 = 100;
 
 struct Hashing<W> {

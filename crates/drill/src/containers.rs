@@ -54,7 +54,7 @@ impl Run {
         self.keep
     }
 
-    /// What every container of this run is labelled with.
+    /// Returns the labels of every container of this run.
     pub(crate) fn labels(&self) -> anyhow::Result<Vec<(&'static str, String)>> {
         let mut labels = vec![(RUN, self.id.clone()), (OWNER, Owner::current()?.to_string())];
         if self.keep {
@@ -145,7 +145,7 @@ fn docker_command() -> String {
         .map_or_else(|_| "docker".into(), |host| format!("docker --host {host}"))
 }
 
-/// What to do with containers that stay.
+/// Returns the remedy for containers that stay.
 fn kept(docker: &str, label: &str, names: &[String]) -> String {
     let mut text = "Kept, with all databases in them. To enter:\n".to_owned();
     for name in names {
@@ -190,8 +190,8 @@ impl Owner {
         })
     }
 
-    /// Whether this process is gone for certain, as seen from another. Of other machines nothing is
-    /// certain.
+    /// Returns true if this process is certainly gone, as seen from another. Nothing is certain of
+    /// other machines.
     fn is_dead(&self, me: &Self) -> bool {
         self.host == me.host && (self.boot != me.boot || started(self.pid) != Some(self.started))
     }
@@ -204,8 +204,8 @@ impl fmt::Display for Owner {
     }
 }
 
-/// When a process started, in ticks since boot: field 22, counted after the name, which may hold
-/// anything.
+/// Returns the start time of a process, in ticks since boot: field 22, counted after the name,
+/// which may hold anything.
 fn started(pid: u32) -> Option<u64> {
     let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(") ")?;

@@ -6,7 +6,7 @@ use crate::Unavailable;
 use crate::containers::Run;
 use crate::plan::{Version, Way};
 
-/// What `cargo xtask images` builds.
+/// The images that `cargo xtask images` builds.
 const LOCAL: &str = "hubctl-drill-postgres:{major}";
 const OFFICIAL: &str = "postgres:{major}-alpine";
 const PLACE: &str = "{major}";
@@ -51,7 +51,8 @@ impl Images {
         LOCAL.to_owned()
     }
 
-    /// Whether the images are those of `cargo xtask images`, which have servers of two C libraries.
+    /// Returns true if the images are those of `cargo xtask images`, which have servers of two C
+    /// libraries.
     pub(crate) fn are_local(&self) -> bool {
         self.are_local
     }
@@ -61,7 +62,7 @@ impl Images {
         split(&named(&self.template, version))
     }
 
-    /// What to say where an image is not to be had.
+    /// Returns the error for a missing image.
     pub(crate) fn unavailable(&self, version: Version, reason: &str) -> Unavailable {
         Unavailable(format!(
             "{} could not be started: {reason}\n  `cargo xtask images` builds images without a registry; --image names others",

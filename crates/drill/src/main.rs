@@ -31,7 +31,7 @@ use containers::Run;
 use matrix::Matrix;
 use programs::Programs;
 
-/// What the drill could not be tried without, and how to get it.
+/// A missing requirement of the drill, and the way to get it.
 #[derive(Debug)]
 pub(crate) struct Unavailable(String);
 

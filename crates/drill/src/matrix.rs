@@ -1,4 +1,4 @@
-//! What came out, as a table in Markdown and as JSON.
+//! The results, as a table in Markdown and as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -81,7 +81,7 @@ impl Matrix {
         self.servers.insert(server.version.to_string(), release);
     }
 
-    /// Whether nothing was tried.
+    /// Returns true if nothing was tried.
     pub(crate) fn is_empty(&self) -> bool {
         self.cells.is_empty()
     }
@@ -94,7 +94,7 @@ impl Matrix {
         !self.untried.is_empty()
     }
 
-    /// Why ways were not tried, each reason once.
+    /// Returns the reasons why ways were not tried, each once.
     pub(crate) fn reasons(&self) -> String {
         let mut reasons: Vec<_> = self.untried.iter().map(|way| way.reason.as_str()).collect();
         reasons.sort_unstable();

@@ -56,7 +56,7 @@ impl fmt::Display for Way {
     }
 }
 
-/// What the command line asks for.
+/// Returns the ways that the command line asks for.
 pub(crate) fn ways(arguments: &Arguments) -> Result<Vec<Way>, String> {
     let ways: Vec<Way> = candidates(arguments)
         .into_iter()

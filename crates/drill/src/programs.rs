@@ -17,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(900);
 /// Of what a program said when it failed.
 const LINES: usize = 12;
 
-/// Where they are.
+/// The directories of the programs.
 pub(crate) struct Programs {
     pub(crate) hubctl: PathBuf,
     /// Directories with `pg_dump` and `psql`, by major version.

@@ -47,7 +47,7 @@ async fn text(programs: &Programs, major: u32, place: Place<'_>) -> anyhow::Resu
 
 /// The text without what one version prints of the same object and the other cannot.
 fn across(text: &str, [from, to]: [u32; 2]) -> String {
-    /// What `ALL` was before 17, which added `MAINTAIN`.
+    /// The meaning of `ALL` before 17, which added `MAINTAIN`.
     const OLD_ALL: &str = "SELECT,INSERT,REFERENCES,DELETE,TRIGGER,TRUNCATE,UPDATE";
     let added = |version: u32| from < version && version <= to;
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();

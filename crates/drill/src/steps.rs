@@ -1,4 +1,4 @@
-//! What is done with the backup of one database on one way.
+//! The steps with the backup of one database on one way.
 
 use std::time::Instant;
 

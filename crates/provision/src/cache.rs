@@ -22,7 +22,7 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// When its directory cannot be made or locked.
+    /// If its directory cannot be made or locked.
     pub fn open(name: &str) -> anyhow::Result<Self> {
         let directory = directory()?;
         make(&directory)?;
@@ -61,7 +61,7 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// When `fill` fails; the tree that was there stays.
+    /// If `fill` fails; the tree that was there stays.
     pub fn ensure(
         &self,
         name: &str,
@@ -104,12 +104,12 @@ fn remove(directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where things are cached. PostgreSQL refuses to run as root, and the user it then runs as has to
-/// get at its programs: root's home is closed to others.
+/// Returns the directory of the cache. PostgreSQL refuses to run as root, and its user has to reach
+/// its programs: root's home is closed to others.
 ///
 /// # Errors
 ///
-/// When the environment names no home.
+/// If the environment names no home.
 pub fn directory() -> anyhow::Result<PathBuf> {
     // /proc/self belongs to the user that runs us.
     if fs_err::metadata("/proc/self").is_ok_and(|me| me.uid() == 0) {

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 ///
 /// # Errors
 ///
-/// When it cannot be run or fails: the error ends with the last lines of its output.
+/// If it cannot be run or fails. The error ends with the last lines of its output.
 pub fn run_quietly(command: &mut Command) -> anyhow::Result<()> {
     let program = command.get_program().display().to_string();
     let output = command

@@ -87,7 +87,7 @@ pub fn ensure_packages(missing: impl Fn() -> Vec<&'static str>) -> anyhow::Resul
     Err(Missing { packages, reason }.into())
 }
 
-/// Where programs are looked for: PATH, where daemons are, and where Debian keeps PostgreSQL.
+/// Returns the directories of programs: PATH, those of daemons, and Debian's for PostgreSQL.
 #[must_use]
 pub fn program_directories() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

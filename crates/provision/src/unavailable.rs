@@ -1,4 +1,4 @@
-//! What a machine cannot have, why, and what to do about it.
+//! Things a machine cannot have, with the reason and the remedy.
 
 use std::fmt;
 

@@ -13,7 +13,7 @@ use crate::trust::{self, Trust};
 /// Nobody else may read what is created.
 const NEW: u32 = 0o600;
 
-/// How a file is opened. Start with [`read`](Self::read), [`update`](Self::update),
+/// The way a file is opened. Start with [`read`](Self::read), [`update`](Self::update),
 /// [`append`](Self::append) or [`new_file`](Self::new_file).
 #[derive(Debug, Clone)]
 #[must_use]

@@ -9,7 +9,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::error::{Error, Kind};
 
-/// What the umask leaves of it is the mode of a new file.
+/// The mode of a new file, before the umask.
 const NEW: u32 = 0o666;
 
 /// Writes a file as a whole: readers see the old content or the new one, and a symbolic link is

@@ -1,4 +1,4 @@
-//! Who may change a file, and where its path leads.
+//! The users who may change a file, and the target of its path.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;

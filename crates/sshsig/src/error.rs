@@ -1,4 +1,4 @@
-//! What can go wrong with a signature, and what to do about it.
+//! Errors of signatures, with hints.
 
 use std::borrow::Cow;
 use std::io;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// The result of every operation of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What an error says about the question that was asked.
+/// The meaning of an error for the question that was asked.
 ///
 /// The enum is exhaustive on purpose: a program that maps it to exit codes does
 /// not compile when a class is added.
@@ -46,7 +46,7 @@ pub enum Error {
         path: PathBuf,
         /// The line, counted from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The fault in it.
         reason: String,
     },
 
@@ -54,16 +54,16 @@ pub enum Error {
     #[error("this is not an SSH signature: {reason}")]
     #[non_exhaustive]
     Malformed {
-        /// What is wrong.
+        /// The fault.
         reason: String,
     },
     /// The signature was made for another purpose.
     #[error("the signature was made for the namespace `{found}`, not for `{expected}`")]
     #[non_exhaustive]
     OtherNamespace {
-        /// What it should have been made for.
+        /// The expected namespace.
         expected: String,
-        /// What it was made for.
+        /// The namespace it was made for.
         found: String,
     },
     /// The signature does not belong to these bytes.
@@ -79,7 +79,7 @@ pub enum Error {
     Weak {
         /// The key that made it.
         fingerprint: String,
-        /// What is weak about it.
+        /// The weakness.
         reason: String,
     },
     /// Nobody's key made the signature.
@@ -95,7 +95,7 @@ pub enum Error {
     NotAllowed {
         /// The key that made it.
         fingerprint: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
 
@@ -105,7 +105,7 @@ pub enum Error {
     NoPublicKey {
         /// The key's file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// `ssh-keygen` is not installed.
@@ -117,7 +117,7 @@ pub enum Error {
     NotSigned {
         /// The key's file.
         path: PathBuf,
-        /// What it said.
+        /// Its message.
         said: String,
     },
     /// `ssh-keygen` did not answer, and nobody was there whom it could have asked.
@@ -126,7 +126,7 @@ pub enum Error {
     NoAnswer {
         /// The key's file.
         path: PathBuf,
-        /// How long it was waited for.
+        /// The time it was given.
         seconds: u64,
     },
 }

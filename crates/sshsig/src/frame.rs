@@ -7,10 +7,10 @@
 use ssh_key::SshSig;
 
 const MAGIC: &[u8] = b"SSHSIG";
-/// What a hardware key adds to its signature: one byte of flags and a counter of four.
+/// The addition of a hardware key to its signature: one byte of flags and a counter of four.
 pub(crate) const TRAILER: usize = 5;
 
-/// Whether these bytes are the signature, and nothing else.
+/// Returns true if these bytes are the signature and nothing else.
 pub(crate) fn is_exact(bytes: &[u8], signature: &SshSig) -> bool {
     parts(bytes).is_some_and(|parts| parts.is(signature))
 }

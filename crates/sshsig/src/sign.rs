@@ -10,11 +10,11 @@ use crate::key::LARGEST;
 use crate::signature::Signature;
 use crate::{Error, Result};
 
-/// How long a key may take that cannot ask anybody.
+/// The time limit for a key that cannot ask a person.
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 
-/// Whether somebody is there who can type a passphrase, or touch a key.
+/// The presence of a person who can type a passphrase or touch a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prompt {
     /// `ssh-keygen` may ask on the terminal, and is waited for without a limit.

@@ -38,7 +38,7 @@ impl Signature {
         &self.key
     }
 
-    /// Whether the key that it names signed these bytes for this namespace.
+    /// Checks that the key it names signed these bytes for this namespace.
     pub(crate) fn check(&self, namespace: &str, message: &[u8]) -> Result<()> {
         if self.inner.namespace() != namespace {
             return Err(Error::OtherNamespace {

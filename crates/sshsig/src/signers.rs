@@ -21,14 +21,14 @@ const WRITABLE: u32 = 0o022;
 /// No file of allowed signers is larger.
 const LARGEST: u64 = 16 * 1024 * 1024;
 
-/// What a file of allowed signers says, as `man ssh-keygen` specifies it.
+/// A file of allowed signers, as `man ssh-keygen` specifies it.
 #[derive(Debug, Clone)]
 pub struct AllowedSigners {
     path: PathBuf,
     lines: Vec<Line>,
 }
 
-/// Whose signature it is.
+/// The owner of a signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Signer {
@@ -79,7 +79,7 @@ impl AllowedSigners {
         &self.path
     }
 
-    /// Whether nobody is allowed.
+    /// Returns true if no signer is allowed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
@@ -114,8 +114,8 @@ impl AllowedSigners {
         self.judge(Some(principal), namespace, message, armored, at)
     }
 
-    /// Who may sign with this key for the namespace at the time `at`: the first line that allows
-    /// it, for this principal if one is named.
+    /// Finds the signer with this key for the namespace at the time `at`: the first line that
+    /// allows it, for this principal if one is named.
     ///
     /// # Errors
     /// [`Error::UnknownKey`] and [`Error::NotAllowed`].

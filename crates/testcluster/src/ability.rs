@@ -1,5 +1,5 @@
-//! Whether this machine can have a cluster at all: what it can never have is told from what went
-//! wrong.
+//! The ability of this machine to have a cluster: an impossible cluster is told from one that
+//! failed.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,4 +1,4 @@
-//! What clusters are made of, kept in the cache: programs from Go modules, images from Debian's
+//! The parts of clusters, kept in the cache: programs from Go modules, images from Debian's
 //! packages, and the images unpacked.
 
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ const PROGRAMS: &str = "programs";
 const IMAGES: &str = "images";
 const STORE: &str = "store";
 
-/// Where the parts of every cluster are.
+/// The directories of the parts of every cluster.
 #[derive(Debug, Clone)]
 pub(super) struct Components {
     root: PathBuf,
@@ -40,7 +40,7 @@ impl Components {
     }
 }
 
-/// Whether [`ensure`] would return at once.
+/// Returns true if [`ensure`] would return at once.
 pub(super) fn is_warm() -> bool {
     Cache::open(CACHE).is_ok_and(|cache| {
         cache.has(PROGRAMS, &programs::origin())

@@ -3,9 +3,9 @@
 use super::layout::Layout;
 use super::plan::Plan;
 
-/// Where Debian's package of the CNI plugins puts them.
+/// The directory of the CNI plugins in Debian's package.
 pub(super) const CNI_PLUGINS: &str = "/usr/lib/cni";
-/// What holds the namespaces of a pod.
+/// The image that holds the namespaces of a pod.
 pub(super) const PAUSE: &str = "hubctl.test/pause:1";
 /// The name by which the storage class and its provisioner find each other.
 pub(super) const PROVISIONER: &str = "hubctl.test/local";

@@ -1,4 +1,4 @@
-//! What runs on the nodes, with every flag.
+//! The daemons of the nodes, with every flag.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -39,7 +39,7 @@ impl Daemon {
     }
 }
 
-/// What only the first node runs.
+/// The daemons that only the first node runs.
 pub(super) fn control_plane(layout: &Layout, plan: &Plan, components: &Components) -> Vec<Daemon> {
     let daemon = |name: &str| Daemon::new(name, components.program(name));
     vec![
@@ -103,7 +103,7 @@ fn controller_manager(layout: &Layout, components: &Components) -> Daemon {
         .switch("--profiling=false")
 }
 
-/// What each node runs.
+/// The daemons of each node.
 pub(super) fn of_node(
     layout: &Layout,
     plan: &Plan,

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::Context as _;
 use provision::{Cache, Unavailable};
 
-/// What etcd asks for.
+/// The oldest version that etcd accepts.
 const OLDEST: (u32, u32) = (1, 26);
 const FETCHED: &str = "1.26.8";
 

@@ -1,4 +1,4 @@
-//! What a cluster has outside its namespaces: one link with routes, and control groups.
+//! The parts of a cluster outside its namespaces: one link with routes, and control groups.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -31,7 +31,7 @@ const POSTGRES_CONFIG: &str = r#"{
 }"#;
 const PAUSE_CONFIG: &str = r#"{"Entrypoint": ["/pause"], "User": "65535:65535"}"#;
 
-/// What the images depend on.
+/// Returns the inputs of the images.
 pub(super) fn origin() -> String {
     [PAUSE_SOURCE, PAUSE_CONFIG, SUITE, PACKAGES, BEFORE, AFTER, ENTRYPOINT, POSTGRES_CONFIG]
         .join("\n")
@@ -89,7 +89,7 @@ fn postgres(new: &Path) -> anyhow::Result<()> {
     archive(&work, POSTGRES, POSTGRES_CONFIG, &new.join("postgres.tar"))
 }
 
-/// Where this machine has its packages from, if it is Debian; else mmdebstrap knows a place.
+/// Returns the origin of this machine's packages if it is Debian; otherwise mmdebstrap knows one.
 fn mirror() -> Option<String> {
     let output = Command::new("apt-get")
         .args(["indextargets", "--format", "$(REPO_URI)", "Origin: Debian", "Label: Debian"])

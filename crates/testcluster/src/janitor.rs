@@ -16,7 +16,7 @@ use super::process::COMMAND;
 /// The hidden command.
 pub(super) const JANITOR: &str = "__janitor";
 
-/// What the owner says before it ends.
+/// The owner's message before it ends.
 const IS_UP: u8 = b'u';
 const LEAVE: u8 = b'l';
 

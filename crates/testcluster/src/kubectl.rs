@@ -46,7 +46,7 @@ impl Kubectl {
             .is_ok_and(|status| status.success())
     }
 
-    /// What it says, if it succeeds.
+    /// Returns its output, if it succeeds.
     pub(super) fn read(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let output = self.command().args(arguments).output()?;
         if output.status.success() {
@@ -72,13 +72,13 @@ impl Kubectl {
         Ok(deployments(&said))
     }
 
-    /// How far a deployment is, in words.
+    /// Returns the progress of a deployment in words.
     pub(super) fn rollout(&self, namespace: &str, name: &str) -> anyhow::Result<String> {
         let deployment = format!("deployment/{name}");
         self.read(&["--namespace", namespace, "rollout", "status", "--watch=false", &deployment])
     }
 
-    /// How many nodes are ready, if the API server answers.
+    /// Returns the number of ready nodes, if the API server answers.
     pub(super) fn ready_nodes(&self) -> Option<usize> {
         let template = r#"jsonpath={range .items[*]}{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}"#;
         let said = self.read(&["get", "nodes", "--output", template]).ok()?;

@@ -11,10 +11,10 @@ const PLAN: &str = "plan.toml";
 const LOGS: &str = "log";
 const OPERATOR: &str = "operator";
 
-/// What an `up` that failed, or was killed before it had a plan, leaves.
+/// The leftovers of an `up` that failed or was killed before it had a plan.
 const LEFT: [&str; 2] = ["plan.new", LOGS];
 
-/// What is directly in the directory of a cluster; nothing else is ever removed.
+/// The entries of a cluster's directory; nothing else is ever removed.
 const ENTRIES: [&str; 11] = [
     PLAN,
     "plan.new",
@@ -89,7 +89,7 @@ impl Layout {
         self.path(LOGS).join(format!("{daemon}.log"))
     }
 
-    /// Where a supervisor says how a daemon is.
+    /// The file in which a supervisor reports on a daemon.
     pub(super) fn daemon(&self, daemon: &str) -> PathBuf {
         self.root.join("daemons").join(daemon)
     }
@@ -124,7 +124,7 @@ impl Layout {
         Ok(())
     }
 
-    /// Whether there is nothing in the directory but what an `up` that failed leaves.
+    /// Returns true if the directory holds nothing except leftovers of an `up` that failed.
     pub(super) fn is_free(&self) -> anyhow::Result<bool> {
         for entry in fs_err::read_dir(&self.root)? {
             if !LEFT.contains(&entry?.file_name().to_string_lossy().as_ref()) {

@@ -63,7 +63,7 @@ use self::plan::Plan;
 /// Names the directory of an operator that a cluster is to have, or has.
 pub const OPERATOR: &str = "HUBCTL_TEST_OPERATOR";
 
-/// What runs in a cluster beside what is compiled for it, and what makes that.
+/// The programs a cluster runs beside those compiled for it, and the packages they come from.
 const PROGRAMS: [(&str, &str); 10] = [
     ("containerd", "containerd"),
     ("ctr", "containerd"),

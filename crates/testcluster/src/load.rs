@@ -50,7 +50,7 @@ pub(super) fn load(
     })
 }
 
-/// What a caller prepared: `*.tar` are archives of images, and `*.yaml` manifests.
+/// The files a caller prepared: `*.tar` are archives of images, and `*.yaml` manifests.
 #[derive(Debug)]
 pub(super) struct Operator {
     directory: PathBuf,
@@ -115,7 +115,8 @@ fn apply(kubectl: &Kubectl, layout: &Layout, manifest: &Path) -> anyhow::Result<
     .or(result)
 }
 
-/// When time is up, the error says how far it came and how its pods are, such as without an image.
+/// When time is up, the error tells the progress and the state of the pods, such as a missing
+/// image.
 fn wait_for_deployment(
     kubectl: &Kubectl,
     layout: &Layout,

@@ -41,9 +41,9 @@ impl Lock {
         Ok(None)
     }
 
-    /// Whether the programs that we start from now on hold the lock as well. Those that work for us
-    /// have to: when we are killed they are still at it, and what they make must not come after
-    /// `down` looked.
+    /// Lets the programs that we start from now on hold the lock as well, or not. Programs that
+    /// work for us have to: when we are killed they still run, and `down` must not look before they
+    /// are done.
     pub(super) fn share(&self, with_children: bool) -> anyhow::Result<()> {
         let flags = if with_children { FdFlags::empty() } else { FdFlags::CLOEXEC };
         Ok(rustix::io::fcntl_setfd(self.directory.file(), flags)?)

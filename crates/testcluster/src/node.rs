@@ -1,7 +1,8 @@
 //! The first process of a node: it arranges the namespaces it begins in, then supervises what runs
 //! there.
 //!
-//! When it ends, in whatever way, the kernel ends every process, mount and interface of the node.
+//! When it ends, however that happens, the kernel ends every process, mount and interface of the
+//! node.
 
 use std::path::Path;
 use std::process::ExitCode;

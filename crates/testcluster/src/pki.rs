@@ -13,7 +13,7 @@ use std::path::Path;
 use super::layout::Layout;
 use super::plan::Plan;
 
-/// What may do everything: the user of the kubeconfig that `up` is about.
+/// The user with all rights, in the kubeconfig that `up` names.
 pub(super) const ADMIN: &str = "admin";
 const MASTERS: &str = "system:masters";
 

@@ -1,5 +1,4 @@
-//! What a cluster is called and which addresses it has: everything else follows from these three
-//! values.
+//! The name of a cluster and its addresses: everything else follows from these three values.
 //!
 //! 198.18.0.0/15 is reserved for benchmarks (RFC 2544) and is on no real network. Each of 32
 //! clusters has a /20 of it.
@@ -10,7 +9,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-/// How many clusters one machine has addresses for.
+/// One machine has addresses for this many clusters.
 pub(super) const MOST_CLUSTERS: u8 = 32;
 
 /// The part of an address that the host and all nodes have in common.
@@ -112,7 +111,7 @@ impl Plan {
     }
 }
 
-/// What the name of each cgroup of a cluster begins with.
+/// Returns the prefix of the names of a cluster's cgroups.
 pub(super) fn cgroup_prefix(id: &str) -> String {
     format!("hubk-{id}-")
 }

@@ -34,7 +34,7 @@ pub(super) struct Process {
     pub(super) cluster: String,
     pub(super) directory: PathBuf,
     pub(super) node: u8,
-    /// Whether it is the first of its namespace and not the `unshare` that waits for it.
+    /// It is the first of its namespace and not the `unshare` that waits for it.
     pub(super) is_first: bool,
 }
 

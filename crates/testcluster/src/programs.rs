@@ -26,7 +26,7 @@ const ADDONS: &str = include_str!("addons/go.mod");
 const COREDNS: &str = include_str!("addons/coredns.go");
 const PROVISIONER: &str = include_str!("addons/provisioner.go");
 
-/// What the programs depend on.
+/// Returns the inputs of the programs.
 pub(super) fn origin() -> String {
     [KUBERNETES, ETCD, ADDONS, COREDNS, PROVISIONER].join("\n")
 }

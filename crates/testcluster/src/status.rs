@@ -56,7 +56,7 @@ fn with_node<'a>(daemons: &[(String, String)], name: &str, state: &'a str) -> &'
     if daemons.iter().any(has_ended) { "ended with its node" } else { state }
 }
 
-/// What the supervisors say, by name.
+/// Returns the reports of the supervisors, by name.
 fn daemons(layout: &Layout) -> anyhow::Result<Vec<(String, String)>> {
     let mut daemons = Vec::new();
     for entry in fs_err::read_dir(layout.path("daemons"))? {

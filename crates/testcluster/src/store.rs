@@ -1,8 +1,8 @@
 //! The images, unpacked once for all nodes: unpacking takes a node several seconds, and a tree of
 //! hard links none.
 //!
-//! What containerd unpacked is never written to again; only its databases are, and of these each
-//! node has copies.
+//! The files that containerd unpacked are never written to again. Only its databases are, and each
+//! node has copies of these.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,7 +15,7 @@ use super::wait::wait_for;
 const CONFIGURATION: &str = r#"version = 2
 disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.aufs"]
 "#;
-/// Where kubelet looks for images.
+/// The namespace in which kubelet looks for images.
 const NAMESPACE: &str = "k8s.io";
 
 /// Unpacks all archives of `images` into an empty directory.
@@ -41,7 +41,7 @@ pub(super) fn import(socket: &Path, archive: &Path) -> anyhow::Result<()> {
     provision::run_quietly(import.args(["--namespace", NAMESPACE, "images", "import"]).arg(archive))
 }
 
-/// Whether a containerd listens at a socket.
+/// Returns true if a containerd listens at a socket.
 pub(super) fn answers(socket: &Path) -> bool {
     client(socket)
         .arg("version")

@@ -19,10 +19,10 @@ use super::{node, process};
 /// The search path of all daemons; nothing else of the environment reaches them, such as a proxy.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const TICK: Duration = Duration::from_millis(50);
-/// What dies at once does not get the machine to itself.
+/// A pause before a daemon that died at once is started again.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// What a supervisor writes about a daemon that a file holds down.
+/// The report of a supervisor on a daemon that a file holds down.
 pub(super) const HELD: &str = "held";
 pub(super) const RUNNING: &str = "running";
 const WAITING: &str = "waiting";

@@ -23,7 +23,7 @@ const MASK: u8 = 0x5a;
 /// The secret that [`AgePlugin::Asks`] wants.
 const PIN: &str = "123456";
 
-/// What the plugin does with a file that was sealed for its recipient.
+/// The behaviour of the plugin with a file that was sealed for its recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum AgePlugin {

@@ -8,7 +8,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
 };
 
-/// Why nothing here can fail but writing.
+/// The reason why nothing here can fail except writing.
 const VALID: &str = "the names are written in the tests, and are valid";
 
 /// A directory with certificates and keys in PEM: `ca.crt`, and `other-ca.crt` of an authority that
@@ -72,7 +72,7 @@ impl Certificates {
         self.write(&format!("{name}.key"), &key.serialize_pem())
     }
 
-    /// Where a file of this name is.
+    /// Returns the path of the file of this name.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)

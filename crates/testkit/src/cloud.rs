@@ -12,18 +12,18 @@ use std::time::Duration;
 
 use exchange::{Answer, Request};
 
-/// What goes wrong, once, at the next request that it fits.
+/// A fault that happens once, at the next request it fits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloudFault {
     /// The method of the request, such as `PUT`.
     pub method: &'static str,
     /// A part of its path.
     pub path: String,
-    /// What happens.
+    /// The effect.
     pub effect: CloudEffect,
 }
 
-/// What goes wrong.
+/// The effect of a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloudEffect {
@@ -39,7 +39,7 @@ pub enum CloudEffect {
     Wait(Duration),
     /// The answer names another hash than that of what was stored.
     WrongHash,
-    /// What is stored lacks its last byte.
+    /// The stored file lacks its last byte.
     Shorten,
     /// One bit of what is answered is another.
     Flip,
@@ -74,9 +74,9 @@ struct State {
     /// The requests that began, and which of them goes wrong.
     begun: usize,
     at: Option<(usize, CloudEffect)>,
-    /// Whether it says what the hash of a stored file is.
+    /// It reports the hash of a stored file.
     tells_hash: bool,
-    /// How many bytes all files may have.
+    /// The largest total size of all files, in bytes.
     quota: Option<u64>,
     is_gone: bool,
 }
@@ -140,7 +140,7 @@ impl Cloud {
         state.at = Some((number, effect));
     }
 
-    /// How many requests began since the last [`inject_at`](Self::inject_at), which is over now.
+    /// Ends the last [`inject_at`](Self::inject_at), and returns the number of requests since.
     #[must_use]
     pub fn count(&self) -> usize {
         let mut state = lock(&self.state);
@@ -250,7 +250,7 @@ fn serve(stream: TcpStream, state: &Mutex<State>) {
 }
 
 impl State {
-    /// What goes wrong with this request, if anything.
+    /// Returns the fault that happens at this request, if any.
     fn effect(&mut self, request: &Request) -> Option<CloudEffect> {
         self.begun += 1;
         let begun = self.begun;

@@ -18,7 +18,7 @@ const KUBECONFIG: &str = "HUBCTL_TEST_KUBECONFIG";
 const DIRECTORY: &str = "HUBCTL_TEST_CLUSTER";
 /// A directory with definitions of the resources of others, as files of YAML.
 const DEFINITIONS: &str = "HUBCTL_TEST_CRDS";
-/// What an operator of CloudNativePG was installed from, where the cluster has one.
+/// The manifests an operator of CloudNativePG was installed from, if the cluster has one.
 const OPERATOR: &str = "HUBCTL_TEST_OPERATOR";
 /// So that nothing hangs; what is waited for takes a second.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -105,7 +105,7 @@ impl Alone {
         namespace(purpose)
     }
 
-    /// How many nodes there are; they are counted from one.
+    /// Returns the number of nodes; they are counted from one.
     #[must_use]
     pub fn nodes(&self) -> u8 {
         let is_there = |node: &u8| self.directory.join(format!("node{node}")).is_dir();
@@ -121,7 +121,7 @@ impl Alone {
     ///
     /// # Errors
     ///
-    /// Where it is the first node, on which the API server runs, or there is no such node.
+    /// If it is the first node, where the API server runs, or there is no such node.
     pub fn stop_node(&self, node: u8) -> io::Result<()> {
         self.stop(&self.other_node(node)?)
     }
@@ -139,7 +139,7 @@ impl Alone {
     ///
     /// # Errors
     ///
-    /// Where the cluster ended.
+    /// If the cluster ended.
     pub fn kill_api_server(&self) -> io::Result<()> {
         self.stop("kube-apiserver")?;
         self.start("kube-apiserver")
@@ -149,7 +149,7 @@ impl Alone {
     ///
     /// # Errors
     ///
-    /// Where there is none of this name.
+    /// If there is none of this name.
     pub fn stop(&self, daemon: &str) -> io::Result<()> {
         self.state(daemon)?;
         fs_err::write(self.hold(daemon), "")?;
@@ -160,7 +160,7 @@ impl Alone {
     ///
     /// # Errors
     ///
-    /// Where there is none of this name.
+    /// If there is none of this name.
     pub fn start(&self, daemon: &str) -> io::Result<()> {
         match fs_err::remove_file(self.hold(daemon)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -218,8 +218,8 @@ pub fn definitions() -> Option<PathBuf> {
     named(DEFINITIONS)
 }
 
-/// Whether an operator of CloudNativePG runs in the cluster of this run, and corrects what tests
-/// write.
+/// Returns true if an operator of CloudNativePG runs in the cluster of this run and corrects what
+/// tests write.
 #[must_use]
 pub fn has_operator() -> bool {
     std::env::var_os(OPERATOR).is_some_and(|value| !value.is_empty())

@@ -17,9 +17,9 @@ pub struct Network {
 /// One of the two machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Machine {
-    /// Where programs connect from.
+    /// The machine of the clients.
     Client,
-    /// Where servers listen, at [`Network::server_address`].
+    /// The machine of the servers, which listen at [`Network::server_address`].
     Server,
 }
 
@@ -37,7 +37,7 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// Where this is not root, or `ip` and `iptables` are missing: whoever tests says then that
+    /// If this is not root, or `ip` and `iptables` are missing: the caller then reports that
     /// nothing was tested.
     pub fn new() -> io::Result<Self> {
         static NETWORKS: AtomicU32 = AtomicU32::new(0);
@@ -84,7 +84,7 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// Where the firewall cannot be changed.
+    /// If the firewall cannot be changed.
     pub fn deafen(&self, machine: Machine) -> io::Result<()> {
         self.firewall(machine, "-A")
     }
@@ -93,7 +93,7 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// Where the machine was not deaf.
+    /// If the machine was not deaf.
     pub fn hear(&self, machine: Machine) -> io::Result<()> {
         self.firewall(machine, "-D")
     }
@@ -102,7 +102,7 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// Where the interface cannot be changed.
+    /// If the interface cannot be changed.
     pub fn plug(&self, is_in: bool) -> io::Result<()> {
         let state = if is_in { "up" } else { "down" };
         self.ip(Machine::Client, &["link", "set", "wire", state])
@@ -112,7 +112,7 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// Where the address cannot be changed.
+    /// If the address cannot be changed.
     pub fn move_client(&self) -> io::Result<()> {
         let old = self.client_address();
         // Without its first address an interface loses all others of the same network.

@@ -7,7 +7,7 @@ use std::path::Path;
 ///
 /// # Panics
 ///
-/// Where the page cannot be read or written, or has no such markers.
+/// If the page cannot be read or written, or has no such markers.
 pub fn write_between_markers(page: &Path, name: &str, text: &str) {
     let begin = format!("<!-- bench {name}: begin -->\n");
     let end = format!("<!-- bench {name}: end -->");

@@ -16,7 +16,7 @@ const MANY: u16 = 20_000;
 ///
 /// # Panics
 ///
-/// Where none of 20 000 ports is free.
+/// If none of 20,000 ports is free.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Processes begin at different places, so that they seldom meet.

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
 
-/// Where a [`FaultProxy`] forwards to.
+/// The destination of a [`FaultProxy`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Upstream {
@@ -21,12 +21,12 @@ pub enum Upstream {
     Unix(PathBuf),
 }
 
-/// Whose bytes are counted.
+/// The side whose bytes are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// What the client sends.
+    /// Bytes from the client.
     Client,
-    /// What the server sends.
+    /// Bytes from the server.
     Server,
 }
 
@@ -112,19 +112,19 @@ impl FaultProxy {
         Ok(proxy)
     }
 
-    /// Where clients connect to; stays the same for the proxy's life.
+    /// Returns the address for clients; it stays the same for the proxy's life.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// How many connections were accepted so far. The next one's number is this plus one.
+    /// Returns the number of connections accepted so far. The next one's number is this plus one.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.shared.accepted.load(Ordering::SeqCst)
     }
 
-    /// How many faults took effect so far.
+    /// Returns the number of faults that took effect so far.
     #[must_use]
     pub fn fired(&self) -> usize {
         self.shared.fired.load(Ordering::SeqCst)
@@ -206,7 +206,7 @@ impl Shared {
         due
     }
 
-    /// How many more bytes may pass before the next fault is due.
+    /// Returns the number of bytes that may pass before the next fault is due.
     fn allowance(&self, connection: usize, side: Side, seen: u64) -> u64 {
         let faults = self.faults.borrow();
         let concerned = faults.iter().filter(|fault| fault.concerns(connection, side));

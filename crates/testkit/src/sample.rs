@@ -9,8 +9,8 @@ use tokio_postgres::{Client, Error};
 /// give an identical text.
 pub const ZOO: &str = include_str!("../sql/zoo.sql");
 
-/// What newer versions of PostgreSQL add to [`ZOO`]: the major version, and SQL for it and for all
-/// later ones, in order.
+/// Additions of newer versions of PostgreSQL to [`ZOO`]: the major version, and SQL for it and for
+/// all later ones, in order.
 pub const ZOO_VERSIONS: [(i32, &str); 4] = [
     (15, include_str!("../sql/zoo-15.sql")),
     (16, include_str!("../sql/zoo-16.sql")),

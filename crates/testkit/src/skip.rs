@@ -33,7 +33,7 @@ pub(crate) fn skip_as_told(reason: &str) {
     say("SKIPPED", reason);
 }
 
-/// What a program was started for; nothing where it is not installed, which is said.
+/// Returns the result of starting a program, or `None`, after a message, if it is not installed.
 ///
 /// # Panics
 /// Where it is installed and does not start, and where [`skip`] does.

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::network::{Machine, Network};
 use crate::port::free_port;
 
-/// What it logs when it is ready.
+/// The line it logs when it is ready.
 const LISTENING: &str = "Server listening on";
 
 /// A running server, and what a client needs to reach it. Dropped, it ends with all its sessions.
@@ -22,7 +22,7 @@ const LISTENING: &str = "Server listening on";
 #[derive(Debug)]
 pub struct Sshd {
     directory: TempDir,
-    /// What stands before its command, such as where it is to run.
+    /// Words before its command, such as the network to run in.
     prefix: Vec<String>,
     address: String,
     port: u16,
@@ -35,7 +35,7 @@ impl Sshd {
     ///
     /// # Errors
     ///
-    /// Where OpenSSH's server and client are not installed.
+    /// If OpenSSH's server and client are not installed.
     pub fn start(options: &str) -> io::Result<Self> {
         Self::start_at("127.0.0.1", &[], options)
     }
@@ -107,7 +107,7 @@ impl Sshd {
     ///
     /// # Errors
     ///
-    /// Where it does not come up within some seconds; its log is part of the error.
+    /// If it does not start within some seconds; its log is part of the error.
     pub fn resume(&mut self) -> io::Result<()> {
         let begun = self.log().matches(LISTENING).count();
         let config = self.path("sshd_config");
@@ -133,7 +133,7 @@ impl Sshd {
         Ok(())
     }
 
-    /// What it logged.
+    /// Returns its log.
     #[must_use]
     pub fn log(&self) -> String {
         fs_err::read_to_string(self.path("log")).unwrap_or_default()
@@ -158,7 +158,7 @@ impl Sshd {
     ///
     /// # Errors
     ///
-    /// Where the key cannot be made.
+    /// If the key cannot be made.
     pub fn change_host_key(&self) -> io::Result<()> {
         fs_err::remove_file(self.path("host-key"))?;
         self.make_key("host-key")
@@ -168,7 +168,7 @@ impl Sshd {
     ///
     /// # Errors
     ///
-    /// Where the file cannot be written.
+    /// If the file cannot be written.
     pub fn know_host(&self) -> io::Result<()> {
         let key = fs_err::read_to_string(self.path("host-key.pub"))?;
         fs_err::write(self.known_hosts(), format!("[{}]:{} {key}", self.address, self.port))
@@ -178,7 +178,7 @@ impl Sshd {
     ///
     /// # Errors
     ///
-    /// Where the file cannot be written.
+    /// If the file cannot be written.
     pub fn forget_host(&self) -> io::Result<()> {
         fs_err::write(self.known_hosts(), "")
     }
@@ -187,7 +187,7 @@ impl Sshd {
     ///
     /// # Errors
     ///
-    /// Where the file cannot be written.
+    /// If the file cannot be written.
     pub fn refuse_client(&self) -> io::Result<()> {
         fs_err::write(self.path("authorized_keys"), "")
     }

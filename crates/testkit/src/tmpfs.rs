@@ -31,7 +31,7 @@ impl Tmpfs {
         output.status.success().then_some(Self { directory })
     }
 
-    /// Where it is mounted.
+    /// Returns the mount point.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.directory.path()

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::port::free_port;
 
-/// Who Apache is when root starts it: it does not serve as root.
+/// The user of an Apache that root starts: it does not serve as root.
 const NOBODY: u32 = 65534;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -193,7 +193,7 @@ impl WebServer {
         format!("http://{}:{}", self.address, self.port)
     }
 
-    /// Where the files are that it serves.
+    /// Returns the directory of the served files.
     #[must_use]
     pub fn files(&self) -> PathBuf {
         self.directory.path().join("files")

@@ -14,13 +14,13 @@ pub use client::{Change, Client, Watch};
 use crate::spec::Tunnel;
 use crate::state::{Event, TunnelStatus};
 
-/// What a supervisor knows.
+/// The state of a supervisor and its tunnels.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Overview {
     /// Its process.
     pub pid: u32,
-    /// When it began.
+    /// The moment it began.
     pub since: Timestamp,
     /// Its tunnels, by name.
     pub tunnels: Vec<TunnelStatus>,

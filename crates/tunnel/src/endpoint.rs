@@ -1,4 +1,4 @@
-//! Where connections are taken, and where they lead.
+//! Addresses that accept connections, and addresses that connections are made to.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -44,8 +44,8 @@ impl Endpoint {
         Self::Unix { path: path.into() }
     }
 
-    /// Whether only processes of the same machine reach it. A name other than `localhost` may mean
-    /// any address.
+    /// Returns true if only processes of the same machine can reach it. A name other than
+    /// `localhost` may mean any address.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match self {
@@ -57,7 +57,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether this is the name of a Kubernetes service, which the host of a node does not resolve:
+    /// Returns true for the name of a Kubernetes service. The host of a node does not resolve it:
     /// that name server is for pods.
     #[must_use]
     pub fn is_cluster_name(&self) -> bool {

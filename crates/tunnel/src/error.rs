@@ -1,10 +1,10 @@
-//! What can go wrong before a tunnel is supervised. What goes wrong with one that is, is its state.
+//! Errors before a tunnel is supervised. The faults of a supervised tunnel are part of its state.
 
 use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
-/// What an error says about the question that was asked.
+/// The meaning of an error for the question that was asked.
 ///
 /// The enum is exhaustive on purpose: a program that maps it to exit codes does
 /// not compile when a class is added.
@@ -31,7 +31,7 @@ pub enum Error {
     #[error("{reason}")]
     #[non_exhaustive]
     Invalid {
-        /// What is wrong with it.
+        /// The fault in it.
         reason: String,
     },
 
@@ -63,7 +63,7 @@ pub enum Error {
     #[error("the host shows no key: {reason}")]
     #[non_exhaustive]
     NoHostKey {
-        /// What `ssh` said.
+        /// The message of `ssh`.
         reason: String,
     },
 
@@ -71,7 +71,7 @@ pub enum Error {
     #[error("the supervisor answered `{said}`")]
     #[non_exhaustive]
     Protocol {
-        /// What it said, shortened.
+        /// The answer, shortened.
         said: String,
     },
 }

@@ -26,7 +26,7 @@ use socket::Socket;
 
 use crate::endpoint::Endpoint;
 
-/// How often a taken port is tried again.
+/// A taken port is tried again at this interval.
 const TAKEN_POLL: Duration = Duration::from_millis(500);
 
 /// The `ssh` that new connections are handed to.
@@ -40,7 +40,7 @@ pub(crate) struct Upstream {
     pub(crate) counters: Arc<Counters>,
 }
 
-/// Whether the port is ours.
+/// The state of the port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Bound {
     /// Not yet, or the port was closed on purpose.
@@ -51,7 +51,7 @@ pub(crate) enum Bound {
     Taken(String),
 }
 
-/// What is to be with the port.
+/// The state the port should be in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Wanted {
     is_open: bool,
@@ -116,7 +116,7 @@ impl Front {
         self.wanted.send_modify(|wanted| wanted.binding += 1);
     }
 
-    /// Whether the port is ours, as it changes.
+    /// Reports changes of the port's state.
     pub(crate) fn bound(&self) -> watch::Receiver<Bound> {
         self.bound.clone()
     }
@@ -129,7 +129,7 @@ impl Drop for Front {
     }
 }
 
-/// What the listening task knows.
+/// The state of the listening task.
 struct Door {
     local: Endpoint,
     hold: Duration,

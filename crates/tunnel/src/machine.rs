@@ -1,4 +1,4 @@
-//! What follows from what happened to a tunnel. No I/O and no clock: events and the time come in,
+//! The state machine of a tunnel. It does no I/O and has no clock: events and the time come in,
 //! actions go out.
 //!
 //! A tunnel has links, each one `ssh`. One of them serves: it takes new connections. While its
@@ -34,7 +34,7 @@ const PAUSES: [Duration; 6] = [
     Duration::from_secs(5),
 ];
 
-/// Why there is no connection.
+/// The reason why there is no connection.
 #[derive(Debug, Clone)]
 struct Outage {
     reason: Reason,
@@ -84,13 +84,13 @@ impl Machine {
         self.reconnects
     }
 
-    /// Whether an earlier session may be what has the port on the destination.
+    /// Returns true if an earlier session may hold the port on the destination.
     pub(crate) fn is_taken_remotely(&self) -> bool {
         let outage = self.outage.as_ref().filter(|_| self.serving.is_none());
         outage.is_some_and(|outage| outage.reason.kind == Kind::RemoteTaken)
     }
 
-    /// What the last probe of a forward was answered.
+    /// Returns the answer to the last probe of a forward.
     pub(crate) fn answer(&self, forward: usize) -> Option<&Answer> {
         let link = self.links.get(&self.serving?)?;
         link.verdicts[forward].as_ref()?.as_ref().ok()
@@ -364,7 +364,7 @@ impl Machine {
         }
     }
 
-    /// Where somebody else answers, nobody is connected to them.
+    /// Connects no client to a forward where the wrong server answers.
     fn open_or_close(&self, generation: Generation, forward: usize, actions: &mut Vec<Action>) {
         let verdict = self.links.get(&generation).and_then(|link| link.verdicts[forward].as_ref());
         let is_wrong = matches!(verdict, Some(Err(Fault::Mismatch { .. })));

@@ -12,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 /// `RTMGRP_IPV6_ROUTE`.
 const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
 
-/// What belongs to one change comes within this time.
+/// The messages of one change arrive within this time.
 const SETTLING: Duration = Duration::from_millis(200);
 
 /// A socket on which the kernel tells of changes. What they are does not matter.

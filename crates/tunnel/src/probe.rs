@@ -1,6 +1,6 @@
 //! Proof that bytes get through a forward, and who answers at its other end.
 //!
-//! That a port accepts, that `ssh` runs and that its master says "running" prove nothing: all three
+//! A port that accepts, a running `ssh` and a master that says "running" prove nothing: all three
 //! hold while the other side is frozen. So every kind of probe waits for an answer that only the
 //! other side can give.
 
@@ -27,7 +27,7 @@ use written::RawProbe;
 const INTERVAL: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How a forward is proven: the question, how often it is asked, and how long an answer may take.
+/// The proof of a forward: the question, its interval, and the time allowed for an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "RawProbe", into = "RawProbe")]
 #[non_exhaustive]
@@ -36,35 +36,35 @@ pub struct Probe {
     pub question: Question,
     /// From one question to the next, 2 seconds unless told otherwise.
     pub interval: Duration,
-    /// How long an answer may take, 2 seconds unless told otherwise.
+    /// The time allowed for an answer, 2 seconds by default.
     pub timeout: Duration,
 }
 
-/// What a probe asks.
+/// The question of a probe.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Question {
-    /// That the SSH session answers, and that the target takes a connection. No byte of the target
-    /// is asked for, so a target that is frozen is not noticed.
+    /// Asks whether the SSH session answers and the target takes a connection. It reads no byte of
+    /// the target, so it does not notice a frozen one.
     Open,
-    /// That the target speaks first, as SSH, SMTP and MySQL do: `tcp = "banner"`.
+    /// Asks whether the target speaks first, as SSH, SMTP and MySQL do: `tcp = "banner"`.
     Banner,
     /// A `GET` of this path.
     #[non_exhaustive]
     Http {
         /// The path, with its query.
         path: String,
-        /// What the answer must hold.
+        /// The required answer.
         expected: Expected,
     },
     /// A PostgreSQL server.
     Postgres(PostgresProbe),
-    /// That this program ends with 0. It finds the forward at the unix socket named by the
+    /// Asks whether this program ends with 0. It finds the forward at the unix socket named by the
     /// environment variable `TUNNEL_SOCKET`.
     Command(Vec<String>),
 }
 
-/// What the answer of an HTTP server must be.
+/// The required answer of an HTTP server.
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub enum Expected {
@@ -186,10 +186,10 @@ impl std::fmt::Display for Probe {
 /// A probe was answered as it should be.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Answer {
-    /// When it came.
+    /// The moment it arrived.
     pub(crate) at: Timestamp,
     pub(crate) round_trip: Duration,
-    /// Who answered, where the question asks for that.
+    /// The identity of the server, if the question asks for it.
     pub(crate) identity: Option<String>,
 }
 
@@ -209,7 +209,7 @@ pub(crate) enum Fault {
     /// An answer came, and it was a wrong one.
     #[error("{0}")]
     Wrong(String),
-    /// Where the service is could not be found out.
+    /// The address of the service could not be found.
     #[error("{0}")]
     Unresolved(String),
     /// Somebody else answers.
@@ -221,7 +221,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// Whether the connection itself may be dead.
+    /// Returns true if the connection itself may be dead.
     pub(crate) fn is_silence(&self) -> bool {
         matches!(self, Self::Silent(_) | Self::Gone(_))
     }

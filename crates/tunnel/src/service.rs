@@ -79,10 +79,10 @@ impl From<Service> for String {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ClusterDns {
-    /// Where it listens, `10.43.0.10:53` unless told otherwise: that is where k3s has it.
+    /// The address of the name server, by default `10.43.0.10:53`, where k3s has it.
     #[serde(default = "ClusterDns::k3s")]
     pub server: Endpoint,
-    /// What names of the cluster end with.
+    /// The suffix of the cluster's names.
     #[serde(default = "ClusterDns::cluster_local")]
     pub domain: String,
 }
@@ -108,7 +108,7 @@ impl Default for ClusterDns {
 pub(crate) struct Aim {
     pub(crate) service: Service,
     pub(crate) dns: ClusterDns,
-    /// Where it was when it was last looked for.
+    /// The address found by the last lookup.
     pub(crate) address: Option<IpAddr>,
 }
 

@@ -1,4 +1,4 @@
-//! What an operator writes down about a tunnel.
+//! The configuration of a tunnel.
 
 mod forward;
 mod written;
@@ -32,16 +32,15 @@ use crate::{Error, Result};
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Tunnel {
-    /// What `ssh` is told to connect to: a host, `user@host`, or a `Host` of the user's
-    /// `ssh_config`.
+    /// The destination of `ssh`: a host, `user@host`, or a `Host` of the user's `ssh_config`.
     pub destination: String,
-    /// How soon silence is noticed and cut.
+    /// The time after which silence is noticed and cut.
     #[serde(default)]
     pub profile: Profile,
     /// The user's configuration instead of `~/.ssh/config` and the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ssh_config: Option<PathBuf>,
-    /// Where the keys of hosts are known from, instead of what the configuration says.
+    /// The file of known host keys, instead of those that the configuration names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known_hosts: Option<PathBuf>,
     /// The private key to try before those that the configuration names. An agent offers no
@@ -54,7 +53,7 @@ pub struct Tunnel {
     /// The name server of the cluster that services are looked up in.
     #[serde(default)]
     pub cluster_dns: ClusterDns,
-    /// What is forwarded, at least one.
+    /// The forwards, at least one.
     pub forwards: Vec<Forward>,
 }
 
@@ -114,7 +113,7 @@ fn is_name(name: &str) -> bool {
         && !name.starts_with(['-', '.'])
 }
 
-/// How soon silence is noticed, and how soon a silent peer is cut: `ServerAliveInterval` and
+/// The time after which silence is noticed and a silent peer is cut: `ServerAliveInterval` and
 /// `ServerAliveCountMax`.
 ///
 /// OpenSSH cuts a peer after one interval more than the count says (`clientloop.c`).

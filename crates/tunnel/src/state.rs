@@ -1,4 +1,4 @@
-//! What is known of a tunnel and of each of its forwards.
+//! The known state of a tunnel and of each of its forwards.
 
 use std::time::Duration;
 
@@ -19,43 +19,43 @@ pub enum State {
     /// The connection stands, but the last probe was not answered as it should be.
     #[non_exhaustive]
     Degraded {
-        /// What the probe met.
+        /// The result of the probe.
         reason: String,
     },
     /// There is no connection.
     #[non_exhaustive]
     Backoff {
-        /// When the next attempt begins.
+        /// The moment the next attempt begins.
         until: Timestamp,
-        /// What ended the last one.
+        /// The end of the last attempt.
         reason: String,
     },
     /// The end where connections are to be taken is not free. It is tried again.
     #[non_exhaustive]
     Blocked {
-        /// Who has it, or why it cannot be taken.
+        /// The process that holds the port, or the reason why it cannot be taken.
         holder: String,
     },
     /// Somebody else answers at the other end.
     #[non_exhaustive]
     Mismatch {
-        /// What was expected.
+        /// The expected server.
         expected: String,
-        /// Who answers.
+        /// The server that answers.
         found: String,
     },
     /// Trying again cannot help: a human must do something, and then restart the tunnel.
     #[non_exhaustive]
     Failed {
-        /// What is wrong.
+        /// The fault.
         reason: String,
-        /// What to do about it.
+        /// The remedy.
         remedy: String,
     },
 }
 
 impl State {
-    /// Whether bytes were proven to get through, to whom they should.
+    /// Returns true if bytes were proven to reach the right server.
     #[must_use]
     pub fn is_up(&self) -> bool {
         matches!(self, Self::Up)
@@ -76,7 +76,7 @@ impl State {
         }
     }
 
-    /// Why, for people, where there is more to say than the word.
+    /// Returns the reason for people, if the word alone does not say everything.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
         match self {
@@ -99,7 +99,7 @@ impl State {
     }
 }
 
-/// What is known of a forward, with the proof.
+/// The known state of a forward, with the proof.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ForwardStatus {
@@ -112,15 +112,15 @@ pub struct ForwardStatus {
     pub state: State,
     /// Since when it is in this state.
     pub since: Timestamp,
-    /// What the probe does.
+    /// The probe in words.
     pub probe: String,
-    /// When the probe was last answered as it should be.
+    /// The moment of the last correct answer to the probe.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub proven: Option<Timestamp>,
-    /// How long that answer took, in milliseconds.
+    /// The duration of that answer in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub round_trip_ms: Option<f64>,
-    /// Who answered, where the probe asks.
+    /// The identity of the server, if the probe asks for it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub identity: Option<String>,
     /// Open connections of clients.
@@ -129,35 +129,35 @@ pub struct ForwardStatus {
     pub sent: u64,
     /// Bytes that clients received.
     pub received: u64,
-    /// When a byte of a client last passed.
+    /// The moment a client's byte last passed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last_byte: Option<Timestamp>,
 }
 
-/// What is known of a tunnel.
+/// The known state of a tunnel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TunnelStatus {
     /// Its name.
     pub name: String,
-    /// What `ssh` connects to.
+    /// The destination of `ssh`.
     pub destination: String,
-    /// How often `ssh` was started since the tunnel was.
+    /// The number of `ssh` processes started since the tunnel began.
     pub starts: u64,
-    /// How often a proven connection was replaced by another.
+    /// The number of proven connections that were replaced by others.
     pub reconnects: u64,
     /// Its forwards, in the order of the configuration.
     pub forwards: Vec<ForwardStatus>,
 }
 
 impl TunnelStatus {
-    /// Whether every forward is up.
+    /// Returns true if every forward is up.
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.forwards.iter().all(|forward| forward.state.is_up())
     }
 
-    /// How each forward stands, as the change that led there; what was before is not known.
+    /// Returns the state of each forward as the event that led to it; earlier events are not known.
     pub fn as_events(&self) -> impl Iterator<Item = Event> {
         self.forwards.iter().map(|forward| Event {
             at: forward.since,
@@ -168,7 +168,7 @@ impl TunnelStatus {
         })
     }
 
-    /// Whether a forward needs a human.
+    /// Returns true if a forward needs a person.
     #[must_use]
     pub fn has_failed(&self) -> bool {
         let is_failed = |state: &State| matches!(state, State::Failed { .. });
@@ -180,7 +180,7 @@ impl TunnelStatus {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Event {
-    /// When.
+    /// The moment of the change.
     pub at: Timestamp,
     /// The tunnel.
     pub tunnel: String,

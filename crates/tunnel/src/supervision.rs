@@ -23,7 +23,7 @@ use crate::state::{Event, ForwardStatus, State, TunnelStatus, milliseconds};
 use crate::wake;
 use runner::{RemoteSessions, Runner};
 
-/// What is asked of a kept tunnel.
+/// An order to a kept tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
     Restart,
@@ -107,7 +107,7 @@ struct Supervision {
     runners: BTreeMap<Generation, Runner>,
     sessions: RemoteSessions,
     approach: Option<AbortOnDrop>,
-    /// What was ordered and takes its time.
+    /// An order under way.
     restarting: Option<AbortOnDrop>,
     happened: mpsc::Sender<Happened>,
     status: watch::Sender<TunnelStatus>,
@@ -382,5 +382,5 @@ fn short(name: &str) -> String {
     format!("{:08x}", hasher.finish() >> 32)
 }
 
-/// How long a draining `ssh` is looked at again.
+/// A draining `ssh` is checked at this interval.
 const DRAIN_POLL: Duration = Duration::from_millis(500);

@@ -21,7 +21,7 @@ use crate::state::{Event, TunnelStatus};
 use crate::supervision::{Kept, Order, Ordered};
 use crate::{Error, Result, wake};
 
-/// How many events a listener may be behind.
+/// A listener may be this many events behind.
 const EVENTS: usize = 1024;
 
 /// Keeps tunnels up until it is dropped, or the process ends, however that ends.
@@ -92,7 +92,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// What is known of all tunnels, by name.
+    /// Returns the state of all tunnels, by name.
     #[must_use]
     pub fn status(&self) -> Vec<TunnelStatus> {
         lock(&self.tunnels).values().map(Kept::status).collect()

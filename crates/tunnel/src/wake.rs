@@ -1,10 +1,10 @@
-//! Whether the machine slept: monotonic time stands still meanwhile, the others do not.
+//! Detection of a sleep: monotonic time stands still meanwhile, the other clocks do not.
 
 use std::time::Duration;
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
-/// How often the clocks are compared.
+/// The clocks are compared at this interval.
 const PERIOD: Duration = Duration::from_millis(500);
 
 /// A smaller step is none: a clock that is set by the network moves by less.
@@ -23,9 +23,8 @@ pub(crate) async fn woken() {
     }
 }
 
-/// Whether this is a machine of WSL2. It stops while no terminal is open (microsoft/WSL#9667), and
-/// after a sleep its ports are not reached from Windows any more until they are bound anew
-/// (microsoft/WSL#10086).
+/// Returns true on a machine of WSL2. It stops while no terminal is open (microsoft/WSL#9667), and
+/// after a sleep Windows does not reach its ports until they are bound anew (microsoft/WSL#10086).
 #[must_use]
 pub fn is_wsl() -> bool {
     const LONGEST: u64 = 4096;
@@ -33,7 +32,7 @@ pub fn is_wsl() -> bool {
     version.to_ascii_lowercase().contains("microsoft")
 }
 
-/// How far time since the start and wall time are ahead of monotonic time, in nanoseconds.
+/// The lead of the time since the start and of wall time over monotonic time, in nanoseconds.
 type Offsets = [i128; 2];
 
 fn offsets() -> Offsets {

@@ -1,4 +1,4 @@
-//! What a server's tree in the cache is filled with.
+//! The contents of a server's tree in the cache.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

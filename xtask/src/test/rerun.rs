@@ -1,9 +1,9 @@
 //! A failed test is run once more, alone: so a test that is late on a busy machine is told from one
 //! that fails.
 //!
-//! What passes then is called flaky, by name, in the report; that is not hidden, since it may be a
-//! fault of the product that shows itself seldom. More than a few failures are no coincidence, and
-//! neither is a test program that dies.
+//! A test that passes then is called flaky, by name, in the report. It is not hidden, since it may
+//! be a rare fault of the product. More than a few failures are no coincidence, and neither is a
+//! test program that dies.
 
 use std::io::{BufRead as _, BufReader, Write};
 use std::process::{Command, ExitCode, Stdio};
@@ -16,7 +16,7 @@ use crate::project;
 /// More failures than this are failures.
 const MOST: usize = 3;
 
-/// How the tests of one command ended.
+/// The result of one command's tests.
 #[derive(Debug, PartialEq)]
 pub(super) enum Outcome {
     Passed,
@@ -52,14 +52,14 @@ pub(super) fn run<'a>(
     Ok(if passed && ran_all { Outcome::Flaky(failed.to_vec()) } else { Outcome::Failed })
 }
 
-/// What the test programs of one command said of their tests.
+/// The output of one command's test programs.
 #[derive(Debug, Default)]
 pub(super) struct Said {
     passed: Vec<String>,
     failed: Vec<String>,
     begun: usize,
     ended: usize,
-    /// How many passed by the results of the programs, which nothing that a test prints can tear.
+    /// The number of passed tests by the results of the programs, which no test's output can tear.
     pub(super) count: usize,
 }
 

@@ -40,7 +40,7 @@ fn check_formats(repository: &Repository) -> Vec<Finding> {
     findings
 }
 
-/// Whether a word of a page is a version, such as `journal/1` or `hubctl.diff.v1`.
+/// Returns true if a word of a page is a version, such as `journal/1` or `hubctl.diff.v1`.
 fn has_version(word: &str) -> bool {
     let word = word.trim_matches(|character: char| !character.is_ascii_alphanumeric());
     is_version(word) || word.rsplit_once(".v").is_some_and(|(_, number)| is_number(number))

@@ -35,7 +35,7 @@ fn inside_package(path: &str) -> Option<(&str, &str)> {
     Some((&path[..end], &path[end + 1..]))
 }
 
-/// Whether cargo, and not a `mod`, is to name this file.
+/// Returns true if cargo, rather than a `mod`, must name this file.
 fn is_root(inside: &str) -> bool {
     let parts: Vec<_> = inside.split('/').collect();
     matches!(

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use fs_err as fs;
 
-/// What is made by building and running, and is in no commit.
+/// Results of building and running, which are in no commit.
 const NOT_OURS: [&str; 3] = [".git", "target", "demo"];
 
 /// The same of `cargo xtask fuzz`.
@@ -56,7 +56,7 @@ impl Repository {
         self.files().filter(move |(path, _)| has(path))
     }
 
-    /// Whether a file or a directory of this path is here.
+    /// Returns true if a file or a directory of this path exists.
     pub(super) fn exists(&self, path: &str) -> bool {
         let directory = format!("{}/", path.trim_end_matches('/'));
         self.files().any(|(file, _)| file == path || file.starts_with(&directory))

@@ -1,9 +1,9 @@
-//! What must not be in the sources, and what every file begins with.
+//! Forbidden text in sources, and the required first lines of a file.
 
 use super::repository::Repository;
 use super::{Finding, LIBRARIES};
 
-/// What a library leaves to the program that uses it.
+/// Tasks that a library leaves to the program that uses it.
 const NOT_IN_LIBRARIES: [(&str, &str); 7] = [
     ("std::env", "a library must not read the environment"),
     ("env::var", "a library must not read the environment"),
@@ -44,10 +44,9 @@ const PROGRAM: &str = "crates/hubctl/src/main.rs";
 const PROGRAM_LINES: usize = 30;
 // In two pieces, or this file would break the rule.
 const BARE_IGNORE: &str = concat!("#[", "ignore]");
-/// What a test says that is passed over, where nobody hears it: the harness keeps what tests that
-/// pass print.
+/// The notes of a skipped test that nobody sees: the harness hides the output of tests that pass.
 const UNHEARD: [&str; 4] = ["\"SKIPPED", "\"NOT TESTED", "\"not run: ", "\"TESTED IN PART"];
-/// Where it is said so that it is heard.
+/// The places whose notes are seen.
 const HEARD: [&str; 2] = ["crates/testkit/src/skip.rs", "xtask/src/"];
 
 pub(super) fn check(repository: &Repository) -> Vec<Finding> {

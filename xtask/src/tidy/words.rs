@@ -1,4 +1,5 @@
-//! What must not be named in the project: where it was written, and where packages come from.
+//! Names that must not be in the project: the place where it was written, and the hosts of
+//! packages.
 
 use super::Finding;
 use super::repository::Repository;

@@ -50,8 +50,8 @@ fn assert_success(output: &Output) {
     assert!(output.status.success(), "{}: {said}", output.status);
 }
 
-/// What a cluster could leave on a machine, a line each. The other cluster of this run is no trace
-/// of ours.
+/// Returns the possible traces of a cluster on a machine, a line each. The other cluster of this
+/// run is no trace of ours.
 fn traces() -> BTreeSet<String> {
     let other = fs_err::read_to_string(
         Path::new(&std::env::var_os("HUBCTL_TEST_CLUSTER").unwrap()).join("plan.toml"),
@@ -114,7 +114,7 @@ fn assert_no_trace(before: &BTreeSet<String>, cluster: &Path) {
     }
 }
 
-/// What is looked for is found while it is there.
+/// Checks that a trace is found while the cluster is there.
 fn assert_trace(before: &BTreeSet<String>, cluster: &Path) {
     let now = traces();
     let new: Vec<_> = now.difference(before).collect();

@@ -48,7 +48,7 @@ impl Data {
     }
 }
 
-/// What `pgbench -i` makes, so that pgbench itself need not be there.
+/// The statements of `pgbench -i`, so that pgbench itself is not needed.
 fn narrow(scale: f64) -> Vec<String> {
     let branches = scale as u64;
     let text = format!(

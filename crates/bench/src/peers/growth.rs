@@ -1,5 +1,5 @@
-//! How a backup grows with the database: one table of more and more rows, and the same rows in many
-//! tables.
+//! The growth of a backup with the database: one table of more and more rows, and the same rows in
+//! many tables.
 
 use super::data::Data;
 use super::run::Run;

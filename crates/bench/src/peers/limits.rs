@@ -1,4 +1,4 @@
-//! What the parts take alone: the least that any program could need on this machine.
+//! The time the parts take alone: the least that any program could need on this machine.
 
 use super::run::Run;
 use super::stage::{SOURCE, Stage};

@@ -124,7 +124,7 @@ impl Stage {
         )
     }
 
-    /// What undoes `gzip | age`.
+    /// Returns the command that undoes `gzip | age`.
     pub(crate) fn decrypt(&self, file: &str) -> String {
         format!("age -d -i key.txt {file} | gunzip")
     }

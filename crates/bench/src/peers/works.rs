@@ -324,7 +324,7 @@ fn of_restores(data: Data) -> Vec<Comparison> {
     ]
 }
 
-/// What an operator would run: one query per table.
+/// The way of an operator: one query per table.
 fn hash_in_the_server(stage: &Stage, database: &str) -> Run {
     per_table(stage, database, "count(*), sum(hashtext(t::text))")
 }
@@ -348,7 +348,8 @@ fn per_table(stage: &Stage, database: &str, columns: &str) -> Run {
     ))
 }
 
-/// What the peer does and no more. `hubctl` itself never leaves the proof out, the library may.
+/// Restores as the peer does and no more. `hubctl` itself never leaves the proof out; the library
+/// may.
 fn restore_without_proof(stage: &Stage, entry: &str) -> Run {
     let mut identities = backup::Identities::new();
     identities.add_file(stage.path("key.txt")).unwrap();

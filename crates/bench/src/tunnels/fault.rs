@@ -1,4 +1,4 @@
-//! How soon bytes flow again after a fault, and how soon it is noticed.
+//! The time until bytes flow again after a fault, and until it is noticed.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
@@ -22,7 +22,7 @@ const PEER_RUNS: usize = 3;
 /// Each notices six faults.
 const NOTICE_RUNS: usize = 5;
 
-/// What is done to the world; the moment it ends is when recovery begins.
+/// A change of the world; recovery begins at the moment it ends.
 #[derive(Clone, Copy)]
 enum Fault {
     SessionKilled,
@@ -43,7 +43,7 @@ impl Fault {
         }
     }
 
-    /// Whether it is mostly waiting.
+    /// Returns true if it is mostly waiting.
     fn is_outage(self) -> bool {
         matches!(self, Self::Away(_) | Self::Dropped(_) | Self::NewAddress)
     }
@@ -127,7 +127,7 @@ struct Job {
     tool: Tool,
 }
 
-/// What came of it.
+/// The result of a fault.
 struct Result {
     job: Job,
     recovered: Option<f64>,
@@ -187,7 +187,8 @@ fn struck(world: &World, client: &Seen, fault: Fault) -> (Option<f64>, usize) {
     (client.first_after(over, LIMIT), starts)
 }
 
-/// How soon a line of `status --watch` says that it is not up: only hubctl has such a thing.
+/// Measures the time until a line of `status --watch` reports the fault: only hubctl has such a
+/// command.
 fn notice(report: &mut Report) {
     let world = World::new();
     let client = world.client();

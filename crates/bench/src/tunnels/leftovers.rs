@@ -1,4 +1,4 @@
-//! What is left one second after a supervisor was killed.
+//! The leftovers one second after a supervisor was killed.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What becomes of a connection that is open when the way breaks.
+//! The fate of an open connection when its path breaks.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Child;
@@ -16,10 +16,10 @@ use super::world::{LOCAL, World};
 /// Longer than this no end is waited for.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// How long a link is down.
+/// The duration of a broken link.
 const DOWN: Duration = Duration::from_secs(10);
 
-/// How long after that a connection must have shown that it goes on.
+/// After this time a connection must have shown that it goes on.
 const AFTER: Duration = Duration::from_secs(8);
 
 pub(crate) fn measure(report: &mut Report, runs: usize, is_wanted: impl Fn(&str) -> bool) {
@@ -57,9 +57,9 @@ pub(crate) fn measure(report: &mut Report, runs: usize, is_wanted: impl Fn(&str)
 
 #[derive(Clone, Copy)]
 enum Question {
-    /// How soon a client learns that nothing comes back any more, with this profile.
+    /// The time until a client learns that nothing comes back any more, with this profile.
     Told(&'static str),
-    /// Whether a connection goes on after its link was down.
+    /// A connection goes on, or does not, after its link was down.
     Survives,
 }
 
@@ -100,7 +100,7 @@ fn stay(world: &World) -> Child {
     stay
 }
 
-/// When it ended, if it did within this time.
+/// Returns the duration of the connection, if it ended within this time.
 fn ended(mut stay: Child, limit: Duration) -> Option<f64> {
     let mut output = BufReader::new(stay.stdout.take().unwrap());
     let (sender, line) = channel();

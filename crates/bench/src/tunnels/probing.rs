@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 /// From one connection to the next.
 const EVERY: Duration = Duration::from_millis(25);
 
-/// How long a client waits for its answer.
+/// A client waits this long for its answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Milliseconds that an answer may take through a forward that stands.
@@ -58,7 +58,7 @@ async fn echo(port: u16) -> std::io::Result<()> {
     stream.read_u8().await.map(drop)
 }
 
-/// What the client saw, read beside.
+/// The observations of the client, read beside it.
 pub(crate) struct Seen {
     answers: Receiver<f64>,
     client: Child,

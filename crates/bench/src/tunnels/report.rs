@@ -5,8 +5,8 @@ use std::fmt;
 
 use super::tool::{TOOLS, Tool};
 
-/// What hubctl is to keep: the name of a measure or its beginning, and the number that the worst
-/// run may reach; `~` where it is the median, and `>` where the median must not fall below it.
+/// The targets of hubctl: the name of a measure or its prefix, and the number that the worst run
+/// may reach; `~` for the median, and `>` for a median that must not fall below it.
 const TARGETS: &[(&str, char, f64)] = &[
     ("noticed: server process killed", '<', 0.05),
     ("noticed: ssh killed", '<', 0.05),

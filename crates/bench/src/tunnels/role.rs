@@ -1,4 +1,4 @@
-//! What this program does on one of the two machines, as a process of its own.
+//! The roles of this program on one of the two machines, as a process of its own.
 
 use clap::Subcommand;
 

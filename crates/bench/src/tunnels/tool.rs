@@ -1,4 +1,4 @@
-//! What keeps a forward: hubctl, and what people use instead.
+//! The tools that keep a forward: hubctl, and its alternatives.
 
 use std::fmt;
 use std::os::unix::process::CommandExt as _;

@@ -1,4 +1,4 @@
-//! What a supervisor of twenty tunnels weighs while nothing happens.
+//! The weight of a supervisor of twenty tunnels while nothing happens.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::Stdio;

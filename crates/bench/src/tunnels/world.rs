@@ -49,7 +49,7 @@ impl World {
         self.directory.path().join(name)
     }
 
-    /// What the service says it is.
+    /// Sets the identity that the service reports.
     pub(crate) fn identify(&self, identity: &str) {
         fs_err::write(self.path("identity"), identity).unwrap();
     }
@@ -82,7 +82,7 @@ impl World {
         command
     }
 
-    /// How often `ssh` was started to connect.
+    /// Returns the number of `ssh` processes started to connect.
     pub(crate) fn starts(&self) -> usize {
         fs_err::read_to_string(self.path("starts")).unwrap_or_default().lines().count()
     }

@@ -1,4 +1,4 @@
-//! What is opened and what is not, for every way of opening.
+//! Kinds of files that are opened and refused, for every way of opening.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;

@@ -55,7 +55,7 @@ impl Line {
         &self.key
     }
 
-    /// Why the line does not allow it, if it does not.
+    /// Returns the reason why the line does not allow it, or `None` if it does.
     pub(super) fn refusal(
         &self,
         principal: Option<&str>,
@@ -140,7 +140,7 @@ impl Options {
     }
 }
 
-/// Whether the rest begins with the type of a key, and not with options.
+/// Returns true if the rest begins with the type of a key rather than with options.
 fn is_key(rest: &str) -> bool {
     let kind = rest.split_whitespace().next().unwrap_or_default();
     ["ssh-", "ecdsa-", "sk-"].iter().any(|begin| kind.starts_with(begin))

@@ -1,6 +1,6 @@
 //! Lists of patterns: `*` for any characters, `?` for one, `!` in front for what must not match.
 
-/// Whether a list matches: one pattern does, and none that is negated does.
+/// Matches a list: one pattern must match, and no negated one may.
 pub(super) fn matches(list: &str, text: &str) -> bool {
     let mut found = false;
     for pattern in list.split(',') {
@@ -13,7 +13,7 @@ pub(super) fn matches(list: &str, text: &str) -> bool {
     found
 }
 
-/// Whether the list is one name.
+/// Returns true if the list is one name.
 pub(super) fn is_literal(list: &str) -> bool {
     !list.is_empty() && !list.contains([',', '*', '?', '!'])
 }

@@ -1,4 +1,4 @@
-//! What was changed is no signature any more, whichever bit it was.
+//! A changed signature is refused, whichever bit was changed.
 
 use std::os::unix::fs::PermissionsExt as _;
 

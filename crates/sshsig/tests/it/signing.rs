@@ -1,5 +1,4 @@
-//! How `ssh-keygen` is asked: never for longer than somebody waits, and never with a secret in
-//! sight.
+//! Calls of `ssh-keygen`: each has a time limit, and none shows a secret.
 
 use std::process::{Command, Stdio};
 

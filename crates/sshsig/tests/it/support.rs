@@ -46,7 +46,7 @@ impl Bench {
         self.key(name, &["-t", "ed25519"])
     }
 
-    /// What `ssh-keygen -Y verify` says.
+    /// The verdict of `ssh-keygen -Y verify`.
     pub(crate) fn oracle(&self, signers: &str, asked: &Asked<'_>) -> bool {
         fs_err::write(self.path("signers"), signers).unwrap();
         fs_err::write(self.path("signature"), asked.signature).unwrap();
@@ -84,7 +84,7 @@ impl<'a> Asked<'a> {
         Self { principal: "anna", namespace: NAMESPACE, message: MESSAGE, signature, at: noon() }
     }
 
-    /// What we say.
+    /// Our verdict.
     pub(crate) fn ours(&self, signers: &str) -> sshsig::Result<sshsig::Signer> {
         parse(signers)?.verify_as(
             self.principal,

@@ -32,7 +32,7 @@ impl Request {
     }
 }
 
-/// What is answered.
+/// A response.
 #[derive(Debug)]
 pub(super) struct Answer {
     status: u16,
@@ -137,7 +137,7 @@ pub(super) fn ranged(bytes: &[u8], range: Option<&str>) -> Answer {
     answer
 }
 
-/// What PROPFIND answers about these files and folders.
+/// Returns the response to PROPFIND for these files and folders.
 pub(super) fn multistatus<'a>(
     listed: impl Iterator<Item = (&'a String, &'a Option<Vec<u8>>)>,
 ) -> Answer {

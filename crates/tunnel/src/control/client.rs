@@ -15,7 +15,7 @@ use crate::state::Event;
 use crate::supervisor::control_socket;
 use crate::{Error, Result};
 
-/// How long a supervisor may take to answer: one that is stopped must not stop whoever asks.
+/// A supervisor answers within this time. A stopped one must not stop its client.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A connection to a running supervisor, of this process or another.
@@ -47,7 +47,7 @@ impl Client {
         Ok(Self { lines: BufReader::new(reader).lines(), writer })
     }
 
-    /// What the supervisor knows now.
+    /// Returns what the supervisor knows now.
     pub async fn status(&mut self) -> Result<Overview> {
         self.ask(&Request::Status, PATIENCE).await
     }
@@ -113,7 +113,7 @@ impl Watch {
     }
 }
 
-/// What a watch gives.
+/// An item of a watch.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Change {

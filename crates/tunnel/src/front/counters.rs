@@ -1,4 +1,4 @@
-//! What passes through a forward.
+//! Counters of the bytes and connections of a forward.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

@@ -1,12 +1,12 @@
-//! Who has a port.
+//! The process that holds a port.
 
 use procfs::net::TcpState;
 use procfs::process::FDTarget;
 
 use crate::endpoint::Endpoint;
 
-/// Who listens at a TCP port of this machine, as far as this user may see: names and numbers of
-/// processes. Nothing where nobody does.
+/// Returns the names and numbers of the processes that listen at a TCP port of this machine, as far
+/// as this user may see them, or `None` if there are none.
 pub async fn holder(local: &Endpoint) -> Option<String> {
     let local = local.clone();
     // All processes are looked at.

@@ -1,4 +1,4 @@
-//! What comes into the machine, and what goes out.
+//! The events that the machine receives, and the actions it returns.
 
 use std::time::Duration;
 
@@ -26,9 +26,9 @@ pub(crate) enum Event {
     Gone(Generation, Reason),
     /// A probe was answered, or not.
     Probed(Generation, usize, Result<Answer, Fault>),
-    /// Whether the session of an `ssh` answers at all.
+    /// The session of an `ssh` answers, or does not.
     Alive(Generation, bool),
-    /// What became of the port of a forward.
+    /// The port of a forward changed its state.
     Bound(usize, Bound),
     /// The machine slept, or its network changed.
     Woken,

@@ -9,15 +9,15 @@ use crate::probe::{Answer, Fault};
 /// Health this long makes the pauses short again.
 pub(super) const PROVEN_HEALTH: Duration = Duration::from_secs(10);
 
-/// What is known of one `ssh`.
+/// The known state of one `ssh`.
 #[derive(Debug)]
 pub(super) struct Link {
-    /// When it was ready, if it was.
+    /// The moment it was ready, if it was.
     pub(super) ready: Option<Instant>,
     pub(super) verdicts: Vec<Option<Result<Answer, Fault>>>,
     /// Since when the other side showed no sign of being there.
     pub(super) silent_since: Option<Instant>,
-    /// Why the destination last refused a connection.
+    /// The reason for which the destination last refused a connection.
     pub(super) refusal: Option<String>,
     pub(super) is_draining: bool,
 }

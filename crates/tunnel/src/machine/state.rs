@@ -33,8 +33,8 @@ impl Machine {
         }
     }
 
-    /// Whether clients can connect; `sshd` has the other listeners, and their probes go through
-    /// them.
+    /// Returns true if clients can connect. `sshd` has the other listeners, and their probes go
+    /// through them.
     fn is_listening(&self, forward: usize) -> bool {
         let is_remote = matches!(self.tunnel.forwards[forward].way, Way::From(_));
         is_remote || self.bound[forward] == Bound::Open

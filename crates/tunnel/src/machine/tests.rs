@@ -1,4 +1,4 @@
-//! What a tunnel does when things happen to it.
+//! Tables of events and the actions that follow from them.
 
 use super::link::PROVEN_HEALTH;
 use super::*;

@@ -1,4 +1,4 @@
-//! Whether the session answers, and the target takes a connection.
+//! The probe of a session that answers and a target that takes a connection.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use tokio::io::AsyncReadExt as _;
 
 use super::{Fault, connect};
 
-/// How long a refusal may be behind the answer of the session: the destination connects to the
-/// target meanwhile.
+/// A refusal may arrive this long after the answer of the session, because the destination connects
+/// to the target meanwhile.
 const REFUSAL: Duration = Duration::from_millis(50);
 
 pub(super) async fn ask(socket: &Path, control: &Path) -> Result<Option<String>, Fault> {

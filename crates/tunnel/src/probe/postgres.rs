@@ -13,8 +13,8 @@ use super::{Fault, connect};
 /// No password is longer.
 const LARGEST: u64 = 64 * 1024;
 
-/// How a PostgreSQL server is asked. Without a user it is asked whether it speaks TLS, which needs
-/// no credentials and leaves no line in its log; with one, which server it is.
+/// The probe of a PostgreSQL server. Without a user it asks whether the server speaks TLS, which
+/// needs no credentials and leaves no line in its log. With a user it asks which server it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

@@ -1,4 +1,4 @@
-//! What is forwarded over a connection, and how.
+//! The configuration of a forward.
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ pub struct Forward {
     pub local: Endpoint,
     /// The other end, and the direction.
     pub way: Way,
-    /// Whether `local` may be reached from other machines.
+    /// The machines that may reach `local`.
     pub bind: Bind,
-    /// How it is proven that bytes get through, and to whom.
+    /// The proof that bytes get through to the right server.
     pub probe: Probe,
-    /// What becomes of the local end when somebody else answers.
+    /// The fate of the local end when the wrong server answers.
     pub on_mismatch: OnMismatch,
-    /// How long a new connection waits while the connection to the destination is being made again.
+    /// The time a new connection waits while the connection to the destination is made again.
     pub hold: Duration,
 }
 
@@ -41,7 +41,7 @@ pub enum Way {
     From(Endpoint),
 }
 
-/// Who may connect to the local end.
+/// The clients that may connect to the local end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -49,11 +49,11 @@ pub enum Bind {
     /// This machine.
     #[default]
     Loopback,
-    /// Whoever reaches the address. It must be said in words.
+    /// Every machine that reaches the address. It must be written out.
     Any,
 }
 
-/// What becomes of the local end of a forward when somebody else answers at the other one.
+/// The fate of a forward's local end when the wrong server answers at the other one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]

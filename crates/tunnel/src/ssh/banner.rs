@@ -1,4 +1,4 @@
-//! Whether an SSH server greets: a TCP connection that costs next to nothing decides when `ssh` is
+//! The greeting of an SSH server. A TCP connection that costs next to nothing decides when `ssh` is
 //! worth starting.
 
 use std::io;

@@ -1,4 +1,4 @@
-//! Where `ssh` would connect to, as it says itself.
+//! The address that `ssh` would connect to, as it reports it.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -54,7 +54,7 @@ impl Effective {
 }
 
 impl Destination {
-    /// Where the `ssh` of a prepared directory would connect to.
+    /// Asks the `ssh` of a prepared directory for the address it would connect to.
     pub(crate) async fn resolve(configuration: &Path, destination: &str) -> Result<Self, Reason> {
         let effective = Effective::ask(configuration, destination).await?;
         Ok(Self::of(&effective))

@@ -9,7 +9,7 @@ use openssh_mux_client::Error as Refusal;
 
 use crate::endpoint::Endpoint;
 
-/// How often a starting `ssh` is looked at.
+/// A starting `ssh` is checked at this interval.
 const CONNECTED_POLL: Duration = Duration::from_millis(5);
 
 /// A forward to ask for.
@@ -20,7 +20,7 @@ pub(super) struct Request {
     connect: Endpoint,
 }
 
-/// Why a forward does not stand.
+/// The reason why a forward is not established.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unforwarded {
     /// Refused by the `ssh` or by the destination, in OpenSSH's words.

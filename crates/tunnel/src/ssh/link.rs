@@ -24,10 +24,10 @@ use crate::spec::{Tunnel, Way};
 
 const GUARD: &str = include_str!("guard.sh");
 
-/// How long what a dying `ssh` wrote may take to come.
+/// The last output of a dying `ssh` arrives within this time.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
-/// How many lines of an `ssh` are kept to tell why it ended.
+/// This many lines of an `ssh` are kept to explain its end.
 const LINES: usize = 50;
 
 /// A running `ssh`. Dropped, it is killed, with everything it started, and its sockets are removed.
@@ -44,7 +44,7 @@ pub(crate) struct Link {
     lines: Vec<String>,
 }
 
-/// What came of waiting for an `ssh`.
+/// The result of waiting for an `ssh`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Report {
     /// It is connected, and all its forwards listen.

@@ -1,9 +1,10 @@
-//! Why an `ssh` ended or refused, from what it wrote: the only place that knows OpenSSH's wording.
+//! The reason why an `ssh` ended or refused, from its output. Only this module knows OpenSSH's
+//! wording.
 
 use std::fmt;
 use std::io;
 
-/// Why, and whether it is worth another attempt.
+/// The reason, and whether another attempt is worthwhile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reason {
     /// The line that tells, as OpenSSH wrote it.
@@ -11,7 +12,7 @@ pub(crate) struct Reason {
     pub(crate) kind: Kind,
 }
 
-/// What an attempt after this one would meet.
+/// The expected result of another attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Perhaps something else.

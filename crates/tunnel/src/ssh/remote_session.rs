@@ -9,7 +9,7 @@ use std::time::Duration;
 use openssh::Session;
 use tokio::process::Command;
 
-/// How long the destination may take to answer.
+/// The destination answers within this time.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The parent of a command of the session, with the name and the start time that no later process

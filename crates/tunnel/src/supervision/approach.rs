@@ -14,7 +14,7 @@ use crate::machine::Event;
 use crate::spec::Tunnel;
 use crate::ssh::{Destination, Link, greets};
 
-/// How long a server may take to greet.
+/// A server greets within this time.
 const GREETING: Duration = Duration::from_secs(1);
 
 /// From one knock to the next, in the first minutes and after them.
@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 const LONG_PAUSE: Duration = Duration::from_secs(1);
 const FIRST_MINUTES: Duration = Duration::from_secs(180);
 
-/// How often a server is knocked at before it is looked up again where it is.
+/// After this many attempts, the address of the server is looked up again.
 const KNOCKS: u32 = 20;
 
 /// Tells when the server greets, and until then why not.
@@ -58,7 +58,7 @@ pub(super) async fn run(
     }
 }
 
-/// Whether a knock is answered before the next one is due.
+/// Waits for an answer until the next attempt is due.
 async fn answered(
     knocks: &mut JoinSet<Result<(), String>>,
     pause: Duration,

@@ -19,10 +19,10 @@ use crate::service::Aim;
 use crate::spec::{Forward, Tunnel, Way};
 use crate::ssh::{Link, Reason, RemoteSession, Report};
 
-/// How long a session may take to show that it is there.
+/// A live session answers within this time.
 const CHECK: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// How many sessions are remembered.
+/// The number of remembered sessions.
 const SESSIONS: usize = 8;
 
 /// The processes on the destination that listened for sessions of a tunnel.
@@ -176,7 +176,7 @@ async fn learn(generation: Generation, control: PathBuf, ready: Ready, sessions:
     }
 }
 
-/// What must be found first, for a forward to a service.
+/// Returns the target to find first, for a forward to a service.
 fn aim(tunnel: &Tunnel, forward: &Forward) -> Option<Aim> {
     let Way::Service(service) = &forward.way else {
         return None;

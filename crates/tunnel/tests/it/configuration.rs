@@ -13,7 +13,7 @@ use super::support::*;
 use testkit::{Signal, Sshd, signal};
 use tunnel::{Endpoint, Forward, Tunnel};
 
-/// What its commands and its master make.
+/// The files its commands and its master make.
 const FILES: [&str; 3] = ["local-command", "remote-command", "master"];
 
 /// The configuration, the ports that it opens and the files that its commands make.
@@ -52,7 +52,7 @@ impl Habits {
         tunnel
     }
 
-    /// What of it is seen: open ports, and files.
+    /// Its visible effects: open ports and files.
     async fn seen(&self) -> Vec<String> {
         let mut seen = Vec::new();
         for end in [&self.local, &self.remote, &self.dynamic] {

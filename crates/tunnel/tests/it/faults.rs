@@ -1,4 +1,4 @@
-//! What breaks, how soon it is noticed, and that it mends itself.
+//! Faults of the connection: noticed in time, and mended without a person.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Who answers at the other end.
+//! The identity of the server at the other end.
 
 use tokio::net::TcpStream;
 

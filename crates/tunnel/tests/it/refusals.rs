@@ -1,4 +1,4 @@
-//! What only a human can mend: it is said, and not tried again.
+//! Faults that only a person can mend: reported, and not tried again.
 
 use std::time::Duration;
 

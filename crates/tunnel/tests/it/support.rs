@@ -1,4 +1,4 @@
-//! What every test needs: a server, a target behind it, and a supervisor.
+//! The parts of every test: a server, a target behind it, and a supervisor.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tunnel::{Endpoint, Event, Expected, Forward, Probe, State, Supervisor, Tunnel, TunnelStatus};
 
-/// What is waited for takes far less; a busy machine takes its time.
+/// Every wait takes far less, except on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A service that tells who it is: HTTP/1.1 with one answer per connection, and an echo where the
@@ -24,7 +24,7 @@ pub(crate) struct Hub {
     task: JoinHandle<()>,
 }
 
-/// How the service behaves.
+/// The behaviour of the service.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Manner {
     /// It answers as this identity.
@@ -175,7 +175,7 @@ impl Rig {
     }
 }
 
-/// What most tests stand on.
+/// The parts most tests start from.
 pub(crate) async fn ground() -> (Sshd, Hub, Rig) {
     let hub = Hub::start(Manner::Answers("hub-1")).await;
     (Sshd::start("").unwrap(), hub, Rig::new())
