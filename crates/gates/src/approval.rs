@@ -3,7 +3,9 @@
 //! One file each, so that two people on two machines never write the same one. The format is
 //! specified in `docs/formats/approval.md`.
 
+mod copies;
 mod document;
+mod files;
 mod judging;
 mod request;
 
@@ -15,7 +17,9 @@ use jiff::Timestamp;
 use sshsig::{Prompt, PublicKey};
 
 use crate::{Error, Hash};
+pub use copies::{ApprovalCopies, UnpackedApprovals};
 use document::{Approval, Revocation, Sealed};
+pub use files::ApprovalFiles;
 pub use judging::{Flaw, Grant, Policy, Standing};
 pub use request::ApprovalRequest;
 use request::check_gate;
@@ -87,7 +91,9 @@ impl Approvals {
             return Err(Error::InvalidApproval { reason });
         }
         let sealed = self.signed(document::seal(&approval), approver, issued_at, policy)?;
-        self.publish(&file_stem(&request.gate, &approval.id), SUFFIX, &sealed)
+        let file = self.publish(&file_stem(&request.gate, &approval.id), SUFFIX, &sealed)?;
+        tracing::info!(file = %file.display(), "{} approved {}", approver.principal, request.gate);
+        Ok(file)
     }
 
     /// Signs that no approval of a gate counts any more that is here now; returns the files. There
@@ -112,7 +118,9 @@ impl Approvals {
             }
             let revocation = Revocation::new(gate, &id, approver.principal, at);
             let sealed = self.signed(document::seal(&revocation), approver, at, policy)?;
-            written.push(self.publish(&stem, REVOKED, &sealed)?);
+            let file = self.publish(&stem, REVOKED, &sealed)?;
+            tracing::info!(file = %file.display(), "{} revoked {stem}", approver.principal);
+            written.push(file);
         }
         Ok(written)
     }
@@ -134,7 +142,11 @@ impl Approvals {
         let mut found = Vec::new();
         for id in self.ids(gate)? {
             let subject = (gate, plan_hash, evidence_hash);
-            found.extend(judging::examine(self, &id, subject, now, policy)?);
+            let finding = judging::examine(self, &id, subject, now, policy)?;
+            if let Some((_, Err(flaw))) = &finding {
+                tracing::info!("the approval {id} of {gate} does not count: {flaw}");
+            }
+            found.extend(finding);
         }
         Ok(judging::standing(found, policy.persons))
     }

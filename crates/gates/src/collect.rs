@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
@@ -86,12 +87,27 @@ impl Collector {
     /// has no answer says why.
     pub async fn collect(&self, reads: &[Read]) -> Evidence {
         let mut evidence = Evidence::new(Timestamp::now());
+        tracing::info!(questions = reads.len(), "reading");
         let readings: Vec<Reading> =
-            stream::iter(reads).map(|read| self.read(read)).buffered(AT_A_TIME).collect().await;
+            stream::iter(reads).map(|read| self.told(read)).buffered(AT_A_TIME).collect().await;
         for reading in readings {
             evidence.push(reading);
         }
         evidence
+    }
+
+    /// The answer to one question, which is logged without what was found.
+    async fn told(&self, read: &Read) -> Reading {
+        let begun = Instant::now();
+        let reading = self.read(read).await;
+        let seconds = begun.elapsed().as_secs_f64();
+        match &reading.content {
+            Content::Found(_) => tracing::debug!(seconds, "read {read}"),
+            Content::Absent(absence) => {
+                tracing::info!(seconds, "{read} could not be read: {absence}");
+            }
+        }
+        reading
     }
 
     async fn read(&self, read: &Read) -> Reading {
@@ -136,6 +152,9 @@ impl Collector {
         let age = now.duration_since(newest.observed_at);
         let succeeded = matches!(&newest.content, Content::Found(ended) if ended["exit_code"] == 0);
         let stands = !age.is_negative() && age.unsigned_abs().as_secs() < expires;
+        if succeeded && stands {
+            tracing::info!(at = %newest.observed_at, "an earlier run of {read} still stands");
+        }
         (succeeded && stands).then(|| Reading { read: read.clone(), ..newest.clone() })
     }
 

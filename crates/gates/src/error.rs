@@ -44,6 +44,26 @@ pub enum Error {
         reason: String,
     },
 
+    /// A file is neither a bundle nor evidence that can be read.
+    #[error("{reason}")]
+    #[non_exhaustive]
+    NotABundle {
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// A bundle would be longer than any that is read back.
+    #[error("the bundle would unpack to more than {} MiB", limit >> 20)]
+    #[non_exhaustive]
+    BundleTooLong {
+        /// The length, in bytes, that no bundle exceeds.
+        limit: u64,
+    },
+
+    /// A bundle cannot be written.
+    #[error("the bundle cannot be written")]
+    BundleNotWritten(#[source] io::Error),
+
     /// This cannot name a gate.
     #[error("`{gate}` cannot name a gate")]
     #[non_exhaustive]
@@ -90,19 +110,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// The clock was set back behind a record of this time.
-    #[must_use]
-    pub fn clock_set_back(now: jiff::Timestamp, newest: jiff::Timestamp) -> Self {
-        Self::ClockSetBack { now, newest }
-    }
-
     /// Says whether the answer is no, or the question could not be asked.
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::InvalidGate { .. } | Self::InvalidRule { .. } | Self::NotEvidence { .. } => {
-                ErrorClass::Usage
-            }
+            Self::InvalidGate { .. }
+            | Self::InvalidRule { .. }
+            | Self::NotABundle { .. }
+            | Self::NotEvidence { .. } => ErrorClass::Usage,
             Self::Signature(error) => match error.class() {
                 sshsig::ErrorClass::Usage => ErrorClass::Usage,
                 sshsig::ErrorClass::No => ErrorClass::No,
@@ -114,6 +129,8 @@ impl Error {
                 journal::ErrorClass::CouldNotAsk => ErrorClass::CouldNotAsk,
             },
             Self::Io(_)
+            | Self::BundleTooLong { .. }
+            | Self::BundleNotWritten(_)
             | Self::InvalidApproval { .. }
             | Self::UnknownApproval { .. }
             | Self::ClockSetBack { .. } => ErrorClass::CouldNotAsk,
@@ -136,8 +153,11 @@ impl Error {
             Self::NotEvidence { .. } => {
                 "name a bundle of gates; a newer version of the program may have written this one"
             }
-            Self::Io(error) => return regularfile::hint(error),
-            Self::InvalidApproval { .. } | Self::InvalidRule { .. } => return None,
+            Self::BundleTooLong { .. } => "name fewer gates",
+            Self::Io(error) | Self::BundleNotWritten(error) => return regularfile::hint(error),
+            Self::InvalidApproval { .. } | Self::InvalidRule { .. } | Self::NotABundle { .. } => {
+                return None;
+            }
         };
         Some(hint.into())
     }

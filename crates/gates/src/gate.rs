@@ -28,7 +28,7 @@ pub struct Gate {
     /// For how long it must have passed without a break.
     pub stable_for: Option<Duration>,
     /// Whose agreement is needed, once everything else holds.
-    pub approval: Option<Approval>,
+    pub approval: Option<ApprovalRule>,
     /// What the names in it stand for, as the program found it: an approval covers that as well.
     pub rests_on: BTreeMap<String, Value>,
 }
@@ -53,7 +53,7 @@ pub enum Rule {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
-pub struct Approval {
+pub struct ApprovalRule {
     /// The name of the file of those who may agree.
     pub signers: String,
     /// For how long an agreement holds.

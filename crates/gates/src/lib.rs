@@ -62,25 +62,29 @@
 
 mod answer;
 mod approval;
+mod bundle;
 mod collect;
 pub mod condition;
 mod error;
 mod evidence;
 mod gate;
+mod script_runs;
 mod size;
 mod verdict;
 
 pub use answer::Answer;
 pub use approval::{
-    APPROVAL_NAMESPACE, ApprovalRequest, Approvals, Approver, Flaw, Grant, Policy, Standing,
+    APPROVAL_NAMESPACE, ApprovalCopies, ApprovalFiles, ApprovalRequest, Approvals, Approver, Flaw,
+    Grant, Policy, Standing, UnpackedApprovals,
 };
+pub use bundle::Bundle;
 pub use collect::{Access, Collector, Pace, Program};
 pub use condition::Condition;
 pub use error::{Error, ErrorClass};
 pub use evidence::redact::url as shown_url;
-pub use evidence::weight::weight as weight_of_json;
 pub use evidence::{Absence, Content, Evidence, Held, Kind, Read, Reading};
-pub use gate::{Approval, Approving, Gate, Gates, Rule, Verdicts};
+pub use gate::{ApprovalRule, Approving, Gate, Gates, Rule, Verdicts};
 pub use journal::Hash;
+pub use script_runs::ScriptRuns;
 pub use size::Size;
 pub use verdict::{ObjectReference, Subject, Verdict};

@@ -36,7 +36,7 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    pub(crate) fn new(settings: &Settings, what: &str) -> Self {
+    pub(crate) fn new(settings: &Settings, what: &str, at: Timestamp) -> Self {
         let service = settings.service.as_ref().map(|service| service.value.clone());
         let host = act::host();
         let of = service.as_ref().map_or_else(String::new, |service| format!(" of {service}"));
@@ -48,16 +48,18 @@ impl Message {
             service,
             host,
             what: what.to_owned(),
-            at: Timestamp::now().to_string(),
+            at: at.to_string(),
         }
     }
 }
 
 /// One way of telling, and what became of it.
-#[derive(Debug, Serialize)]
-pub(crate) struct Told {
-    pub(crate) by: &'static str,
-    pub(crate) error: Option<String>,
+#[derive(Debug, Clone, Serialize)]
+pub struct Told {
+    /// `command`, `webhook` or `mail`.
+    pub by: &'static str,
+    /// The reason why it failed.
+    pub error: Option<String>,
 }
 
 /// Tells everybody that is configured, each whatever became of the others.

@@ -4,9 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::ops::{Batch, Console, Ops};
-use pgsnap::{Phase, Progress};
-
+use crate::ops::{Console, Ops};
 use crate::printer::Printer;
 use crate::settings::{Overrides, Settings};
 use crate::unfinished::Unfinished;
@@ -60,16 +58,6 @@ impl Context {
     /// The terminal, for operations.
     pub(crate) fn console(&self) -> Arc<dyn Console> {
         Arc::new(self.printer.clone())
-    }
-
-    /// Shows the progress of backups on their way.
-    pub(crate) fn copies(&self) -> Arc<dyn Batch> {
-        self.printer.batch()
-    }
-
-    /// Shows the progress of these phases.
-    pub(crate) fn progress(&self, phases: &'static [Phase]) -> Arc<dyn Progress> {
-        Console::progress(&self.printer, phases)
     }
 
     /// The operations under these flags.

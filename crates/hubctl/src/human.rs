@@ -57,11 +57,29 @@ pub(crate) fn duration(value: Duration) -> String {
     }
 }
 
+/// Returns how old data of this time is, or `None` if it is of the future.
+pub(crate) fn age(taken: Timestamp, now: Timestamp) -> Option<Duration> {
+    Duration::try_from(now.duration_since(taken)).ok()
+}
+
 /// `2026-11-22 00:15:03 UTC`, of a time that was recorded as text.
 pub(crate) fn time(recorded: &str) -> String {
     recorded
         .parse::<Timestamp>()
         .map_or_else(|_| recorded.to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+}
+
+/// Text of a server for a terminal: on one line, and without control characters.
+pub(crate) fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' | '\t' => line.push(' '),
+            c if c.is_control() => line.extend(c.escape_default()),
+            c => line.push(c),
+        }
+    }
+    line
 }
 
 /// A list of words in backquotes: `` `a`, `b` ``.

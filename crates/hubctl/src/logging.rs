@@ -14,17 +14,18 @@ use crate::printer::Printer;
 
 /// The crates that may tell details: they never log a secret. Others log the requests that they
 /// make, whole URLs included.
-const OURS: [&str; 7] = ["hubctl", "pgsnap", "backup", "gates", "tunnel", "sshsig", "drill"];
+const OURS: [&str; 8] =
+    ["hubctl", "pgsnap", "backup", "gates", "tunnel", "sshsig", "journal", "drill"];
 
 /// Starts logging; `HUBCTL_LOG` decides over `-v`. A second call changes nothing.
 pub(crate) fn start(verbose: u8, printer: &Printer) {
     let default = match verbose {
-        0 => "error",
-        1 => "hubctl=info,pgsnap=info,backup=info,gates=info,tunnel=info",
-        2 => "hubctl=debug,pgsnap=debug,backup=debug,gates=debug,tunnel=debug",
-        _ => "debug",
+        0 => "error".to_owned(),
+        1 => OURS.map(|name| format!("{name}=info")).join(","),
+        2 => OURS.map(|name| format!("{name}=debug")).join(","),
+        _ => "debug".to_owned(),
     };
-    let filter = environment::get(environment::LOG).unwrap_or_else(|| default.to_owned());
+    let filter = environment::get(environment::LOG).unwrap_or_else(|| default.clone());
     let filter = EnvFilter::try_new(&filter).unwrap_or_else(|error| {
         printer.warn(format_args!("{} cannot be used: {error}", environment::LOG));
         EnvFilter::new(default)

@@ -19,9 +19,31 @@
 //! # }
 //! ```
 
+mod alert;
+mod approve;
 mod backup;
+mod backups;
+mod clean;
+mod compare;
 mod console;
+mod copy;
+mod doctor;
+mod drill;
+mod fresh;
+pub(crate) mod gates;
+mod import;
+mod init;
+mod journal;
+mod keys;
 pub(crate) mod phases;
+mod prune;
+mod pull;
+mod push;
+mod rekey;
+mod restore;
+mod schedule;
+mod tunnel;
+mod verify;
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -30,8 +52,55 @@ use jiff::Timestamp;
 use pgsnap::{Phase, Progress};
 use serde::Serialize;
 
+pub use self::alert::{AlertOrder, AlertReport, Told, alert};
+pub use self::approve::{ApprovalPlan, ApproveOrder, ApproveReport, approve, revoke_approvals};
 pub use self::backup::{BackupOrder, BackupReport, Payload, backup};
+pub use self::backups::{BackupsOrder, BackupsReport, ListedBackup, ListedCopy, backups};
+pub(crate) use self::clean::kept_summary;
+pub use self::clean::{CleanOrder, CleanPlan, CleanReport, Kept, clean, plan_clean};
+pub(crate) use self::compare::equality;
+pub use self::compare::{CompareDepth, CompareOrder, CompareReport, DifferingRows, compare};
 pub use self::console::{Batch, Console, Event};
+pub use self::copy::{CopyOrder, CopyPlanReport, CopyReport, copy, plan_copy};
+pub use self::doctor::{DoctorOrder, DoctorReport, Finding, Health, doctor};
+pub use self::drill::{DrillOrder, DrillReport, DrilledTable, KeptCopy, drill};
+pub(crate) use self::drill::{answer_to, verdict_on};
+pub(crate) use self::fresh::fresh_verdict;
+pub use self::fresh::{FreshOrder, FreshPart, FreshReport, fresh};
+pub use self::gates::{
+    EvaluateOrder, GateChange, GateReport, GatesOrder, GatesReport, evaluate_gates, gates,
+    watch_gates,
+};
+pub use self::import::{ImportOrder, ImportReport, ImportedFile, import};
+pub use self::init::{InitOrder, InitReport, init};
+pub(crate) use self::init::{Key, generate_key};
+pub use self::journal::{
+    JournalReport, JournalRotateReport, JournalVerifyReport, list_journal, rotate_journal,
+    verify_journal,
+};
+pub use self::keys::{
+    EscrowAnswerOrder, EscrowAnswerReport, EscrowChallengeOrder, EscrowChallengeReport, KeysReport,
+    OpenedBackup, RecipientKey, check_keys, escrow_answer, escrow_challenge,
+};
+pub use self::prune::{PruneOrder, PruneReport, PrunedBackup, prune};
+pub use self::pull::{PullOrder, PullReport, pull};
+pub use self::push::{PushOrder, PushReport, TargetPush, push};
+pub use self::rekey::{RekeyOrder, RekeyReport, RekeyedBackup, rekey};
+pub use self::restore::{
+    PlainDumpPlan, PlainDumpRestored, PlannedArchive, PlannedRestore, RestoreOrder, RestoreOutcome,
+    RestorePlanReport, RestoreReport, plan_restore, restore,
+};
+pub use self::schedule::{
+    ScheduleReport, Unit, install_schedule, plan_schedule, schedule_for_cron,
+    schedule_for_kubernetes, uninstall_schedule,
+};
+pub use self::tunnel::{
+    ImportedTunnels, StartTunnelsOrder, TrustPlan, TrustReport, TunnelEvent, TunnelReport,
+    TunnelUnitReport, check_tunnels, import_tunnels, install_tunnels, plan_trust, restart_tunnels,
+    start_tunnels, stop_tunnels, supervise_tunnels, trust_host, tunnel_log, tunnel_status,
+    uninstall_tunnels, watch_tunnels,
+};
+pub use self::verify::{VerifyOrder, VerifyReport, verify};
 use crate::act::Act;
 use crate::settings::Settings;
 use crate::unfinished::Unfinished;

@@ -122,6 +122,19 @@ impl Printer {
         self.result(R::SCHEMA, report, || text(report))
     }
 
+    /// An event of an operation as one line: compact JSON where JSON is wanted, else what `text`
+    /// makes.
+    pub(crate) fn line<R: Report>(
+        &self,
+        report: &R,
+        text: impl FnOnce(&R) -> String,
+    ) -> anyhow::Result<()> {
+        self.data(&match self.format {
+            Format::Text => text(report),
+            Format::Json => serde_json::to_string(&Document { schema: R::SCHEMA, body: report })?,
+        })
+    }
+
     /// Prints data as it is, with a line end where it lacks one.
     pub(crate) fn data(&self, text: &str) -> anyhow::Result<()> {
         if self.muted || text.is_empty() {

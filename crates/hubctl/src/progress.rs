@@ -468,7 +468,7 @@ mod tests {
     #[test]
     fn a_census_inside_a_restore_is_no_way_back() {
         let printer = Printer::new(Format::Text, Loudness::Quiet);
-        let meter = Face::Hidden.meter(&printer, COPY);
+        let meter = Face::Hidden.meter(&printer, crate::ops::phases::COPY);
         let mut places = Vec::new();
         for phase in [Phase::Snapshot, Phase::Copy, Phase::Snapshot, Phase::Census] {
             meter.begin(phase, Work::default());

@@ -1,10 +1,11 @@
 //! A new database that takes the place of another: what people are told before and after.
 
+use std::collections::BTreeMap;
+
 use pgsnap::{Method, RestorePlan, Restored, TargetState};
-use serde_json::{Value, json};
 
 use crate::human;
-use crate::printer::Printer;
+use crate::ops::Console;
 
 /// What would happen at the target, line by line.
 pub(crate) fn describe(plan: &RestorePlan) -> Vec<String> {
@@ -32,39 +33,37 @@ pub(crate) fn describe(plan: &RestorePlan) -> Vec<String> {
     lines
 }
 
-/// Names what is in the way, each with its remedy. Whether nothing is.
-pub(crate) fn is_clear(plan: &RestorePlan, printer: &Printer) -> bool {
+/// Names the obstacles of a plan with their remedies, its warnings, and what was not checked.
+pub(crate) fn qualify(plan: &RestorePlan, console: &dyn Console) {
     for obstacle in &plan.obstacles {
-        printer.warn(format_args!("obstacle: {}", obstacle.problem));
-        printer.hint(&obstacle.remedy);
+        console.warn(format_args!("obstacle: {}", obstacle.problem));
+        console.hint(&obstacle.remedy);
     }
     for warning in &plan.warnings {
-        printer.warn(warning);
+        console.warn(warning);
     }
     for what in &plan.unchecked {
-        printer.say(format_args!("not checked: {what}"));
+        console.say(format_args!("not checked: {what}"));
     }
-    plan.obstacles.is_empty()
 }
 
 /// Tells what qualifies the proof, and which databases came and went.
-pub(crate) fn tell(restored: &Restored, printer: &Printer) {
+pub(crate) fn tell(restored: &Restored, console: &dyn Console) {
     for note in &restored.notes {
-        printer.say(format_args!("note: {note}"));
+        console.say(format_args!("note: {note}"));
     }
     for name in &restored.cleaned {
-        printer.warn(format_args!("dropped a leftover of an interrupted run: {name}"));
+        console.warn(format_args!("dropped a leftover of an interrupted run: {name}"));
     }
     if let Some(kept) = &restored.kept {
-        printer.say(format_args!("the database that was there before is kept as {kept}"));
+        console.say(format_args!("the database that was there before is kept as {kept}"));
     }
 }
 
 /// Seconds per phase, rounded to milliseconds.
-pub(crate) fn phases(restored: &Restored) -> Value {
-    let rounded = restored
-        .seconds
-        .iter()
-        .map(|(phase, seconds)| ((*phase).to_owned(), json!((seconds * 1000.0).round() / 1000.0)));
-    Value::Object(rounded.collect())
+pub(crate) fn phases(restored: &Restored) -> BTreeMap<String, f64> {
+    let phases = restored.seconds.iter();
+    phases
+        .map(|(phase, seconds)| ((*phase).to_owned(), (seconds * 1000.0).round() / 1000.0))
+        .collect()
 }

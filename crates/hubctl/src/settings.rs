@@ -78,6 +78,8 @@ pub struct Settings {
     pub(crate) checks: Vec<Sourced<Check>>,
     pub(crate) episodic_memory: Option<Sourced<PathBuf>>,
     pub(crate) journal: Sourced<PathBuf>,
+    /// The user's directory of state; `None` without a home.
+    pub(crate) state_home: Option<PathBuf>,
     pub(crate) tunnels: BTreeMap<String, Sourced<tunnel::Tunnel>>,
     /// What a person signs approvals with.
     pub(crate) approval_key: Option<Sourced<PathBuf>>,
@@ -232,6 +234,7 @@ impl Settings {
             checks: file.drill.checks.into_iter().map(|check| base.sourced(check)).collect(),
             episodic_memory: file.drill.episodic_memory.map(|path| base.sourced(base.path(&path))),
             journal: journal.map_or_else(default_journal, Ok)?,
+            state_home: env::state_home(),
             tunnels: file
                 .tunnels
                 .into_iter()

@@ -12,7 +12,7 @@ use pgsnap::{Archive, OpenDump, ReadSeek};
 use crate::damage::Damaged;
 use crate::failure::Refusal;
 use crate::human;
-use crate::ops::Console;
+use crate::ops::{Console, blocking};
 use crate::settings::Settings;
 use crate::site::is_url;
 use crate::targets::{self, Opened};
@@ -254,6 +254,31 @@ impl OpenEntry {
         let this = self.clone();
         Arc::new(move || this.reader().map(|reader| Box::new(reader) as Box<dyn Read + Send>))
     }
+}
+
+/// The payload of a sealed entry.
+pub(crate) enum Contents {
+    /// An archive, whose rows its manifest proves.
+    Archive(Archive),
+    /// A dump of SQL statements without a manifest.
+    PlainDump(Arc<OpenDump>),
+}
+
+/// Opens an entry and looks at what it contains.
+pub(crate) async fn contents(
+    vault: Vault,
+    entry: Entry,
+    identities: Identities,
+) -> anyhow::Result<Contents> {
+    blocking(move || {
+        let opened = OpenEntry::new(&vault, &entry, &identities)?;
+        match opened.archive() {
+            Ok(archive) => Ok(Contents::Archive(archive)),
+            Err(pgsnap::Error::NotAnArchive { .. }) => Ok(Contents::PlainDump(opened.dump())),
+            Err(error) => Err(error.into()),
+        }
+    })
+    .await
 }
 
 /// Says by the kind what is damage, so that nobody takes a damaged file for an unreachable one.

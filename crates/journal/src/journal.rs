@@ -71,6 +71,7 @@ impl Journal {
             Ok(file) => {
                 file.sync_all()?;
                 regularfile::sync_directory(directory)?;
+                tracing::info!("created the journal {}", path.display());
                 Self::open_existing(path)
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::open_existing(path),
@@ -139,6 +140,7 @@ impl Journal {
             regularfile::sync_directory(regularfile::parent(&self.path))?;
         }
         let record = append_line(&mut file, last.as_ref(), new)?;
+        tracing::debug!(journal = %self.path.display(), "recorded {}: {}", record.seq, record.kind);
         Ok(Appended { record, torn })
     }
 
@@ -242,6 +244,7 @@ impl Journal {
             chain.follow_file(&self.path, &part, &read_part(&part)?, &mut visit)?;
         }
         chain.follow_file(&self.path, &self.path, &content, &mut visit)?;
+        tracing::debug!(journal = %self.path.display(), "verified {} records", chain.records());
         Ok(Walked { chain, leftovers: beside.leftovers })
     }
 
@@ -275,6 +278,11 @@ impl Journal {
             return Ok((Some(record), None));
         }
         let torn = tail.move_aside(&self.path, file, at)?;
+        tracing::warn!(
+            to = %torn.path.display(),
+            "moved {} bytes of an incomplete record out of the journal",
+            torn.bytes
+        );
         let record = append_line(file, last.as_ref(), torn.record(at))?;
         Ok((Some(record), Some(torn)))
     }

@@ -74,6 +74,7 @@ impl Journal {
         let (record, line) = line::seal(new, Chain::after(Some(&last)))?;
         // The lock of the new file is held until its name is durable: nobody may append to what a crash could take back.
         let _held = self.replace(&self.path, line.as_bytes(), &file)?;
+        tracing::info!(part = %part.display(), "rotated the journal after {records} records");
         Ok(Some(Rotated { part, records, record, torn }))
     }
 

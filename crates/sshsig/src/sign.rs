@@ -42,6 +42,7 @@ pub fn sign(
     let mut command = Command::new("ssh-keygen");
     command.args(["-Y", "sign", "-n", namespace, "-f"]).arg(key).arg(&file);
     let not_signed = |said: String| Error::NotSigned { path: key.to_owned(), said };
+    tracing::info!(key = %key.display(), "signing for {namespace}");
     match run(command, prompt)? {
         None => {
             return Err(Error::NoAnswer { path: key.to_owned(), seconds: PATIENCE.as_secs() });

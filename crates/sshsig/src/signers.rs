@@ -139,7 +139,10 @@ impl AllowedSigners {
     ) -> Result<Signer> {
         let signature = Signature::parse(armored)?;
         signature.check(namespace, message)?;
-        self.allowed(signature.key(), principal, namespace, at)
+        let signer = self.allowed(signature.key(), principal, namespace, at)?;
+        let by = &signer.principals;
+        tracing::debug!(key = signer.fingerprint, "a signature for {namespace} by {by} counts");
+        Ok(signer)
     }
 
     fn allowed(

@@ -13,6 +13,7 @@ use sshsig::AllowedSigners;
 
 use super::document::{Approval, Revocation, Sealed, unknown_format};
 use super::{Approvals, REVOKED, SUFFIX, exists, file_stem};
+use crate::gate::ApprovalRule;
 use crate::{Error, Hash};
 
 /// No approval is longer, and nothing longer is read.
@@ -27,6 +28,16 @@ pub struct Policy {
     pub persons: NonZeroUsize,
     /// For how long an approval may count at most.
     pub longest: Duration,
+}
+
+impl Policy {
+    /// The policy of a gate's rule, with these signers.
+    #[must_use]
+    pub fn of(rule: &ApprovalRule, signers: AllowedSigners) -> Self {
+        let persons =
+            NonZeroUsize::new(rule.persons).expect("a gate by nobody is refused when it is read");
+        Self { signers, persons, longest: rule.expires }
+    }
 }
 
 /// What the approvals of a gate come to.

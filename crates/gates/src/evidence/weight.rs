@@ -12,7 +12,7 @@ const VALUE: u64 = 112;
 ///
 /// A text of a few bytes for each object may need a hundred times its length.
 #[must_use]
-pub fn weight(text: &[u8]) -> u64 {
+pub(crate) fn weight(text: &[u8]) -> u64 {
     let nexts = text.iter().skip(1).chain(&[0]);
     let structure: u64 = text
         .iter()

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{Approval, Gate, Gates};
+use super::{ApprovalRule, Gate, Gates};
 use crate::Error;
 use crate::answer::Answer;
 use crate::approval::{ApprovalRequest, Standing};
@@ -23,7 +23,7 @@ pub trait Approving {
     fn standing(
         &self,
         request: &ApprovalRequest,
-        rule: &Approval,
+        rule: &ApprovalRule,
         now: Timestamp,
     ) -> Result<Standing, Error>;
 }
@@ -35,7 +35,7 @@ impl Approving for Nobody {
     fn standing(
         &self,
         _: &ApprovalRequest,
-        rule: &Approval,
+        rule: &ApprovalRule,
         _: Timestamp,
     ) -> Result<Standing, Error> {
         Ok(Standing::Missing { have: 0, need: rule.persons })

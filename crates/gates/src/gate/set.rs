@@ -93,6 +93,14 @@ impl Gates {
         order
     }
 
+    /// The gates with these names and their parts, without the others.
+    #[must_use]
+    pub fn only(&self, names: &[&str]) -> Self {
+        let kept = self.with_parts(names).into_iter();
+        let kept = kept.filter_map(|name| Some((name.to_owned(), self.get(name)?.clone())));
+        Self { gates: kept.collect() }
+    }
+
     fn push_with_parts<'a>(&'a self, name: &'a str, order: &mut Vec<&'a str>) {
         if order.contains(&name) {
             return;

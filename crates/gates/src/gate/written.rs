@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Approval, Gate, Rule};
+use super::{ApprovalRule, Gate, Rule};
 use crate::condition::Condition;
 
 /// All members of the table; those that are not of the gate are of its condition, which refuses
@@ -24,7 +24,7 @@ pub(super) struct Written {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "humantime_serde")]
     stable_for: Option<Duration>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    approval: Option<Approval>,
+    approval: Option<ApprovalRule>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     rests_on: BTreeMap<String, Value>,
     #[serde(flatten)]

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use gates::{
-    Answer, Approval, ApprovalRequest, Approving, Content, Error, Evidence, Flaw, Gate, Gates,
+    Answer, ApprovalRequest, ApprovalRule, Approving, Content, Error, Evidence, Flaw, Gate, Gates,
     Hash, Reading, Standing, Verdict,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -140,7 +140,7 @@ impl Approving for Told {
     fn standing(
         &self,
         request: &ApprovalRequest,
-        rule: &Approval,
+        rule: &ApprovalRule,
         _: Timestamp,
     ) -> Result<Standing, Error> {
         self.asked.borrow_mut().push(request.clone());

@@ -1,12 +1,10 @@
 //! `hubctl alert`.
 
 use clap::Args;
-use serde::Serialize;
 
-use crate::alerts::{self, Message, Told};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::Refusal;
+use crate::ops::{self, AlertOrder, AlertReport};
 use crate::settings::Overrides;
 
 /// Send a failure alert to everyone in [alerts]
@@ -24,32 +22,16 @@ pub(crate) struct AlertArgs {
     what: String,
 }
 
-#[derive(Debug, Serialize)]
-struct Alerted {
-    what: String,
-    told: Vec<Told>,
+pub(crate) async fn run(context: &Context, args: AlertArgs) -> anyhow::Result<Exit> {
+    let ops = context.ops(Overrides::default())?;
+    let report = ops::alert(&ops, AlertOrder { what: args.what }).await?;
+    context.printer.report(&report, text)?;
+    let everybody = report.told.iter().all(|told| told.error.is_none());
+    Ok(if everybody { Exit::Yes } else { Exit::CouldNotAsk })
 }
 
-pub(crate) async fn run(context: &Context, args: AlertArgs) -> anyhow::Result<Exit> {
-    let settings = context.settings(Overrides::default())?;
-    if !settings.alerts.tells_anybody() {
-        return Err(Refusal::usage("[alerts] names nobody to tell")
-            .hint("set command, webhook or mail in [alerts]")
-            .into());
-    }
-    let message = Message::new(&settings, &args.what);
-    let told = alerts::tell(&settings, &message).await;
-    for told in &told {
-        if let Some(error) = &told.error {
-            context.printer.warn(format_args!("not told by {}: {error}", told.by));
-        }
-    }
-    let everybody = told.iter().all(|told| told.error.is_none());
-    let alerted = Alerted { what: args.what, told };
-    context.printer.result("hubctl.alerted.v1", &alerted, || {
-        let heard = alerted.told.iter().filter(|told| told.error.is_none());
-        let ways: Vec<&str> = heard.map(|told| told.by).collect();
-        format!("told by {}", if ways.is_empty() { "nothing".to_owned() } else { ways.join(", ") })
-    })?;
-    Ok(if everybody { Exit::Yes } else { Exit::CouldNotAsk })
+fn text(report: &AlertReport) -> String {
+    let heard = report.told.iter().filter(|told| told.error.is_none());
+    let ways: Vec<&str> = heard.map(|told| told.by).collect();
+    format!("told by {}", if ways.is_empty() { "nothing".to_owned() } else { ways.join(", ") })
 }

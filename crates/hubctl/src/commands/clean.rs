@@ -4,25 +4,16 @@ use std::io::{BufRead as _, Write as _};
 use std::time::Duration;
 
 use clap::Args;
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
-use pgsnap::KeptDatabase;
-use serde::Serialize;
-use serde_json::json;
 
-use crate::act::Act;
 use crate::cli::options::{JournalOptions, PasswordOptions};
 use crate::cli::values;
-use crate::commands::backups::age;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::human;
-use crate::ops::blocking;
+use crate::ops::{self, CleanOrder, CleanReport, blocking};
 use crate::printer::{can_ask, table};
 use crate::settings::Overrides;
-use crate::site::Site;
 
 /// Drop the databases that restores and copies kept
 ///
@@ -52,95 +43,34 @@ pub(crate) struct CleanArgs {
     journal: JournalOptions,
 }
 
-#[derive(Debug, Serialize)]
-struct Cleaned {
-    database: String,
-    executed: bool,
-    databases: Vec<Kept>,
-}
-
-#[derive(Debug, Serialize)]
-struct Kept {
-    name: String,
-    kept_at: Option<String>,
-    bytes: Option<u64>,
-    sessions: u64,
-    #[serde(skip)]
-    age: Option<Duration>,
-}
-
-impl Kept {
-    fn of(kept: &KeptDatabase, now: Timestamp) -> Self {
-        let kept_at = kept_at(kept);
-        Self {
-            name: kept.name.clone(),
-            kept_at: kept_at.map(|at| at.to_string()),
-            bytes: kept.bytes,
-            sessions: kept.sessions,
-            age: kept_at.and_then(|at| age(at, now)),
-        }
-    }
-
-    /// Without a usable time in its name nobody knows how old it is.
-    fn is_older_than(&self, least: Option<Duration>) -> bool {
-        least.is_none_or(|least| self.age.is_some_and(|age| age >= least))
-    }
-}
-
-/// The time in a kept database's name.
-fn kept_at(kept: &KeptDatabase) -> Option<Timestamp> {
-    let at = DateTime::strptime("%Y%m%d%H%M%S", &kept.stamp).ok()?;
-    Some(at.to_zoned(TimeZone::UTC).ok()?.timestamp())
-}
-
 pub(crate) async fn run(context: &Context, args: CleanArgs) -> anyhow::Result<Exit> {
     let overrides = Overrides::default().passwords(&args.passwords);
-    let settings = context.settings(overrides.journal(&args.journal))?;
-    let site = Site::resolve(&settings, &args.site).await?;
-    let now = Timestamp::now();
-    let kept = pgsnap::kept_databases(&site.database).await?;
-    let mut databases: Vec<Kept> = kept.iter().map(|kept| Kept::of(kept, now)).collect();
-    databases.retain(|kept| kept.is_older_than(args.older_than));
-    let mut cleaned =
-        Cleaned { database: site.database.name().to_owned(), executed: false, databases };
-    if args.execute && !cleaned.databases.is_empty() {
-        refuse_those_in_use(&cleaned)?;
-        confirm(context, &cleaned).await?;
-        let names: Vec<String> = cleaned.databases.iter().map(|kept| kept.name.clone()).collect();
-        let act = Act::begin(&settings, context.console(), "clean", &site.label)?;
-        let dropped = pgsnap::drop_kept(&site.database, &names).await;
-        act.end(
-            dropped.map_err(anyhow::Error::from),
-            |()| json!({ "database": site.database.name(), "dropped": names }),
-        )?;
-        cleaned.executed = true;
+    let ops = context.ops(overrides.journal(&args.journal))?;
+    let order = CleanOrder { site: args.site, older_than: args.older_than };
+    let plan = ops::plan_clean(&ops, order).await?;
+    let nothing_to_drop = plan.report().databases.is_empty();
+    if !args.execute || nothing_to_drop {
+        context.printer.report(plan.report(), text)?;
+        if !nothing_to_drop {
+            context.printer.say("Dry run: nothing changed. Add --execute to drop them.");
+        }
+        return Ok(Exit::Yes);
     }
-    context.printer.result("hubctl.clean.v1", &cleaned, || text(&cleaned))?;
-    if !cleaned.executed && !cleaned.databases.is_empty() {
-        context.printer.say("Dry run: nothing changed. Add --execute to drop them.");
-    }
+    plan.require_unused()?;
+    confirm(context, plan.report()).await?;
+    let cleaned = ops::clean(&ops, plan).await?;
+    context.printer.report(&cleaned, text)?;
     Ok(Exit::Yes)
 }
 
-fn refuse_those_in_use(cleaned: &Cleaned) -> anyhow::Result<()> {
-    let used = cleaned.databases.iter().filter(|kept| kept.sessions > 0);
-    let used: Vec<&str> = used.map(|kept| kept.name.as_str()).collect();
-    if used.is_empty() {
-        return Ok(());
-    }
-    Err(Refusal::no(format!("sessions are connected to {}", used.join(", ")))
-        .hint("end these sessions first; nothing was dropped")
-        .into())
-}
-
-/// Nothing brings a dropped database back, so whoever sits at a terminal types its name.
-async fn confirm(context: &Context, cleaned: &Cleaned) -> anyhow::Result<()> {
+/// Nothing brings a dropped database back, so a person at a terminal types its name.
+async fn confirm(context: &Context, kept: &CleanReport) -> anyhow::Result<()> {
     if !can_ask() {
         return Ok(());
     }
     let printer = &context.printer;
-    printer.talk(text(cleaned));
-    let wanted = cleaned.database.clone();
+    printer.talk(text(kept));
+    let wanted = kept.database.clone();
     let typed = blocking(move || {
         let _ = write!(
             std::io::stderr(),
@@ -150,25 +80,13 @@ async fn confirm(context: &Context, cleaned: &Cleaned) -> anyhow::Result<()> {
         std::io::stdin().lock().read_line(&mut line).map(|_| line)
     })
     .await?;
-    if typed.trim() == cleaned.database {
+    if typed.trim() == kept.database {
         return Ok(());
     }
     Err(Refusal::no("not confirmed; nothing was dropped").into())
 }
 
-/// `3 databases, 1.2 GB, the oldest kept 12 d ago`
-pub(crate) fn summary(kept: &[KeptDatabase], now: Timestamp) -> String {
-    let kept: Vec<Kept> = kept.iter().map(|kept| Kept::of(kept, now)).collect();
-    let bytes = kept.iter().filter_map(|kept| kept.bytes).sum();
-    let mut text =
-        format!("{}, {}", human::plural(kept.len() as u64, "database"), human::bytes(bytes));
-    if let Some(oldest) = kept.iter().filter_map(|kept| kept.age).max() {
-        text += &format!(", the oldest kept {} ago", human::duration(oldest));
-    }
-    text
-}
-
-fn text(cleaned: &Cleaned) -> String {
+fn text(cleaned: &CleanReport) -> String {
     if cleaned.databases.is_empty() {
         return format!("no kept databases of {}", cleaned.database);
     }

@@ -1,32 +1,21 @@
 //! `hubctl gates`.
 
-pub(crate) mod approvals;
-pub(crate) mod asking;
-mod bundle;
 mod junit;
-mod own;
-mod resting;
-mod scripts;
-mod show;
+mod verdicts;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use gates::{Answer, Evidence, Gates, Held, Verdicts};
-use jiff::Timestamp;
+use gates::Answer;
 
 use crate::cli::options::JournalOptions;
 use crate::cli::values;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::Refusal;
-use crate::human;
-use crate::settings::{Overrides, Settings};
-use asking::{Asked, Asking};
-use bundle::Bundle;
-use show::Shown;
+use crate::ops::{self, EvaluateOrder, GatesOrder, GatesReport, Ops};
+use crate::settings::Overrides;
 
 /// Ask whether gates are open, with evidence
 ///
@@ -92,152 +81,53 @@ enum GatesCommand {
 }
 
 pub(crate) async fn run(context: &Context, args: GatesArgs) -> anyhow::Result<Exit> {
-    let settings = context.settings(Overrides::default().journal(&args.journal))?;
-    if let Some(GatesCommand::Evaluate { from, names }) = &args.command {
-        return evaluate(context, &settings, from, names);
+    let ops = context.ops(Overrides::default().journal(&args.journal))?;
+    if let Some(GatesCommand::Evaluate { from, names }) = args.command {
+        return show(context, &ops::evaluate_gates(&ops, &EvaluateOrder { from, names })?);
     }
-    let names = chosen(&settings.gates, &args.names)?;
-    let asking = Asking::new(context, &settings, &names)?;
     if args.watch {
-        return watch(context, &asking, args.every).await;
+        return watch(context, &ops, args.order()).await;
     }
-    let Asked { evidence, verdicts, judged_at, gates } =
-        wait(&asking, args.wait, args.every).await?;
-    if let Some(path) = &args.bundle {
-        Bundle::new(&settings, &gates, &names, evidence.clone(), judged_at)?
-            .write(path, &verdicts)?;
-        context.printer.say(format_args!("what was read is in {}", path.display()));
+    let junit = args.junit.clone();
+    let report = ops::gates(&ops, args.order()).await?;
+    if let Some(path) = &junit {
+        junit::write(path, &report)?;
     }
-    if let Some(path) = &args.junit {
-        junit::write(path, &names, &verdicts)?;
-    }
-    show(context, &settings.gates, &names, &verdicts, &evidence)
+    show(context, &report)
 }
 
-fn evaluate(
-    context: &Context,
-    settings: &Settings,
-    from: &std::path::Path,
-    names: &[String],
-) -> anyhow::Result<Exit> {
-    let bundle = Bundle::read(from, &settings.gates)?;
-    let names = chosen(&bundle.gates, names)?;
-    let evidence = &bundle.evidence;
-    context.printer.say(format_args!(
-        "as of {:.0}, {} ago",
-        evidence.collected_at,
-        human::duration(age(evidence.collected_at))
-    ));
-    let verdicts = match bundle.approvals {
-        Some(copies) => {
-            let at = copies.judged_at;
-            context.printer.say("by the approvals and the allowed signers in the bundle");
-            let approvals = copies.unpack()?;
-            bundle.gates.evaluate_with(&names, evidence, at, &approvals)
-        }
-        // Evidence alone says nothing of people.
-        None => bundle.gates.evaluate(&names, evidence, evidence.collected_at),
-    };
-    show(context, &bundle.gates, &names, &verdicts, evidence)
+impl GatesArgs {
+    fn order(self) -> GatesOrder {
+        GatesOrder { names: self.names, wait: self.wait, every: self.every, bundle: self.bundle }
+    }
 }
 
-fn show(
-    context: &Context,
-    gates: &Gates,
-    names: &[&str],
-    verdicts: &Verdicts,
-    evidence: &Evidence,
-) -> anyhow::Result<Exit> {
-    let shown = Shown::new(gates, names, verdicts, evidence.collected_at);
-    context.printer.result("hubctl.gates.v1", &shown, || shown.text())?;
-    for hint in shown.hints() {
+fn show(context: &Context, report: &GatesReport) -> anyhow::Result<Exit> {
+    context.printer.report(report, verdicts::table)?;
+    for hint in verdicts::hints(report) {
         context.printer.hint(hint);
     }
-    Ok(exit(names, verdicts))
+    let asked = report.gates.iter().filter(|gate| gate.asked);
+    Ok(exit(asked.map(|gate| gate.verdict.answer)))
 }
 
-/// Asks once, or until it is settled. Waiting is outside of what is judged.
-async fn wait(
-    asking: &Asking<'_>,
-    limit: Option<Duration>,
-    every: Duration,
-) -> anyhow::Result<Asked> {
-    let begun = std::time::Instant::now();
-    let mut held = BTreeMap::<String, Held>::new();
-    loop {
-        let asked = asking.ask(&held).await?;
-        let left = limit.and_then(|limit| limit.checked_sub(begun.elapsed()));
-        match left {
-            Some(left) if !is_settled(asking.names(), &asked.verdicts) => {
-                held.clone_from(&asked.evidence.held);
-                tokio::time::sleep(every.min(left)).await;
-            }
-            _ => return Ok(asked),
-        }
+/// Prints each change until Ctrl-C; the last answers decide.
+async fn watch(context: &Context, ops: &Ops, order: GatesOrder) -> anyhow::Result<Exit> {
+    let mut answers = BTreeMap::new();
+    let watching = ops::watch_gates(ops, order, |change| {
+        answers.insert(change.name.clone(), change.verdict.answer);
+        context.printer.line(change, verdicts::change)
+    });
+    tokio::select! {
+        ended = watching => match ended? {},
+        () = context.hold.wait() => {}
     }
-}
-
-/// Whether waiting cannot change the answer any more.
-fn is_settled(names: &[&str], verdicts: &Verdicts) -> bool {
-    let mut asked = names.iter().filter_map(|name| verdicts.get(*name));
-    let passes = asked.clone().all(|verdict| verdict.answer == Answer::Pass);
-    passes || asked.any(|verdict| verdict.answer == Answer::Fail && verdict.terminal)
-}
-
-async fn watch(context: &Context, asking: &Asking<'_>, every: Duration) -> anyhow::Result<Exit> {
-    let mut held = BTreeMap::<String, Held>::new();
-    let mut before = Verdicts::new();
-    let stop = context.hold.wait();
-    let mut stop = std::pin::pin!(stop);
-    loop {
-        let Asked { evidence, verdicts, .. } = tokio::select! {
-            asked = asking.ask(&held) => asked?,
-            () = &mut stop => return Ok(exit(asking.names(), &before)),
-        };
-        for name in asking.names() {
-            let verdict = &verdicts[*name];
-            let is_new = before.get(*name).is_none_or(|old| old.answer != verdict.answer);
-            if is_new {
-                show::change(context, name, verdict)?;
-            }
-        }
-        held = evidence.held;
-        before = verdicts;
-        tokio::select! {
-            () = tokio::time::sleep(every) => {}
-            () = &mut stop => return Ok(exit(asking.names(), &before)),
-        }
-    }
-}
-
-/// The gates that are named; without names, those that are no part of another.
-fn chosen<'a>(gates: &'a Gates, names: &'a [String]) -> anyhow::Result<Vec<&'a str>> {
-    if gates.iter().next().is_none() {
-        return Err(Refusal::usage("no gate is configured")
-            .hint(
-                "describe one in hubctl.toml: `[gates.NAME]`; docs/profiles has commented examples",
-            )
-            .into());
-    }
-    if names.is_empty() {
-        let parts: Vec<&String> = gates.iter().flat_map(|(_, gate)| gate.parts()).collect();
-        let is_part = |name: &str| parts.iter().any(|part| *part == name);
-        let roots = gates.iter().map(|(name, _)| name).filter(|name| !is_part(name));
-        return Ok(roots.collect());
-    }
-    if let Some(unknown) = names.iter().find(|name| gates.get(name).is_none()) {
-        let known = gates.iter().map(|(name, _)| name);
-        return Err(Refusal::usage(format!("no gate `{unknown}` is configured"))
-            .hint(format!("the configured gates are {}", human::quoted(known)))
-            .into());
-    }
-    Ok(names.iter().map(String::as_str).collect())
+    Ok(exit(answers.into_values()))
 }
 
 /// The worst of the gates that were asked for decides.
-fn exit(names: &[&str], verdicts: &Verdicts) -> Exit {
-    let answers: Vec<Answer> =
-        names.iter().filter_map(|name| verdicts.get(*name)).map(|verdict| verdict.answer).collect();
+fn exit(answers: impl IntoIterator<Item = Answer>) -> Exit {
+    let answers: Vec<Answer> = answers.into_iter().collect();
     let has = |wanted: &[Answer]| answers.iter().any(|answer| wanted.contains(answer));
     if has(&[Answer::Fail]) {
         Exit::No
@@ -250,23 +140,9 @@ fn exit(names: &[&str], verdicts: &Verdicts) -> Exit {
     }
 }
 
-/// How long ago that was; a moment ahead is none.
-fn age(then: Timestamp) -> Duration {
-    Duration::try_from(Timestamp::now().duration_since(then)).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gates::Verdict;
-
-    fn verdicts(answers: &[Answer]) -> (Vec<String>, Verdicts) {
-        let named = answers.iter().enumerate();
-        let verdicts: Verdicts = named
-            .map(|(index, answer)| (format!("g{index}"), Verdict::new(*answer, "because")))
-            .collect();
-        (verdicts.keys().cloned().collect(), verdicts)
-    }
 
     #[test]
     fn the_worst_gate_decides() {
@@ -279,18 +155,7 @@ mod tests {
             (&[Unknown, Fail, NeedsApproval], Exit::No),
             (&[], Exit::CouldNotAsk),
         ] {
-            let (names, verdicts) = verdicts(answers);
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            assert_eq!(exit(&names, &verdicts), expected, "{answers:?}");
+            assert_eq!(exit(answers.iter().copied()), expected, "{answers:?}");
         }
-    }
-
-    #[test]
-    fn waiting_ends_where_it_cannot_help() {
-        let (names, mut verdicts) = verdicts(&[Answer::Fail, Answer::Waiting]);
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        assert!(!is_settled(&names, &verdicts));
-        verdicts.get_mut("g0").unwrap().terminal = true;
-        assert!(is_settled(&names, &verdicts));
     }
 }

@@ -1,23 +1,17 @@
 //! `hubctl journal`.
 
-use std::time::SystemTime;
-
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use journal::{Head, Journal, Record};
-use serde::Serialize;
+use journal::Record;
 use serde_json::Value;
 
 use crate::cli::options::{JournalOptions, VaultOptions};
 use crate::cli::values;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::Refusal;
-use crate::human;
-use crate::ops::blocking;
-use crate::printer::table;
-use crate::settings::{Overrides, Settings};
-use crate::store;
+use crate::ops::{self, JournalReport};
+use crate::printer;
+use crate::settings::Overrides;
 
 /// Show or verify the journal of what was done
 ///
@@ -61,31 +55,6 @@ enum JournalCommand {
     Rotate,
 }
 
-#[derive(Serialize)]
-struct Listed {
-    path: String,
-    records: Vec<Record>,
-}
-
-#[derive(Serialize)]
-struct VerifiedJournal {
-    path: String,
-    records: u64,
-    head: Option<String>,
-    /// The head that it was held against.
-    against: Option<String>,
-    /// What an interrupted rotation left.
-    leftovers: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct RotatedJournal {
-    path: String,
-    /// The closed part; none where there was nothing to close.
-    part: Option<String>,
-    records: u64,
-}
-
 pub(crate) async fn run(context: &Context, args: JournalArgs) -> anyhow::Result<Exit> {
     let command = args.command.unwrap_or(JournalCommand::List { limit: None });
     let overrides = Overrides::default().journal(&args.journal);
@@ -93,61 +62,26 @@ pub(crate) async fn run(context: &Context, args: JournalArgs) -> anyhow::Result<
         JournalCommand::Verify { vault, .. } => overrides.vault(vault),
         _ => overrides,
     };
-    let settings = context.settings(overrides)?;
-    let journal = Journal::open_existing(&settings.journal.value)?;
+    let (ops, printer) = (context.ops(overrides)?, &context.printer);
     match command {
-        JournalCommand::List { limit } => list(context, &journal, limit),
-        JournalCommand::Verify { against, .. } => {
-            let head = match against {
-                Some(against) => Some(blocking(move || known_head(&settings, &against)).await?),
-                None => None,
-            };
-            verify(context, &journal, head)
+        JournalCommand::List { limit } => {
+            printer.report(&ops::list_journal(&ops, limit)?, table)?;
         }
-        JournalCommand::Rotate => rotate(context, &journal),
+        JournalCommand::Verify { against, .. } => {
+            let verified = ops::verify_journal(&ops, against).await?;
+            printer.report(&verified, |verified| verified.head.clone().unwrap_or_default())?;
+        }
+        JournalCommand::Rotate => {
+            let rotated = ops::rotate_journal(&ops)?;
+            printer.report(&rotated, |rotated| rotated.part.clone().unwrap_or_default())?;
+        }
     }
-}
-
-/// A head that somebody kept, or the one that a backup kept.
-fn known_head(settings: &Settings, text: &str) -> anyhow::Result<Head> {
-    let is_head = |text: &str| {
-        let number = text.split_once(':').map(|(number, _)| number);
-        number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
-    };
-    if is_head(text) {
-        return Ok(text.parse()?);
-    }
-    let (_, entry) = store::find_entry(settings, text)?;
-    if let Some(error) = entry.sidecar_error() {
-        let hint = error.hint().unwrap_or_default();
-        return Err(Refusal::no(error.to_string()).hint(hint).into());
-    }
-    let head = entry.sidecar().and_then(|sidecar| sidecar.anchor.as_ref());
-    let head = head.ok_or_else(|| {
-        Refusal::no(format!(
-            "the backup {} keeps no head of a journal",
-            entry.id()
-        ))
-        .hint("name one that hubctl took while it had this journal, or a head as `hubctl journal verify` prints it")
-    })?;
-    head.parse().map_err(|_| {
-        let fact = format!("what the backup {} keeps is no head of a journal", entry.id());
-        Refusal::no(fact).into()
-    })
-}
-
-fn list(context: &Context, journal: &Journal, limit: Option<usize>) -> anyhow::Result<Exit> {
-    let mut records = journal.read()?;
-    let skipped = limit.map_or(0, |limit| records.len().saturating_sub(limit));
-    records.drain(..skipped);
-    let listed = Listed { path: journal.path().display().to_string(), records };
-    context.printer.result("hubctl.journal.v1", &listed, || {
-        table(
-            &[">seq", "at", "kind", "outcome", "subject", "evidence"],
-            listed.records.iter().map(row),
-        )
-    })?;
     Ok(Exit::Yes)
+}
+
+fn table(listed: &JournalReport) -> String {
+    let header = [">seq", "at", "kind", "outcome", "subject", "evidence"];
+    printer::table(&header, listed.records.iter().map(row))
 }
 
 fn row(record: &Record) -> Vec<String> {
@@ -173,59 +107,4 @@ fn summary(evidence: &Value) -> String {
     });
     let text: String = shown.collect::<Vec<_>>().join(" ");
     text.chars().take(160).collect()
-}
-
-fn verify(context: &Context, journal: &Journal, against: Option<Head>) -> anyhow::Result<Exit> {
-    let verification = match against {
-        Some(head) => journal.verify_against(&head)?,
-        None => journal.verify()?,
-    };
-    let verified = VerifiedJournal {
-        path: journal.path().display().to_string(),
-        records: verification.records,
-        head: verification.head.map(|head| head.to_string()),
-        against: against.map(|head| head.to_string()),
-        leftovers: verification.leftovers.iter().map(|path| path.display().to_string()).collect(),
-    };
-    for leftover in &verified.leftovers {
-        context.printer.warn(format_args!(
-            "{leftover} is a leftover of an interrupted rotation; the next one replaces it"
-        ));
-    }
-    context.printer.say(format_args!(
-        "the chain of {} holds{}",
-        human::plural(verified.records, "record"),
-        against.map_or_else(String::new, |head| format!(
-            ", and record {} is still what it was",
-            head.seq
-        ))
-    ));
-    context.printer.result("hubctl.journal-verify.v1", &verified, || {
-        verified.head.clone().unwrap_or_default()
-    })?;
-    Ok(Exit::Yes)
-}
-
-fn rotate(context: &Context, journal: &Journal) -> anyhow::Result<Exit> {
-    let rotated = journal.rotate(SystemTime::now())?;
-    if let Some(torn) = rotated.as_ref().and_then(|rotated| rotated.torn.as_ref()) {
-        context.printer.warn(format_args!(
-            "the journal ended in {} bytes of a crashed run; they were moved to {}",
-            torn.bytes,
-            torn.path.display()
-        ));
-    }
-    let shown = RotatedJournal {
-        path: journal.path().display().to_string(),
-        part: rotated.as_ref().map(|rotated| rotated.part.display().to_string()),
-        records: rotated.as_ref().map_or(0, |rotated| rotated.records),
-    };
-    context.printer.say(match &shown.part {
-        Some(_) => format!("{} are closed", human::plural(shown.records, "record")),
-        None => "nothing was recorded since the last rotation".to_owned(),
-    });
-    context
-        .printer
-        .result("hubctl.journal-rotate.v1", &shown, || shown.part.clone().unwrap_or_default())?;
-    Ok(Exit::Yes)
 }

@@ -1,25 +1,19 @@
 //! `hubctl tunnel`.
 
-mod import;
-mod place;
-mod run;
-mod show;
+mod status;
 mod trust;
-mod unit;
-mod up;
 
+use std::env::current_exe;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use tunnel::Client;
 
 use crate::cli::values;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::Refusal;
-use crate::settings::{Overrides, Settings};
-pub(crate) use place::Place;
-pub(crate) use show::change;
+use crate::ops::{self, Ops, StartTunnelsOrder, TunnelEvent, TunnelReport, TunnelUnitReport};
+use crate::printer::answer;
+use crate::settings::Overrides;
 
 /// Keep SSH forwards up, and prove that they are
 ///
@@ -114,84 +108,91 @@ pub(crate) struct Names {
     names: Vec<String>,
 }
 
-impl Names {
-    fn include(&self, name: &str) -> bool {
-        self.names.is_empty() || self.names.iter().any(|known| known == name)
-    }
-}
-
 pub(crate) async fn run(context: &Context, args: TunnelArgs) -> anyhow::Result<Exit> {
     if let TunnelCommand::Import { file } = &args.command {
-        return import::run(context, file);
+        return import(context, file);
     }
-    let settings = context.settings(Overrides::default())?;
-    let place = Place::of(&settings)?;
+    let ops = context.ops(Overrides::default())?;
     match args.command {
-        TunnelCommand::Up { names, wait } => up::up(context, &settings, &place, &names, wait).await,
-        TunnelCommand::Run(names) => run::run(context, &settings, &place, &names).await,
-        TunnelCommand::Down(names) => down(context, &settings, &place, names).await,
-        TunnelCommand::Restart(names) => up::restart(context, &settings, &place, &names).await,
+        TunnelCommand::Up { names: Names { names }, wait } => {
+            let order = StartTunnelsOrder { names, wait, program: current_exe()? };
+            are_up(context, &ops::start_tunnels(&ops, order).await?)
+        }
+        TunnelCommand::Run(names) => supervise(context, &ops, &names.names).await,
+        TunnelCommand::Down(names) => {
+            ops::stop_tunnels(&ops, &names.names).await?;
+            Ok(Exit::Yes)
+        }
+        TunnelCommand::Restart(names) => {
+            are_up(context, &ops::restart_tunnels(&ops, &names.names).await?)
+        }
         TunnelCommand::Status { names, watch: false } => {
-            show::status(context, &settings, &place, &names).await
+            let status = ops::tunnel_status(&ops, &names.names).await?;
+            context.printer.report(&status, status::text)?;
+            Ok(answer(status.running))
         }
-        TunnelCommand::Status { names, watch: true } => show::watch(context, &place, &names).await,
-        TunnelCommand::Check(names) => show::check(context, &settings, &place, &names).await,
+        TunnelCommand::Status { names, watch: true } => watch(context, &ops, &names.names).await,
+        TunnelCommand::Check(names) => {
+            are_up(context, &ops::check_tunnels(&ops, &names.names).await?)
+        }
         TunnelCommand::Trust { name, fingerprint } => {
-            trust::run(context, &settings, &place, name, fingerprint).await
+            trust::run(context, &ops, name, fingerprint).await
         }
-        TunnelCommand::Install(names) => unit::install(context, &settings, &place, &names),
+        TunnelCommand::Install(names) => {
+            unit(context, &ops::install_tunnels(&ops, &names.names, &current_exe()?)?)
+        }
         TunnelCommand::Import { .. } => {
             unreachable!("it needs no configuration, and was run before")
         }
-        TunnelCommand::Uninstall => unit::uninstall(context, &place),
-        TunnelCommand::Logs { names, follow } => show::logs(context, &place, &names, follow).await,
+        TunnelCommand::Uninstall => unit(context, &ops::uninstall_tunnels(&ops)?),
+        TunnelCommand::Logs { names, follow } => log(context, &ops, &names.names, follow).await,
     }
 }
 
-async fn down(
-    context: &Context,
-    settings: &Settings,
-    place: &Place,
-    names: Names,
-) -> anyhow::Result<Exit> {
-    chosen(settings, &names)?;
-    let mut client = match Client::connect(&place.runtime).await {
-        Ok(client) => client,
-        // It is down already.
-        Err(tunnel::Error::NotRunning { .. }) => {
-            context.printer.say("no supervisor is running");
-            return Ok(Exit::Yes);
-        }
-        Err(error) => return Err(error.into()),
+fn are_up(context: &Context, tunnels: &TunnelReport) -> anyhow::Result<Exit> {
+    context.printer.report(tunnels, status::text)?;
+    Ok(answer(tunnels.is_up()))
+}
+
+async fn supervise(context: &Context, ops: &Ops, names: &[String]) -> anyhow::Result<Exit> {
+    let printer = context.printer.clone();
+    let changed = move |event: &TunnelEvent| {
+        // Nobody has to read along.
+        let _ = printer.line(event, ToString::to_string);
     };
-    let running: Vec<String> =
-        client.status().await?.tunnels.into_iter().map(|tunnel| tunnel.name).collect();
-    let stopped: Vec<String> = running.into_iter().filter(|name| names.include(name)).collect();
-    if !stopped.is_empty() {
-        client.stop(stopped.clone()).await?;
+    ops::supervise_tunnels(ops, names, context.hold.wait(), changed).await?;
+    Ok(Exit::Yes)
+}
+
+async fn watch(context: &Context, ops: &Ops, names: &[String]) -> anyhow::Result<Exit> {
+    let changed = |event: &TunnelEvent| context.printer.line(event, ToString::to_string);
+    tokio::select! {
+        ended = ops::watch_tunnels(ops, names, changed) => ended.map(|()| Exit::No),
+        () = context.hold.wait() => Ok(Exit::Yes),
     }
-    for name in stopped {
-        context.printer.say(format_args!("{name} is stopped"));
+}
+
+async fn log(context: &Context, ops: &Ops, names: &[String], follow: bool) -> anyhow::Result<Exit> {
+    let changed = |event: &TunnelEvent| context.printer.line(event, ToString::to_string);
+    tokio::select! {
+        shown = ops::tunnel_log(ops, names, follow, changed) => shown?,
+        () = context.hold.wait() => {}
     }
     Ok(Exit::Yes)
 }
 
-/// The tunnels of the configuration that are named, all where none is.
-fn chosen(
-    settings: &Settings,
-    names: &Names,
-) -> anyhow::Result<std::collections::BTreeMap<String, tunnel::Tunnel>> {
-    if settings.tunnels.is_empty() {
-        return Err(Refusal::usage("no tunnel is configured")
-            .hint("add [tunnels.NAME] to the configuration; hubctl.toml(5) lists its keys")
-            .into());
-    }
-    if let Some(unknown) = names.names.iter().find(|name| !settings.tunnels.contains_key(*name)) {
-        let known: Vec<&str> = settings.tunnels.keys().map(String::as_str).collect();
-        return Err(Refusal::usage(format!("no tunnel `{unknown}` is configured"))
-            .hint(format!("the configured tunnels are {}", crate::human::quoted(known)))
-            .into());
-    }
-    let chosen = settings.tunnels.iter().filter(|(name, _)| names.include(name));
-    Ok(chosen.map(|(name, tunnel)| (name.clone(), tunnel.value.clone())).collect())
+fn import(context: &Context, file: &std::path::Path) -> anyhow::Result<Exit> {
+    let imported = ops::import_tunnels(file)?;
+    imported.left_out.iter().for_each(|left| context.printer.warn(left));
+    context.printer.data(imported.toml.trim_end())?;
+    Ok(Exit::Yes)
+}
+
+fn unit(context: &Context, unit: &TunnelUnitReport) -> anyhow::Result<Exit> {
+    context.printer.report(unit, |unit| {
+        let done =
+            if unit.enabled { "runs, and begins with your session" } else { "is not installed" };
+        format!("{} {done}", unit.unit)
+    })?;
+    Ok(Exit::Yes)
 }

@@ -87,6 +87,18 @@ pub enum Verdict {
     NotDone,
 }
 
+impl Verdict {
+    /// The word for it in records and reports.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::NotDone => "not done",
+        }
+    }
+}
+
 /// A configured question to a restored database, with the answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {

@@ -9,10 +9,10 @@ use tokio::process::{Child, Command};
 use tokio::sync::broadcast::Receiver;
 use tunnel::{Endpoint, Event, Forward, PostgresProbe, Probe, Question, Supervisor, Tunnel};
 
-use crate::commands::tunnel::change;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Refusal;
+use crate::ops::TunnelEvent;
 
 /// Keys, and lists of processes.
 const LARGEST: u64 = 64 * 1024;
@@ -64,9 +64,9 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
 async fn until(context: &Context, events: &mut Receiver<Event>, word: &str) -> anyhow::Result<()> {
     let wait = async {
         loop {
-            let event = events.recv().await?;
-            change(&context.printer, &event)?;
-            if event.state.word() == word {
+            let event = TunnelEvent(events.recv().await?);
+            context.printer.line(&event, ToString::to_string)?;
+            if event.0.state.word() == word {
                 return anyhow::Ok(());
             }
         }

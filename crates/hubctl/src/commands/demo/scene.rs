@@ -8,8 +8,8 @@ use std::time::Duration;
 use pgsnap::{Database, ScratchOptions, ScratchServer};
 use tokio::task::JoinHandle;
 
-use crate::commands::init::{Key, generate_key};
 use crate::failure::Refusal;
+use crate::ops::{Key, generate_key};
 
 const HUB: &str = include_str!("../../demo/hub.sql");
 const TICK: &str = include_str!("../../demo/writer.sql");

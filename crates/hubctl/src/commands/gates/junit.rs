@@ -5,16 +5,17 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
-use gates::{Answer, Verdict, Verdicts};
+use gates::{Answer, Verdict};
 
-pub(super) fn write(path: &Path, names: &[&str], verdicts: &Verdicts) -> anyhow::Result<()> {
-    let text = document(names, verdicts);
-    regularfile::replace(path, text).context("the results for CI could not be written")
+use crate::ops::GatesReport;
+
+pub(super) fn write(path: &Path, report: &GatesReport) -> anyhow::Result<()> {
+    let asked = report.gates.iter().filter(|gate| gate.asked);
+    let asked: Vec<_> = asked.map(|gate| (gate.name.as_str(), &gate.verdict)).collect();
+    regularfile::replace(path, document(&asked)).context("the results for CI could not be written")
 }
 
-fn document(names: &[&str], verdicts: &Verdicts) -> String {
-    let asked: Vec<(&str, &Verdict)> =
-        names.iter().filter_map(|name| Some((*name, verdicts.get(*name)?))).collect();
+fn document(asked: &[(&str, &Verdict)]) -> String {
     let count = |wanted: &[Answer]| {
         asked.iter().filter(|(_, verdict)| wanted.contains(&verdict.answer)).count()
     };
@@ -67,15 +68,14 @@ mod tests {
 
     #[test]
     fn each_answer_has_its_element() {
-        let verdicts: Verdicts = [
+        let verdicts = [
             ("a", Verdict::pass("fine")),
             ("b", Verdict::fail("<no> & \"never\"")),
             ("c", Verdict::unknown("nobody answered\u{1b}")),
             ("d", Verdict::waiting("soon")),
-        ]
-        .map(|(name, verdict)| (name.to_owned(), verdict))
-        .into();
-        insta::assert_snapshot!(document(&["a", "b", "c", "d"], &verdicts), @r#"
+        ];
+        let asked: Vec<_> = verdicts.iter().map(|(name, verdict)| (*name, verdict)).collect();
+        insta::assert_snapshot!(document(&asked), @r#"
         <?xml version="1.0" encoding="UTF-8"?>
         <testsuite name="hubctl gates" tests="4" failures="1" errors="1" skipped="1">
           <testcase classname="gates" name="a"/>

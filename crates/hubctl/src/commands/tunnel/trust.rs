@@ -2,69 +2,38 @@
 
 use std::io::{BufRead as _, Write as _};
 
-use serde::Serialize;
-use tunnel::{Client, HostKey};
+use tunnel::HostKey;
 
-use super::place::Place;
-use super::{Names, chosen};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Refusal;
-use crate::ops::blocking;
+use crate::ops::{self, Ops, TrustPlan, blocking};
 use crate::printer::can_ask;
-use crate::settings::Settings;
-
-#[derive(Serialize)]
-struct Trusted {
-    host: String,
-    fingerprint: String,
-    kind: String,
-    known_hosts: String,
-    /// The fingerprints by which it was known before, and is no longer.
-    replaced: Vec<String>,
-}
 
 pub(super) async fn run(
     context: &Context,
-    settings: &Settings,
-    place: &Place,
+    ops: &Ops,
     name: String,
     expected: Option<String>,
 ) -> anyhow::Result<Exit> {
-    let names = Names { names: vec![name] };
-    let tunnels = chosen(settings, &names)?;
-    let tunnel = tunnels.values().next().expect("one was named and found");
-    let key = HostKey::shown(tunnel).await?;
-    let known = key.known().await?;
-    if known != [key.fingerprint.clone()] {
-        agree(context, &key, &known, expected).await?;
-        key.trust().await?;
-        // It may have waited for just this.
-        if let Ok(mut client) = Client::connect(&place.runtime).await {
-            client.start(tunnels).await?;
-        }
+    let plan = ops::plan_trust(ops, name).await?;
+    if !plan.is_trusted() {
+        agree(context, &plan, expected).await?;
     }
-    let trusted = Trusted {
-        replaced: known.into_iter().filter(|known| *known != key.fingerprint).collect(),
-        host: key.host,
-        fingerprint: key.fingerprint,
-        kind: key.kind,
-        known_hosts: key.known_hosts.display().to_string(),
-    };
-    context.printer.result("hubctl.tunnel-trust.v1", &trusted, || {
+    let trusted = ops::trust_host(plan).await?;
+    context.printer.report(&trusted, |trusted| {
         format!("{} is known by {}, in {}", trusted.host, trusted.fingerprint, trusted.known_hosts)
     })?;
     Ok(Exit::Yes)
 }
 
-/// The fingerprint was given, or is compared by whoever sits at the terminal.
+/// The fingerprint was given, or is compared by a person at the terminal.
 async fn agree(
     context: &Context,
-    key: &HostKey,
-    known: &[String],
+    plan: &TrustPlan,
     expected: Option<String>,
 ) -> anyhow::Result<()> {
-    let HostKey { host, fingerprint, kind, .. } = key;
+    let HostKey { host, fingerprint, kind, .. } = &plan.key;
     if let Some(expected) = expected {
         if expected == *fingerprint {
             return Ok(());
@@ -78,7 +47,7 @@ async fn agree(
         .into());
     }
     context.printer.talk(format_args!("{host} shows the {kind} key {fingerprint}"));
-    for known in known {
+    for known in &plan.known {
         context
             .printer
             .warn(format_args!("it is known by another one, {known}: find out why that changed"));

@@ -1,0 +1,184 @@
+//! The examination of one database and of the tools for it.
+
+use pgsnap::{Database, PgDump, TlsMode};
+use serde::Deserialize;
+
+use super::{Finding, Health};
+use crate::human;
+use crate::ops;
+use crate::settings::Settings;
+use crate::site::Site;
+
+/// What later examinations need to know.
+#[derive(Default)]
+pub(super) struct Examined {
+    pub(super) database: Option<String>,
+    pub(super) bytes: u64,
+    /// The name of a database that the server does not have.
+    pub(super) absent: Option<String>,
+}
+
+/// What one query tells about server, role and tables.
+#[derive(Debug, Deserialize)]
+struct Facts {
+    version: String,
+    number: u32,
+    bytes: u64,
+    creates_databases: bool,
+    unreadable: Vec<String>,
+    hidden: Vec<String>,
+}
+
+const FACTS: &str = "
+    WITH relation AS (
+        SELECT c.oid, c.relkind, c.relrowsecurity, format('%I.%I', n.nspname, c.relname) AS name
+          FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+         WHERE c.relkind IN ('r', 'p', 'm', 'S') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_')
+    SELECT json_build_object(
+        'version', current_setting('server_version'),
+        'number', current_setting('server_version_num')::int,
+        'bytes', pg_database_size(current_database()),
+        'creates_databases', (SELECT rolsuper OR rolcreatedb FROM pg_catalog.pg_roles WHERE rolname = current_user),
+        'unreadable', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM relation
+            WHERE NOT CASE WHEN relkind = 'S' THEN has_sequence_privilege(oid, 'SELECT') ELSE has_table_privilege(oid, 'SELECT') END),
+        'hidden', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM relation
+            WHERE relkind <> 'S' AND relrowsecurity AND row_security_active(oid)))";
+
+pub(super) async fn examine(
+    settings: &Settings,
+    word: &str,
+    findings: &mut Vec<Finding>,
+) -> Examined {
+    match try_examine(settings, word, findings).await {
+        Ok(examined) => examined,
+        Err(error) => {
+            findings.push(Finding::of(word, &error));
+            Examined::default()
+        }
+    }
+}
+
+async fn try_examine(
+    settings: &Settings,
+    word: &str,
+    findings: &mut Vec<Finding>,
+) -> anyhow::Result<Examined> {
+    let site = Site::resolve(settings, word).await?;
+    let facts = match facts(&site.database).await {
+        Err(error) if is_absent(&error) => {
+            return Ok(Examined {
+                absent: Some(site.database.name().to_owned()),
+                ..Examined::default()
+            });
+        }
+        other => other?,
+    };
+    let fact = format!(
+        "PostgreSQL {}, database {} with {}",
+        facts.version,
+        site.database.name(),
+        human::bytes(facts.bytes)
+    );
+    findings.push(Finding::new(Health::Ok, &site.label, fact));
+    findings.extend(encryption(&site));
+    findings.push(rights(&site.label, &facts));
+    findings.push(restores(&site.label, &facts));
+    findings.extend(kept(&site).await);
+    findings.push(match PgDump::find(facts.number / 10_000, &[]).await {
+        Ok(tool) => Finding::new(
+            Health::Ok,
+            &site.label,
+            format!("pg_dump {} supplies the schema", tool.version),
+        ),
+        Err(error) => Finding { health: Health::Fail, ..Finding::of(&site.label, &error.into()) },
+    });
+    Ok(Examined {
+        database: Some(site.database.name().to_owned()),
+        bytes: facts.bytes,
+        absent: None,
+    })
+}
+
+/// Databases that restores and copies kept: one is the way back, several are forgotten.
+async fn kept(site: &Site) -> Option<Finding> {
+    let kept = match pgsnap::kept_databases(&site.database).await {
+        Ok(kept) => kept,
+        Err(error) => {
+            // Backups and restores do not need the answer.
+            tracing::info!(%error, site = site.label, "kept databases could not be listed");
+            return None;
+        }
+    };
+    let summary = ops::kept_summary(&kept, jiff::Timestamp::now());
+    match kept.len() {
+        0 => None,
+        1 => Some(Finding::new(Health::Ok, &site.label, format!("kept by a restore: {summary}"))),
+        _ => {
+            let fact = format!("kept by restores: {summary}");
+            let hint =
+                format!("`hubctl clean {}` lists them, and drops them with --execute", site.label);
+            Some(Finding::new(Health::Warn, &site.label, fact).hint(hint))
+        }
+    }
+}
+
+async fn facts(database: &Database) -> anyhow::Result<Facts> {
+    let answer = pgsnap::query_scalar(database, FACTS).await?.unwrap_or_default();
+    Ok(serde_json::from_str(&answer)?)
+}
+
+/// 3D000: the server answered, and knows no such database.
+fn is_absent(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<pgsnap::Error>().and_then(pgsnap::Error::sqlstate) == Some("3D000")
+}
+
+/// What may be known of a connection over a network; on this machine there is nothing to say.
+fn encryption(site: &Site) -> Option<Finding> {
+    let mode = site.database.tls_mode();
+    if site.database.is_local() {
+        return None;
+    }
+    let warning = match mode {
+        TlsMode::Disable => "rows and passwords cross the network in clear text",
+        TlsMode::Require => "the connection is encrypted, but the server does not prove who it is",
+        _ => {
+            let fact = format!("the connection is encrypted and the server verified ({mode})");
+            return Some(Finding::new(Health::Ok, &site.label, fact));
+        }
+    };
+    let hint = "name the authority of its certificate with sslrootcert=FILE or sslrootcert=system";
+    Some(Finding::new(Health::Warn, &site.label, warning).hint(hint))
+}
+
+/// Whether a backup would hold everything.
+fn rights(label: &str, facts: &Facts) -> Finding {
+    if !facts.unreadable.is_empty() {
+        let fact = format!("this role may not read {}", facts.unreadable.join(", "));
+        return Finding::new(Health::Fail, label, fact)
+            .hint("grant it SELECT, or the role pg_read_all_data");
+    }
+    if !facts.hidden.is_empty() {
+        let fact =
+            format!("row-level security hides rows of {} from this role", facts.hidden.join(", "));
+        return Finding::new(Health::Fail, label, fact)
+            .hint("back up as a superuser, or as a role with BYPASSRLS");
+    }
+    Finding::new(Health::Ok, label, "this role may read everything")
+}
+
+/// Whether a restore could come here.
+fn restores(label: &str, facts: &Facts) -> Finding {
+    if facts.creates_databases {
+        return Finding::new(
+            Health::Ok,
+            label,
+            "this role may create databases, so a restore can come here",
+        );
+    }
+    Finding::new(
+        Health::Warn,
+        label,
+        "this role may not create databases: backups work, restores to here do not",
+    )
+    .hint("grant it with ALTER ROLE … CREATEDB before a restore")
+}
