@@ -18,8 +18,8 @@ use repository::Repository;
 
 /// The crates that others may use without the rest of the project. They know nothing of each other,
 /// except [`LEAVES`].
-pub(crate) const LIBRARIES: [&str; 7] =
-    ["pgsnap", "backup", "tunnel", "gates", LEAVES[0], LEAVES[1], LEAVES[2]];
+pub(crate) const LIBRARIES: [&str; 8] =
+    ["pgsnap", "backup", "tunnel", "gates", "runbook", LEAVES[0], LEAVES[1], LEAVES[2]];
 
 /// Libraries that several of them need, and that need none of them: there is one way to check a
 /// signature, one to keep an account, and one to open a file. A leaf may use another one.
