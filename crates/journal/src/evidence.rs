@@ -90,6 +90,9 @@ macro_rules! kinds {
         )+
 
         impl Evidence {
+            /// The kind of each variant that has one; `journal` is that of two.
+            pub const KINDS: &[&str] = &[$($name::KIND),+];
+
             fn of_kind(kind: &str, evidence: &Value) -> Option<Self> {
                 $(
                     if kind == $name::KIND
@@ -144,8 +147,12 @@ impl Evidence {
     #[must_use]
     pub fn of(record: &Record) -> Self {
         let evidence = &record.evidence;
+        // An array would pass for a struct whose members it has in their order.
+        if !evidence.is_object() {
+            return Self::Other(evidence.clone());
+        }
         let known = match record.outcome {
-            Outcome::Interrupted => evidence.is_object().then_some(Self::Interrupted),
+            Outcome::Interrupted => Some(Self::Interrupted),
             // Some acts fail without an error: a drill with a verdict, a push with its counts.
             Outcome::Failed => Failed::deserialize(evidence).ok().map(Self::Failed),
             _ => None,

@@ -13,6 +13,7 @@ use crate::hash::{Hash, Head};
 /// The members that evidence of every kind may have.
 const SECONDS: &str = "seconds";
 const PATH: &str = "path";
+const DAMAGED: &str = "damaged";
 
 /// What the caller knows about something that happened; the journal adds number and hashes.
 #[derive(Debug, Clone, PartialEq)]
@@ -218,6 +219,13 @@ impl Record {
     #[must_use]
     pub fn path(&self) -> Option<&str> {
         self.evidence.get(PATH)?.as_str()
+    }
+
+    /// Returns whether the act found the bytes of that file to be others than those that were
+    /// sealed. Evidence that cannot be understood in full does not hide it.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        self.evidence.get(DAMAGED).and_then(Value::as_bool).unwrap_or(false)
     }
 }
 

@@ -1,20 +1,28 @@
 //! The specification of the format can be followed by a stranger: its programs are run here as they
 //! are printed there.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use journal::evidence::Evidence;
+
+use crate::fixtures::records_of;
 use crate::support::{journal_of, now};
 
-/// The code blocks of a language in `docs/formats/journal.md`; nothing where the crate is tested
-/// without its repository.
-fn code_block(language: &str) -> Option<String> {
+/// The text of `docs/formats/journal.md`; nothing where the crate is tested without its repository.
+fn specification() -> Option<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     if !root.join("Cargo.toml").exists() {
         testkit::not_applicable("the specification is not part of the package");
         return None;
     }
-    let text = fs_err::read_to_string(root.join("docs/formats/journal.md")).unwrap();
+    Some(fs_err::read_to_string(root.join("docs/formats/journal.md")).unwrap())
+}
+
+/// The first code block of a language in the specification.
+fn code_block(language: &str) -> Option<String> {
+    let text = specification()?;
     let (_, rest) = text.split_once(&format!("```{language}\n")).unwrap();
     let (block, _) = rest.split_once("```").unwrap();
     Some(block.to_owned())
@@ -90,4 +98,42 @@ fn the_line_of_the_specification_is_a_journal() {
     let (_directory, journal) = journal_of(0);
     fs_err::write(journal.path(), line).unwrap();
     assert_eq!(journal.verify().unwrap().records, 1);
+}
+
+/// The section of the specification about a kind, or about failed acts.
+fn section<'a>(specification: &'a str, title: &str) -> Option<&'a str> {
+    let (_, rest) = specification.split_once(&format!("\n### {title}\n"))?;
+    Some(rest.split("\n#").next().unwrap())
+}
+
+#[test]
+fn the_specification_has_a_section_for_every_kind() {
+    let Some(text) = specification() else {
+        return;
+    };
+    let evidence = text.split("\n## ").find(|part| part.starts_with("Evidence\n")).unwrap();
+    let titles = evidence.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`'));
+    let documented: BTreeSet<&str> = titles.collect();
+    assert_eq!(documented, Evidence::KINDS.iter().copied().collect());
+}
+
+#[test]
+fn the_specification_lists_every_member_that_was_written() {
+    let Some(text) = specification() else {
+        return;
+    };
+    for record in records_of("acts-of-2026-12-01") {
+        let title = match Evidence::of(&record) {
+            Evidence::Failed(_) => "An act that failed".to_owned(),
+            _ => format!("`{}`", record.kind),
+        };
+        let section = section(&text, &title).unwrap();
+        for member in record.evidence.as_object().unwrap().keys() {
+            let is_listed = [format!("`{member}`"), format!("`{member}?`")]
+                .iter()
+                .any(|name| section.contains(name.as_str()));
+            let is_common = ["seconds", "path", "damaged"].contains(&member.as_str());
+            assert!(is_listed || is_common, "{title}: {member}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use journal::{Journal, NewRecord, Outcome};
+use journal::{Journal, NewRecord, Outcome, Record};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -35,4 +35,15 @@ pub(crate) fn names_in(directory: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// The record as a reader of the journal gets it.
+pub(crate) fn appended(new: NewRecord) -> Record {
+    let (_directory, journal) = journal_of(0);
+    journal.append(new).unwrap();
+    journal.read().unwrap().remove(0)
+}
+
+pub(crate) fn text(text: &str) -> String {
+    text.to_owned()
 }
