@@ -6,8 +6,8 @@ use std::path::Path;
 
 use backup::{Entry, Vault};
 use jiff::Timestamp;
+use journal::evidence::{Depth, Drill, Evidence, Verdict, Verify};
 use journal::{Journal, Outcome, Record};
-use serde_json::Value;
 
 use crate::failure::Refusal;
 use crate::ops::Console;
@@ -47,10 +47,10 @@ impl Damaged {
     fn of(records: &[Record]) -> Self {
         let mut damaged = BTreeMap::new();
         for record in records {
-            let Some(path) = record.evidence.get("path").and_then(Value::as_str) else {
+            let Some(path) = record.path() else {
                 continue;
             };
-            if record.evidence.get("damaged") == Some(&Value::Bool(true)) {
+            if record.is_damage() {
                 damaged.insert(path.to_owned(), finding(record));
             } else if looked_at_everything(record) {
                 damaged.remove(path);
@@ -88,15 +88,104 @@ impl Damaged {
 fn finding(record: &Record) -> String {
     let at =
         Timestamp::try_from(record.at).map_or_else(|_| "?".to_owned(), |at| format!("{at:.0}"));
-    let text = |name: &str| record.evidence.get(name).and_then(Value::as_str);
-    let causes = record.evidence.get("causes").and_then(Value::as_array);
-    let last = causes.and_then(|causes| causes.last()?.as_str());
-    let error = last.or_else(|| text("error")).unwrap_or("no reason is recorded");
-    format!("at {at}: {error}")
+    let reason = match Evidence::of(record) {
+        Evidence::Failed(failed) => failed.causes.last().cloned().or(Some(failed.error)),
+        Evidence::Drill(drill) => drill.error,
+        _ => None,
+    };
+    format!("at {at}: {}", reason.as_deref().unwrap_or("no reason is recorded"))
 }
 
 /// Whether the record proves every byte: a quick verification does not look into the middle.
 fn looked_at_everything(record: &Record) -> bool {
-    let is = |name: &str, value: &str| record.evidence.get(name).is_some_and(|is| is == value);
-    record.outcome == Outcome::Done && (is("depth", "full") || is("verdict", "passed"))
+    record.outcome == Outcome::Done
+        && matches!(
+            Evidence::of(record),
+            Evidence::Verify(Verify { depth: Depth::Full, .. })
+                | Evidence::Drill(Drill { verdict: Verdict::Passed, .. })
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use journal::NewRecord;
+    use journal::evidence::{Failed, Kind};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const PATH: &str = "/vault/hub.age";
+
+    fn failed() -> Value {
+        let (error, causes) = ("it does not open".to_owned(), vec!["a flipped bit".to_owned()]);
+        Failed { error, causes, exit_code: 1, damaged: true }.to_value()
+    }
+
+    fn verified(depth: Depth) -> Value {
+        Verify { depth, tables: Some(1), rows: Some(2), sealed_bytes: 3 }.to_value()
+    }
+
+    fn drilled(verdict: Verdict, damaged: bool) -> Value {
+        let drill = Drill {
+            verdict,
+            place: String::new(),
+            taken_at: None,
+            age_seconds: None,
+            tables: 0,
+            rows: 0,
+            checks: Vec::new(),
+            phases: None,
+            error: damaged.then(|| "it broke".to_owned()),
+            damaged,
+            page: None,
+        };
+        drill.to_value()
+    }
+
+    /// What is known of the file after these acts on it.
+    fn finding_after(acts: &[(&str, Outcome, Value)]) -> Option<String> {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::open(directory.path().join("journal.jsonl")).unwrap();
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_277_520);
+        for (kind, outcome, evidence) in acts {
+            let new = NewRecord::new(at, *kind, outcome.clone(), "hub");
+            journal.append(new.with_evidence(evidence.clone()).with_path(PATH)).unwrap();
+        }
+        let damaged = Damaged::of(&journal.read().unwrap());
+        damaged.finding(Path::new(PATH)).map(str::to_owned)
+    }
+
+    #[test]
+    fn damage_is_told_with_its_reason() {
+        for (kind, evidence, reason) in [
+            ("verify", failed(), "a flipped bit"),
+            ("drill", drilled(Verdict::Failed, true), "it broke"),
+            // Acts to come, and evidence that is not understood, do not hide it.
+            ("inspect", failed(), "a flipped bit"),
+            ("verify", json!({ "depth": "deeper", "damaged": true }), "no reason is recorded"),
+        ] {
+            let found = finding_after(&[(kind, Outcome::Failed, evidence)]);
+            assert_eq!(found, Some(format!("at 2026-11-21T16:12:00Z: {reason}")), "{kind}");
+        }
+    }
+
+    #[test]
+    fn only_a_proof_of_every_byte_clears_it() {
+        for (kind, outcome, evidence, clears) in [
+            ("verify", Outcome::Done, verified(Depth::Full), true),
+            ("verify", Outcome::Done, verified(Depth::Quick), false),
+            ("verify", Outcome::Interrupted, verified(Depth::Full), false),
+            ("drill", Outcome::Done, drilled(Verdict::Passed, false), true),
+            ("drill", Outcome::Failed, drilled(Verdict::Failed, false), false),
+            ("drill", Outcome::Failed, drilled(Verdict::NotDone, false), false),
+            ("note", Outcome::Done, verified(Depth::Full), false),
+        ] {
+            let found = ("verify", Outcome::Failed, failed());
+            let case = format!("{kind} {outcome} {evidence}");
+            let known = finding_after(&[found, (kind, outcome, evidence)]);
+            assert_eq!(known.is_none(), clears, "{case}");
+        }
+    }
 }

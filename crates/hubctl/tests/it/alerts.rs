@@ -220,6 +220,7 @@ fn what_is_fresh_is_written_for_prometheus() {
         "hubctl_backup_fresh{service=\"state-hub\",part=\"copy\",target=\"disk\"} 0\n",
         "hubctl_backups{service=\"state-hub\",state=\"verified\"} 1\n",
         "hubctl_last_run_success{service=\"state-hub\",act=\"backup\"} 1\n",
+        "hubctl_last_run_duration_seconds{service=\"state-hub\",act=\"backup\"} ",
     ] {
         assert!(text.contains(line), "{line} is not in {text}");
     }

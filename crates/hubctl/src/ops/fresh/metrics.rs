@@ -8,7 +8,6 @@ use std::path::Path;
 use anyhow::Context as _;
 use backup::Entry;
 use journal::{Journal, Outcome, Record};
-use serde_json::Value;
 
 use super::{FreshPart, FreshReport};
 use crate::settings::Settings;
@@ -112,7 +111,7 @@ fn of_journal(metrics: &mut Metrics<'_>, settings: &Settings) {
     }
     metrics.family("hubctl_last_run_duration_seconds", "How long it took.");
     for (act, record) in &runs {
-        if let Some(seconds) = record.evidence.get("seconds").and_then(Value::as_f64) {
+        if let Some(seconds) = record.seconds() {
             metrics.sample("hubctl_last_run_duration_seconds", &[("act", act)], seconds);
         }
     }
