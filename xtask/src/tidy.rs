@@ -4,6 +4,7 @@
 //! The rules are explained in `docs/architecture.md`. The check also runs as a test of this crate.
 
 mod columns;
+mod commands;
 mod dependencies;
 mod documents;
 mod modules;
@@ -25,13 +26,14 @@ pub(crate) const LIBRARIES: [&str; 8] =
 /// signature, one to keep an account, and one to open a file. A leaf may use another one.
 pub(crate) const LEAVES: [&str; 3] = ["sshsig", "journal", "regularfile"];
 
-const CHECKS: [fn(&Repository) -> Vec<Finding>; 6] = [
+const CHECKS: [fn(&Repository) -> Vec<Finding>; 7] = [
     dependencies::check,
     sources::check,
     modules::check,
     documents::check,
     words::check,
     columns::check,
+    commands::check,
 ];
 
 /// A rule that is broken, and where.

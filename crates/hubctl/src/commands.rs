@@ -59,8 +59,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<E
         Command::Rekey(args) => rekey::run(context, args).await,
         Command::Approve(args) => approve::run(context, args).await,
         Command::Journal(args) => journal::run(context, args).await,
-        // The demo runs commands itself, so its future would contain itself.
-        Command::Demo(args) => Box::pin(demo::run(context, args)).await,
+        Command::Demo(args) => demo::run(context, args).await,
         Command::Completions(args) => completions::run(context, args),
         Command::Man(args) => man::run(context, args),
     }

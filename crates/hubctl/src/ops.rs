@@ -1,5 +1,5 @@
-//! The operations of hubctl, without a command line: each takes an [`Ops`] and an order, and returns
-//! a report.
+//! The operations of hubctl, without a command line: each takes an [`Ops`] and an order, and
+//! returns a report.
 //!
 //! An operation never prints, parses arguments or reads the environment. It receives the merged
 //! [`Settings`], reports events, progress and questions to a [`Console`], records what it did in

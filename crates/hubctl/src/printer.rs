@@ -48,6 +48,12 @@ pub(crate) struct Printer {
     face: Face,
 }
 
+/// A report that its command and the demo show in the same way.
+pub(crate) trait Present: Report {
+    /// Prints the report, says what qualifies it, and returns the answer.
+    fn present(&self, printer: &Printer) -> anyhow::Result<Exit>;
+}
+
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();

@@ -104,7 +104,7 @@ fn check_opening(path: &str, text: &str) -> Vec<Finding> {
 }
 
 /// The lines with their numbers that are neither comments nor the tests at the end of a file.
-fn product_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+pub(super) fn product_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let lines: Vec<_> = text.lines().collect();
     let end = lines
         .windows(2)

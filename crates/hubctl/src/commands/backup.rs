@@ -8,8 +8,8 @@ use crate::cli::options::{
 use crate::cli::values;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::ops::{self, BackupOrder};
-use crate::printer::answer;
+use crate::ops::{self, BackupOrder, BackupReport};
+use crate::printer::{Present, Printer, answer};
 use crate::settings::Overrides;
 
 /// Take an encrypted backup and verify it; print its path
@@ -55,9 +55,14 @@ pub(crate) async fn run(context: &Context, args: BackupArgs) -> anyhow::Result<E
         .recipients(&args.recipients)
         .identities(&args.identities);
     let ops = context.ops(overrides.passwords(&args.passwords).journal(&args.journal))?;
-    let taken = ops::backup(&ops, args.order()).await?;
-    context.printer.report(&taken, |taken| taken.path.clone())?;
-    Ok(answer(taken.suspicious.is_empty()))
+    ops::backup(&ops, args.order()).await?.present(&context.printer)
+}
+
+impl Present for BackupReport {
+    fn present(&self, printer: &Printer) -> anyhow::Result<Exit> {
+        printer.report(self, |taken| taken.path.clone())?;
+        Ok(answer(self.suspicious.is_empty()))
+    }
 }
 
 impl BackupArgs {

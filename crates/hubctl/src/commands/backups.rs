@@ -8,8 +8,8 @@ use crate::cli::options::{JournalOptions, VaultOptions};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::human;
-use crate::ops::{self, BackupsOrder, ListedBackup, ListedCopy};
-use crate::printer::table;
+use crate::ops::{self, BackupsOrder, BackupsReport, ListedBackup, ListedCopy};
+use crate::printer::{Present, Printer, table};
 use crate::settings::Overrides;
 
 /// List the backups in the vault, newest first
@@ -34,9 +34,14 @@ pub(crate) struct BackupsArgs {
 pub(crate) fn run(context: &Context, args: BackupsArgs) -> anyhow::Result<Exit> {
     let overrides = Overrides::default().vault(&args.vault).journal(&args.journal);
     let ops = context.ops(overrides)?;
-    let report = ops::backups(&ops, BackupsOrder { target: args.target })?;
-    context.printer.report(&report, |report| text(&report.backups))?;
-    Ok(Exit::Yes)
+    ops::backups(&ops, BackupsOrder { target: args.target })?.present(&context.printer)
+}
+
+impl Present for BackupsReport {
+    fn present(&self, printer: &Printer) -> anyhow::Result<Exit> {
+        printer.report(self, |report| text(&report.backups))?;
+        Ok(Exit::Yes)
+    }
 }
 
 fn text(backups: &[ListedBackup]) -> String {

@@ -1,23 +1,25 @@
 //! `hubctl demo`.
 
 mod forward;
-mod scene;
+mod stage;
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use clap::{Args, Parser as _};
+use clap::Args;
 use serde::Serialize;
 
-use crate::cli::Cli;
+use self::stage::{Stage, Step};
 use crate::cli::values;
 use crate::context::Context;
+use crate::demo::{Scene, Writer};
 use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::human;
-use crate::printer::Format;
-use crate::run::report;
-use scene::{Scene, Writer};
+use crate::ops::{
+    self, BackupOrder, BackupsOrder, CompareOrder, DoctorOrder, DrillOrder, Report, RestoreOrder,
+    VerifyOrder,
+};
 
 /// Show a backup, a drill, a restore and a diff on throw-away servers
 ///
@@ -43,28 +45,17 @@ pub(crate) struct DemoArgs {
     scale: f64,
 }
 
+/// The demo and how each of its steps went.
 #[derive(Debug, Serialize)]
-struct Shown {
+struct DemoReport {
     passed: bool,
     directory: String,
     steps: Vec<Step>,
     seconds: f64,
 }
 
-/// One command and how it went.
-#[derive(Debug, Serialize)]
-struct Step {
-    command: String,
-    expected_exit_code: u8,
-    exit_code: u8,
-    seconds: f64,
-}
-
-/// Runs commands as the user would type them.
-struct Stage<'a> {
-    context: &'a Context,
-    config: String,
-    steps: Vec<Step>,
+impl Report for DemoReport {
+    const SCHEMA: &'static str = "hubctl.demo.v1";
 }
 
 pub(crate) async fn run(context: &Context, args: DemoArgs) -> anyhow::Result<Exit> {
@@ -75,91 +66,74 @@ pub(crate) async fn run(context: &Context, args: DemoArgs) -> anyhow::Result<Exi
     let printer = &context.printer;
     printer.say("Starting two servers, and loading a service's database into the first …");
     let scene = Scene::set(&args.dir, args.scale).await?;
-    let mut stage =
-        Stage { context, config: scene.config.display().to_string(), steps: Vec::new() };
-    let writer = Writer::start(scene.source());
+    let steps = play(context, &scene).await?;
+    let report = DemoReport {
+        passed: steps.iter().all(Step::passed),
+        directory: args.dir.display().to_string(),
+        seconds: begun.elapsed().as_secs_f64(),
+        steps,
+    };
+    finish(context, &scene, &args, &report).await
+}
 
-    stage.run("doctor", Exit::Yes).await;
+/// The steps of a migration.
+async fn play(context: &Context, scene: &Scene) -> anyhow::Result<Vec<Step>> {
+    let printer = &context.printer;
+    let mut stage = Stage::new(context, &scene.config)?;
+    let ops = &stage.ops();
+    let writer = Writer::start(scene.source());
+    let doctor = async { Ok(ops::doctor(ops, DoctorOrder::default()).await) };
+    stage.step("doctor", Exit::Yes, doctor).await;
     printer.say(
         "\nAgents keep writing while the backup is taken; it is of one point in time all the same.",
     );
-    stage.run("backup workstation", Exit::Yes).await;
-    stage.run("verify --full", Exit::Yes).await;
+    stage.step("backup workstation", Exit::Yes, ops::backup(ops, workstation())).await;
+    let full = VerifyOrder { full: true, ..VerifyOrder::default() };
+    stage.step("verify --full", Exit::Yes, ops::verify(ops, full)).await;
     printer.say("\nA backup is worth what its restore is worth:");
-    stage.run("drill", Exit::Yes).await;
+    stage.step("drill", Exit::Yes, ops::drill(ops, DrillOrder::default())).await;
 
-    let ticks = writer.stop().await;
-    printer.say(format_args!(
-        "\nThe writer stops after {} transactions; now the service moves.",
-        human::number(ticks)
-    ));
-    stage.run("backup workstation", Exit::Yes).await;
-    stage.run("backups", Exit::Yes).await;
-    stage.run("restore --to cluster", Exit::Yes).await;
-    stage.run("restore --to cluster --execute", Exit::Yes).await;
-    stage.run("diff workstation cluster", Exit::Yes).await;
+    let ticks = human::number(writer.stop().await);
+    printer
+        .say(format_args!("\nThe writer stops after {ticks} transactions; now the service moves."));
+    stage.step("backup workstation", Exit::Yes, ops::backup(ops, workstation())).await;
+    let backups = async { ops::backups(ops, BackupsOrder::default()) };
+    stage.step("backups", Exit::Yes, backups).await;
+    let plan = ops::plan_restore(ops, RestoreOrder::to("cluster"));
+    stage.step("restore --to cluster", Exit::Yes, plan).await;
+    let restore = ops::restore(ops, RestoreOrder::to("cluster"));
+    stage.step("restore --to cluster --execute", Exit::Yes, restore).await;
+    stage.step("diff workstation cluster", Exit::Yes, ops::compare(ops, both(None))).await;
 
-    let change = scene::CHANGE;
+    let change = Scene::CHANGE;
     printer.say(format_args!("\nSomebody changes one row on the cluster:\n  {change}"));
-    pgsnap::execute(&scene.target(), change).await?;
-    stage.run("diff workstation cluster --rows 5", Exit::No).await;
-    stage.run("journal verify", Exit::Yes).await;
-
-    let passed = stage.steps.iter().all(|step| step.exit_code == step.expected_exit_code);
-    let directory = args.dir.display().to_string();
-    let shown =
-        Shown { passed, directory, seconds: begun.elapsed().as_secs_f64(), steps: stage.steps };
-    finish(context, &scene, &args, &shown).await
+    scene.change().await?;
+    let rows = ops::compare(ops, both(Some(5)));
+    stage.step("diff workstation cluster --rows 5", Exit::No, rows).await;
+    stage.step("journal verify", Exit::Yes, ops::verify_journal(ops, None)).await;
+    Ok(stage.end())
 }
 
-impl Stage<'_> {
-    async fn run(&mut self, command: &str, expected: Exit) {
-        let line = format!("hubctl --config {} {command}", self.config);
-        self.context.printer.say(format_args!("\n$ {line}"));
-        let begun = Instant::now();
-        let exit = self.execute(command).await;
-        let (code, wanted) = (exit.code(), expected.code());
-        if exit != expected {
-            self.context.printer.warn(format_args!("this exited with {code} instead of {wanted}"));
-        } else if exit != Exit::Yes {
-            self.context.printer.say(format_args!("(exit code {code})"));
-        }
-        self.steps.push(Step {
-            command: line,
-            expected_exit_code: wanted,
-            exit_code: code,
-            seconds: begun.elapsed().as_secs_f64(),
-        });
-    }
+fn workstation() -> BackupOrder {
+    BackupOrder { source: Some("workstation".to_owned()), ..BackupOrder::default() }
+}
 
-    async fn execute(&self, command: &str) -> Exit {
-        let words = ["hubctl", "--config", &self.config].into_iter().chain(command.split(' '));
-        let cli = Cli::try_parse_from(words).expect("the demo's commands are constants");
-        // Readers of JSON are promised one document, and that is the demo's own.
-        let printer = match self.context.printer.format() {
-            Format::Text => self.context.printer.clone(),
-            Format::Json => self.context.printer.muted(),
-        };
-        let context =
-            Context { printer, config: cli.global.config.clone(), ..self.context.clone() };
-        match super::run(&context, cli.command).await {
-            Ok(exit) => exit,
-            Err(error) => report(&context.printer, &error),
-        }
-    }
+fn both(rows: Option<u32>) -> CompareOrder {
+    let (a, b) = ("workstation".to_owned(), "cluster".to_owned());
+    CompareOrder { a, b, rows, ..CompareOrder::default() }
 }
 
 async fn finish(
     context: &Context,
     scene: &Scene,
     args: &DemoArgs,
-    shown: &Shown,
+    report: &DemoReport,
 ) -> anyhow::Result<Exit> {
     let printer = &context.printer;
     let config = scene.config.display();
     printer.say(format_args!(
         "\nThat took {}. To try next:",
-        human::duration(std::time::Duration::from_secs_f64(shown.seconds))
+        human::duration(Duration::from_secs_f64(report.seconds))
     ));
     printer.say(format_args!("  hubctl --config {config} journal"));
     printer.say(format_args!(
@@ -170,8 +144,8 @@ async fn finish(
         scene.key.display(),
         scene.latest().display()
     ));
-    printer.result("hubctl.demo.v1", shown, String::new)?;
-    if !shown.passed {
+    printer.report(report, |_| String::new())?;
+    if !report.passed {
         return Err(Refusal::no("a step of the demo did not behave")
             .hint("see the warnings above")
             .into());

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::human;
 use crate::ops::{self, CompareDepth, CompareOrder, CompareReport};
-use crate::printer::answer;
+use crate::printer::{Present, Printer, answer};
 use crate::settings::Overrides;
 
 /// Compare two databases or backups
@@ -54,14 +54,18 @@ pub(crate) struct DiffArgs {
 pub(crate) async fn run(context: &Context, args: DiffArgs) -> anyhow::Result<Exit> {
     let overrides = Overrides::default().vault(&args.vault).identities(&args.identities);
     let ops = context.ops(overrides.passwords(&args.passwords))?;
-    let compared = ops::compare(&ops, args.order()).await?;
-    let printer = &context.printer;
-    for note in &compared.comparison.notes {
-        printer.warn(note);
+    ops::compare(&ops, args.order()).await?.present(&context.printer)
+}
+
+impl Present for CompareReport {
+    fn present(&self, printer: &Printer) -> anyhow::Result<Exit> {
+        for note in &self.comparison.notes {
+            printer.warn(note);
+        }
+        printer.report(self, text::text)?;
+        printer.say(summary(self));
+        Ok(answer(self.equal))
     }
-    printer.report(&compared, text::text)?;
-    printer.say(summary(&compared));
-    Ok(answer(compared.equal))
 }
 
 impl DiffArgs {

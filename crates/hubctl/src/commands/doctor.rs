@@ -8,7 +8,7 @@ use crate::cli::options::{
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::ops::{self, DoctorOrder, DoctorReport, Health};
-use crate::printer;
+use crate::printer::{self, Present, Printer};
 use crate::settings::Overrides;
 
 /// Examine everything a backup, a restore and a tunnel need
@@ -39,18 +39,23 @@ pub(crate) async fn run(context: &Context, args: DoctorArgs) -> anyhow::Result<E
         .recipients(&args.recipients)
         .identities(&args.identities);
     let ops = context.ops(overrides.passwords(&args.passwords).journal(&args.journal))?;
-    let report = ops::doctor(&ops, DoctorOrder { sites: args.sites }).await;
-    context.printer.report(&report, table)?;
-    for finding in &report.findings {
-        if let Some(hint) = &finding.hint {
-            context.printer.hint(format_args!("{}: {hint}", finding.subject));
+    ops::doctor(&ops, DoctorOrder { sites: args.sites }).await.present(&context.printer)
+}
+
+impl Present for DoctorReport {
+    fn present(&self, printer: &Printer) -> anyhow::Result<Exit> {
+        printer.report(self, table)?;
+        for finding in &self.findings {
+            if let Some(hint) = &finding.hint {
+                printer.hint(format_args!("{}: {hint}", finding.subject));
+            }
         }
+        Ok(match (self.has(Health::Fail), self.has(Health::Unknown)) {
+            (true, _) => Exit::No,
+            (false, true) => Exit::CouldNotAsk,
+            (false, false) => Exit::Yes,
+        })
     }
-    Ok(match (report.has(Health::Fail), report.has(Health::Unknown)) {
-        (true, _) => Exit::No,
-        (false, true) => Exit::CouldNotAsk,
-        (false, false) => Exit::Yes,
-    })
 }
 
 fn table(report: &DoctorReport) -> String {

@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::human;
 use crate::ops::{self, DrillOrder, DrillReport, KeptCopy};
-use crate::printer::{answer, table};
+use crate::printer::{Present, Printer, answer, table};
 use crate::settings::Overrides;
 
 /// Restore a backup for real, check it, and throw the copy away
@@ -59,12 +59,18 @@ pub(crate) async fn run(context: &Context, args: DrillArgs) -> anyhow::Result<Ex
     if let Some(copy) = drilled.kept.take() {
         hold(context, copy).await;
     }
-    if let Some(failure) = &drilled.failure {
-        // The answer is no, and the result says why.
-        context.printer.talk(failure);
+    drilled.present(&context.printer)
+}
+
+impl Present for DrillReport {
+    fn present(&self, printer: &Printer) -> anyhow::Result<Exit> {
+        if let Some(failure) = &self.failure {
+            // The answer is no, and the result says why.
+            printer.talk(failure);
+        }
+        printer.report(self, text)?;
+        Ok(answer(self.verdict == Verdict::Passed))
     }
-    context.printer.report(&drilled, text)?;
-    Ok(answer(drilled.verdict == Verdict::Passed))
 }
 
 impl DrillArgs {

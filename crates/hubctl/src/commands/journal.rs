@@ -9,8 +9,8 @@ use crate::cli::options::{JournalOptions, VaultOptions};
 use crate::cli::values;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::ops::{self, JournalReport};
-use crate::printer;
+use crate::ops::{self, JournalReport, JournalVerifyReport};
+use crate::printer::{self, Present, Printer};
 use crate::settings::Overrides;
 
 /// Show or verify the journal of what was done
@@ -68,8 +68,7 @@ pub(crate) async fn run(context: &Context, args: JournalArgs) -> anyhow::Result<
             printer.report(&ops::list_journal(&ops, limit)?, table)?;
         }
         JournalCommand::Verify { against, .. } => {
-            let verified = ops::verify_journal(&ops, against).await?;
-            printer.report(&verified, |verified| verified.head.clone().unwrap_or_default())?;
+            return ops::verify_journal(&ops, against).await?.present(printer);
         }
         JournalCommand::Rotate => {
             let rotated = ops::rotate_journal(&ops)?;
@@ -77,6 +76,13 @@ pub(crate) async fn run(context: &Context, args: JournalArgs) -> anyhow::Result<
         }
     }
     Ok(Exit::Yes)
+}
+
+impl Present for JournalVerifyReport {
+    fn present(&self, printer: &Printer) -> anyhow::Result<Exit> {
+        printer.report(self, |verified| verified.head.clone().unwrap_or_default())?;
+        Ok(Exit::Yes)
+    }
 }
 
 fn table(listed: &JournalReport) -> String {

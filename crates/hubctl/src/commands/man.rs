@@ -1,6 +1,7 @@
 //! `hubctl man`.
 
 mod page;
+mod settings;
 
 use std::path::{Path, PathBuf};
 
@@ -33,12 +34,12 @@ pub(crate) fn run(context: &Context, args: ManArgs) -> anyhow::Result<Exit> {
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();
     write_pages(&command, &directory)?;
-    let settings = match directory.file_name() {
+    let man5 = match directory.file_name() {
         Some(name) if name == "man1" => directory.with_file_name("man5"),
         _ => directory.clone(),
     };
-    fs_err::create_dir_all(&settings)?;
-    write(&settings.join("hubctl.toml.5"), &page::settings()?)?;
+    fs_err::create_dir_all(&man5)?;
+    write(&man5.join("hubctl.toml.5"), &settings::page()?)?;
     context.printer.say(format_args!("the pages are in {}", directory.display()));
     Ok(Exit::Yes)
 }

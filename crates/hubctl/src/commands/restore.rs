@@ -8,8 +8,10 @@ use crate::cli::values;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::human;
-use crate::ops::{self, Ops, PlannedArchive, PlannedRestore, RestoreOrder, RestorePlanReport};
-use crate::printer::answer;
+use crate::ops::{
+    self, PlannedArchive, PlannedRestore, RestoreOrder, RestorePlanReport, RestoreReport,
+};
+use crate::printer::{Present, Printer, answer};
 use crate::replacement;
 use crate::settings::Overrides;
 
@@ -100,30 +102,35 @@ pub(crate) async fn run(context: &Context, args: RestoreArgs) -> anyhow::Result<
     let ops = context.ops(overrides.passwords(&args.passwords).journal(&args.journal))?;
     let execute = args.execute;
     let order = args.order()?;
-    if !execute {
-        return plan(context, &ops, order).await;
+    if execute {
+        ops::restore(&ops, order).await?.present(&context.printer)
+    } else {
+        ops::plan_restore(&ops, order).await?.present(&context.printer)
     }
-    let restored = ops::restore(&ops, order).await?;
-    context.printer.report(&restored, |restored| restored.database().to_owned())?;
-    Ok(Exit::Yes)
 }
 
-async fn plan(context: &Context, ops: &Ops, order: RestoreOrder) -> anyhow::Result<Exit> {
-    let report = ops::plan_restore(ops, order).await?;
-    let printer = &context.printer;
-    printer.report(&report, text)?;
-    match &report.planned {
-        PlannedRestore::Plan(planned) => {
-            replacement::qualify(&planned.plan, printer);
-            if report.is_clear() {
-                printer.say("dry run: nothing changed; add --execute to restore");
-            }
-        }
-        PlannedRestore::PlainDump(_) => {
-            printer.warn("a plain dump has no manifest: that no row is missing cannot be proven")
-        }
+impl Present for RestoreReport {
+    fn present(&self, printer: &Printer) -> anyhow::Result<Exit> {
+        printer.report(self, |restored| restored.database().to_owned())?;
+        Ok(Exit::Yes)
     }
-    Ok(answer(report.is_clear()))
+}
+
+impl Present for RestorePlanReport {
+    fn present(&self, printer: &Printer) -> anyhow::Result<Exit> {
+        printer.report(self, text)?;
+        match &self.planned {
+            PlannedRestore::Plan(planned) => {
+                replacement::qualify(&planned.plan, printer);
+                if self.is_clear() {
+                    printer.say("dry run: nothing changed; add --execute to restore");
+                }
+            }
+            PlannedRestore::PlainDump(_) => printer
+                .warn("a plain dump has no manifest: that no row is missing cannot be proven"),
+        }
+        Ok(answer(self.is_clear()))
+    }
 }
 
 impl RestoreArgs {

@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::human;
 use crate::ops::{self, VerifyOrder, VerifyReport};
+use crate::printer::{Present, Printer};
 use crate::settings::Overrides;
 
 /// Verify a backup
@@ -44,9 +45,14 @@ pub(crate) struct VerifyArgs {
 pub(crate) async fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<Exit> {
     let overrides = Overrides::default().vault(&args.vault).identities(&args.identities);
     let ops = context.ops(overrides.journal(&args.journal))?;
-    let verified = ops::verify(&ops, args.order()).await?;
-    context.printer.report(&verified, text)?;
-    Ok(Exit::Yes)
+    ops::verify(&ops, args.order()).await?.present(&context.printer)
+}
+
+impl Present for VerifyReport {
+    fn present(&self, printer: &Printer) -> anyhow::Result<Exit> {
+        printer.report(self, text)?;
+        Ok(Exit::Yes)
+    }
 }
 
 impl VerifyArgs {

@@ -37,7 +37,7 @@ impl CleanPlan {
         &self.report
     }
 
-    /// Refuses to drop databases that somebody is connected to.
+    /// Refuses to drop databases with sessions.
     ///
     /// # Errors
     /// Sessions are connected to one of them.
@@ -122,7 +122,7 @@ pub async fn plan_clean(ops: &Ops, order: CleanOrder) -> anyhow::Result<CleanPla
     Ok(CleanPlan { site, report: CleanReport { database, executed: false, databases } })
 }
 
-/// Drops the databases of a plan, and no others: those that somebody has seen.
+/// Drops the databases of a plan, and no others: those that a person has seen.
 ///
 /// # Errors
 /// Those of [`CleanPlan::require_unused`] and [`pgsnap::drop_kept`]; a journal that cannot be

@@ -80,7 +80,7 @@ pub async fn drill(ops: &Ops, order: DrillOrder) -> anyhow::Result<DrillReport> 
     match page::write(settings, vault.service(), &report) {
         Ok(page) => report.page = page.map(|path| path.display().to_string()),
         Err(error) => {
-            ops.warn(format_args!("the page about this drill could not be written: {error:#}"))
+            ops.warn(format_args!("the page about this drill could not be written: {error:#}"));
         }
     }
     act.answer(report.verdict == Verdict::Passed, report.evidence())?;
@@ -88,7 +88,7 @@ pub async fn drill(ops: &Ops, order: DrillOrder) -> anyhow::Result<DrillReport> 
         job.mark();
     }
     match error {
-        // Nobody could be asked, which is no verdict on the backup.
+        // It could not be carried out, which is no verdict on the backup.
         Some(error) if Failure::of(&error).exit != Exit::No => Err(error),
         error => {
             report.failure = error.as_ref().map(Failure::of);
@@ -152,7 +152,7 @@ impl Job<'_> {
         let mut options = RestoreOptions::default();
         options.jobs = self.order.jobs.map_or(options.jobs, usize::from);
         options.accept_recomputed = self.order.accept_recomputed;
-        // A scratch server has no roles, and nobody's rights are at stake there.
+        // A scratch server has no roles, and no rights are at stake there.
         options.create_roles = place.is_scratch();
         options.tablespaces = !place.is_scratch();
         // Only the checks plan a query there.

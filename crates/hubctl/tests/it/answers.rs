@@ -2,6 +2,8 @@
 
 use std::process::Stdio;
 
+use clap::CommandFactory as _;
+
 use crate::support::{Home, Run, new_database, sql, url};
 
 #[test]
@@ -112,6 +114,11 @@ fn a_small_demo_behaves() {
     let home = Home::new();
     let demo = home.json(0, "hubctl.demo.v1", &["demo", "--scale", "0.01"]);
     assert_eq!(demo["passed"], true);
+    for step in demo["steps"].as_array().unwrap() {
+        let shown = step["command"].as_str().unwrap();
+        let typed = hubctl::Cli::command().try_get_matches_from(shown.split(' '));
+        assert!(typed.is_ok(), "{shown}: {typed:?}");
+    }
     // The configuration it leaves works, and the backups of a second run join those of the first.
     home.expect(0, &["--config", "demo/hubctl.toml", "verify", "--full"]).shows("is good");
     fs_err::create_dir(home.path("mine")).unwrap();

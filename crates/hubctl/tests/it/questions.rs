@@ -108,7 +108,7 @@ fn a_program_approves_only_where_a_person_agrees() {
     let silent = ops(&home);
     let refused = block_on(ops::approve(&silent, &order, |_| Ok(()))).unwrap_err();
     assert_eq!(refused.to_string(), "an approval needs a terminal");
-    assert_eq!(home.path("journal.jsonl").exists(), false);
+    assert!(!home.path("journal.jsonl").exists());
 
     let ops = silent.with_console(Arc::new(Person::default()));
     let declined = block_on(ops::approve(&ops, &order, |plan| {

@@ -34,7 +34,7 @@ impl KeptCopy {
     }
 }
 
-/// A database on somebody's server that is dropped with this value.
+/// A database on a server in use that is dropped with this value.
 pub(super) struct TemporaryDatabase {
     database: Database,
     keep: bool,
@@ -104,7 +104,7 @@ impl Place {
     }
 }
 
-/// Databases of earlier drills that nobody is connected to.
+/// Databases of earlier drills without sessions.
 async fn leftovers(server: &Database, stem: &str) -> anyhow::Result<Vec<String>> {
     let sql = format!(
         "SELECT json_agg(datname) FROM pg_catalog.pg_database AS d WHERE starts_with(datname::text, {})
@@ -120,7 +120,7 @@ fn literal(text: &str) -> String {
 }
 
 impl TemporaryDatabase {
-    /// Drops the copy, which is one of service and id, so that it can be nobody else's; and what a
+    /// Drops the copy, whose name holds service and id, so it belongs to no one else; and what a
     /// restore of it left, under whatever name that has.
     async fn remove(&self) -> pgsnap::Result<()> {
         unfinished::drop_database(&self.database, self.database.name()).await?;

@@ -1,18 +1,13 @@
-//! What the demo plays on: two servers, a database in use, keys, and a configuration.
+//! Two servers, a database in use, keys, and a configuration.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use pgsnap::{Database, ScratchOptions, ScratchServer};
-use tokio::task::JoinHandle;
 
 use crate::failure::Refusal;
 use crate::ops::{Key, generate_key};
 
-const HUB: &str = include_str!("../../demo/hub.sql");
-const TICK: &str = include_str!("../../demo/writer.sql");
+const HUB: &str = include_str!("hub.sql");
 const DATABASE: &str = "state_hub";
 const SERVICE: &str = "state-hub";
 
@@ -22,21 +17,22 @@ const MARK: &str = "# Written by `hubctl demo`, which replaces this file when it
 /// No configuration is larger.
 const LARGEST: u64 = 1024 * 1024;
 
-/// The one row that the second diff has to find.
-pub(super) const CHANGE: &str =
-    "UPDATE topics SET title = title || '!' WHERE slug = (SELECT min(slug) FROM topics)";
-
 /// The servers stop when this is dropped; the directory stays.
-pub(super) struct Scene {
+pub(crate) struct Scene {
     workstation: ScratchServer,
     cluster: ScratchServer,
-    pub(super) config: PathBuf,
-    pub(super) key: PathBuf,
+    pub(crate) config: PathBuf,
+    pub(crate) key: PathBuf,
     vault: PathBuf,
 }
 
 impl Scene {
-    pub(super) async fn set(directory: &Path, scale: f64) -> anyhow::Result<Self> {
+    /// The change of one row, which the second comparison has to find.
+    pub(crate) const CHANGE: &str =
+        "UPDATE topics SET title = title || '!' WHERE slug = (SELECT min(slug) FROM topics)";
+
+    /// Starts the servers, loads the database and writes the configuration.
+    pub(crate) async fn set(directory: &Path, scale: f64) -> anyhow::Result<Self> {
         let config = directory.join("hubctl.toml");
         refuse_foreign(&config)?;
         let options = ScratchOptions::default();
@@ -59,17 +55,18 @@ impl Scene {
         Ok(scene)
     }
 
+    /// Changes one row of the restored database.
+    pub(crate) async fn change(&self) -> pgsnap::Result<()> {
+        pgsnap::execute(&self.cluster.database(DATABASE), Self::CHANGE).await
+    }
+
     /// The database that moves.
-    pub(super) fn source(&self) -> Database {
+    pub(crate) fn source(&self) -> Database {
         self.workstation.database(DATABASE)
     }
 
-    /// Where it moves to.
-    pub(super) fn target(&self) -> Database {
-        self.cluster.database(DATABASE)
-    }
-
-    pub(super) fn latest(&self) -> PathBuf {
+    /// The newest verified backup.
+    pub(crate) fn latest(&self) -> PathBuf {
         self.vault.join(format!("{SERVICE}-latest.sql.gz.age"))
     }
 
@@ -116,7 +113,7 @@ path = "journal.jsonl"
     }
 }
 
-/// Somebody's real configuration may have the same name.
+/// A real configuration may have the same name.
 fn refuse_foreign(config: &Path) -> anyhow::Result<()> {
     match regularfile::read_to_string(config, LARGEST) {
         Ok(text) if !text.starts_with(MARK) => {
@@ -141,40 +138,4 @@ fn key(path: &Path) -> anyhow::Result<Key> {
     let known = backup::Identities::load(path)?.fingerprints().next();
     let public = known.ok_or_else(|| Refusal::usage(format!("{} holds no key", path.display())))?;
     Ok(Key { path: path.to_owned(), public: public.text })
-}
-
-/// Agents at work: one transaction over five tables after the other.
-pub(super) struct Writer {
-    ticks: Arc<AtomicU64>,
-    stop: Arc<AtomicBool>,
-    task: JoinHandle<()>,
-}
-
-impl Writer {
-    pub(super) fn start(database: Database) -> Self {
-        let (ticks, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let (counted, stopped) = (Arc::clone(&ticks), Arc::clone(&stop));
-        let task = tokio::spawn(async move {
-            while !stopped.load(Ordering::SeqCst) {
-                if pgsnap::execute(&database, TICK).await.is_ok() {
-                    counted.fetch_add(1, Ordering::SeqCst);
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        });
-        Self { ticks, stop, task }
-    }
-
-    /// Ends after the transaction under way; returns how many were committed.
-    pub(super) async fn stop(mut self) -> u64 {
-        self.stop.store(true, Ordering::SeqCst);
-        let _ = (&mut self.task).await;
-        self.ticks.load(Ordering::SeqCst)
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
 }
