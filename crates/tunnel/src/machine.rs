@@ -8,16 +8,17 @@
 
 mod event;
 mod link;
+mod moment;
 mod state;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::Instant;
 
 pub(crate) use event::{Action, Event, Generation};
 use link::Link;
+pub(crate) use moment::Moment;
 
 use crate::front::Bound;
 use crate::probe::{Answer, Fault};
@@ -97,15 +98,15 @@ impl Machine {
     }
 
     /// Takes in what happened, and tells what to do.
-    pub(crate) fn on(&mut self, event: Event, now: Instant) -> Vec<Action> {
+    pub(crate) fn on(&mut self, event: Event, now: Moment) -> Vec<Action> {
         let mut actions = Vec::new();
         match event {
             Event::Begin => self.begin(&mut actions),
             Event::Reachable => self.start(&mut actions),
-            Event::Unreachable(reason) => self.unreachable(&reason),
+            Event::Unreachable(reason) => self.unreachable(&reason, now),
             Event::Ready(generation) => {
                 if let Some(link) = self.links.get_mut(&generation) {
-                    link.ready = Some(now);
+                    link.ready = Some(now.instant);
                 }
             }
             Event::Said(generation, line) => self.said(generation, &line, &mut actions),
@@ -154,10 +155,10 @@ impl Machine {
         actions.push(Action::Start(self.starts));
     }
 
-    fn unreachable(&mut self, reason: &str) {
+    fn unreachable(&mut self, reason: &str, now: Moment) {
         if self.serving.is_none() {
-            self.outage =
-                Some(Outage { reason: Reason::transient(reason), until: Timestamp::now() });
+            let (reason, until) = (Reason::transient(reason), now.timestamp);
+            self.outage = Some(Outage { reason, until });
         }
     }
 
@@ -191,7 +192,7 @@ impl Machine {
         &mut self,
         generation: Generation,
         reason: Reason,
-        now: Instant,
+        now: Moment,
         actions: &mut Vec<Action>,
     ) {
         let Some(link) = self.links.remove(&generation) else {
@@ -213,7 +214,7 @@ impl Machine {
             }
             return;
         }
-        if link.is_healthy(now) {
+        if link.is_healthy(now.instant) {
             self.failures = 0;
         }
         // The first attempt after a link that had stood comes at once.
@@ -221,7 +222,7 @@ impl Machine {
         let pause = self.pause();
         self.failures += usize::from(link.ready.is_some());
         if self.serving.is_none() {
-            let until = Timestamp::now() + pause;
+            let until = now.timestamp + pause;
             self.outage = Some(Outage { reason, until });
         }
         self.challenge(pause, actions);
@@ -248,7 +249,7 @@ impl Machine {
         generation: Generation,
         forward: usize,
         verdict: Result<Answer, Fault>,
-        now: Instant,
+        now: Moment,
         actions: &mut Vec<Action>,
     ) {
         let silence = self.tunnel.profile.silence();
@@ -257,13 +258,13 @@ impl Machine {
         };
         let is_answered = verdict.is_ok();
         let is_silent = verdict.as_ref().is_err_and(Fault::is_silence);
-        if link.take_in(forward, verdict, now) >= silence {
+        if link.take_in(forward, verdict, now.instant) >= silence {
             actions.push(Action::Cut(generation));
             let said = format!("nothing came back for {} s", silence.as_secs());
             return self.gone(generation, Reason::transient(said), now, actions);
         }
         let (is_draining, is_judged) = (link.is_draining, link.is_judged());
-        let is_proven = is_answered && link.is_healthy(now);
+        let is_proven = is_answered && link.is_healthy(now.instant);
         if is_silent {
             actions.push(Action::Check(generation));
         }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::front::{Bound, Counters, Front, Upstream};
-use crate::machine::{Action, Event as Happened, Generation, Machine};
+use crate::machine::{Action, Event as Happened, Generation, Machine, Moment};
 use crate::spec::{Forward, Tunnel, Way};
 use crate::ssh::{Link, Reason, RemoteSession};
 use crate::state::{Event, ForwardStatus, State, TunnelStatus, milliseconds};
@@ -249,7 +249,8 @@ impl Supervision {
             self.fronts.iter().for_each(Front::rebind);
         }
         tracing::trace!(tunnel = self.name, ?event);
-        for action in self.machine.on(event, Instant::now()) {
+        let now = Moment { instant: Instant::now(), timestamp: Timestamp::now() };
+        for action in self.machine.on(event, now) {
             tracing::debug!(tunnel = self.name, ?action);
             self.act(action);
         }

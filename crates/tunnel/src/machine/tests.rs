@@ -1,5 +1,7 @@
 //! Tables of events and the actions that follow from them.
 
+use tokio::time::Instant;
+
 use super::link::PROVEN_HEALTH;
 use super::*;
 use crate::endpoint::Endpoint;
@@ -8,6 +10,11 @@ use crate::spec::Way;
 use crate::state::State;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A moment by the clock that measures, and the epoch for people.
+fn moment() -> Moment {
+    Moment { instant: Instant::now(), timestamp: Timestamp::UNIX_EPOCH }
+}
 
 fn machine() -> Machine {
     let end = |port| Endpoint::tcp("127.0.0.1", port);
@@ -28,7 +35,7 @@ fn lost() -> Reason {
 }
 
 /// A machine whose first `ssh` serves and is proven.
-fn up(now: Instant) -> Machine {
+fn up(now: Moment) -> Machine {
     let mut machine = machine();
     machine.on(Event::Begin, now);
     machine.on(Event::Bound(0, Bound::Open), now);
@@ -43,7 +50,7 @@ fn up(now: Instant) -> Machine {
 
 #[test]
 fn nobody_is_served_before_a_probe_was_answered() {
-    let now = Instant::now();
+    let now = moment();
     let mut machine = machine();
     let begun = machine.on(Event::Begin, now);
     assert!(
@@ -56,7 +63,7 @@ fn nobody_is_served_before_a_probe_was_answered() {
 
 #[test]
 fn a_lost_link_is_replaced_at_once_and_one_that_never_stood_after_pauses() {
-    let now = Instant::now();
+    let now = moment();
     let mut machine = up(now);
     let actions = machine.on(Event::Gone(1, lost()), now + PROVEN_HEALTH);
     assert_eq!(actions, [Action::Serve(0, None), Action::Approach(Duration::ZERO)]);
@@ -72,11 +79,16 @@ fn a_lost_link_is_replaced_at_once_and_one_that_never_stood_after_pauses() {
     }
     assert!(pauses.is_sorted() && pauses[0] > Duration::ZERO);
     assert_eq!(pauses[7], Duration::from_secs(5));
+    // Only the moments that came in decide, and no clock is read.
+    let State::Backoff { until, .. } = machine.state(0) else {
+        panic!("{:?}", machine.state(0));
+    };
+    assert_eq!(until, now.timestamp + pauses[7]);
 }
 
 #[test]
 fn silence_starts_a_challenger_and_the_first_answer_decides() {
-    let now = Instant::now();
+    let now = moment();
     let mut machine = up(now);
     let actions = machine.on(Event::Probed(1, 0, silence()), now + TIMEOUT);
     assert!(
@@ -98,7 +110,7 @@ fn silence_starts_a_challenger_and_the_first_answer_decides() {
 
 #[test]
 fn the_old_link_stays_where_it_answers_first() {
-    let now = Instant::now();
+    let now = moment();
     let mut machine = up(now);
     machine.on(Event::Probed(1, 0, silence()), now + TIMEOUT);
     machine.on(Event::Reachable, now + TIMEOUT);
@@ -109,7 +121,7 @@ fn the_old_link_stays_where_it_answers_first() {
 
 #[test]
 fn a_frozen_target_behind_a_living_session_needs_no_other_ssh() {
-    let now = Instant::now();
+    let now = moment();
     let mut machine = up(now);
     machine.on(Event::Probed(1, 0, silence()), now + TIMEOUT);
     assert_eq!(machine.on(Event::Alive(1, true), now + TIMEOUT), [Action::StopApproach]);
@@ -133,11 +145,11 @@ fn a_frozen_target_behind_a_living_session_needs_no_other_ssh() {
 
 #[test]
 fn a_link_that_is_silent_for_too_long_is_cut() {
-    let now = Instant::now();
+    let now = moment();
     let mut machine = up(now);
     let limit = Tunnel::new("").profile.silence();
     machine.on(Event::Probed(1, 0, silence()), now + TIMEOUT);
-    machine.on(Event::Probed(1, 0, silence()), now + limit - TIMEOUT);
+    machine.on(Event::Probed(1, 0, silence()), now + (limit - TIMEOUT));
     let actions = machine.on(Event::Probed(1, 0, silence()), now + limit);
     assert!(
         actions.contains(&Action::Cut(1)) && actions.contains(&Action::Serve(0, None)),
@@ -148,7 +160,7 @@ fn a_link_that_is_silent_for_too_long_is_cut() {
 
 #[test]
 fn somebody_else_is_not_connected_to_anybody() {
-    let now = Instant::now();
+    let now = moment();
     let mut machine = up(now);
     let (expected, found) = ("a".to_owned(), "b".to_owned());
     let mismatch = || Err(Fault::Mismatch { expected: expected.clone(), found: found.clone() });
@@ -169,7 +181,7 @@ fn somebody_else_is_not_connected_to_anybody() {
 
 #[test]
 fn what_only_a_human_can_mend_is_not_tried_again() {
-    let now = Instant::now();
+    let now = moment();
     let mut machine = machine();
     machine.on(Event::Begin, now);
     machine.on(Event::Reachable, now);
@@ -185,7 +197,7 @@ fn what_only_a_human_can_mend_is_not_tried_again() {
 
 #[test]
 fn a_forward_that_the_server_forbids_is_a_failure() {
-    let now = Instant::now();
+    let now = moment();
     let mut machine = up(now);
     let line = "channel 2: open failed: administratively prohibited: open failed".to_owned();
     let actions = machine.on(Event::Said(1, line), now);
@@ -195,7 +207,7 @@ fn a_forward_that_the_server_forbids_is_a_failure() {
 
 #[test]
 fn the_name_of_a_service_is_diagnosed() {
-    let now = Instant::now();
+    let now = moment();
     let mut machine = up(now);
     let target = Endpoint::tcp("hub.ns.svc.cluster.local", 8000);
     machine.tunnel.forwards[0].way = Way::To(target);
@@ -208,7 +220,7 @@ fn the_name_of_a_service_is_diagnosed() {
 
 #[test]
 fn a_taken_port_is_said_and_passes() {
-    let now = Instant::now();
+    let now = moment();
     let mut machine = up(now);
     machine.on(Event::Bound(0, Bound::Taken("python3 (12)".to_owned())), now);
     assert_eq!(machine.state(0), State::Blocked { holder: "python3 (12)".to_owned() });
@@ -218,7 +230,7 @@ fn a_taken_port_is_said_and_passes() {
 
 #[test]
 fn waking_asks_at_once_and_tears_nothing_down() {
-    let now = Instant::now();
+    let now = moment();
     let mut machine = up(now);
     assert_eq!(machine.on(Event::Woken, now), [Action::ProbeNow(1)]);
     machine.on(Event::Gone(1, lost()), now);
@@ -227,7 +239,7 @@ fn waking_asks_at_once_and_tears_nothing_down() {
 
 #[test]
 fn one_long_silence_after_a_long_interval_cuts_nothing() {
-    let now = Instant::now();
+    let now = moment();
     let mut machine = up(now);
     let later = now + Duration::from_secs(600);
     let actions = machine.on(Event::Probed(1, 0, silence()), later);
@@ -236,7 +248,7 @@ fn one_long_silence_after_a_long_interval_cuts_nothing() {
 
 #[test]
 fn a_socket_that_vanished_is_no_fault_of_the_target() {
-    let now = Instant::now();
+    let now = moment();
     let mut machine = up(now);
     let gone = || Err(Fault::Gone("No such file or directory".to_owned()));
     let actions = machine.on(Event::Probed(1, 0, gone()), now);
