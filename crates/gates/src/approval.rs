@@ -20,7 +20,7 @@ use crate::{Error, Hash};
 pub use copies::{ApprovalCopies, UnpackedApprovals};
 use document::{Approval, Revocation, Sealed};
 pub use files::ApprovalFiles;
-pub use judging::{Flaw, Grant, Policy, Standing};
+pub use judging::{Grant, Policy, Standing, VoidReason};
 pub use request::ApprovalRequest;
 use request::check_gate;
 

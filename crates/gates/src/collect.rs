@@ -26,7 +26,7 @@ pub use kube::{Access, Pace};
 const AT_A_TIME: usize = 8;
 
 /// Answers questions that this library cannot: those of [`Read::Program`].
-pub trait Program: Send + Sync {
+pub trait Respondent: Send + Sync {
     /// The answer, as a [`Verdict`](crate::Verdict) in JSON, or why there is none.
     fn answer<'a>(
         &'a self,
@@ -42,7 +42,7 @@ pub trait Program: Send + Sync {
 pub struct Collector {
     clusters: BTreeMap<String, Arc<kube::Cluster>>,
     journal: Option<PathBuf>,
-    program: Option<Arc<dyn Program>>,
+    program: Option<Arc<dyn Respondent>>,
     kept: Vec<Reading>,
 }
 
@@ -70,7 +70,7 @@ impl Collector {
 
     /// The collector, asking the program itself as well.
     #[must_use]
-    pub fn with_program(mut self, program: Arc<dyn Program>) -> Self {
+    pub fn with_program(mut self, program: Arc<dyn Respondent>) -> Self {
         self.program = Some(program);
         self
     }

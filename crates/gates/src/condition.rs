@@ -63,55 +63,80 @@ pub use version::{Minor, Version};
 /// The namespace whose UID is the identity of a cluster.
 pub(crate) const IDENTITY: (Kind, &str) = (kinds::NAMESPACE, "kube-system");
 
-/// One question about the world, with its thresholds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "condition", rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Condition {
+/// Declares the conditions: each with its name in the configuration, its variant and its type.
+macro_rules! conditions {
+    ($($(#[$doc:meta])* $name:literal = $variant:ident($of:ty),)+) => {
+        /// One question about the world, with its thresholds.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(tag = "condition")]
+        #[non_exhaustive]
+        pub enum Condition {
+            $($(#[$doc])* #[serde(rename = $name)] $variant($of),)+
+        }
+
+        impl Condition {
+            /// Its name in the configuration, which is also the name of its page in `docs/gates`.
+            #[must_use]
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $name,)+
+                }
+            }
+
+            fn as_judge(&self) -> &dyn Judge {
+                match self {
+                    $(Self::$variant(condition) => condition,)+
+                }
+            }
+        }
+    };
+}
+
+conditions! {
     /// Enough nodes are there.
-    Nodes(Nodes),
+    "nodes" = Nodes(Nodes),
     /// The cluster, its nodes and the database are the ones that are meant.
-    Identity(Identity),
+    "identity" = Identity(Identity),
     /// Kubernetes is of a version that will do.
-    Version(Version),
+    "version" = Version(Version),
     /// New volumes get what they should.
-    StorageClass(StorageClass),
+    "storage-class" = StorageClass(StorageClass),
     /// A claim is bound.
-    Pvc(Pvc),
+    "pvc" = Pvc(Pvc),
     /// A Deployment or StatefulSet is rolled out.
-    Rollout(Rollout),
+    "rollout" = Rollout(Rollout),
     /// A CronJob succeeds.
-    Cronjob(CronJob),
+    "cronjob" = Cronjob(CronJob),
     /// NetworkPolicies let a connection pass.
-    NetworkPolicy(NetworkPolicy),
+    "network-policy" = NetworkPolicy(NetworkPolicy),
     /// A volume of Longhorn is on several nodes.
-    LonghornVolume(LonghornVolume),
+    "longhorn-volume" = LonghornVolume(LonghornVolume),
     /// Longhorn has a new backup of a volume.
-    LonghornBackup(LonghornBackup),
+    "longhorn-backup" = LonghornBackup(LonghornBackup),
     /// Longhorn reaches its backup target.
-    LonghornBackupTarget(LonghornBackupTarget),
+    "longhorn-backup-target" = LonghornBackupTarget(LonghornBackupTarget),
     /// A setting of Longhorn is right.
-    LonghornSetting(LonghornSetting),
+    "longhorn-setting" = LonghornSetting(LonghornSetting),
     /// A CloudNativePG cluster is healthy.
-    CnpgCluster(CnpgCluster),
+    "cnpg-cluster" = CnpgCluster(CnpgCluster),
     /// A CloudNativePG cluster has a new backup.
-    CnpgBackup(CnpgBackup),
+    "cnpg-backup" = CnpgBackup(CnpgBackup),
     /// A command ends with 0.
-    Script(Script),
+    "script" = Script(Script),
     /// An address answers.
-    Http(Http),
+    "http" = Http(Http),
     /// A port accepts connections.
-    Tcp(Tcp),
+    "tcp" = Tcp(Tcp),
     /// A port is free.
-    Port(Port),
+    "port" = Port(Port),
     /// There is room on a disk.
-    Disk(Disk),
+    "disk" = Disk(Disk),
     /// Clocks agree.
-    Clock(Clock),
+    "clock" = Clock(Clock),
     /// Something was done lately.
-    Journal(JournalRecord),
+    "journal" = Journal(JournalRecord),
     /// What the program answers itself.
-    Program(Program),
+    "program" = Program(Program),
 }
 
 /// What every condition can do. Nothing here reads or waits.
@@ -147,35 +172,6 @@ impl Condition {
         verdict.about_all([])
     }
 
-    /// Its name in the configuration, which is also the name of its page in `docs/gates`.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Nodes(_) => "nodes",
-            Self::Identity(_) => "identity",
-            Self::Version(_) => "version",
-            Self::StorageClass(_) => "storage-class",
-            Self::Pvc(_) => "pvc",
-            Self::Rollout(_) => "rollout",
-            Self::Cronjob(_) => "cronjob",
-            Self::NetworkPolicy(_) => "network-policy",
-            Self::LonghornVolume(_) => "longhorn-volume",
-            Self::LonghornBackup(_) => "longhorn-backup",
-            Self::LonghornBackupTarget(_) => "longhorn-backup-target",
-            Self::LonghornSetting(_) => "longhorn-setting",
-            Self::CnpgCluster(_) => "cnpg-cluster",
-            Self::CnpgBackup(_) => "cnpg-backup",
-            Self::Script(_) => "script",
-            Self::Http(_) => "http",
-            Self::Tcp(_) => "tcp",
-            Self::Port(_) => "port",
-            Self::Disk(_) => "disk",
-            Self::Clock(_) => "clock",
-            Self::Journal(_) => "journal",
-            Self::Program(_) => "program",
-        }
-    }
-
     /// What is wrong with its thresholds, if anything.
     pub(crate) fn check(&self) -> Result<(), String> {
         self.as_judge().check()
@@ -185,33 +181,6 @@ impl Condition {
     pub(crate) fn expiring(&mut self, expires: Option<Duration>) {
         if let Self::Script(script) = self {
             script.expires = expires;
-        }
-    }
-
-    fn as_judge(&self) -> &dyn Judge {
-        match self {
-            Self::Nodes(condition) => condition,
-            Self::Identity(condition) => condition,
-            Self::Version(condition) => condition,
-            Self::StorageClass(condition) => condition,
-            Self::Pvc(condition) => condition,
-            Self::Rollout(condition) => condition,
-            Self::Cronjob(condition) => condition,
-            Self::NetworkPolicy(condition) => condition,
-            Self::LonghornVolume(condition) => condition,
-            Self::LonghornBackup(condition) => condition,
-            Self::LonghornBackupTarget(condition) => condition,
-            Self::LonghornSetting(condition) => condition,
-            Self::CnpgCluster(condition) => condition,
-            Self::CnpgBackup(condition) => condition,
-            Self::Script(condition) => condition,
-            Self::Http(condition) => condition,
-            Self::Tcp(condition) => condition,
-            Self::Port(condition) => condition,
-            Self::Disk(condition) => condition,
-            Self::Clock(condition) => condition,
-            Self::Journal(condition) => condition,
-            Self::Program(condition) => condition,
         }
     }
 }

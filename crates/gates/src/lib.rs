@@ -74,11 +74,11 @@ mod verdict;
 
 pub use answer::Answer;
 pub use approval::{
-    APPROVAL_NAMESPACE, ApprovalCopies, ApprovalFiles, ApprovalRequest, Approvals, Approver, Flaw,
-    Grant, Policy, Standing, UnpackedApprovals,
+    APPROVAL_NAMESPACE, ApprovalCopies, ApprovalFiles, ApprovalRequest, Approvals, Approver, Grant,
+    Policy, Standing, UnpackedApprovals, VoidReason,
 };
 pub use bundle::Bundle;
-pub use collect::{Access, Collector, Pace, Program};
+pub use collect::{Access, Collector, Pace, Respondent};
 pub use condition::Condition;
 pub use error::{Error, ErrorClass};
 pub use evidence::redact::url as shown_url;

@@ -83,3 +83,48 @@ fn end(found: &Value) -> Ended {
         output_sha256: found["output_sha256"].as_str().map(str::to_owned),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_success_is_read_back_as_it_was_without_its_output() {
+        let directory = tempfile::tempdir().unwrap();
+        let runs = ScriptRuns::open(&directory.path().join("journal.jsonl")).unwrap();
+        let deploy = json(&script("deploy"));
+        let now = Timestamp::UNIX_EPOCH;
+        let mut evidence = Evidence::new(now);
+        for (name, code, at) in
+            [("deploy", 0, now), ("broken", 1, now), ("earlier", 0, now - EARLIER)]
+        {
+            let ended =
+                serde_json::json!({ "exit_code": code, "seconds": 0.5, "output": "hunter2" });
+            let reading = Reading::new(script(name), at, Content::Found(ended));
+            evidence.push(reading);
+        }
+        runs.record(&evidence, "workstation").unwrap();
+
+        let records = runs.journal.read().unwrap();
+        let outcomes: Vec<_> = records.iter().map(|record| record.outcome.clone()).collect();
+        assert_eq!(outcomes, [Outcome::Done, Outcome::Failed]);
+        assert!(records.iter().all(|record| !record.evidence.to_string().contains("hunter2")));
+        let successes = runs.successes().unwrap();
+        assert_eq!(successes.len(), 1);
+        assert_eq!((json(&successes[0].read), successes[0].observed_at), (deploy, now));
+        let ended = serde_json::json!({ "exit_code": 0, "seconds": 0.5 });
+        assert_eq!(successes[0].content, Content::Found(ended));
+    }
+
+    const EARLIER: jiff::SignedDuration = jiff::SignedDuration::from_secs(1);
+
+    fn script(name: &str) -> Read {
+        Read::Script {
+            run: vec![name.to_owned()],
+            directory: None,
+            limit_seconds: 1,
+            expires_seconds: None,
+            scope: "hub".to_owned(),
+        }
+    }
+}

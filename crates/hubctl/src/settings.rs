@@ -16,7 +16,7 @@ use crate::environment as env;
 use crate::failure::Refusal;
 use file::ConfigFile;
 pub(crate) use file::{Check, Freshness, MailSettings};
-pub(crate) use gates::Own;
+pub(crate) use gates::ProgramQuestion;
 pub(crate) use origin::{Origin, Sourced};
 pub(crate) use reference::TABLES;
 pub(crate) use target::{TargetKind, TargetSettings};

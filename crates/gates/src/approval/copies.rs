@@ -132,3 +132,51 @@ impl Approving for UnpackedApprovals {
         standing(&self.approvals, signers, request, rule, now)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const ID: &str = "0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn copies_are_of_these_gates_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let names = [format!("a-{ID}.json"), format!("a-{ID}.revoked.json")];
+        let others = [format!("ab-{ID}.json"), format!("a-b-{ID}.json"), "a-1.json".to_owned()];
+        for name in names.iter().chain(&others) {
+            regularfile::create(directory.path().join(name), "x").unwrap();
+        }
+        let signers = directory.path().join("nobody").display().to_string();
+        let gate = json!({ "approval": { "signers": signers, "expires": "1h" } });
+        let gate: Gate = serde_json::from_value(gate).unwrap();
+        let (gates, now) = ([("a", &gate)], Timestamp::UNIX_EPOCH);
+        let copies = ApprovalCopies::of(directory.path(), gates, now, &TimeZone::UTC).unwrap();
+        assert!(copies.approvals.keys().eq(&names), "{copies:?}");
+        assert!(copies.signers.is_empty());
+        let nowhere = directory.path().join("nowhere");
+        let none = ApprovalCopies::of(&nowhere, gates, now, &TimeZone::UTC).unwrap();
+        assert!(none.approvals.is_empty());
+    }
+
+    #[test]
+    fn names_out_of_a_bundle_lead_nowhere_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let outside = directory.path().join("planted").display().to_string();
+        let good = format!("a-{ID}.json");
+        let copies = json!({
+            "judged_at": "2026-12-01T00:00:00Z",
+            "approvals": { outside.as_str(): "x", "../planted": "x", good.as_str(): "x" },
+            "signers": { "/etc/approvers": "x" },
+        });
+        let copies: ApprovalCopies = serde_json::from_value(copies).unwrap();
+        let unpacked = copies.unpack(TimeZone::UTC).unwrap();
+        let files = |path: &Path| fs::read_dir(path).unwrap().count();
+        assert_eq!((files(&unpacked.approvals), files(directory.path())), (1, 0));
+        assert!(unpacked.approvals.join(good).is_file());
+        // The approvals and one file of signers.
+        assert_eq!(files(unpacked.directory.path()), 2);
+    }
+}

@@ -72,3 +72,26 @@ pub(super) fn standing(
         &Policy::of(rule, signers),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use journal::{NewRecord, Outcome};
+
+    use super::*;
+
+    #[test]
+    fn nothing_counts_while_the_clock_is_behind_the_journal() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = directory.path().join("journal.jsonl");
+        let later = Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(1);
+        let record = NewRecord::new(later.into(), "backup", Outcome::Done, "hub");
+        Journal::open(&journal).unwrap().append(record).unwrap();
+        let require = |now| require_clock(&journal, now);
+        let refused = require(Timestamp::UNIX_EPOCH).unwrap_err();
+        assert!(matches!(refused, Error::ClockSetBack { newest, .. } if newest == later));
+        require(later).unwrap();
+        let none = directory.path().join("none.jsonl");
+        require_clock(&none, Timestamp::UNIX_EPOCH).unwrap();
+        assert!(!none.exists());
+    }
+}

@@ -66,7 +66,7 @@ pub enum Standing {
     /// There is an approval, but it does not count.
     Void {
         /// Why the newest does not.
-        why: Flaw,
+        why: VoidReason,
     },
 }
 
@@ -87,7 +87,7 @@ pub struct Grant {
 /// Why an approval does not count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Flaw {
+pub enum VoidReason {
     /// The file is not what was once written.
     Damaged {
         /// What is wrong with it.
@@ -123,7 +123,7 @@ pub enum Flaw {
     },
 }
 
-impl fmt::Display for Flaw {
+impl fmt::Display for VoidReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Damaged { reason } => write!(f, "it is damaged: {reason}"),
@@ -144,7 +144,7 @@ impl fmt::Display for Flaw {
 
 /// What was found about one file: when it says that it was issued, if that is signed, and what it
 /// is worth.
-pub(super) type Finding = (Option<Timestamp>, Result<Grant, Flaw>);
+pub(super) type Finding = (Option<Timestamp>, Result<Grant, VoidReason>);
 
 /// Gate, plan and evidence that are asked about.
 pub(super) type Subject<'a> = (&'a str, Hash, Hash);
@@ -162,7 +162,7 @@ pub(super) fn examine(
     let Some(bytes) = read(&path)? else {
         return Ok(None);
     };
-    let damaged = |reason: String| Ok(Some((None, Err(Flaw::Damaged { reason }))));
+    let damaged = |reason: String| Ok(Some((None, Err(VoidReason::Damaged { reason }))));
     let Ok(text) = String::from_utf8(bytes) else {
         return damaged("it is no text".to_owned());
     };
@@ -185,16 +185,16 @@ pub(super) fn examine(
         Ok(signer) => signer,
         Err(error) if error.class() == sshsig::ErrorClass::No => {
             let reason = error.to_string();
-            return Ok(Some((None, Err(Flaw::NotSigned { reason }))));
+            return Ok(Some((None, Err(VoidReason::NotSigned { reason }))));
         }
         Err(error) => return Err(error.into()),
     };
     let issued_at = Some(approval.issued_at);
     if approval.id != id {
-        return Ok(Some((issued_at, Err(Flaw::OtherGate))));
+        return Ok(Some((issued_at, Err(VoidReason::OtherGate))));
     }
     if let Some(by) = revoked(approvals, &stem, id, now, policy)? {
-        return Ok(Some((issued_at, Err(Flaw::Revoked { by }))));
+        return Ok(Some((issued_at, Err(VoidReason::Revoked { by }))));
     }
     if let Some(flaw) = flaw(&approval, subject, now, policy) {
         return Ok(Some((issued_at, Err(flaw))));
@@ -214,21 +214,21 @@ pub(super) fn flaw(
     (gate, plan, evidence): Subject<'_>,
     now: Timestamp,
     policy: &Policy,
-) -> Option<Flaw> {
+) -> Option<VoidReason> {
     let (issued_at, expires_at) = (approval.issued_at, approval.expires_at);
     let lasts = Duration::try_from(expires_at.duration_since(issued_at));
     if approval.gate != gate {
-        Some(Flaw::OtherGate)
+        Some(VoidReason::OtherGate)
     } else if approval.plan != plan || Hash::of(approval.shown.plan.as_bytes()) != plan {
-        Some(Flaw::OtherPlan)
+        Some(VoidReason::OtherPlan)
     } else if approval.evidence != evidence {
-        Some(Flaw::OtherEvidence)
+        Some(VoidReason::OtherEvidence)
     } else if issued_at > now {
-        Some(Flaw::Future { issued_at })
+        Some(VoidReason::Future { issued_at })
     } else if !lasts.is_ok_and(|lasts| !lasts.is_zero() && lasts <= policy.longest) {
-        Some(Flaw::Duration)
+        Some(VoidReason::Duration)
     } else if expires_at <= now {
-        Some(Flaw::Expired { at: expires_at })
+        Some(VoidReason::Expired { at: expires_at })
     } else {
         None
     }
@@ -271,7 +271,7 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
 pub(super) fn standing(found: Vec<Finding>, need: NonZeroUsize) -> Standing {
     let need = need.get();
     let mut by = Vec::new();
-    let mut newest: Option<(Option<Timestamp>, Flaw)> = None;
+    let mut newest: Option<(Option<Timestamp>, VoidReason)> = None;
     for (issued_at, worth) in found {
         match worth {
             Ok(grant) => by.push(grant),
@@ -288,7 +288,7 @@ pub(super) fn standing(found: Vec<Finding>, need: NonZeroUsize) -> Standing {
         return Standing::Granted { by, until };
     }
     match newest {
-        Some((_, Flaw::Expired { at })) if have == 0 => Standing::Expired { at },
+        Some((_, VoidReason::Expired { at })) if have == 0 => Standing::Expired { at },
         Some((_, why)) if have == 0 => Standing::Void { why },
         _ => Standing::Missing { have, need },
     }

@@ -7,7 +7,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use gates::{
-    APPROVAL_NAMESPACE, ApprovalRequest, Approvals, Approver, Error, Flaw, Hash, Policy, Standing,
+    APPROVAL_NAMESPACE, ApprovalRequest, Approvals, Approver, Error, Hash, Policy, Standing,
+    VoidReason,
 };
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -128,7 +129,7 @@ impl Desk {
     }
 }
 
-fn is_void(standing: &Standing, expected: fn(&Flaw) -> bool) -> bool {
+fn is_void(standing: &Standing, expected: fn(&VoidReason) -> bool) -> bool {
     matches!(standing, Standing::Void { why } if expected(why))
 }
 
@@ -174,7 +175,7 @@ fn approvals_that_are_no_files_or_in_others_hands_are_not_judged() {
     }
     let revocation = file.with_extension("revoked.json");
     testkit::pipe(&revocation);
-    assert!(is_void(&desk.judge(&policy), |flaw| matches!(flaw, Flaw::Revoked { by: None })));
+    assert!(is_void(&desk.judge(&policy), |flaw| matches!(flaw, VoidReason::Revoked { by: None })));
     fs_err::remove_file(revocation).unwrap();
     fs_err::rename(&file, directory.join("elsewhere")).unwrap();
     fs_err::os::unix::fs::symlink("elsewhere", &file).unwrap();
@@ -194,7 +195,7 @@ fn approvals_that_are_no_files_or_in_others_hands_are_not_judged() {
 /// Every way to an approval without the right signature over the right things.
 #[test]
 fn nothing_else_counts() {
-    type Attack = (&'static str, fn(&Desk, &Path), fn(&Flaw) -> bool);
+    type Attack = (&'static str, fn(&Desk, &Path), fn(&VoidReason) -> bool);
     let attacks: [Attack; 14] = [
         (
             "unsigned",
@@ -203,12 +204,12 @@ fn nothing_else_counts() {
                 let statement = text.split_once(MARK).unwrap().0;
                 fs_err::write(file, format!("{statement}}}\n")).unwrap();
             },
-            |flaw| matches!(flaw, Flaw::Damaged { .. }),
+            |flaw| matches!(flaw, VoidReason::Damaged { .. }),
         ),
         (
             "empty",
             |_, file| fs_err::write(file, "").unwrap(),
-            |flaw| matches!(flaw, Flaw::Damaged { .. }),
+            |flaw| matches!(flaw, VoidReason::Damaged { .. }),
         ),
         (
             "empty signature",
@@ -217,7 +218,7 @@ fn nothing_else_counts() {
                 let statement = text.split_once(MARK).unwrap().0;
                 fs_err::write(file, format!("{statement}{MARK}\"}}\n")).unwrap();
             },
-            |flaw| matches!(flaw, Flaw::NotSigned { .. }),
+            |flaw| matches!(flaw, VoidReason::NotSigned { .. }),
         ),
         (
             "edited",
@@ -225,22 +226,22 @@ fn nothing_else_counts() {
                 let text = fs_err::read_to_string(file).unwrap();
                 fs_err::write(file, text.replace("T13:00", "T14:00")).unwrap();
             },
-            |flaw| matches!(flaw, Flaw::NotSigned { .. }),
+            |flaw| matches!(flaw, VoidReason::NotSigned { .. }),
         ),
         (
             "by a stranger",
             |desk, file| desk.resign(file, "eve", APPROVAL_NAMESPACE, |it| it),
-            |flaw| matches!(flaw, Flaw::NotSigned { reason } if reason.contains("no key of an allowed signer")),
+            |flaw| matches!(flaw, VoidReason::NotSigned { reason } if reason.contains("no key of an allowed signer")),
         ),
         (
             "in another's name",
             |desk, file| desk.resign(file, "ben", APPROVAL_NAMESPACE, |it| it),
-            |flaw| matches!(flaw, Flaw::NotSigned { reason } if reason.contains("not of `anna`")),
+            |flaw| matches!(flaw, VoidReason::NotSigned { reason } if reason.contains("not of `anna`")),
         ),
         (
             "for another purpose",
             |desk, file| desk.resign(file, "anna", "hubctl-backup", |it| it),
-            |flaw| matches!(flaw, Flaw::NotSigned { reason } if reason.contains("`hubctl-backup`")),
+            |flaw| matches!(flaw, VoidReason::NotSigned { reason } if reason.contains("`hubctl-backup`")),
         ),
         (
             "another gate",
@@ -249,7 +250,7 @@ fn nothing_else_counts() {
                     it.replace("\"T05\"", "\"T06\"")
                 });
             },
-            |flaw| *flaw == Flaw::OtherGate,
+            |flaw| *flaw == VoidReason::OtherGate,
         ),
         (
             "another plan",
@@ -257,7 +258,7 @@ fn nothing_else_counts() {
                 let (right, other) = (request().plan_hash().to_string(), Hash::of(b"").to_string());
                 desk.resign(file, "anna", APPROVAL_NAMESPACE, |it| it.replace(&right, &other));
             },
-            |flaw| *flaw == Flaw::OtherPlan,
+            |flaw| *flaw == VoidReason::OtherPlan,
         ),
         (
             "another plan than was shown",
@@ -266,7 +267,7 @@ fn nothing_else_counts() {
                     it.replace("the cluster\",\"sub", "the moon\",\"sub")
                 });
             },
-            |flaw| *flaw == Flaw::OtherPlan,
+            |flaw| *flaw == VoidReason::OtherPlan,
         ),
         (
             "from the future",
@@ -275,7 +276,7 @@ fn nothing_else_counts() {
                     it.replace("T12:00:00Z", "T12:30:00Z")
                 });
             },
-            |flaw| matches!(flaw, Flaw::Future { .. }),
+            |flaw| matches!(flaw, VoidReason::Future { .. }),
         ),
         (
             "for too long",
@@ -284,7 +285,7 @@ fn nothing_else_counts() {
                     it.replace("T13:00:00Z", "T16:00:01Z")
                 });
             },
-            |flaw| *flaw == Flaw::Duration,
+            |flaw| *flaw == VoidReason::Duration,
         ),
         (
             "backwards",
@@ -293,14 +294,14 @@ fn nothing_else_counts() {
                     it.replace("T13:00:00Z", "T11:00:00Z")
                 });
             },
-            |flaw| *flaw == Flaw::Duration,
+            |flaw| *flaw == VoidReason::Duration,
         ),
         (
             "with more in it",
             |desk, file| {
                 desk.resign(file, "anna", APPROVAL_NAMESPACE, |it| format!("{it},\"persons\":2"));
             },
-            |flaw| matches!(flaw, Flaw::Damaged { .. }),
+            |flaw| matches!(flaw, VoidReason::Damaged { .. }),
         ),
     ];
     for (name, attack, expected) in attacks {
@@ -325,19 +326,19 @@ fn what_was_approved_is_approved_there_only() {
     };
     let other = Hash::of(b"other");
     let evidence = judge("T05", request.plan_hash(), other);
-    assert!(is_void(&evidence, |flaw| *flaw == Flaw::OtherEvidence), "{evidence:?}");
+    assert!(is_void(&evidence, |flaw| *flaw == VoidReason::OtherEvidence), "{evidence:?}");
     let plan = judge("T05", other, request.evidence_hash);
-    assert!(is_void(&plan, |flaw| *flaw == Flaw::OtherPlan), "{plan:?}");
+    assert!(is_void(&plan, |flaw| *flaw == VoidReason::OtherPlan), "{plan:?}");
     let gate = judge("T06", request.plan_hash(), request.evidence_hash);
     assert_eq!(gate, Standing::Missing { have: 0, need: 1 });
     // The same file, named after another gate, or given another id.
     let name = file.file_name().unwrap().to_str().unwrap();
     fs_err::copy(&file, file.with_file_name(name.replace("T05", "T06"))).unwrap();
     let renamed = judge("T06", request.plan_hash(), request.evidence_hash);
-    assert!(is_void(&renamed, |flaw| *flaw == Flaw::OtherGate), "{renamed:?}");
+    assert!(is_void(&renamed, |flaw| *flaw == VoidReason::OtherGate), "{renamed:?}");
     fs_err::rename(&file, file.with_file_name(format!("T05-{}.json", "0".repeat(32)))).unwrap();
     let renamed = judge("T05", request.plan_hash(), request.evidence_hash);
-    assert!(is_void(&renamed, |flaw| *flaw == Flaw::OtherGate), "{renamed:?}");
+    assert!(is_void(&renamed, |flaw| *flaw == VoidReason::OtherGate), "{renamed:?}");
 }
 
 #[test]
@@ -367,7 +368,7 @@ fn two_people_have_two_names_and_two_keys() {
     };
     assert_eq!(by.len(), 3);
     desk.revoke("ben");
-    assert!(is_void(&desk.judge(&policy), |flaw| matches!(flaw, Flaw::Revoked { .. })));
+    assert!(is_void(&desk.judge(&policy), |flaw| matches!(flaw, VoidReason::Revoked { .. })));
 }
 
 #[test]
@@ -379,13 +380,13 @@ fn a_revocation_stays_whatever_becomes_of_it() {
     let revocation = desk.revoke("ben").remove(0);
     assert_eq!(
         desk.judge(&policy),
-        Standing::Void { why: Flaw::Revoked { by: Some("ben".to_owned()) } }
+        Standing::Void { why: VoidReason::Revoked { by: Some("ben".to_owned()) } }
     );
     assert_eq!(desk.revoke("anna"), Vec::<PathBuf>::new(), "nothing is left to revoke");
     let text = fs_err::read(&revocation).unwrap();
     for damage in [&b""[..], b"{}", &text[..100], b"\xff"] {
         fs_err::write(&revocation, damage).unwrap();
-        assert_eq!(desk.judge(&policy), Standing::Void { why: Flaw::Revoked { by: None } });
+        assert_eq!(desk.judge(&policy), Standing::Void { why: VoidReason::Revoked { by: None } });
     }
     // A new approval is another one.
     desk.approve("anna");
@@ -408,12 +409,12 @@ fn a_key_counts_when_it_signed_and_when_it_is_asked() {
     ] {
         let standing = limited(options);
         assert!(
-            is_void(&standing, |flaw| matches!(flaw, Flaw::NotSigned { .. })),
+            is_void(&standing, |flaw| matches!(flaw, VoidReason::NotSigned { .. })),
             "{options}: {standing:?}"
         );
     }
     let nobody = desk.judge(&desk.policy_of("", 1));
-    assert!(is_void(&nobody, |flaw| matches!(flaw, Flaw::NotSigned { .. })), "{nobody:?}");
+    assert!(is_void(&nobody, |flaw| matches!(flaw, VoidReason::NotSigned { .. })), "{nobody:?}");
 }
 
 #[test]

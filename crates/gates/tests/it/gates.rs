@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use gates::{
-    Answer, ApprovalRequest, ApprovalRule, Approving, Content, Error, Evidence, Flaw, Gate, Gates,
-    Hash, Reading, Standing, Verdict,
+    Answer, ApprovalRequest, ApprovalRule, Approving, Content, Error, Evidence, Gate, Gates, Hash,
+    Reading, Standing, Verdict, VoidReason,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -192,7 +192,10 @@ fn an_approval_opens_the_gate_and_nothing_less_does() {
         ),
         (|need| Ok(Standing::Missing { have: 1, need }), "1 of 2 people have approved it"),
         (|_| Ok(Standing::Expired { at: now() - SignedDuration::from_mins(5) }), "expired 5m ago"),
-        (|_| Ok(Standing::Void { why: Flaw::OtherEvidence }), "not what was approved any more"),
+        (
+            |_| Ok(Standing::Void { why: VoidReason::OtherEvidence }),
+            "not what was approved any more",
+        ),
     ] {
         let (verdict, _) = approved("pass", standing);
         assert_eq!(verdict.answer, Answer::NeedsApproval);

@@ -13,15 +13,19 @@ use serde_json::{Map, Value, json};
 use super::file::ClusterTable;
 use super::{Place, Sourced, wording};
 use crate::failure::Refusal;
+use crate::site;
 
 /// Subcommands of `hubctl gates`, which no gate can be named after.
 const RESERVED: [&str; 2] = ["evaluate", "help"];
 
-/// Conditions that hubctl itself answers, since the library of gates knows neither backups nor
-/// tunnels.
+/// Members of a gate, beside those of its condition.
+const OF_GATE: [&str; 3] = ["expires", "stable_for", "approval"];
+
+/// A condition that hubctl itself answers, since the library of gates knows neither backups nor
+/// tunnels. It serialises to the members of [`gates::condition::Program`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "condition", rename_all = "kebab-case")]
-pub(crate) enum Own {
+#[serde(tag = "question", content = "about", rename_all = "kebab-case")]
+pub(crate) enum ProgramQuestion {
     /// The newest verified backup is new enough.
     BackupFresh(BackupFresh),
     /// A tunnel is up, as its supervisor says.
@@ -63,15 +67,24 @@ pub(crate) struct CensusEqual {
     pub(crate) counts: bool,
 }
 
-impl Own {
-    /// What these are called in the configuration.
+impl ProgramQuestion {
+    /// The names of the conditions in the configuration.
     const NAMES: [&str; 3] = ["backup-fresh", "tunnel-up", "census-equal"];
 
-    /// The question back from what the library hands on.
-    pub(crate) fn of(question: &str, about: &Value) -> Option<Self> {
-        let mut members = about.as_object()?.clone();
-        members.insert("condition".to_owned(), json!(question));
-        serde_json::from_value(Value::Object(members)).ok()
+    /// The question with this name and these members.
+    pub(crate) fn of(question: &str, about: &Value) -> serde_json::Result<Self> {
+        Self::deserialize(json!({ "question": question, "about": about }))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let Self::CensusEqual(asked) = self else {
+            return Ok(());
+        };
+        let has_password = |side: &String| site::refuse_password(side, "").is_err();
+        if [&asked.a, &asked.b].into_iter().any(has_password) {
+            return Err("`a` and `b` must not hold a password".to_owned());
+        }
+        Ok(())
     }
 }
 
@@ -163,32 +176,24 @@ fn own(mut table: Map<String, Value>) -> Result<Map<String, Value>, String> {
                 .to_owned(),
         );
     }
-    let Some(name) = condition.filter(|name| Own::NAMES.contains(name)).map(ToOwned::to_owned)
+    let Some(name) =
+        condition.filter(|name| ProgramQuestion::NAMES.contains(name)).map(str::to_owned)
     else {
         return Ok(table);
     };
-    let of_gate = ["expires", "stable_for", "approval"];
-    let members = table.iter().filter(|(name, _)| !of_gate.contains(&name.as_str()));
-    let members: Map<String, Value> =
-        members.map(|(name, value)| (name.clone(), value.clone())).collect();
-    let own: Own =
-        serde_json::from_value(Value::Object(members)).map_err(|error| error.to_string())?;
-    if let Own::CensusEqual(asked) = &own {
-        for side in [&asked.a, &asked.b] {
-            if crate::site::refuse_password(side, "").is_err() {
-                return Err("`a` and `b` must not hold a password".to_owned());
-            }
-        }
-    }
-    let mut about = serde_json::to_value(own).map_err(|error| error.to_string())?;
-    if let Some(members) = about.as_object_mut() {
-        members.remove("condition");
-    }
-    table.retain(|name, _| of_gate.contains(&name.as_str()));
-    table.insert("condition".to_owned(), json!("program"));
-    table.insert("question".to_owned(), json!(name));
-    table.insert("about".to_owned(), about);
-    Ok(table)
+    table.remove("condition");
+    let is_of_gate = |name: &str| OF_GATE.contains(&name);
+    let (mut gate, about): (Map<_, _>, Map<_, _>) =
+        table.into_iter().partition(|(name, _)| is_of_gate(name));
+    let question =
+        ProgramQuestion::of(&name, &Value::Object(about)).map_err(|error| error.to_string())?;
+    question.check()?;
+    let Ok(Value::Object(program)) = serde_json::to_value(question) else {
+        unreachable!("a question serialises to its two members");
+    };
+    gate.extend(program);
+    gate.insert("condition".to_owned(), json!("program"));
+    Ok(gate)
 }
 
 /// Paths in it begin beside the file, as all others do; and so do scripts, wherever hubctl is
@@ -255,9 +260,9 @@ mod tests {
 
     #[test]
     fn a_question_of_our_own_comes_back_as_it_was() {
-        let own = Own::TunnelUp(TunnelUp { tunnel: "hub".to_owned() });
-        assert_eq!(Own::of("tunnel-up", &json!({ "tunnel": "hub" })), Some(own));
-        assert_eq!(Own::of("tunnel-up", &json!({ "tunel": "hub" })), None);
-        assert_eq!(Own::of("else", &json!({})), None);
+        let own = ProgramQuestion::TunnelUp(TunnelUp { tunnel: "hub".to_owned() });
+        assert_eq!(ProgramQuestion::of("tunnel-up", &json!({ "tunnel": "hub" })).unwrap(), own);
+        assert!(ProgramQuestion::of("tunnel-up", &json!({ "tunel": "hub" })).is_err());
+        assert!(ProgramQuestion::of("else", &json!({})).is_err());
     }
 }

@@ -2,13 +2,14 @@
 
 use std::pin::Pin;
 
-use gates::{Absence, Program, Subject, Verdict};
+use anyhow::Context as _;
+use gates::{Absence, Respondent, Subject, Verdict};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::ops::tunnel::SupervisorPaths;
 use crate::ops::{self, CompareDepth, Ops, blocking, equality};
-use crate::settings::Own;
+use crate::settings::ProgramQuestion;
 
 /// Asks the vault, the supervisor of tunnels, and databases.
 pub(super) struct Answers {
@@ -21,18 +22,19 @@ impl Answers {
     }
 
     async fn verdict(&self, question: &str, about: &Value) -> anyhow::Result<Verdict> {
-        match Own::of(question, about) {
-            Some(Own::BackupFresh(asked)) => {
+        let asked = ProgramQuestion::of(question, about)
+            .with_context(|| format!("hubctl does not know the question `{question}`"))?;
+        match asked {
+            ProgramQuestion::BackupFresh(asked) => {
                 let ops = self.ops.clone();
                 blocking(move || ops::fresh_verdict(&ops, asked.max_age, asked.drilled)).await
             }
-            Some(Own::TunnelUp(asked)) => self.tunnel(&asked.tunnel).await,
-            Some(Own::CensusEqual(asked)) => {
+            ProgramQuestion::TunnelUp(asked) => self.tunnel(&asked.tunnel).await,
+            ProgramQuestion::CensusEqual(asked) => {
                 let sides = (asked.a.as_str(), asked.b.as_str());
                 let depth = if asked.counts { CompareDepth::Counts } else { CompareDepth::Content };
                 equality(&self.ops, sides, depth).await
             }
-            None => anyhow::bail!("hubctl does not know the question `{question}`"),
         }
     }
 
@@ -69,7 +71,7 @@ impl Answers {
     }
 }
 
-impl Program for Answers {
+impl Respondent for Answers {
     fn answer<'a>(
         &'a self,
         question: &'a str,

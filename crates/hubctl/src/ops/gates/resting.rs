@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use gates::{Gate, Gates, Hash, Read, Rule};
+use gates::condition::Program;
+use gates::{Condition, Gate, Gates, Hash, Read, Rule};
 use serde_json::{Value, json};
 use tunnel::Endpoint;
 
-use crate::settings::{Own, Settings};
+use crate::settings::{ProgramQuestion, Settings};
 use crate::{site, targets};
 
 /// No script is longer, and nothing longer is read.
@@ -23,6 +24,9 @@ pub(super) fn resolved(settings: &Settings, gates: &Gates, names: &[&str]) -> Ga
         if let (true, Rule::Condition(condition)) = (asked.contains(&gate), &gate.rule) {
             for read in condition.reads() {
                 add(settings, &read, &mut found);
+            }
+            if let Condition::Program(program) = condition {
+                answer(settings, program, &mut found);
             }
         }
         found
@@ -59,22 +63,24 @@ fn add(settings: &Settings, read: &Read, found: &mut BTreeMap<String, Value>) {
         Read::Journal { .. } => {
             found.insert("journal".to_owned(), json!(settings.journal.value));
         }
-        Read::Program { question, about } => {
-            let about: Value = serde_json::from_str(about).unwrap_or_default();
-            match Own::of(question, &about) {
-                Some(Own::CensusEqual(asked)) => {
-                    side(settings, &asked.a, found);
-                    side(settings, &asked.b, found);
-                }
-                Some(Own::TunnelUp(asked)) => tunnel(settings, &asked.tunnel, found),
-                Some(Own::BackupFresh(_)) => {
-                    vault(settings, found);
-                    found.insert("freshness".to_owned(), json!(settings.freshness.value));
-                }
-                None => {}
-            }
-        }
         _ => {}
+    }
+}
+
+/// What an answer of hubctl itself rests on.
+fn answer(settings: &Settings, program: &Program, found: &mut BTreeMap<String, Value>) {
+    match ProgramQuestion::of(&program.question, &program.about) {
+        Ok(ProgramQuestion::CensusEqual(asked)) => {
+            side(settings, &asked.a, found);
+            side(settings, &asked.b, found);
+        }
+        Ok(ProgramQuestion::TunnelUp(asked)) => tunnel(settings, &asked.tunnel, found),
+        Ok(ProgramQuestion::BackupFresh(_)) => {
+            vault(settings, found);
+            found.insert("freshness".to_owned(), json!(settings.freshness.value));
+        }
+        // It is refused when it is asked.
+        Err(_) => {}
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ::gates::{Gate, Read, Rule};
 use serde_json::{Map, Value, json};
 
-use super::{Own, gates};
+use super::{ProgramQuestion, gates};
 use crate::settings::file::ConfigFile;
 use crate::settings::{Overrides, Place, Settings};
 
@@ -121,7 +121,7 @@ fn asked(table: &Table) -> BTreeSet<(String, String)> {
 fn every_condition_has_its_page_and_every_page_its_condition() {
     let mut conditions = expected(Table::new(), "condition");
     assert!(conditions.remove("program"), "{conditions:?}");
-    conditions.extend(Own::NAMES.map(str::to_owned));
+    conditions.extend(ProgramQuestion::NAMES.map(str::to_owned));
     let pages: BTreeSet<String> = Page::all().into_iter().map(|page| page.name).collect();
     assert_eq!(pages, conditions);
 }
