@@ -106,7 +106,9 @@ impl Sealing {
             recipients: self.recipients,
         };
         let sidecar = Sidecar::new(self.vault.service(), String::new(), streamed, facts);
-        publish(&self.vault, self.stamp, self.temporary, sidecar)
+        let entry = publish(&self.vault, self.stamp, self.temporary, sidecar)?;
+        tracing::info!(sealed_bytes, "sealed {}", entry.path().display());
+        Ok(entry)
     }
 }
 

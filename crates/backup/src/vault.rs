@@ -225,7 +225,9 @@ impl Vault {
     /// # Errors
     /// [`Error::NothingVerified`], [`Error::Ambiguous`], [`Error::NoSuchEntry`].
     pub fn find(&self, spec: &str) -> Result<Entry> {
-        find::find(self, spec)
+        let found = find::find(self, spec)?;
+        tracing::debug!(path = %found.path().display(), "`{spec}` is {}", found.id());
+        Ok(found)
     }
 
     /// Opens the clear text of an entry, after holding length and header against the sidecar.
@@ -254,7 +256,9 @@ impl Vault {
         depth: Depth,
     ) -> Result<Verification> {
         self.check_trust(entry)?;
-        verify::verify(entry, identities, depth, &self.watch)
+        let verified = verify::verify(entry, identities, depth, &self.watch)?;
+        tracing::info!(?depth, "verified {}", entry.id());
+        Ok(verified)
     }
 
     /// Records that the caller verified the entry at the time `at`, and points the `latest` link at
@@ -268,7 +272,9 @@ impl Vault {
     /// [`Error::HashDiffers`], [`Error::Truncated`], [`Error::SizeDiffers`], [`Error::Changed`],
     /// [`Error::NoSidecar`], [`Error::ForeignEntry`], [`Error::LatestIsNotALink`].
     pub fn mark_verified(&self, entry: &Entry, at: Timestamp) -> Result<Entry> {
-        latest::mark_verified(self, entry, at)
+        let marked = latest::mark_verified(self, entry, at)?;
+        tracing::info!("recorded that {} is verified", marked.id());
+        Ok(marked)
     }
 
     /// Records that the caller restored the entry for real at the time `at`.
@@ -277,7 +283,9 @@ impl Vault {
     /// [`Error::NotVerified`] if it was not verified before; otherwise as
     /// [`mark_verified`](Self::mark_verified).
     pub fn mark_drilled(&self, entry: &Entry, at: Timestamp) -> Result<Entry> {
-        latest::mark_drilled(self, entry, at)
+        let marked = latest::mark_drilled(self, entry, at)?;
+        tracing::info!("recorded that {} is drilled", marked.id());
+        Ok(marked)
     }
 
     /// Records that a target on a mounted disk has a copy of the entry, as
@@ -332,7 +340,9 @@ impl Vault {
     /// [`Error::InvalidPruning`].
     pub fn prune(&self, lock: &VaultLock, plan: &Plan, at: Timestamp) -> Result<()> {
         self.check_lock(lock)?;
-        prune::prune(self, plan, at)
+        prune::prune(self, plan, at)?;
+        tracing::info!(directory = %self.directory().display(), "pruned the vault");
+        Ok(())
     }
 
     /// Copies an entry, with what is known of it, into another vault of the same service, whose
@@ -345,7 +355,9 @@ impl Vault {
     /// [`Error::ForeignLock`], [`Error::NoSidecar`].
     pub fn copy_to(&self, entry: &Entry, to: &Self, lock: &VaultLock) -> Result<Entry> {
         to.check_lock(lock)?;
-        copying::copy_to(entry, to)
+        let copy = copying::copy_to(entry, to)?;
+        tracing::info!(to = %copy.path().display(), "copied {}", entry.id());
+        Ok(copy)
     }
 
     /// Catalogues a sealed file that another tool made, as data of the time `taken_at`: opens it
@@ -364,7 +376,9 @@ impl Vault {
         facts: SidecarFacts,
     ) -> Result<Entry> {
         self.check_lock(lock)?;
-        importing::import(self, path.as_ref(), identities, taken_at, facts)
+        let entry = importing::import(self, path.as_ref(), identities, taken_at, facts)?;
+        tracing::info!(from = %path.as_ref().display(), "imported {}", entry.id());
+        Ok(entry)
     }
 
     /// Seals an entry for other recipients, reads that again and compares the payload, and removes
@@ -382,7 +396,9 @@ impl Vault {
         recipients: &Recipients,
         at: Timestamp,
     ) -> Result<Entry> {
-        rekey::rekey(self, lock, entry, (identities, recipients), at)
+        let sealed = rekey::rekey(self, lock, entry, (identities, recipients), at)?;
+        tracing::info!("sealed {} anew as {}", entry.id(), sealed.id());
+        Ok(sealed)
     }
 
     /// What interrupted runs left behind. Files that a living process is writing are not among
