@@ -1,5 +1,5 @@
-//! What was read, in a file to send to somebody: evidence, gates, verdicts and approvals, without
-//! secrets. The format is specified in `docs/formats/evidence.md`.
+//! Bundles: evidence, gates, verdicts and approvals without secrets, in one file to send away. The
+//! format is specified in `docs/formats/evidence.md`.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
@@ -19,7 +19,7 @@ const EVIDENCE: &str = "evidence.json";
 const GATES: &str = "gates.json";
 const VERDICTS: &str = "verdicts.json";
 const APPROVALS: &str = "approvals.json";
-/// What a member takes besides its text, at most.
+/// The most that a member takes besides its text.
 const HEADER: usize = 1024;
 /// The first bytes of a gzip stream.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -27,7 +27,7 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 const LONGEST: u64 = 256 << 20;
 /// Nor has it more members. Those that are not known are left to newer versions.
 const MOST_MEMBERS: usize = 64;
-/// What is not evidence needs no more memory.
+/// No member but evidence needs more memory.
 const HEAVIEST: u64 = 256 << 20;
 
 /// Evidence, the gates that it was read for, and the approvals of them.
@@ -36,7 +36,7 @@ const HEAVIEST: u64 = 256 << 20;
 pub struct Bundle {
     /// The gates.
     pub gates: Gates,
-    /// What was read.
+    /// The evidence.
     pub evidence: Evidence,
     /// The approvals as of when the bundle was made; none in evidence alone.
     pub approvals: Option<ApprovalCopies>,
@@ -228,7 +228,7 @@ mod tests {
         let many: Vec<_> = (0..65).map(|_| ("x", FILE, " ", 1)).collect();
         let refusals = [
             bundle(&[(EVIDENCE, FILE, " ", 257 << 20)]),
-            // Also where nobody looks at it.
+            // Also in a member that is not looked at.
             bundle(&[("x", FILE, " ", 257 << 20)]),
             bundle(&many),
             bundle(&[empty, empty]),

@@ -50,19 +50,19 @@ fn may_log(metadata: &Metadata<'_>) -> bool {
 struct Lines(Printer);
 
 impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Line<'a>;
+    type Writer = LogLine<'a>;
 
-    fn make_writer(&'a self) -> Line<'a> {
-        Line { printer: &self.0, text: Vec::new() }
+    fn make_writer(&'a self) -> LogLine<'a> {
+        LogLine { printer: &self.0, text: Vec::new() }
     }
 }
 
-struct Line<'a> {
+struct LogLine<'a> {
     printer: &'a Printer,
     text: Vec<u8>,
 }
 
-impl Write for Line<'_> {
+impl Write for LogLine<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.text.extend_from_slice(buf);
         Ok(buf.len())
@@ -73,7 +73,7 @@ impl Write for Line<'_> {
     }
 }
 
-impl Drop for Line<'_> {
+impl Drop for LogLine<'_> {
     fn drop(&mut self) {
         self.printer.talk(String::from_utf8_lossy(&self.text).trim_end());
     }

@@ -125,7 +125,7 @@ impl Approving for UnpackedApprovals {
         rule: &ApprovalRule,
         now: Timestamp,
     ) -> Result<Standing, Error> {
-        // Loading what is not there says so: then nobody knows, as where the bundle was made.
+        // Loading a missing file says so: then the answer is unknown, as where the bundle was made.
         let missing = self.directory.path().join("no-signers-in-the-bundle");
         let copy = self.signers.get(&rule.signers).unwrap_or(&missing);
         let signers = AllowedSigners::load(copy, &self.zone)?;

@@ -16,8 +16,8 @@ use crate::gate::{ApprovalRule, Approving};
 pub struct ApprovalFiles {
     /// The directory; it need not exist.
     pub directory: PathBuf,
-    /// A journal on the same machine. While the clock is behind its newest record, nobody knows
-    /// what counts: what has expired would count again.
+    /// A journal on the same machine. While the clock is behind its newest record, no approval
+    /// counts: one that has expired would count again.
     pub journal: PathBuf,
     /// The time zone of dates in files of signers.
     pub zone: TimeZone,

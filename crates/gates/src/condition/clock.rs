@@ -28,6 +28,11 @@ fn five_seconds() -> Duration {
 }
 
 impl Clock {
+    /// The clock of a cluster, which may be five seconds apart.
+    pub fn new(cluster: impl Into<String>) -> Self {
+        Self { cluster: cluster.into(), max_skew: five_seconds() }
+    }
+
     fn server(&self) -> Read {
         Read::Version { cluster: self.cluster.clone() }
     }

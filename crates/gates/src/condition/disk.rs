@@ -21,6 +21,11 @@ pub struct Disk {
 }
 
 impl Disk {
+    /// So much room below a directory.
+    pub fn new(path: impl Into<String>, free: Size) -> Self {
+        Self { path: path.into(), free }
+    }
+
     fn room(&self) -> Read {
         Read::Disk { path: self.path.clone() }
     }

@@ -33,6 +33,12 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The identity of a cluster alone.
+    pub fn new(cluster: impl Into<String>) -> Self {
+        let cluster = cluster.into();
+        Self { cluster, nodes: BTreeSet::new(), database: None, system_identifier: None }
+    }
+
     fn kube_system(&self) -> Read {
         Read::object(&self.cluster, NAMESPACE, None, "kube-system")
     }

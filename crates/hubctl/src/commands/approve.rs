@@ -99,7 +99,7 @@ fn show(context: &Context, plan: &ApprovalPlan) {
     say(format!("signed by     {principal}, for {expires}, {persons} needed"));
 }
 
-/// The name, typed: nobody does that by pressing a key too often.
+/// Asks for the name of the gate, which is not typed by pressing a key too often.
 fn confirm(context: &Context, name: &str) -> anyhow::Result<()> {
     context.printer.say(format_args!("type the name of the gate to sign: "));
     let mut typed = String::new();

@@ -33,7 +33,7 @@ pub struct ApproveOrder {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ApprovalPlan {
-    /// What the gate asks, what was found, and what follows.
+    /// The plan of the gate, the facts that were found, and the consequences.
     pub request: ApprovalRequest,
     /// The name of the person who signs.
     pub principal: String,

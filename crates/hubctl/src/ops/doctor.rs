@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::store;
 
-/// What to examine.
+/// The sites to examine.
 #[derive(Debug, Clone, Default)]
 pub struct DoctorOrder {
     /// Names of sites or connection URLs; without one, every site of the settings.
@@ -162,7 +162,7 @@ async fn sites(ops: &Ops, order: DoctorOrder, findings: &mut Vec<Finding>) -> Wa
     Wanted { database, bytes, damaged: Damaged::read(settings, &**ops.console()) }
 }
 
-/// What the vault is held against.
+/// The facts of the sites that the vault is held against.
 struct Wanted {
     /// Names the service where nothing else does.
     database: Option<String>,
@@ -177,7 +177,7 @@ fn vault(settings: &Settings, wanted: &Wanted, findings: &mut Vec<Finding>) -> O
         findings.push(Finding::of("vault", &error));
         None
     })?;
-    // Without a database nobody knows how much is needed.
+    // Without a database the room that is needed is unknown.
     (wanted.bytes > 0).then(|| Question::of_room(&directory, wanted.bytes))
 }
 
@@ -235,7 +235,7 @@ fn try_vault(
     Ok(Some(directory.to_owned()))
 }
 
-/// What the nightly backup takes, where that is a question or the schedule is installed.
+/// The site that the nightly backup takes, if that is a question or the schedule is installed.
 fn schedule(settings: &Settings) -> Option<Finding> {
     let is_installed = schedule::is_installed(settings);
     match schedule::nightly_site(settings) {

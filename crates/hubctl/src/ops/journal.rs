@@ -141,7 +141,7 @@ fn open(settings: &Settings) -> anyhow::Result<Journal> {
     Ok(Journal::open_existing(&settings.journal.value)?)
 }
 
-/// A head that somebody kept, or the one that a backup kept.
+/// Returns a head that was kept elsewhere, or the one that a backup keeps.
 fn known_head(settings: &Settings, text: &str) -> anyhow::Result<Head> {
     let is_head = |text: &str| {
         let number = text.split_once(':').map(|(number, _)| number);

@@ -26,7 +26,7 @@ use crate::failure::Refusal;
 use crate::human;
 use crate::settings::Settings;
 
-/// What the supervisor knows of the tunnels of an order.
+/// The tunnels of an order, as the supervisor knows them.
 #[derive(Debug, Clone, Serialize)]
 pub struct TunnelReport {
     /// True if a supervisor runs.
@@ -106,7 +106,7 @@ pub async fn tunnel_status(ops: &Ops, names: &[String]) -> anyhow::Result<Tunnel
 /// Asks the supervisor whether tunnels are up: these, or all without a name.
 ///
 /// # Errors
-/// Those of [`tunnel_status`], and that no supervisor runs: then nobody can be asked.
+/// Those of [`tunnel_status`]; no supervisor, which is no answer here.
 pub async fn check_tunnels(ops: &Ops, names: &[String]) -> anyhow::Result<TunnelReport> {
     let paths = SupervisorPaths::of(ops.settings())?;
     let wanted = chosen(ops.settings(), names)?;

@@ -38,10 +38,10 @@ pub(crate) enum ProgramQuestion {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BackupFresh {
-    /// How old its data may be; as `[freshness]` says unless told otherwise.
+    /// The greatest age of its data; by default that of `[freshness]`.
     #[serde(default, with = "humantime_serde")]
     pub(crate) max_age: Option<Duration>,
-    /// Whether it must have been restored as well.
+    /// True if it must have been restored as well.
     #[serde(default)]
     pub(crate) drilled: bool,
 }
@@ -62,7 +62,7 @@ pub(crate) struct CensusEqual {
     pub(crate) a: String,
     /// The other.
     pub(crate) b: String,
-    /// Whether row counts are enough.
+    /// True if row counts are enough.
     #[serde(default)]
     pub(crate) counts: bool,
 }

@@ -120,14 +120,8 @@ mod tests {
 
     #[test]
     fn the_codes_are_those_of_the_program() {
-        let all = [
-            Exit::Yes,
-            Exit::No,
-            Exit::Usage,
-            Exit::CouldNotAsk,
-            Exit::NeedsApproval,
-            Exit::Interrupted,
-        ];
+        use Exit::{CouldNotAsk, Interrupted, NeedsApproval, No, Usage, Yes};
+        let all = [Yes, No, Usage, CouldNotAsk, NeedsApproval, Interrupted];
         for (exit, (code, _)) in all.into_iter().zip(exit_codes()) {
             assert_eq!(exit.code().to_string(), code);
         }

@@ -1,10 +1,10 @@
-//! What the engine of the gates knows how to ask: clusters, clocks, room.
+//! Questions that the gates know how to ask: clusters, clocks, room.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use gates::{Answer, Gate, Gates};
-use serde_json::{Value, json};
+use gates::condition::{Clock, Disk, Identity};
+use gates::{Answer, Condition, Gate, Gates, Rule, Size};
 
 use super::{Finding, Health};
 use crate::ops::Ops;
@@ -14,36 +14,31 @@ use crate::settings::Settings;
 /// One condition, and what it is about.
 pub(super) struct Question {
     subject: String,
-    condition: Value,
-    /// What a no amounts to.
+    condition: Condition,
+    /// The state that a no amounts to.
     no: Health,
 }
 
 impl Question {
-    /// Whether each cluster is the one that is meant, and agrees what time it is.
+    /// Asks if each cluster is the pinned one, and agrees what time it is.
     pub(super) fn of_clusters(settings: &Settings) -> impl Iterator<Item = Self> {
         settings.clusters.keys().flat_map(|name| {
-            let asked = |condition, no| Self {
-                subject: format!("cluster {name}"),
-                condition: json!({ "condition": condition, "cluster": name }),
-                no,
-            };
-            [asked("identity", Health::Fail), asked("clock", Health::Warn)]
+            let asked = |condition, no| Self { subject: format!("cluster {name}"), condition, no };
+            [
+                asked(Condition::Identity(Identity::new(name)), Health::Fail),
+                asked(Condition::Clock(Clock::new(name)), Health::Warn),
+            ]
         })
     }
 
-    /// Whether a copy of the largest database would find room.
+    /// Asks if a copy of the largest database would find room.
     pub(super) fn of_room(directory: &Path, bytes: u64) -> Self {
-        let path = directory.display().to_string();
-        Self {
-            subject: "vault".to_owned(),
-            condition: json!({ "condition": "disk", "path": path, "free": format!("{bytes}B") }),
-            no: Health::Warn,
-        }
+        let room = Disk::new(directory.display().to_string(), Size::of(bytes));
+        Self { subject: "vault".to_owned(), condition: Condition::Disk(room), no: Health::Warn }
     }
 
-    fn gate(&self) -> anyhow::Result<Gate> {
-        Ok(serde_json::from_value(self.condition.clone())?)
+    fn gate(&self) -> Gate {
+        Gate::new(Rule::Condition(self.condition.clone()))
     }
 
     fn finding(&self, asked: gates::Verdict) -> Finding {
@@ -64,7 +59,7 @@ pub(super) async fn ask(ops: &Ops, questions: Vec<Question>, findings: &mut Vec<
     let names: Vec<String> = (0..questions.len()).map(|number| number.to_string()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let asked = async {
-        let gates = questions.iter().map(Question::gate).collect::<anyhow::Result<Vec<_>>>()?;
+        let gates = questions.iter().map(Question::gate);
         let named = names.iter().map(|name| (*name).to_owned()).zip(gates);
         let gates = Gates::new(named.collect())?;
         let asking = Asking::new(ops, &gates, &names)?;

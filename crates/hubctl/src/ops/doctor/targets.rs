@@ -1,4 +1,4 @@
-//! Where copies are kept: whether each target answers, and what is there.
+//! The examination of the targets: each answers, or does not, and has copies.
 
 use std::time::Instant;
 

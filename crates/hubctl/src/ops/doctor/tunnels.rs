@@ -1,4 +1,4 @@
-//! What stands between a configured tunnel and its work.
+//! The examination of the tunnels: everything between a configured one and its work.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,8 @@ use crate::human;
 use crate::ops::tunnel::SupervisorPaths;
 use crate::settings::Settings;
 
-/// What the library adds to its directory at most, such as `/0123abcd/89abcdef-123456/forward-12`.
+/// The length of the longest name below the library's directory, such as
+/// `/0123abcd/89abcdef-123456/forward-12`.
 const LONGEST_NAME: usize = 38;
 
 pub(super) async fn examine(settings: &Settings, findings: &mut Vec<Finding>) {
@@ -123,7 +124,7 @@ fn length(paths: &SupervisorPaths) -> Option<Finding> {
     })
 }
 
-/// Who listens where the tunnel is to listen: perhaps the very service that was moved away.
+/// Ports of the tunnel that others listen on: perhaps the very service that was moved away.
 async fn ports(subject: &str, tunnel: &Tunnel) -> Vec<Finding> {
     let mut holders: BTreeMap<String, String> = BTreeMap::new();
     for forward in &tunnel.forwards {
@@ -142,7 +143,7 @@ async fn ports(subject: &str, tunnel: &Tunnel) -> Vec<Finding> {
     holders.into_iter().map(finding).collect()
 }
 
-/// How long a tunnel may take to show that it works.
+/// The time that a tunnel has to show that it works.
 const TRIAL: Duration = Duration::from_secs(10);
 
 /// Makes the tunnel for a moment, from sockets instead of its ports: whether the server allows the

@@ -24,7 +24,7 @@ pub(crate) struct Asking<'a> {
     approvals: ApprovalFiles,
 }
 
-/// What was answered.
+/// The facts that were read, and the verdicts on the gates.
 pub(crate) struct Asked {
     pub(crate) evidence: Evidence,
     pub(crate) verdicts: Verdicts,
@@ -72,7 +72,7 @@ impl<'a> Asking<'a> {
 
     /// Reads all facts, and judges the gates.
     pub(crate) async fn ask(&self, held: &BTreeMap<String, Held>) -> anyhow::Result<Asked> {
-        // Each time anew: a script may be changed while somebody waits.
+        // Each time anew: a script may be changed during a wait.
         let gates = resting::resolved(self.ops.settings(), self.gates, self.names);
         let mut collector = self.collector.clone();
         if let Some(runs) = &self.scripts {

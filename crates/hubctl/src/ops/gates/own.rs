@@ -1,4 +1,4 @@
-//! What hubctl answers itself: questions about backups, tunnels and rows.
+//! Answers of hubctl itself, to questions about backups, tunnels and rows.
 
 use std::pin::Pin;
 

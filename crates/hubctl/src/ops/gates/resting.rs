@@ -1,5 +1,5 @@
-//! What gates rest on: the sites, clusters, tunnels, vaults and files behind the names in them. An
-//! approval covers these too.
+//! The things that gates rest on: the sites, clusters, tunnels, vaults and files behind the names
+//! in them. An approval also covers these.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -67,7 +67,7 @@ fn add(settings: &Settings, read: &Read, found: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// What an answer of hubctl itself rests on.
+/// Adds the things that an answer of hubctl itself rests on.
 fn answer(settings: &Settings, program: &Program, found: &mut BTreeMap<String, Value>) {
     match ProgramQuestion::of(&program.question, &program.about) {
         Ok(ProgramQuestion::CensusEqual(asked)) => {
@@ -121,8 +121,8 @@ fn side(settings: &Settings, word: &str, found: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// Whether a connection with these parameters enters the end of a forward. Hosts have many names,
-/// and ports one.
+/// Returns true if a connection with these parameters enters the end of a forward. Hosts have many
+/// names, and ports one.
 fn is_entered(local: &Endpoint, parameters: &BTreeMap<&'static str, String>) -> bool {
     let values = |keyword: &str| parameters.get(keyword).into_iter().flat_map(|p| p.split(','));
     let mut ports = values("port").filter_map(|port| port.trim().parse::<u16>().ok());
@@ -171,7 +171,7 @@ fn without_secrets(value: &mut Value) {
     }
 }
 
-/// Where backups are, and whose signatures they need.
+/// The directory of the backups, and the signatures that they need.
 fn vault(settings: &Settings, found: &mut BTreeMap<String, Value>) {
     let vault = settings.vault.as_ref().map(|vault| &vault.value);
     let service = settings.service.as_ref().map(|service| &service.value);
@@ -196,7 +196,7 @@ mod tests {
 
     const CANARY: &str = "canary-5d1c";
 
-    /// What all gates of a configuration rest on, as text; the configuration is in this directory.
+    /// The things that all gates of a configuration in this directory rest on, as text.
     fn plan(directory: &Path, tables: &str) -> String {
         let path = directory.join("hubctl.toml");
         regularfile::replace(&path, format!("[vault]\npath = \"vault\"\n{tables}")).unwrap();

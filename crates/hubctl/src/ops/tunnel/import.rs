@@ -37,7 +37,7 @@ struct Entry {
     #[serde(default)]
     direction: Direction,
     health_check: Option<HealthCheck>,
-    /// What has another meaning here, or none.
+    /// Settings that have another meaning here, or none.
     #[serde(flatten)]
     rest: BTreeMap<String, serde_json::Value>,
 }
@@ -61,7 +61,7 @@ struct HealthCheck {
 /// No such file is larger.
 const LARGEST: u64 = 16 * 1024 * 1024;
 
-/// What a section of the configuration holds.
+/// Sections of the configuration.
 #[derive(Serialize)]
 struct Sections {
     tunnels: BTreeMap<String, Tunnel>,
@@ -132,7 +132,7 @@ impl Entry {
         Some(probe.every(interval, timeout))
     }
 
-    /// What of it has no place here, and what does the same.
+    /// Settings that have no place here, each with its replacement.
     fn left_out(&self) -> Vec<String> {
         let mut left = Vec::new();
         if self.health_check.is_some() && self.probe().is_none() {

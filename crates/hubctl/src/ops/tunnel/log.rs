@@ -12,7 +12,7 @@ use crate::ops::Ops;
 
 /// A log that is longer is begun anew, and the old one kept beside it.
 const LONGEST: u64 = 8 << 20;
-/// How often a log is looked at for more.
+/// The pause between two looks at a log.
 const FOLLOW: Duration = Duration::from_millis(200);
 
 /// Reports the changes of the past: of these tunnels, or of all without a name.

@@ -18,7 +18,7 @@ pub(crate) struct SupervisorPaths {
 }
 
 impl SupervisorPaths {
-    /// What tells the units of this configuration from those of others.
+    /// The id in the names of this configuration's units.
     pub(crate) fn id(&self) -> std::borrow::Cow<'_, str> {
         let name = self.runtime.file_name();
         name.expect("the directory is named by the id").to_string_lossy()

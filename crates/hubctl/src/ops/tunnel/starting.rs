@@ -14,10 +14,10 @@ use super::{TunnelReport, chosen};
 use crate::failure::Refusal;
 use crate::ops::Ops;
 
-/// How long a supervisor may take to answer for the first time.
+/// The time that a supervisor has for its first answer.
 const BEGINNING: Duration = Duration::from_secs(10);
 
-/// How long tunnels may take to be up again after a restart.
+/// The time that tunnels have to be up again after a restart.
 const AGAIN: Duration = Duration::from_secs(30);
 
 /// Which tunnels to start, and how long to wait for them.
