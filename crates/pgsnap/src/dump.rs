@@ -298,7 +298,12 @@ async fn read_rows(
 
 /// Where rows come from, for the manifest.
 pub(crate) async fn provenance(session: &Session, facts: Facts, tool: &PgDump) -> Result<Source> {
-    let roles = facts::roles(session).await?;
+    let mut roles = facts::roles(session).await?;
+    if !facts.shut_out.is_empty() {
+        roles.extend(facts.shut_out);
+        roles.sort_unstable();
+        roles.dedup();
+    }
     let tablespaces = facts::tablespaces(session).await?;
     Ok(Source {
         server_version: facts.server_version,

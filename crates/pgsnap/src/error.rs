@@ -373,6 +373,12 @@ pub enum Error {
         /// The database.
         database: String,
     },
+    /// The record of a fence cannot be used.
+    #[error("the record of the fence cannot be used: {reason}")]
+    FenceRecord {
+        /// Why.
+        reason: String,
+    },
     /// A throw-away server could not be started.
     #[error("could not start a scratch server: {reason}")]
     Scratch {
@@ -463,6 +469,7 @@ impl Error {
             | Self::Write { .. }
             | Self::Read { .. }
             | Self::UnsupportedFormat { .. }
+            | Self::FenceRecord { .. }
             | Self::RestoreRunning { .. }
             | Self::Scratch { .. }
             | Self::File { .. }

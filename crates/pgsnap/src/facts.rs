@@ -3,10 +3,12 @@
 use crate::catalog::text;
 use crate::census::Locale;
 use crate::error::{Error, Result};
+use crate::fence::{Lifted, Properties};
 use crate::manifest::{DatabasePrivilege, RoleSetting};
 use crate::session::Session;
 
-/// The server and database a session is connected to.
+/// The server and database a session is connected to. Those of a fenced database are the ones it
+/// had before.
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
     pub(crate) server_version: String,
@@ -22,6 +24,8 @@ pub(crate) struct Facts {
     pub(crate) role_settings: Vec<RoleSetting>,
     pub(crate) connection_limit: i32,
     pub(crate) privileges: Option<Vec<DatabasePrivilege>>,
+    /// Roles of a fenced database that the catalogue does not connect with it at the moment.
+    pub(crate) shut_out: Vec<String>,
     pub(crate) in_recovery: bool,
     pub(crate) now: String,
     pub(crate) lsn: String,
@@ -58,7 +62,7 @@ impl Facts {
             Some("b") => "builtin",
             _ => "libc",
         };
-        Ok(Self {
+        let mut facts = Self {
             server_version,
             server_version_num: version,
             system_identifier: system_identifier(session).await,
@@ -82,7 +86,30 @@ impl Facts {
             connection_limit: row.get(16),
             privileges: if row.get(17) { None } else { Some(privileges(session).await?) },
             role_settings: role_settings(session).await?,
-        })
+            shut_out: Vec::new(),
+        };
+        facts.lift_fence()?;
+        Ok(facts)
+    }
+
+    fn lift_fence(&mut self) -> Result<()> {
+        let properties = Properties {
+            database: &mut self.database,
+            database_oid: self.database_oid,
+            owner: &self.owner,
+            comment: &mut self.comment,
+            settings: &mut self.settings,
+            role_settings: &mut self.role_settings,
+            connection_limit: &mut self.connection_limit,
+            privileges: &mut self.privileges,
+        };
+        if let Lifted::Recorded(record) = properties.lift()? {
+            let grantees =
+                record.before.privileges.iter().filter_map(|grant| grant.grantee.as_ref());
+            let names = grantees.map(|role| role.name.clone());
+            self.shut_out = names.filter(|name| !name.starts_with("pg_")).collect();
+        }
+        Ok(())
     }
 
     pub(crate) fn server_major(&self) -> u32 {

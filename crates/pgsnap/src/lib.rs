@@ -111,6 +111,7 @@ mod dump;
 mod encoding;
 mod error;
 mod facts;
+mod fence;
 mod foreign;
 mod foreign_data;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -155,6 +156,9 @@ pub use crate::digest::{Bucket, Buckets, Digest};
 pub use crate::dump::{DumpOptions, dump};
 pub use crate::encoding::Encoding;
 pub use crate::error::{Error, ErrorClass, Result};
+pub use crate::fence::{
+    DatabaseState, FENCE_FORMAT, FenceKind, FenceRecord, Grant, RoleName, Settings,
+};
 pub use crate::foreign::{ForeignRestored, OpenDump, restore_foreign};
 pub use crate::globals::{Membership, PasswordVerifier, RoleDefinition, TablespaceDefinition};
 pub use crate::manifest::{FORMAT, FORMAT_WITH_ENCODINGS, Manifest, Member, MemberKind, Source};

@@ -62,6 +62,12 @@ pub enum Note {
         /// Its generated columns.
         columns: Vec<String>,
     },
+    /// The backup was taken behind a fence, which the restored database does not have. Its own
+    /// record says what was there before.
+    FenceLeftOut {
+        /// Without such a record: the parts that were taken for the fence's and left out.
+        parts: Vec<String>,
+    },
     /// The server refused something to this role that nothing depends on.
     Refused {
         /// What, without values.
@@ -106,6 +112,14 @@ impl fmt::Display for Note {
                 f,
                 "generated columns of {table} were computed again and differ from the source, as accepted: {}",
                 list(columns)
+            ),
+            Self::FenceLeftOut { parts } if parts.is_empty() => f.write_str(
+                "the backup was taken behind a fence; the database has the properties it had before",
+            ),
+            Self::FenceLeftOut { parts } => write!(
+                f,
+                "the backup was taken behind a fence and does not say what was there before; left out: {}",
+                list(parts)
             ),
             Self::Refused { statement, reason } => {
                 write!(f, "the server refused `{statement}`: {reason}")

@@ -90,6 +90,9 @@ impl Error {
             Self::RestoreDiffers { .. } => Some("the database that was there before is untouched".into()),
             Self::InPlace { source, left, .. } if left.is_empty() => source.hint(),
             Self::InPlace { .. } => Some("drop what is left by hand before the next attempt; the next restore tries it first".into()),
+            Self::FenceRecord { .. } => Some(
+                "use the version that fenced the database, or another copy of the record: its file, and the fenced database's setting or comment, hold the same".into(),
+            ),
             Self::RestoreRunning { .. } => Some("wait for it to end, or stop it".into()),
             _ => None,
         }

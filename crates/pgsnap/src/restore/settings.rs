@@ -3,6 +3,7 @@
 
 use crate::compare::Note;
 use crate::error::{Error, Result};
+use crate::fence::{Lifted, Properties};
 use crate::manifest::{DatabasePrivilege, Source};
 use crate::name::{quote_identifier, quote_literal};
 use crate::restore::selection::{Edits, Selection};
@@ -21,6 +22,20 @@ const LISTS: &[&str] = &[
     "unix_socket_directories",
 ];
 
+/// The source without the fence that it stood behind when the backup was taken, which newer backups
+/// do not carry. What was left out is noted.
+pub(crate) fn without_fence(source: &Source) -> Result<(Source, Option<Note>)> {
+    let mut source = source.clone();
+    let note = match Properties::of(&mut source).lift()? {
+        Lifted::Nothing => None,
+        Lifted::Recorded(_) => Some(Note::FenceLeftOut { parts: Vec::new() }),
+        Lifted::Guessed(parts) => {
+            Some(Note::FenceLeftOut { parts: parts.into_iter().map(str::to_owned).collect() })
+        }
+    };
+    Ok((source, note))
+}
+
 /// Gives the restored database what the source had. A restore of a part is nobody's successor and
 /// keeps the role that made it as its owner. Returns what the server refused to this role.
 pub(crate) async fn apply(
@@ -33,14 +48,16 @@ pub(crate) async fn apply(
         run(&target.session, &default_privileges(database)).await?;
         return Ok(Vec::new());
     }
+    let (source, fence) = without_fence(source)?;
     let name = quote_identifier(database);
     let limit = source.connection_limit;
     let limit = format!("ALTER DATABASE {name} CONNECTION LIMIT {limit}");
     run(&target.session, &limit).await?;
-    let notes = apply_settings(&target.session, database, source, selection).await?;
-    for statement in ownership(&name, database, source, &selection.edits)? {
+    let mut notes = apply_settings(&target.session, database, &source, selection).await?;
+    for statement in ownership(&name, database, &source, &selection.edits)? {
         run(&target.session, &statement).await?;
     }
+    notes.extend(fence);
     Ok(notes)
 }
 
@@ -57,7 +74,9 @@ pub(crate) async fn apply_in_place(
             .into(),
     }];
     if selection.is_whole() {
-        notes.extend(apply_settings(session, database, source, selection).await?);
+        let (source, fence) = without_fence(source)?;
+        notes.extend(apply_settings(session, database, &source, selection).await?);
+        notes.extend(fence);
     }
     Ok(notes)
 }

@@ -20,7 +20,7 @@ pub(crate) fn kept_name(name: &str, id: &str) -> String {
     suffixed(name, BEFORE, id)
 }
 
-fn suffixed(name: &str, infix: &str, id: &str) -> String {
+pub(crate) fn suffixed(name: &str, infix: &str, id: &str) -> String {
     format!("{}{infix}{id}", shortened(name, MAX_NAME - infix.len() - id.len()))
 }
 

@@ -12,6 +12,7 @@ mod copying;
 mod damage;
 mod diff;
 mod examples;
+mod fence_travels;
 mod fidelity;
 mod foreign;
 mod format;

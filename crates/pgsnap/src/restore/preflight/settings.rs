@@ -4,13 +4,15 @@
 
 use super::Preflight;
 use crate::error::{Error, Result};
+use crate::restore::without_fence;
 
 impl Preflight<'_> {
     pub(super) async fn check_settings(&mut self) -> Result<()> {
         if !self.selection.is_whole() {
             return Ok(());
         }
-        let source = &self.manifest.source;
+        let (source, fence) = without_fence(&self.manifest.source)?;
+        self.plan.warnings.extend(fence.map(|note| note.to_string()));
         let own = source.settings.iter().map(|setting| (setting, None));
         let of_roles = source.role_settings.iter();
         let of_roles = of_roles.map(|setting| (&setting.setting, Some(&setting.role)));
