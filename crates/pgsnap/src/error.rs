@@ -373,6 +373,47 @@ pub enum Error {
         /// The database.
         database: String,
     },
+    /// A database cannot be fenced. All reasons are given at once, and nothing was changed.
+    #[error("database {database} cannot be fenced: {}", joined(obstacles, |obstacle| &obstacle.problem))]
+    CannotFence {
+        /// The database.
+        database: String,
+        /// Each with its remedy.
+        obstacles: Vec<Obstacle>,
+    },
+    /// A fence could not be finished.
+    #[error("database {database} could not be fenced, and {}", taken_down(*.undone))]
+    NotFenced {
+        /// The database.
+        database: String,
+        /// Whether the unfinished fence was taken down again.
+        undone: bool,
+        /// Why it could not be finished.
+        #[source]
+        source: Box<Error>,
+    },
+    /// Sessions or prepared transactions are in a database that has to be empty.
+    #[error("database {database} is in use: {}", .by.join("; "))]
+    StillInUse {
+        /// The database.
+        database: String,
+        /// Each session and prepared transaction.
+        by: Vec<String>,
+    },
+    /// Another run fences this database, or takes its fence down.
+    #[error("another run works on the fence of database {database}")]
+    FenceRunning {
+        /// The database.
+        database: String,
+    },
+    /// A database is not in the state that the record of its fence says.
+    #[error("database {database} is not as it was before its fence: {}", .differences.join("; "))]
+    FenceDiffers {
+        /// The database.
+        database: String,
+        /// Each difference.
+        differences: Vec<String>,
+    },
     /// The record of a fence cannot be used.
     #[error("the record of the fence cannot be used: {reason}")]
     FenceRecord {
@@ -437,6 +478,9 @@ impl Error {
             | Self::RowsNotTaken { .. }
             | Self::ForeignDump { .. }
             | Self::Preflight { .. }
+            | Self::CannotFence { .. }
+            | Self::StillInUse { .. }
+            | Self::FenceDiffers { .. }
             | Self::NotReadable { .. } => ErrorClass::No,
             // Failed authentication of the sealed file and a short file are answers;
             // anything else of the operating system is not.
@@ -445,7 +489,9 @@ impl Error {
             Self::File { source, .. } if regularfile::Error::of(source).is_some() => {
                 ErrorClass::Usage
             }
-            Self::InPlace { source, .. } | Self::NotSwapped { source, .. } => source.class(),
+            Self::InPlace { source, .. }
+            | Self::NotSwapped { source, .. }
+            | Self::NotFenced { source, .. } => source.class(),
             Self::Connect { .. }
             | Self::ConnectTimeout { .. }
             | Self::Tls { .. }
@@ -470,6 +516,7 @@ impl Error {
             | Self::Read { .. }
             | Self::UnsupportedFormat { .. }
             | Self::FenceRecord { .. }
+            | Self::FenceRunning { .. }
             | Self::RestoreRunning { .. }
             | Self::Scratch { .. }
             | Self::File { .. }
@@ -489,7 +536,10 @@ impl Error {
             | Self::SnapshotUnstable { .. }
             | Self::LockQueue
             | Self::ChangedMeanwhile { .. }
+            | Self::StillInUse { .. }
+            | Self::FenceRunning { .. }
             | Self::RestoreRunning { .. } => true,
+            Self::NotFenced { undone, source, .. } => *undone && source.is_retryable(),
             // Lock not available, admin shutdown, cannot connect now, too many connections.
             Self::Server { code, .. } => {
                 matches!(
@@ -594,6 +644,10 @@ fn not_rerouted(obstacle: &Option<String>) -> String {
             format!(", and they cannot be loaded through the partitioned table: {obstacle}")
         })
         .unwrap_or_default()
+}
+
+fn taken_down(undone: bool) -> &'static str {
+    if undone { "everything is as it was" } else { "the unfinished fence still stands" }
 }
 
 fn in_place(left: &[String]) -> String {

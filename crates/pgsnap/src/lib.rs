@@ -76,6 +76,23 @@
 //! # Ok::<(), pgsnap::Error>(())
 //! ```
 //!
+//! # Fence
+//! [`fence`] keeps writers out of a database while it moves, and [`unfence`] takes the fence down
+//! without a trace.
+//! ```no_run
+//! # async fn example() -> pgsnap::Result<()> {
+//! # use std::path::Path;
+//! # use pgsnap::{Database, FenceOptions, UnfenceOptions};
+//! let hub = Database::from_url("postgresql://postgres@127.0.0.1/state_hub")?;
+//! let record = Path::new("state_hub.fence.json");
+//! let fenced = pgsnap::fence(&hub, record, &FenceOptions::default()).await?;
+//! let behind = fenced.database(&hub);
+//! // Dump or copy `behind`.
+//! pgsnap::unfence(&hub, &UnfenceOptions::default()).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # What is guaranteed
 //! * **One point in time.** Tables are locked first and the snapshot is taken after, so a
 //!   concurrent TRUNCATE or rewriting ALTER cannot empty a table in the dump; `pg_dump` itself does
@@ -157,7 +174,8 @@ pub use crate::dump::{DumpOptions, dump};
 pub use crate::encoding::Encoding;
 pub use crate::error::{Error, ErrorClass, Result};
 pub use crate::fence::{
-    DatabaseState, FENCE_FORMAT, FenceKind, FenceRecord, Grant, RoleName, Settings,
+    DatabaseState, FENCE_FORMAT, FenceKind, FenceOptions, FencePlan, FenceRecord, Fenced, Grant,
+    RoleName, SessionInfo, Settings, UnfenceOptions, Unfenced, fence, plan_fence, unfence,
 };
 pub use crate::foreign::{ForeignRestored, OpenDump, restore_foreign};
 pub use crate::globals::{Membership, PasswordVerifier, RoleDefinition, TablespaceDefinition};

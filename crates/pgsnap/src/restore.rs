@@ -52,9 +52,9 @@ pub(crate) use rerouting::Tree;
 pub(crate) use roles::create_role;
 pub(crate) use schedule::{Schedule, Task};
 pub(crate) use selection::Selection;
-pub(crate) use settings::without_fence;
+pub(crate) use settings::{assignment, without_fence};
 pub(crate) use staging::Staging;
-pub(crate) use swap::{restoring_name, suffixed};
+pub(crate) use swap::{comment_statement, restoring_name, suffixed};
 pub(crate) use target::Target;
 
 /// Which parts of an archive are restored.

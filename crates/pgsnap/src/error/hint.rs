@@ -90,6 +90,20 @@ impl Error {
             Self::RestoreDiffers { .. } => Some("the database that was there before is untouched".into()),
             Self::InPlace { source, left, .. } if left.is_empty() => source.hint(),
             Self::InPlace { .. } => Some("drop what is left by hand before the next attempt; the next restore tries it first".into()),
+            Self::CannotFence { obstacles, .. } => {
+                Some(joined(obstacles, |obstacle| &obstacle.remedy).into())
+            }
+            Self::NotFenced { undone: false, .. } => Some(
+                "take it down, or fence again: a fence that was begun is finished then".into(),
+            ),
+            Self::NotFenced { source, .. } => source.hint(),
+            Self::StillInUse { .. } => Some(
+                "stop these clients and their schedulers, finish prepared transactions in their database, and try again".into(),
+            ),
+            Self::FenceRunning { .. } => Some("wait for it to end, or stop it".into()),
+            Self::FenceDiffers { .. } => Some(
+                "compare the database with the record of the fence, and set by hand the properties that changed meanwhile".into(),
+            ),
             Self::FenceRecord { .. } => Some(
                 "use the version that fenced the database, or another copy of the record: its file, and the fenced database's setting or comment, hold the same".into(),
             ),

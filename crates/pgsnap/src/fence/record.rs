@@ -224,6 +224,12 @@ impl FenceRecord {
         }
         Ok(None)
     }
+
+    /// The comment that carries the record, behind the one that is there.
+    pub(crate) fn in_comment(&self) -> String {
+        let own = self.before.comment.as_deref().map(|own| format!("{own}\n")).unwrap_or_default();
+        format!("{own}{MARKER}={}", self.text())
+    }
 }
 
 /// A comment without the line of a record.
@@ -286,6 +292,21 @@ mod tests {
         let text = record.text();
         assert!(text.is_ascii() && !text.contains('\n'), "{text}");
         assert_eq!(FenceRecord::parse(&text).unwrap(), record);
+    }
+
+    #[test]
+    fn a_comment_keeps_its_own_lines() {
+        let record = record();
+        let comment = record.in_comment();
+        let found = FenceRecord::find(&[], Some(&comment), 16384).unwrap().unwrap();
+        assert_eq!(found, record);
+        assert_eq!(own_comment(&comment), record.before.comment);
+        let bare = FenceRecord {
+            before: DatabaseState { comment: None, ..record.before.clone() },
+            ..record
+        };
+        assert_eq!(own_comment(&bare.in_comment()), None);
+        assert_eq!(own_comment("plain").as_deref(), Some("plain"));
     }
 
     #[test]

@@ -175,7 +175,7 @@ fn parameter(setting: &str) -> &str {
 }
 
 /// `name TO value` from `name=value`.
-fn assignment(setting: &str) -> Result<String> {
+pub(crate) fn assignment(setting: &str) -> Result<String> {
     let Some((parameter, value)) = setting.split_once('=') else {
         return Err(Error::damaged("a setting of the database has no value"));
     };

@@ -33,3 +33,17 @@ fn dump_and_prove_runs() {
         ]
     );
 }
+
+#[test]
+fn fence_runs() {
+    assert_eq!(
+        run("fence").lines().collect::<Vec<_>>(),
+        [
+            "0 obstacles",
+            "fenced hub",
+            "a client gets 3D000",
+            "1000 rows behind the fence",
+            "written again",
+        ]
+    );
+}

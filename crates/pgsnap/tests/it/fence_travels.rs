@@ -4,9 +4,10 @@ use std::io::{Read as _, Write as _};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use pgsnap::{Archive, Digest, Note, RestoreOptions, plan_restore};
+use pgsnap::{Archive, CopyOptions, Digest, Note, RestoreOptions, plan_restore, restore};
 
-use crate::server::Server;
+use crate::fence::{ask, put_up};
+use crate::server::{Server, quiet};
 
 const SETUP: &str = "
     CREATE ROLE app LOGIN; CREATE ROLE ops LOGIN; ALTER DATABASE hub CONNECTION LIMIT 50;
@@ -22,7 +23,7 @@ async fn properties(server: &Server, name: &str) -> String {
                FROM pg_db_role_setting s WHERE s.setdatabase = d.oid), shobj_description(d.oid, 'pg_database'))
            FROM pg_database d WHERE d.datname = '{name}'"
     );
-    pgsnap::query_scalar(&server.scratch.database("postgres"), &query).await.unwrap().unwrap()
+    ask(server, &query).await.unwrap()
 }
 
 async fn with_roles() -> Server {
@@ -31,6 +32,48 @@ async fn with_roles() -> Server {
         .await
         .unwrap();
     server
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_and_a_copy_from_behind_a_fence_have_the_state_before_it() {
+    let (here, there) = (Server::start().await, with_roles().await);
+    let hub = here.with_sql("hub", SETUP).await;
+    let (open, open_manifest) = here.dump(&hub).await;
+    there.restore(&open, "open").await;
+    let fenced = put_up(&here, &hub).await;
+    let behind = fenced.database(&hub);
+    let (archive, manifest) = here.dump(&behind).await;
+    assert_eq!(manifest.source.database, "hub", "the real name is recorded");
+    let (a, b) = (&open_manifest.source, &manifest.source);
+    assert_eq!((a.connection_limit, &a.settings), (b.connection_limit, &b.settings));
+    assert_eq!((&a.roles, &a.role_settings, &a.comment), (&b.roles, &b.role_settings, &b.comment));
+    assert!(!format!("{b:?}").contains("hubctl"), "{b:?}");
+
+    let restored = there.restore(&archive, "hub").await;
+    assert!(restored.notes.is_empty(), "{:?}", restored.notes);
+    let target = there.scratch.database("copied");
+    pgsnap::copy(&behind, &target, &CopyOptions::default(), &quiet()).await.unwrap();
+    let expected = properties(&there, "open").await;
+    assert!(expected.contains("50") && expected.contains("app=c"), "{expected}");
+    for name in ["hub", "copied"] {
+        assert_eq!(properties(&there, name).await, expected, "{name}");
+        let insert = "INSERT INTO t VALUES (0)";
+        pgsnap::execute(&there.scratch.database(name), insert).await.unwrap();
+    }
+}
+
+/// Only the role that the fence shut out connects this database with that role.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_a_fence_shut_out_is_created_by_the_restore() {
+    let (here, there) = (Server::start().await, Server::start().await);
+    let hub = here.with_sql("hub", SETUP).await;
+    let fenced = put_up(&here, &hub).await;
+    let (archive, _) = here.dump(&fenced.database(&hub)).await;
+    let mut options = RestoreOptions::default();
+    options.create_roles = true;
+    let target = there.scratch.database("hub");
+    restore(&archive, &target, &options, &quiet()).await.unwrap();
+    assert!(properties(&there, "hub").await.contains("app=c"));
 }
 
 const BY_HAND: &str = "
