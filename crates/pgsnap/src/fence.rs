@@ -11,6 +11,7 @@
 //! A **soft** fence ([`FenceOptions::allow_reads`]) sets the read-only defaults and ends the
 //! sessions once, so that clients come back with these defaults. It stops well-behaved clients and
 //! proves nothing: any client can begin a transaction that writes.
+//! [`prove_quiet`](crate::prove_quiet) tells whether one did.
 //!
 //! # Guarantees
 //! * The former state is on the disk before anything changes. The server also holds it as long as
@@ -59,7 +60,10 @@ pub(crate) use lifted::{Lifted, Properties};
 pub use plan::FencePlan;
 pub use record::{DatabaseState, FENCE_FORMAT, FenceKind, FenceRecord, Grant, RoleName, Settings};
 pub use sessions::SessionInfo;
+pub(crate) use sessions::{entering, inside};
+pub(crate) use site::LIMITS;
 use site::Site;
+pub(crate) use state::Present;
 
 /// Options of [`fence`].
 #[derive(Debug, Clone)]

@@ -77,17 +77,22 @@
 //! ```
 //!
 //! # Fence
-//! [`fence`] keeps writers out of a database while it moves, and [`unfence`] takes the fence down
-//! without a trace.
+//! [`fence`] keeps writers out of a database while it moves, [`prove_quiet`] proves that nothing
+//! changed behind the fence, and [`unfence`] takes it down without a trace.
 //! ```no_run
 //! # async fn example() -> pgsnap::Result<()> {
 //! # use std::path::Path;
-//! # use pgsnap::{Database, FenceOptions, UnfenceOptions};
+//! # use std::sync::Arc;
+//! # use pgsnap::{Database, FenceOptions, NoProgress, Progress, QuietOptions, UnfenceOptions};
+//! # let progress: Arc<dyn Progress> = Arc::new(NoProgress);
 //! let hub = Database::from_url("postgresql://postgres@127.0.0.1/state_hub")?;
 //! let record = Path::new("state_hub.fence.json");
 //! let fenced = pgsnap::fence(&hub, record, &FenceOptions::default()).await?;
 //! let behind = fenced.database(&hub);
+//! let before = pgsnap::read_quiet(&behind).await?;
 //! // Dump or copy `behind`.
+//! let proof = pgsnap::prove_quiet(&behind, &before, &QuietOptions::default(), &progress).await?;
+//! assert!(proof.is_quiet());
 //! pgsnap::unfence(&hub, &UnfenceOptions::default()).await?;
 //! # Ok(())
 //! # }
@@ -143,6 +148,7 @@ mod parameters;
 mod passfile;
 mod private_file;
 mod progress;
+mod quiet;
 mod random;
 mod restore;
 mod rows;
@@ -183,6 +189,9 @@ pub use crate::manifest::{FORMAT, FORMAT_WITH_ENCODINGS, Manifest, Member, Membe
 pub use crate::name::TableName;
 pub use crate::parameters::ConnectionParameters;
 pub use crate::progress::{NoProgress, Phase, Progress, Work};
+pub use crate::quiet::{
+    Finding, QuietOptions, QuietProof, QuietReading, Verdict, prove_quiet, read_quiet,
+};
 pub use crate::restore::{
     Extent, KeptDatabase, Method, Obstacle, RestoreOptions, RestorePlan, Restored, TargetState,
     drop_kept, drop_leftovers, kept_databases, plan_restore, restore,

@@ -23,6 +23,7 @@ mod parts;
 mod preflight;
 mod privileges;
 mod property;
+mod quiet;
 mod races;
 mod restoring;
 mod scratch;
