@@ -11,7 +11,8 @@
 //! A **soft** fence ([`FenceOptions::allow_reads`]) sets the read-only defaults and ends the
 //! sessions once, so that clients come back with these defaults. It stops well-behaved clients and
 //! proves nothing: any client can begin a transaction that writes.
-//! [`prove_quiet`](crate::prove_quiet) tells whether one did.
+//! [`prove_quiet`](crate::prove_quiet) tells whether one did, and
+//! [`hold_writes`](crate::hold_writes) makes writers wait for a while.
 //!
 //! # Guarantees
 //! * The former state is on the disk before anything changes. The server also holds it as long as

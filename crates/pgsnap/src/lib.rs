@@ -78,7 +78,8 @@
 //!
 //! # Fence
 //! [`fence`] keeps writers out of a database while it moves, [`prove_quiet`] proves that nothing
-//! changed behind the fence, and [`unfence`] takes it down without a trace.
+//! changed behind the fence, and [`unfence`] takes it down without a trace. [`writers`] names the
+//! clients that would be shut out.
 //! ```no_run
 //! # async fn example() -> pgsnap::Result<()> {
 //! # use std::path::Path;
@@ -165,6 +166,7 @@ mod tls;
 mod tools;
 mod user_code;
 mod verify;
+mod writers;
 
 pub use crate::archive::{Archive, OpenArchive, ReadSeek};
 pub use crate::census::{
@@ -203,6 +205,9 @@ pub use crate::session::{execute, query_scalar};
 pub use crate::tls::{TlsFailure, TlsMode};
 pub use crate::tools::PgDump;
 pub use crate::verify::{Verified, VerifyOptions, verify};
+pub use crate::writers::{
+    StatementWrites, TableWrites, WriteHold, Writer, WriterOptions, Writers, hold_writes, writers,
+};
 
 /// Re-exported because [`Database::with_password`] takes its `SecretString`.
 pub use secrecy;

@@ -19,6 +19,7 @@ mod fence_travels;
 mod fidelity;
 mod foreign;
 mod format;
+mod inventory;
 mod parts;
 mod preflight;
 mod privileges;
