@@ -18,6 +18,8 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     println!("PostgreSQL, age, an SSH server, pgbouncer, ip and iptables are here.");
     ensure_file_servers()?;
     println!("So are Apache, nginx and rclone, for off-site copies.");
+    provision::STATE_HUB.ensure()?;
+    println!("So are the Python packages of the sample service, in the cache.");
     if is_root() {
         testcluster::ensure_packages()?;
         println!("So are containerd, runc, the CNI plugins, gcc and mmdebstrap, for clusters.");

@@ -51,6 +51,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let musl = musl(is_everything, &mut report);
     let moto =
         moto::ensure().inspect_err(|error| report.is_absent("copies at S3".to_owned(), error)).ok();
+    if let Err(error) = provision::STATE_HUB.ensure() {
+        report.is_absent("the sample service".to_owned(), &error);
+    }
     let skips = Skips::new()?;
     // They need no cluster, which may still be compiled meanwhile.
     for bundle in versions(&args) {

@@ -56,6 +56,12 @@ impl Cache {
         found.is_ok_and(|found| found == origin)
     }
 
+    /// The tree of this name, if it is there and of this origin.
+    #[must_use]
+    pub fn find(&self, name: &str, origin: &str) -> Option<PathBuf> {
+        self.has(name, origin).then(|| self.directory.join(name))
+    }
+
     /// The tree of this name, made by `fill` in an empty directory unless it is there and of this
     /// origin.
     ///

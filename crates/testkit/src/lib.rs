@@ -10,6 +10,8 @@
 //!   brought back.
 //! - **Servers of files.** [`WebServer`] is a real Apache, nginx, rclone or moto; [`Cloud`] an
 //!   emulated Nextcloud, which fails on demand.
+//! - **The sample service.** [`StateHub`] is the API of `examples/state-hub`, [`Relay`] and
+//!   [`Sweep`] write beside it.
 //! - **Networks.** [`Network`] is two machines with a wire that can be pulled, or swallow what goes
 //!   one way.
 //! - **Clusters.** [`cluster`] finds a real Kubernetes, whose nodes can lose their power.
@@ -53,6 +55,7 @@
 
 mod age_plugin;
 mod certificates;
+mod child;
 mod cloud;
 pub mod cluster;
 mod dice;
@@ -65,6 +68,7 @@ mod proxy;
 mod sample;
 mod skip;
 mod sshd;
+mod state_hub;
 mod terminal;
 mod tmpfs;
 mod web_server;
@@ -88,6 +92,7 @@ pub use sample::{
 };
 pub use skip::{installed, not_applicable, skip};
 pub use sshd::{Sshd, signal};
+pub use state_hub::{Relay, StateHub, Sweep};
 pub use terminal::{Ended, Terminal, screen};
 pub use tmpfs::Tmpfs;
 pub use web_server::WebServer;

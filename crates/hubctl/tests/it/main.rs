@@ -28,6 +28,7 @@ mod questions;
 mod reference;
 mod secrets;
 mod signed;
+mod state_hub;
 mod support;
 mod surroundings;
 mod terminal;
