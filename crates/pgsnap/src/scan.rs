@@ -95,7 +95,7 @@ pub(crate) async fn scan<S: RowSink>(
         counts[piece.table] += 1;
     }
     let widest = stages.iter().map(VecDeque::len).max().unwrap_or(1);
-    let workers_wanted = jobs.clamp(1, widest.max(1));
+    let workers_wanted = snapshot.readers(jobs.clamp(1, widest.max(1)));
     let shared = Arc::new(Shared {
         tallies: Tallies::new(counts),
         stages: stages.into_iter().map(Mutex::new).collect(),

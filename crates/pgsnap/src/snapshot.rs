@@ -26,6 +26,8 @@ use crate::session::Session;
 const ATTEMPTS: u32 = 5;
 /// How long the other sessions may take for their locks once one session has all of them.
 const GRACE: Duration = Duration::from_millis(250);
+/// The SQLSTATE of a lock that was not to be had in time.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(10);
 /// Above this many tables workers lock what they read when they read it: a lock held by every
@@ -45,14 +47,16 @@ pub(crate) struct Snapshot {
     lock_statements: Vec<String>,
     /// Sessions that hold every lock already.
     ready: Mutex<Vec<Session>>,
+    /// Sessions were left out, because a writer waits for an exclusive lock.
+    is_cut: bool,
 }
 
 impl Snapshot {
     /// Locks every table with the leader and `jobs` workers, takes the snapshot and exports it.
     ///
     /// All sessions queue for their locks at the same time. A writer that locks a table exclusively
-    /// again and again queues behind the first of them, and whoever came after that writer would
-    /// wait for ever.
+    /// again and again queues behind the first of them, and a session behind that writer would wait
+    /// for ever. Such sessions are left out: see [`readers`](Self::readers).
     ///
     /// # Errors
     /// [`Error::SnapshotUnstable`] if tables keep changing for as long as `lock_timeout`,
@@ -70,21 +74,35 @@ impl Snapshot {
         let facts = Facts::read(&leader).await?;
         // One more looks into the rows first.
         let further = usize::from(jobs > 0 && Encoding::of_name(&facts.encoding).is_some());
-        let mut party = Party { leader, workers: Vec::new() };
+        let mut party = Party { sessions: vec![leader] };
         let mut attempts = 0;
         let detail = loop {
             attempts += 1;
-            let before = catalog::lockable(&party.leader).await?;
+            let before = catalog::lockable(party.leader()).await?;
             let eager = before.len() <= EAGER_LOCKS;
             let wanted = if eager { jobs.min(before.len()) + further } else { 0 };
-            party.resize(database, purpose, wanted).await?;
+            party.resize(database, purpose, 1 + wanted).await?;
+            let needed = if wanted == 0 { 1 } else { 2 + further };
             let left = deadline.saturating_duration_since(Instant::now());
-            match party.try_take(&before, left).await? {
+            let attempt = match party.try_take(&before, needed, left).await {
+                // The attempts before took the time.
+                Err(error) if attempts > 1 && error.sqlstate() == Some(LOCK_NOT_AVAILABLE) => {
+                    Err(error.to_string())
+                }
+                other => other?,
+            };
+            match attempt {
                 Ok((locked, id)) => {
-                    let facts = Facts::read(&party.leader).await?;
+                    let is_cut = party.sessions.len() <= wanted;
+                    if is_cut {
+                        let sessions = party.sessions.len() - 1;
+                        tracing::info!(sessions, "fewer sessions read, because a writer waits");
+                    }
+                    let mut workers = party.sessions.into_iter();
+                    let leader = workers.next().expect("the leader holds its locks");
                     return Ok(Self {
-                        leader: party.leader,
-                        facts,
+                        facts: Facts::read(&leader).await?,
+                        leader,
                         id,
                         database: database.clone(),
                         eager,
@@ -93,7 +111,8 @@ impl Snapshot {
                         } else {
                             Vec::new()
                         },
-                        ready: Mutex::new(party.workers),
+                        ready: Mutex::new(workers.collect()),
+                        is_cut,
                     });
                 }
                 Err(change) => {
@@ -128,12 +147,23 @@ impl Snapshot {
             eager: false,
             lock_statements: Vec::new(),
             ready: Mutex::default(),
+            is_cut: false,
         })
     }
 
     /// What there is to read, foreign tables of these servers included.
     pub(crate) async fn tables(&self, foreign_servers: &[String]) -> Result<Vec<Table>> {
         catalog::tables(&self.leader, foreign_servers).await
+    }
+
+    /// Returns how many of the wanted sessions can read: all, or those that got their locks before a
+    /// writer queued for an exclusive one.
+    pub(crate) fn readers(&self, wanted: usize) -> usize {
+        if !self.is_cut {
+            return wanted;
+        }
+        let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        wanted.min(ready.len().max(1))
     }
 
     /// A further session that sees exactly this snapshot: one that was made beside the leader, or a
@@ -183,53 +213,67 @@ async fn export(leader: &Session) -> Result<String> {
     Ok(leader.row("exporting the snapshot", query, &[]).await?.get(0))
 }
 
-/// The sessions that take their locks together.
+/// The sessions that take their locks together, at least one. The first one is the leader.
 struct Party {
-    leader: Session,
-    workers: Vec<Session>,
+    sessions: Vec<Session>,
 }
 
 /// A success, or what changed meanwhile and asks for another attempt.
 type Attempt<T> = Result<std::result::Result<T, String>>;
 
 impl Party {
+    fn leader(&self) -> &Session {
+        &self.sessions[0]
+    }
+
     async fn resize(&mut self, database: &Database, purpose: &str, wanted: usize) -> Result<()> {
-        let missing = wanted.saturating_sub(self.workers.len());
+        let missing = wanted.saturating_sub(self.sessions.len());
         let opening = (0..missing).map(|_| open_reader(database, purpose));
-        self.workers.extend(try_join_all(opening).await?);
-        self.workers.truncate(wanted);
+        self.sessions.extend(try_join_all(opening).await?);
+        self.sessions.truncate(wanted);
         Ok(())
     }
 
-    fn sessions(&self) -> impl Iterator<Item = &Session> {
-        std::iter::once(&self.leader).chain(&self.workers)
-    }
-
-    /// One attempt: what is locked, and the snapshot.
+    /// One attempt with at least `needed` sessions: what is locked, and the snapshot.
     async fn try_take(
-        &self,
+        &mut self,
         before: &[Lockable],
+        needed: usize,
         lock_timeout: Duration,
     ) -> Attempt<(Vec<Lockable>, String)> {
         let begin = format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = {}",
             lock_timeout.as_millis().max(1)
         );
-        let beginning =
-            self.sessions().map(|session| session.execute("the start of the snapshot", &begin));
+        let beginning = self
+            .sessions
+            .iter()
+            .map(|session| session.execute("the start of the snapshot", &begin));
         try_join_all(beginning).await?;
-        if let Err(change) = self.lock(&lock_statements(before, "")).await? {
-            return Ok(Err(change));
-        }
-        let id = export(&self.leader).await?;
-        let held = held(&self.leader).await?;
-        let after = catalog::lockable(&self.leader).await?;
+        let locked = match self.lock(&lock_statements(before, "")).await? {
+            Ok(locked) if locked.len() >= needed => locked,
+            Ok(_) => return Ok(Err("somebody waits for an exclusive lock".to_owned())),
+            Err(change) => return Ok(Err(change)),
+        };
+        self.keep(&locked);
+        let id = export(self.leader()).await?;
+        let held = held(self.leader()).await?;
+        let after = catalog::lockable(self.leader()).await?;
         let fresh: Vec<Lockable> =
             after.iter().filter(|relation| !held.contains(&relation.oid)).cloned().collect();
         if let Err(change) = self.lock_fresh(&fresh).await? {
             return Ok(Err(change));
         }
         Ok(Ok((after, id)))
+    }
+
+    /// Closes the sessions that did not get their locks. The first that did is the leader now.
+    fn keep(&mut self, locked: &[usize]) {
+        let mut index = 0;
+        self.sessions.retain(|_| {
+            index += 1;
+            locked.contains(&(index - 1))
+        });
     }
 
     /// Locks what came into being between the list and the snapshot, if nobody has changed it
@@ -243,61 +287,81 @@ impl Party {
             return Ok(Ok(()));
         }
         match self.lock(&lock_statements(fresh, " NOWAIT")).await {
-            Ok(Ok(())) => {}
-            Err(error) if error.sqlstate() == Some("55P03") => {
-                return Ok(Err(format!("{} is locked", fresh[0].name)));
-            }
-            other => return other,
+            Ok(Ok(locked)) if locked.len() == self.sessions.len() => {}
+            Ok(Err(change)) => return Ok(Err(change)),
+            Err(error) if error.sqlstate() != Some(LOCK_NOT_AVAILABLE) => return Err(error),
+            _ => return Ok(Err(format!("{} is locked", fresh[0].name))),
         }
-        let held = held(&self.leader).await?;
+        let held = held(self.leader()).await?;
         if let Some(replaced) = fresh.iter().find(|new| !held.contains(&new.oid)) {
             return Ok(Err(format!("{} was replaced", replaced.name)));
         }
         let oids: Vec<u32> = fresh.iter().map(|new| new.oid).collect();
-        let rewritten = self.leader.rows("reading the list of tables", REWRITTEN, &[&oids]).await?;
+        let rewritten =
+            self.leader().rows("reading the list of tables", REWRITTEN, &[&oids]).await?;
         Ok(match rewritten.first() {
             Some(_) => Err(format!("{} or another new table was rewritten", fresh[0].name)),
             None => Ok(()),
         })
     }
 
-    /// Locks with all sessions at once.
-    async fn lock(&self, statements: &[String]) -> Attempt<()> {
-        let mut waiting: FuturesUnordered<_> = self
-            .sessions()
-            .map(async |session| {
+    /// Locks with all sessions at once, and returns those that have their locks soon after the
+    /// first.
+    ///
+    /// From then on nobody holds a lock against us: a session that still waits does so behind a
+    /// writer that waits for us.
+    async fn lock(&self, statements: &[String]) -> Attempt<Vec<usize>> {
+        let locking: FuturesUnordered<_> = self
+            .sessions
+            .iter()
+            .enumerate()
+            .map(async |(index, session)| {
                 for statement in statements {
                     session.execute("locking the tables", statement).await?;
                 }
-                Ok::<_, Error>(())
+                Ok::<_, Error>(index)
             })
             .collect();
-        let all = async {
-            waiting.try_next().await?;
-            // Nobody holds a lock against us now, so whoever still waits does so behind somebody who waits for us.
-            match tokio::time::timeout(GRACE, waiting.try_collect::<Vec<()>>()).await {
-                Ok(locked) => locked.map(|_| Ok(())),
-                Err(_) => Ok(Err("somebody waits for an exclusive lock".to_owned())),
-            }
-        };
-        match all.await {
+        match first_locked(locking).await {
+            Ok(locked) => Ok(Ok(locked)),
             // A table was dropped or renamed since the list was read, or a migration locks in another order.
             Err(Error::Server { code, message, .. })
                 if matches!(code.as_str(), "42P01" | "3F000" | "42809" | "40P01") =>
             {
                 Ok(Err(message))
             }
-            other => other,
+            Err(error) => Err(error),
         }
     }
 
     /// The leader first: others may wait behind somebody who waits for it.
     async fn roll_back(&self) -> Result<()> {
         let context = "the end of the attempt";
-        self.leader.execute(context, "ROLLBACK").await?;
-        let rolling = self.workers.iter().map(|worker| worker.execute(context, "ROLLBACK"));
+        self.leader().execute(context, "ROLLBACK").await?;
+        let rolling = self.sessions[1..].iter().map(|worker| worker.execute(context, "ROLLBACK"));
         try_join_all(rolling).await.map(drop)
     }
+}
+
+/// Waits for the first to succeed, and a moment longer for the others.
+async fn first_locked(
+    mut locking: FuturesUnordered<impl Future<Output = Result<usize>>>,
+) -> Result<Vec<usize>> {
+    let mut locked = Vec::from_iter(locking.try_next().await?);
+    let grace = tokio::time::sleep(GRACE);
+    tokio::pin!(grace);
+    loop {
+        tokio::select! {
+            next = locking.try_next() => match next {
+                Ok(Some(index)) => locked.push(index),
+                Ok(None) => break,
+                Err(error) if error.sqlstate() == Some(LOCK_NOT_AVAILABLE) => {}
+                Err(error) => return Err(error),
+            },
+            () = &mut grace => break,
+        }
+    }
+    Ok(locked)
 }
 
 /// The relations that a session has locked.
