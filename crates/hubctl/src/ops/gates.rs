@@ -129,7 +129,7 @@ pub async fn gates(ops: &Ops, order: GatesOrder) -> anyhow::Result<GatesReport> 
 /// Asks gates again and again, and reports each change of an answer. Ends only with an error.
 ///
 /// # Errors
-/// Those of [`gates`], and those of `changed`.
+/// Those of [`gates()`], and those of `changed`.
 pub async fn watch_gates(
     ops: &Ops,
     order: GatesOrder,
