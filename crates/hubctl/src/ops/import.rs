@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use backup::{Entry, Identities, SidecarFacts, Vault, VaultLock, open_file};
 use jiff::tz::TimeZone;
+use journal::evidence;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Ops, Report, blocking};
 use crate::failure::Refusal;
@@ -77,7 +78,7 @@ pub async fn import(ops: &Ops, order: ImportOrder) -> anyhow::Result<ImportRepor
     })
     .await;
     let files = match act {
-        Some(act) => act.end(done, |files| evidence(files))?,
+        Some(act) => act.end(done, |files| evidence_of(files))?,
         None => done?,
     };
     let directory = order.directory.display().to_string();
@@ -86,11 +87,13 @@ pub async fn import(ops: &Ops, order: ImportOrder) -> anyhow::Result<ImportRepor
     Ok(report)
 }
 
-fn evidence(files: &[ImportedFile]) -> Value {
-    let new = files.iter().filter(|file| !file.there && file.error.is_none());
-    let imported: Vec<_> = new.map(|file| json!({ "id": file.id, "from": file.path })).collect();
-    let failed = files.iter().filter(|file| file.error.is_some()).count();
-    json!({ "imported": imported, "failed": failed })
+fn evidence_of(files: &[ImportedFile]) -> evidence::Import {
+    let new = files.iter().filter(|file| !file.there);
+    let imported = new.filter_map(|file| {
+        Some(evidence::Imported { id: file.id.clone()?, from: file.path.clone() })
+    });
+    let failed = files.iter().filter(|file| file.error.is_some()).count() as u64;
+    evidence::Import { imported: imported.collect(), failed }
 }
 
 fn say(ops: &Ops, report: &ImportReport) {

@@ -1,8 +1,8 @@
 //! Remove the backups that the retention does not keep.
 
 use backup::{Circumstances, Decision, Entry, Plan, Remote, Retention, TimeZone, Timestamp, Vault};
+use journal::evidence;
 use serde::Serialize;
-use serde_json::json;
 
 use super::{Ops, Report};
 use crate::damage::Damaged;
@@ -11,7 +11,7 @@ use crate::settings::Settings;
 use crate::store;
 use crate::targets::{self, Opened};
 
-/// Where to prune, and whether to remove anything.
+/// The place to prune, and whether to remove anything.
 #[derive(Debug, Clone, Default)]
 pub struct PruneOrder {
     /// A target's name in the settings; the vault if `None`.
@@ -95,7 +95,7 @@ pub fn prune(ops: &Ops, order: PruneOrder) -> anyhow::Result<PruneReport> {
     let place = Place::open(settings, order.target.as_deref(), vault.clone())?;
     let plan = if order.execute {
         let act = ops.act("prune", vault.service())?;
-        act.end(place.execute(ops, &retention.value), |plan| evidence(&place, plan))?
+        act.end(place.execute(ops, &retention.value), |plan| evidence_of(&place, plan))?
     } else {
         let damaged = Damaged::read(settings, &**ops.console());
         place.plan(&retention.value, &damaged, ops.now())?
@@ -110,13 +110,13 @@ pub fn prune(ops: &Ops, order: PruneOrder) -> anyhow::Result<PruneReport> {
     })
 }
 
-fn evidence(place: &Place, plan: &Plan) -> serde_json::Value {
-    let removed: Vec<&str> = plan.removals().map(Entry::id).collect();
-    let kept = plan.decisions.len() - removed.len();
-    json!({ "place": place.shown(), "removed": removed, "kept": kept })
+fn evidence_of(place: &Place, plan: &Plan) -> evidence::Prune {
+    let removed: Vec<String> = plan.removals().map(|entry| entry.id().to_owned()).collect();
+    let kept = (plan.decisions.len() - removed.len()) as u64;
+    evidence::Prune { place: place.shown(), removed, kept }
 }
 
-/// What is pruned.
+/// The vault or server whose backups are pruned.
 enum Place {
     Vault(Vault),
     /// At a server; the lock of the vault here keeps a push away.

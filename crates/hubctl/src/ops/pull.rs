@@ -1,8 +1,8 @@
 //! Fetch backups from a target into the vault.
 
 use backup::{Entry, Vault};
+use journal::evidence;
 use serde::Serialize;
-use serde_json::json;
 
 use super::{Batch, Ops, Report, blocking};
 use crate::store::{self, LATEST};
@@ -60,8 +60,10 @@ pub async fn pull(ops: &Ops, order: PullOrder) -> anyhow::Result<PullReport> {
         report
     })
     .await;
-    act.end(report, |report| {
-        json!({ "target": report.target, "fetched": report.fetched, "bytes": report.bytes })
+    act.end(report, |report| evidence::Pull {
+        target: report.target.clone(),
+        fetched: report.fetched.clone(),
+        bytes: report.bytes,
     })
 }
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use backup::{Depth, Entry, Identities, Proof, Receipt, Remote, Vault};
+use journal::evidence;
 use serde::Serialize;
-use serde_json::json;
 
 use super::{Batch, Ops, Report, blocking};
 use crate::damage::Damaged;
@@ -96,7 +96,7 @@ pub async fn push(ops: &Ops, order: PushOrder) -> anyhow::Result<PushReport> {
     Ok(PushReport { targets })
 }
 
-/// The targets that are named, all where none is.
+/// Returns the named targets, or all of them if none is named.
 fn chosen<'a>(
     settings: &'a Settings,
     names: &'a [String],
@@ -148,16 +148,7 @@ async fn push_to(
         pushed
     })
     .await;
-    let evidence = json!({
-        "place": pushed.place,
-        "copied": pushed.copied,
-        "bytes": pushed.bytes,
-        "there": pushed.there,
-        "proven": pushed.proven,
-        "newest": pushed.newest,
-        "error": pushed.error,
-    });
-    act.answer(pushed.error.is_none(), evidence)?;
+    act.answer(pushed.error.is_none(), pushed.evidence())?;
     Ok(pushed)
 }
 
@@ -174,6 +165,18 @@ impl TargetPush {
             let (about, hint) = (about.unwrap_or_default(), hint.unwrap_or_default());
             format!("{about}{}{hint}", failure.message)
         });
+    }
+
+    fn evidence(&self) -> evidence::Push {
+        evidence::Push {
+            place: self.place.clone(),
+            copied: self.copied.clone(),
+            bytes: self.bytes,
+            there: self.there as u64,
+            proven: self.proven as u64,
+            newest: self.newest.clone(),
+            error: self.error.clone(),
+        }
     }
 
     fn count(&mut self, entry: &Entry, is_new: bool) {
@@ -209,7 +212,7 @@ impl Job {
         self.entries.iter().inspect(step)
     }
 
-    /// Copies what is not on a disk.
+    /// Copies the missing backups to a disk.
     fn to_folder(
         &self,
         to: Vault,
@@ -268,7 +271,7 @@ impl Job {
         Ok(())
     }
 
-    /// Sends what is not at a server.
+    /// Sends the missing backups to a server.
     fn to_remote(&self, remote: &Remote, pushed: &mut TargetPush) -> anyhow::Result<()> {
         // Two runs at once would send the same files.
         let _lock = self.vault.lock()?;
@@ -294,7 +297,7 @@ impl Job {
     }
 }
 
-/// Whether the next backup may fare better.
+/// Returns true if the next backup may fare better.
 fn is_about_one(error: &backup::Error) -> bool {
     match error {
         backup::Error::Target { failure, .. } => {

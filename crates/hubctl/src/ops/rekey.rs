@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use backup::{Depth, Entry, Identities, Recipients, State, Vault};
+use journal::evidence;
 use serde::Serialize;
-use serde_json::json;
 
 use super::{Console, Ops, Report, blocking};
 use crate::damage::Damaged;
@@ -41,6 +41,16 @@ impl RekeyReport {
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.backups.iter().all(|backup| backup.error.is_none())
+    }
+
+    fn evidence(&self) -> evidence::Rekey {
+        let backups = self.backups.iter().cloned().map(|backup| evidence::Rekeyed {
+            id: backup.id,
+            from: backup.from,
+            new_id: backup.new_id,
+            error: backup.error,
+        });
+        evidence::Rekey { recipients: self.recipients.clone(), backups: backups.collect() }
     }
 }
 
@@ -140,8 +150,7 @@ async fn execute(
         backups
     })
     .await;
-    let evidence = json!({ "recipients": report.recipients, "backups": report.backups });
-    act.answer(report.is_done(), evidence)
+    act.answer(report.is_done(), report.evidence())
 }
 
 impl RekeyedBackup {

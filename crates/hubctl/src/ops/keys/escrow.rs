@@ -3,8 +3,8 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use journal::evidence;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::failure::Refusal;
 use crate::keys;
@@ -55,10 +55,10 @@ impl Report for EscrowAnswerReport {
 /// 32, so that a byte has no preference.
 const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
-/// What is remembered is shorter.
+/// The length that a remembered challenge never reaches.
 const LARGEST: u64 = 64 * 1024;
 
-/// What is remembered of a challenge: not its code.
+/// A challenge as it is remembered: without its code.
 #[derive(Debug, Serialize, Deserialize)]
 struct Pending {
     recipient: String,
@@ -131,7 +131,7 @@ pub fn escrow_answer(ops: &Ops, order: EscrowAnswerOrder) -> anyhow::Result<Escr
     let pending: Pending = serde_json::from_slice(&bytes)?;
     let passed = hash(&order.code.trim().to_ascii_uppercase()) == pending.code_blake3;
     let act = ops.act("escrow-test", &pending.recipient)?;
-    act.answer(passed, json!({ "recipient": pending.recipient }))?;
+    act.answer(passed, evidence::EscrowTest { recipient: pending.recipient.clone() })?;
     if passed {
         // The code was told; a second answer would prove nothing.
         fs_err::remove_file(&kept)?;
