@@ -1,5 +1,6 @@
 //! One backup, as the vault lists it.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -196,6 +197,20 @@ impl Entry {
         self.sidecar().is_some_and(|sidecar| {
             sidecar.state() >= State::Verified && sidecar.sealed_bytes == self.sealed_bytes
         })
+    }
+
+    /// Returns whether a passphrase opens it, which is then the only recipient. It reads the
+    /// beginning of the header.
+    ///
+    /// # Errors
+    /// The sealed file cannot be read.
+    pub fn is_passphrase_sealed(&self) -> Result<bool> {
+        /// Longer than the version and the type of the first recipient.
+        const BEGINNING: u64 = 256;
+        let mut beginning = Vec::new();
+        self.place().open()?.take(BEGINNING).read_to_end(&mut beginning)?;
+        let mut lines = beginning.split(|byte| *byte == b'\n');
+        Ok(lines.nth(1).is_some_and(|line| line.starts_with(b"-> scrypt ")))
     }
 
     pub(crate) fn stamp(&self) -> Option<Stamp> {

@@ -185,6 +185,22 @@ impl Names {
     }
 }
 
+/// The service in the name of an entry's file, or of a link to the newest entry.
+pub(crate) fn service_of<'a>(name: &'a str, suffix: &str) -> Option<&'a str> {
+    let stem = name.strip_suffix(suffix)?;
+    let service = match stem.strip_suffix("-latest") {
+        Some(service) => service,
+        // A stamp may contain a hyphen itself, before its number.
+        None => {
+            stem.match_indices('-')
+                .map(|(at, _)| stem.split_at(at))
+                .find(|(_, stamp)| Stamp::parse(&stamp[1..]).is_some())?
+                .0
+        }
+    };
+    is_service(service).then_some(service)
+}
+
 fn is_service(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     name.len() <= LONGEST_SERVICE
@@ -253,6 +269,24 @@ mod tests {
         assert_eq!(hub.parse_entry(&hub.latest()), None);
         assert_eq!(hub.parse_entry("state-hub-20261121T161200Z.sql.gz.age.bak"), None);
         assert_ne!(names("a").catalogue_lock(), names("a.catalogue-lock").run_lock());
+    }
+
+    #[test]
+    fn the_service_is_read_from_the_names_of_its_files() {
+        let service_of = |name| service_of(name, ".sql.gz.age");
+        assert_eq!(service_of("state-hub-20261121T161200Z.sql.gz.age"), Some("state-hub"));
+        assert_eq!(service_of("state-hub-20261121T161200Z-2.sql.gz.age"), Some("state-hub"));
+        assert_eq!(service_of("hub-dev-latest.sql.gz.age"), Some("hub-dev"));
+        for other in [
+            "holiday.sql.gz.age",
+            "hub-20261121T161200Z.tar.age",
+            "hub-20261321T161200Z.sql.gz.age",
+            "-20261121T161200Z.sql.gz.age",
+            ".hub-20261121T161200Z.Ab3.partial",
+            ".hub-20261121T161200Z.sql.gz.age",
+        ] {
+            assert_eq!(service_of(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The vault: one directory, one service, its sealed files and what is recorded about them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use sshsig::AllowedSigners;
 use crate::entry::Entry;
 use crate::leftover::{self, Leftover};
 use crate::lock::{CatalogueLock, VaultLock};
-use crate::name::{Names, Stamp};
+use crate::name::{self, Names, Stamp};
 use crate::progress::{Progress, Watch};
 use crate::remote::{Proof, SentCopy};
 use crate::retention::{Circumstances, Plan, Retention};
@@ -35,9 +36,12 @@ pub struct VaultOptions {
     pub suffix: String,
 }
 
+/// The end of sealed files' names, unless [`VaultOptions::suffix`] says otherwise.
+const SUFFIX: &str = ".sql.gz.age";
+
 impl Default for VaultOptions {
     fn default() -> Self {
-        Self { create: false, suffix: ".sql.gz.age".to_owned() }
+        Self { create: false, suffix: SUFFIX.to_owned() }
     }
 }
 
@@ -87,6 +91,30 @@ impl Vault {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The services that have backups in a directory, by the names of their files, in order.
+    ///
+    /// # Errors
+    /// [`Error::NoVault`] if there is no such directory.
+    pub fn services(directory: impl AsRef<Path>) -> Result<Vec<String>> {
+        let directory = directory.as_ref();
+        if !directory.is_dir() {
+            return Err(Error::NoVault { path: directory.to_owned() });
+        }
+        let mut services = BTreeSet::new();
+        for item in fs_err::read_dir(directory)? {
+            let name = item?.file_name();
+            services.extend(name.to_str().and_then(Self::service_of).map(str::to_owned));
+        }
+        Ok(services.into_iter().collect())
+    }
+
+    /// The service in the name of a sealed file, such as `state-hub` of
+    /// `state-hub-20261121T161200Z.sql.gz.age`.
+    #[must_use]
+    pub fn service_of(file_name: &str) -> Option<&str> {
+        name::service_of(file_name, SUFFIX)
     }
 
     /// The same vault, whose new entries are signed with this key.
@@ -170,6 +198,13 @@ impl Vault {
         let mut entries = read.collect::<Result<Vec<Entry>>>()?;
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.order()));
         Ok(entries)
+    }
+
+    /// The ids of all entries, newest first, by the names of their files alone.
+    pub fn ids(&self) -> Result<Vec<String>> {
+        let mut stamps = self.stamps()?;
+        stamps.sort_unstable_by(|one, other| other.cmp(one));
+        Ok(stamps.iter().map(Stamp::to_string).collect())
     }
 
     /// The newest entry of which `is` is true, with no more sidecars read than needed.

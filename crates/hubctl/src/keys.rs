@@ -1,6 +1,5 @@
 //! What seals and what opens: recipients, identities, passphrases.
 
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -168,23 +167,11 @@ pub(crate) fn for_entry(
 ) -> Identities {
     let mut identities = identities.clone();
     let held = identities.fingerprints().any(|each| each.kind == RecipientKind::Scrypt);
-    if !held && console.can_ask() && is_passphrase_sealed(entry.path()) {
+    if !held && console.can_ask() && entry.is_passphrase_sealed().unwrap_or_default() {
         let answer = console.ask(&passphrase_of(entry.path()), true);
         answer.into_iter().for_each(|answer| identities.add_passphrase(answer));
     }
     identities
-}
-
-/// The second line of an age file names the type of its first recipient, and a passphrase is the
-/// only one.
-fn is_passphrase_sealed(path: &Path) -> bool {
-    /// Longer than the two lines.
-    const BEGINNING: u64 = 256;
-    let Ok(file) = regularfile::open(path) else {
-        return false;
-    };
-    let mut lines = BufReader::new(file.take(BEGINNING)).split(b'\n').skip(1);
-    matches!(lines.next(), Some(Ok(line)) if line.starts_with(b"-> scrypt "))
 }
 
 /// Secret files that lie in the vault: whoever gets the one gets the other.

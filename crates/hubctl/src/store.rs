@@ -62,16 +62,7 @@ pub(crate) fn guarded(settings: &Settings, mut vault: Vault) -> anyhow::Result<V
 
 /// The service whose backups lie in this directory, if it is the only one.
 fn only_service(directory: &Path) -> anyhow::Result<String> {
-    if !directory.is_dir() {
-        return Err(backup::Error::NoVault { path: directory.to_owned() }.into());
-    }
-    let mut found: Vec<String> = Vec::new();
-    for item in fs_err::read_dir(directory)? {
-        let name = item?.file_name();
-        found.extend(name.to_str().and_then(service_of).map(str::to_owned));
-    }
-    found.sort();
-    found.dedup();
+    let found = Vault::services(directory)?;
     let hint = "name it with --service, HUBCTL_SERVICE or [service] name";
     match found.as_slice() {
         [only] => Ok(only.clone()),
@@ -91,24 +82,6 @@ fn only_service(directory: &Path) -> anyhow::Result<String> {
             .into())
         }
     }
-}
-
-/// `state-hub` of `state-hub-20261121T161200Z.sql.gz.age`.
-fn service_of(file_name: &str) -> Option<&str> {
-    let stem = file_name.strip_suffix(SUFFIX)?;
-    let stem = stem.strip_suffix("-latest").map_or_else(|| before_stamp(stem), Some)?;
-    (!stem.is_empty() && !stem.starts_with('.')).then_some(stem)
-}
-
-fn before_stamp(stem: &str) -> Option<&str> {
-    let is_stamp =
-        |word: &str| word.len() == 16 && word.ends_with('Z') && word.as_bytes()[8] == b'T';
-    let (rest, last) = stem.rsplit_once('-')?;
-    if is_stamp(last) {
-        return Some(rest);
-    }
-    let (rest, stamp) = rest.rsplit_once('-')?;
-    is_stamp(stamp).then_some(rest)
 }
 
 /// Finds an entry and the vault it belongs to. A path works without any configuration.
@@ -194,17 +167,12 @@ pub(crate) fn ids(settings: &Settings) -> Vec<String> {
     let Some(vault) = &settings.vault else {
         return Vec::new();
     };
-    let service = settings.service.as_ref().map(|service| &service.value);
-    let items = fs_err::read_dir(&vault.value).into_iter().flatten();
-    let names = items.filter_map(|item| item.ok()?.file_name().into_string().ok());
-    let mut ids: Vec<String> = names
-        .filter_map(|name| {
-            let of = service_of(&name)?;
-            let id = name.strip_prefix(of)?.strip_prefix('-')?.strip_suffix(SUFFIX)?;
-            let is_ours = service.is_none_or(|service| service == of);
-            (is_ours && id != LATEST).then(|| id.to_owned())
-        })
-        .collect();
+    let services = match &settings.service {
+        Some(service) => vec![service.value.clone()],
+        None => Vault::services(&vault.value).unwrap_or_default(),
+    };
+    let of_service = |service: &String| Vault::open(&vault.value, service)?.ids();
+    let mut ids: Vec<String> = services.iter().flat_map(of_service).flatten().collect();
     ids.sort_by(|a, b| b.cmp(a));
     ids
 }
@@ -212,8 +180,11 @@ pub(crate) fn ids(settings: &Settings) -> Vec<String> {
 /// The directory of a sealed file, seen as the vault of the service in its name.
 fn vault_around(settings: &Settings, path: &Path) -> anyhow::Result<Vault> {
     let path = fs_err::canonicalize(path)?;
-    let named =
-        path.file_name().and_then(|name| name.to_str()).and_then(service_of).map(str::to_owned);
+    let named = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .and_then(Vault::service_of)
+        .map(str::to_owned);
     let service = settings.service.as_ref().map(|service| service.value.clone()).or(named);
     let directory = path.parent().unwrap_or(Path::new("/"));
     let vault = Vault::open(directory, service.as_deref().unwrap_or("backup"))?;
@@ -293,18 +264,4 @@ fn into_io(error: backup::Error) -> io::Error {
         _ => io::ErrorKind::Other,
     };
     io::Error::new(kind, error)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_service_is_read_from_the_names_of_its_files() {
-        assert_eq!(service_of("state-hub-20261121T161200Z.sql.gz.age"), Some("state-hub"));
-        assert_eq!(service_of("state-hub-20261121T161200Z-2.sql.gz.age"), Some("state-hub"));
-        assert_eq!(service_of("hub-dev-latest.sql.gz.age"), Some("hub-dev"));
-        assert_eq!(service_of("holiday.sql.gz.age"), None);
-        assert_eq!(service_of(".hub-20261121T161200Z.Ab3.partial"), None);
-    }
 }

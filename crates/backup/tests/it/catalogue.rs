@@ -54,6 +54,29 @@ fn the_newest_data_comes_first_and_other_services_do_not_show() {
 }
 
 #[test]
+fn services_and_ids_are_known_by_the_names_of_files_alone() {
+    let fixture = Fixture::new();
+    assert_eq!(Vault::services(fixture.path()).unwrap(), [""; 0]);
+    for time in ["2026-11-20T00:00:00Z", "2026-11-22T00:00:00Z", "2026-11-22T00:00:00Z"] {
+        fixture.seal(time, b"x");
+    }
+    let dev = Vault::open(fixture.path(), "state-hub-dev").unwrap();
+    seal(&dev, &fixture.recipients(), "2026-11-25T00:00:00Z", b"dev");
+    for name in ["holiday.sql.gz.age", "notes.txt", ".hub-20261121T161200Z.Ab3.partial"] {
+        fs_err::write(fixture.path().join(name), b"x").unwrap();
+    }
+    fs_err::write(sidecar_of(&fixture, "20261120T000000Z"), b"not a sidecar").unwrap();
+    assert_eq!(Vault::services(fixture.path()).unwrap(), ["state-hub", "state-hub-dev"]);
+    assert_eq!(
+        fixture.vault.ids().unwrap(),
+        ["20261122T000000Z-2", "20261122T000000Z", "20261120T000000Z"]
+    );
+    assert_eq!(dev.ids().unwrap(), ["20261125T000000Z"]);
+    let missing = Vault::services(fixture.path().join("missing")).unwrap_err();
+    assert!(matches!(missing, Error::NoVault { .. }), "{missing}");
+}
+
+#[test]
 fn the_link_moves_only_forward_and_only_to_verified_files() {
     let fixture = Fixture::new();
     let vault = &fixture.vault;

@@ -40,6 +40,18 @@ fn any_of_several_recipients_opens() {
 }
 
 #[test]
+fn an_entry_says_whether_a_passphrase_opens_it() {
+    let fixture = Fixture::new();
+    let for_key = fixture.seal(TAKEN, b"key");
+    let recipients = Recipients::passphrase("correct horse".into());
+    let with_passphrase = seal(&fixture.vault, &recipients, TAKEN, b"passphrase");
+    assert!(!for_key.is_passphrase_sealed().unwrap());
+    assert!(with_passphrase.is_passphrase_sealed().unwrap());
+    fs_err::remove_file(for_key.path()).unwrap();
+    assert!(for_key.is_passphrase_sealed().is_err());
+}
+
+#[test]
 fn ssh_keys_open_what_was_sealed_for_them() {
     let fixture = Fixture::new();
     for kind in ["ed25519", "rsa"] {
