@@ -136,6 +136,7 @@ mod entry;
 mod error;
 mod fault;
 mod find;
+mod freshness;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -169,6 +170,7 @@ pub use crate::{
     digest::of_file as sha256_of,
     entry::Entry,
     error::{Error, ErrorClass, Result},
+    freshness::Freshness,
     identities::Identities,
     leftover::{Leftover, LeftoverKind},
     lock::{LockOwner, VaultLock},
@@ -182,7 +184,10 @@ pub use crate::{
     sealing::Sealing,
     sidecar::{SealedFor, Sidecar, SidecarFacts, State},
     signature::{SIGNATURE_NAMESPACE, SigningKey},
-    target::{Content, Limits, Receipt, RemoteFile, Target, TargetFailure, Upload},
+    target::{
+        Content, FolderSpec, Limits, Receipt, RemoteFile, RemoteSpec, Target, TargetFailure,
+        TargetSpec, Upload,
+    },
     unsealed::{Unsealed, open_file, open_reader},
     vault::{Vault, VaultOptions},
     verify::{Depth, Verification},

@@ -30,6 +30,7 @@ const SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct Retention {
@@ -47,6 +48,7 @@ pub struct Retention {
     pub yearly: u32,
     /// All that are at most this much older than the newest.
     #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>", extend("x-form" = "DURATION")))]
     pub within: Option<Duration>,
 }
 

@@ -8,6 +8,7 @@ mod bandwidth;
 mod failure;
 #[cfg(feature = "http")]
 mod filedrop;
+mod folder;
 #[cfg(feature = "http")]
 mod http;
 mod limits;
@@ -17,6 +18,8 @@ mod retry;
 mod s3;
 #[cfg(feature = "sftp")]
 mod sftp;
+mod size;
+mod spec;
 #[cfg(feature = "http")]
 mod webdav;
 
@@ -28,6 +31,7 @@ use std::path::Path;
 pub use failure::TargetFailure;
 #[cfg(feature = "http")]
 pub use filedrop::FileDrop;
+pub use folder::FolderSpec;
 #[cfg(feature = "http")]
 pub use http::Credentials;
 pub use limits::Limits;
@@ -36,6 +40,7 @@ pub(crate) use ranges::Ranges;
 pub use s3::{S3, S3Location};
 #[cfg(feature = "sftp")]
 pub use sftp::Sftp;
+pub use spec::{RemoteSpec, TargetSpec};
 #[cfg(feature = "http")]
 pub use webdav::WebDav;
 

@@ -68,6 +68,7 @@ macro_rules! conditions {
     ($($(#[$doc:meta])* $name:literal = $variant:ident($of:ty),)+) => {
         /// One question about the world, with its thresholds.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(tag = "condition")]
         #[non_exhaustive]
         pub enum Condition {

@@ -2,6 +2,8 @@
 
 mod agreement;
 mod combine;
+#[cfg(feature = "schema")]
+mod schema;
 mod set;
 mod written;
 
@@ -14,6 +16,8 @@ use serde_json::Value;
 use crate::condition::Condition;
 use crate::evidence::redact;
 pub use agreement::Approving;
+#[cfg(feature = "schema")]
+pub use schema::schema;
 pub use set::{Gates, Verdicts};
 
 /// One gate, as it is configured.
@@ -51,21 +55,23 @@ pub enum Rule {
 
 /// Whose agreement a gate needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ApprovalRule {
-    /// The name of the file of those who may agree.
+    /// File of the allowed signers.
     pub signers: String,
-    /// For how long an agreement holds.
+    /// How long an agreement holds.
     #[serde(with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("x-form" = "DURATION")))]
     pub expires: Duration,
-    /// How many different people have to agree.
+    /// How many different people must agree. Default: 1.
     #[serde(default = "one")]
     pub persons: usize,
-    /// What will be different afterwards, for whoever is asked.
+    /// The consequences, for the people who are asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty", serialize_with = "redact::sentences")]
     pub consequences: Vec<String>,
-    /// How to get back, for whoever is asked.
+    /// The way back, for the people who are asked.
     #[serde(
         default,
         skip_serializing_if = "String::is_empty",

@@ -83,6 +83,8 @@ pub use condition::Condition;
 pub use error::{Error, ErrorClass};
 pub use evidence::redact::url as shown_url;
 pub use evidence::{Absence, Content, Evidence, Held, Kind, Read, Reading};
+#[cfg(feature = "schema")]
+pub use gate::schema as gate_schema;
 pub use gate::{ApprovalRule, Approving, Gate, Gates, Rule, Verdicts};
 pub use journal::Hash;
 pub use script_runs::ScriptRuns;

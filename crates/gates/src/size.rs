@@ -19,6 +19,8 @@ const UNITS: [(&str, u64); 9] = [
 
 /// An amount of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(extend("x-form" = "SIZE")))]
 #[serde(try_from = "String", into = "String")]
 pub struct Size(u64);
 

@@ -3,23 +3,30 @@
 
 mod file;
 mod gates;
+mod layers;
+mod merge;
 mod misplaced;
+mod mistake;
 mod origin;
 mod reference;
-mod target;
+mod schema;
+mod shown;
+mod source;
 mod wording;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::environment as env;
-use crate::failure::Refusal;
+pub(crate) use file::Check;
 use file::ConfigFile;
-pub(crate) use file::{Check, Freshness, MailSettings};
 pub(crate) use gates::ProgramQuestion;
+use merge::Place;
+use origin::Origins;
 pub(crate) use origin::{Origin, Sourced};
-pub(crate) use reference::TABLES;
-pub(crate) use target::{TargetKind, TargetSettings};
+pub(crate) use reference::tables;
+pub(crate) use schema::schema;
+pub(crate) use shown::Shown;
+pub(crate) use source::located;
 
 /// Values that replace what the environment and the file say, as flags do.
 #[derive(Debug, Clone, Default)]
@@ -64,8 +71,10 @@ pub struct Settings {
     pub(crate) passphrase_file: Option<Sourced<PathBuf>>,
     pub(crate) passphrase: bool,
     pub(crate) retention: Option<Sourced<backup::Retention>>,
-    pub(crate) freshness: Sourced<Freshness>,
-    pub(crate) targets: BTreeMap<String, TargetSettings>,
+    pub(crate) freshness: Sourced<backup::Freshness>,
+    /// Where the answer of `hubctl fresh` is kept for Prometheus. It decides nothing.
+    pub(crate) metrics: Option<Sourced<PathBuf>>,
+    pub(crate) targets: BTreeMap<String, backup::TargetSpec>,
     pub(crate) alerts: AlertSettings,
     /// The site that `hubctl backup` takes where none is named, as the schedule does.
     pub(crate) backup_site: Option<Sourced<String>>,
@@ -86,6 +95,9 @@ pub struct Settings {
     pub(crate) clusters: BTreeMap<String, Sourced<::gates::Access>>,
     pub(crate) gates: ::gates::Gates,
     flags: SiteFlags,
+    /// The tables with everything that was merged into them, for `config show`.
+    effective: ConfigFile,
+    origins: Origins,
 }
 
 /// Where a site's database is, and where its password.
@@ -109,16 +121,24 @@ pub(crate) struct AlertSettings {
     pub(crate) ping: Option<Sourced<PathBuf>>,
 }
 
+/// A command that sends the message on its stdin, and the address that it goes to.
+#[derive(Debug, Clone)]
+pub(crate) struct MailSettings {
+    pub(crate) command: String,
+    pub(crate) to: String,
+}
+
 impl AlertSettings {
-    fn of(table: file::AlertsTable, base: &Place) -> Self {
-        let url = |table: Option<file::UrlTable>| {
-            table.map(|table| base.sourced(base.path(&table.url_file)))
+    fn of(table: file::AlertsTable, origins: &Origins) -> Self {
+        let url = |key, table: Option<file::UrlTable>| {
+            table.map(|table| origins.sourced(key, table.url_file))
         };
+        let mail = table.mail.map(|mail| MailSettings { command: mail.command.0, to: mail.to });
         Self {
-            command: table.command.map(|command| base.sourced(command)),
-            webhook: url(table.webhook),
-            mail: table.mail.map(|mail| base.sourced(mail)),
-            ping: url(table.ping),
+            command: table.command.map(|command| origins.sourced("alerts.command", command.0)),
+            webhook: url("alerts.webhook", table.webhook),
+            mail: mail.map(|mail| origins.sourced("alerts.mail", mail)),
+            ping: url("alerts.ping", table.ping),
         }
     }
 
@@ -158,100 +178,6 @@ impl SiteSettings {
 }
 
 impl Settings {
-    /// Reads the file that `explicit` names, or else `./hubctl.toml` or the user's, and merges it
-    /// with the environment and `flags`.
-    ///
-    /// # Errors
-    /// A named file that is not there, and a file with an unknown key or a value that makes no
-    /// sense.
-    pub fn load(explicit: Option<&Path>, flags: Overrides) -> anyhow::Result<Self> {
-        let file = ConfigFile::find(explicit)?;
-        Self::merge(file, flags)
-    }
-
-    fn merge(file: Option<(PathBuf, ConfigFile)>, flags: Overrides) -> anyhow::Result<Self> {
-        let (path, file) =
-            file.map_or_else(|| (None, ConfigFile::default()), |(path, file)| (Some(path), file));
-        let base = path.as_deref().map(Place::of_file).unwrap_or_default();
-        let here = Place::default();
-        let text = |flag: Option<String>, name, variable, value: Option<String>| {
-            let flag = flag.map(|value| Sourced { value, origin: Origin::Flag(name) });
-            let set = || {
-                env::get(variable)
-                    .map(|value| Sourced { value, origin: Origin::Environment(variable) })
-            };
-            flag.or_else(set).or_else(|| value.map(|value| base.sourced(value)))
-        };
-        let single = |flag: Option<PathBuf>, name, variable, value: Option<String>| {
-            let flag = flag.map(|value| Sourced { value, origin: Origin::Flag(name) });
-            let set = || {
-                env::get(variable).map(|value| Sourced {
-                    value: here.path(&value),
-                    origin: Origin::Environment(variable),
-                })
-            };
-            flag.or_else(set).or_else(|| value.map(|value| base.sourced(base.path(&value))))
-        };
-        let (recipients, recipients_file) = merge_recipients(&flags, &file, &base, &here);
-        let mut sites = BTreeMap::new();
-        for (name, site) in file.sites {
-            sites.insert(name.clone(), site_settings(&name, site, &base)?);
-        }
-        let backup_site = backup_site(file.backup.site, &sites, &base)?;
-        let journal = single(flags.journal, "--journal", env::JOURNAL, file.journal.path);
-        Ok(Self {
-            service: text(flags.service, "--service", env::SERVICE, file.service.name),
-            sites,
-            vault: single(flags.vault, "--vault", env::VAULT, file.vault.path),
-            recipients,
-            recipients_file,
-            identities: merge_identities(flags.identities, file.vault.identities, &base, &here),
-            passphrase_file: single(
-                flags.passphrase_file,
-                "--passphrase-file",
-                env::PASSPHRASE_FILE,
-                file.vault.passphrase_file,
-            ),
-            passphrase: flags.passphrase,
-            retention: file.retention.map(|retention| base.sourced(retention)),
-            freshness: base.sourced(Freshness {
-                metrics: file.freshness.metrics.map(|path| base.path(&path.to_string_lossy())),
-                ..file.freshness
-            }),
-            targets: file
-                .targets
-                .into_iter()
-                .map(|(name, target)| {
-                    let settings = target.settings(&name, &base)?;
-                    anyhow::Ok((name, settings))
-                })
-                .collect::<anyhow::Result<_>>()?,
-            alerts: AlertSettings::of(file.alerts, &base),
-            backup_site,
-            append_only: file.backup.append_only,
-            sign_key: file.backup.sign_key.map(|path| base.sourced(base.path(&path))),
-            allowed_signers: file.backup.allowed_signers.map(|path| base.sourced(base.path(&path))),
-            checks: file.drill.checks.into_iter().map(|check| base.sourced(check)).collect(),
-            episodic_memory: file.drill.episodic_memory.map(|path| base.sourced(base.path(&path))),
-            journal: journal.map_or_else(default_journal, Ok)?,
-            state_home: env::state_home(),
-            tunnels: file
-                .tunnels
-                .into_iter()
-                .map(|(name, tunnel)| tunnel_settings(name, tunnel, &base))
-                .collect::<anyhow::Result<_>>()?,
-            approval_key: file.approval.key.map(|path| base.sourced(base.path(&path))),
-            clusters: gates::clusters(file.clusters, &base)?,
-            gates: gates::gates(file.gates, &base)?,
-            file: path,
-            flags: SiteFlags {
-                password_file: flags.password_file,
-                password_command: flags.password_command,
-                passfile: flags.passfile,
-            },
-        })
-    }
-
     /// The site with what flags say instead. A flag about passwords replaces all that the file says
     /// about them.
     pub(crate) fn overriding(&self, site: &SiteSettings) -> SiteSettings {
@@ -283,220 +209,5 @@ impl Settings {
     /// A path as the user wrote it, with `~` expanded.
     pub(crate) fn expand(&self, path: &str) -> PathBuf {
         Place::default().path(path)
-    }
-}
-
-/// Where relative paths begin and what values are said to come from.
-#[derive(Default)]
-struct Place {
-    file: Option<PathBuf>,
-}
-
-impl Place {
-    fn of_file(path: &Path) -> Self {
-        Self { file: Some(path.to_owned()) }
-    }
-
-    fn sourced<T>(&self, value: T) -> Sourced<T> {
-        let origin = self.file.clone().map_or(Origin::Default, Origin::File);
-        Sourced { value, origin }
-    }
-
-    /// Expands `~`, and takes a relative path of a file from the file's directory.
-    fn path(&self, text: &str) -> PathBuf {
-        let expanded = env::expanded(Path::new(text));
-        match self.file.as_deref().and_then(Path::parent) {
-            Some(directory) => directory.join(expanded),
-            None => expanded,
-        }
-    }
-}
-
-type Recipients = (Vec<Sourced<String>>, Option<Sourced<PathBuf>>);
-
-/// One place gives the recipients, all of them: adding some of the file to those of a flag would
-/// seal for keys that nobody named.
-fn merge_recipients(
-    flags: &Overrides,
-    file: &ConfigFile,
-    base: &Place,
-    here: &Place,
-) -> Recipients {
-    if !flags.recipients.is_empty() || flags.recipients_file.is_some() {
-        let sourced =
-            |value: &String| Sourced { value: value.clone(), origin: Origin::Flag("--recipient") };
-        let path = flags
-            .recipients_file
-            .clone()
-            .map(|value| Sourced { value, origin: Origin::Flag("--recipients-file") });
-        return (flags.recipients.iter().map(sourced).collect(), path);
-    }
-    let (words, path) = (env::get(env::RECIPIENTS), env::get(env::RECIPIENTS_FILE));
-    if words.is_some() || path.is_some() {
-        let words = words.unwrap_or_default();
-        let words = words.split(',').map(str::trim).filter(|word| !word.is_empty());
-        let sourced = |value: &str| Sourced {
-            value: value.to_owned(),
-            origin: Origin::Environment(env::RECIPIENTS),
-        };
-        let path = path.map(|path| Sourced {
-            value: here.path(&path),
-            origin: Origin::Environment(env::RECIPIENTS_FILE),
-        });
-        return (words.map(sourced).collect(), path);
-    }
-    let vault = &file.vault;
-    let words = vault.recipients.iter().map(|word| base.sourced(word.clone())).collect();
-    (words, vault.recipients_file.as_ref().map(|path| base.sourced(base.path(path))))
-}
-
-fn merge_identities(
-    flags: Vec<PathBuf>,
-    file: Vec<String>,
-    base: &Place,
-    here: &Place,
-) -> Vec<Sourced<PathBuf>> {
-    if !flags.is_empty() {
-        return flags
-            .into_iter()
-            .map(|value| Sourced { value, origin: Origin::Flag("--identity") })
-            .collect();
-    }
-    if let Some(paths) = env::get(env::IDENTITIES) {
-        let paths = paths.split(':').filter(|path| !path.is_empty());
-        return paths
-            .map(|path| Sourced {
-                value: here.path(path),
-                origin: Origin::Environment(env::IDENTITIES),
-            })
-            .collect();
-    }
-    file.iter().map(|path| base.sourced(base.path(path))).collect()
-}
-
-fn site_settings(name: &str, site: file::SiteTable, base: &Place) -> anyhow::Result<SiteSettings> {
-    if crate::site::is_url(name) || name == "latest" {
-        return Err(Refusal::usage(format!("`{name}` cannot name a site")).into());
-    }
-    let path = |path: Option<String>| path.map(|path| base.sourced(base.path(&path)));
-    Ok(SiteSettings {
-        database: base.sourced(site.database),
-        password_file: path(site.password_file),
-        password_command: site.password_command.map(|command| base.sourced(command)),
-        passfile: path(site.passfile),
-    })
-}
-
-/// The site of `[backup]`, which must be one of the configuration.
-fn backup_site(
-    name: Option<String>,
-    sites: &BTreeMap<String, SiteSettings>,
-    base: &Place,
-) -> anyhow::Result<Option<Sourced<String>>> {
-    let Some(name) = name else {
-        return Ok(None);
-    };
-    if !sites.contains_key(&name) {
-        let known = crate::human::quoted(sites.keys().map(String::as_str));
-        return Err(Refusal::usage(format!("[backup] site names no site: `{name}`"))
-            .hint(format!("the configured sites are {known}"))
-            .into());
-    }
-    Ok(Some(base.sourced(name)))
-}
-
-/// Paths in it begin beside the file, as all others do.
-fn tunnel_settings(
-    name: String,
-    mut tunnel: tunnel::Tunnel,
-    base: &Place,
-) -> anyhow::Result<(String, Sourced<tunnel::Tunnel>)> {
-    let paths = [
-        &mut tunnel.ssh_config,
-        &mut tunnel.known_hosts,
-        &mut tunnel.identity_file,
-        &mut tunnel.identity_agent,
-    ];
-    let probes = tunnel.forwards.iter_mut().map(|forward| &mut forward.probe.question);
-    let passwords = probes.filter_map(|question| match question {
-        tunnel::Question::Postgres(probe) => probe.password_file.as_mut(),
-        _ => None,
-    });
-    for path in paths.into_iter().flatten().chain(passwords) {
-        *path = base.path(&path.to_string_lossy());
-    }
-    tunnel.check(&name)?;
-    Ok((name, base.sourced(tunnel)))
-}
-
-/// The journal is kept away from the vault: it must still tell of a vault that is gone.
-fn default_journal() -> anyhow::Result<Sourced<PathBuf>> {
-    let home = env::state_home().ok_or_else(|| {
-        Refusal::usage("there is no home directory to keep the journal in")
-            .hint("name a file with --journal or HUBCTL_JOURNAL")
-    })?;
-    Ok(Sourced { value: home.join("hubctl").join("journal.jsonl"), origin: Origin::Default })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FILE: &str = r#"
-        [service]
-        name = "state-hub"
-        [sites.workstation]
-        database = "postgresql://hub@127.0.0.1:5432/state_hub"
-        password_file = "secrets/hub"
-        [tunnels.db]
-        destination = "node1"
-        [[tunnels.db.forwards]]
-        local = "127.0.0.1:6432"
-        target = "127.0.0.1:5432"
-        probe = { postgres = { user = "hub", password_file = "secrets/probe" } }
-        [vault]
-        path = "vault"
-        recipients = ["age1a", "age1b"]
-    "#;
-
-    fn merged(flags: Overrides) -> Settings {
-        let path = PathBuf::from("/etc/hubctl/hubctl.toml");
-        let file = ConfigFile::parse(FILE, &path).unwrap();
-        Settings::merge(Some((path, file)), flags).unwrap()
-    }
-
-    #[test]
-    fn relative_paths_of_the_file_begin_beside_the_file() {
-        let settings = merged(Overrides::default());
-        assert_eq!(settings.vault.unwrap().value, PathBuf::from("/etc/hubctl/vault"));
-        let site = &settings.sites["workstation"];
-        assert_eq!(
-            site.password_file.as_ref().unwrap().value,
-            PathBuf::from("/etc/hubctl/secrets/hub")
-        );
-        let probe = &settings.tunnels["db"].value.forwards[0].probe;
-        let tunnel::Question::Postgres(asked) = &probe.question else { panic!("{probe:?}") };
-        assert_eq!(asked.password_file.as_deref(), Some(Path::new("/etc/hubctl/secrets/probe")));
-    }
-
-    #[test]
-    fn flags_win_and_replace_lists_as_a_whole() {
-        let settings = merged(Overrides {
-            vault: Some("elsewhere".into()),
-            recipients: vec!["age1c".into()],
-            password_command: Some("pass hub".into()),
-            ..Overrides::default()
-        });
-        let vault = settings.vault.clone().unwrap();
-        assert_eq!(
-            (vault.value, vault.origin),
-            (PathBuf::from("elsewhere"), Origin::Flag("--vault"))
-        );
-        assert_eq!(
-            settings.recipients.iter().map(|r| r.value.as_str()).collect::<Vec<_>>(),
-            ["age1c"]
-        );
-        let site = settings.overriding(&settings.sites["workstation"]);
-        assert!(site.password_file.is_none() && site.password_command.is_some());
     }
 }

@@ -1,19 +1,14 @@
 //! The targets of the configuration, opened: a folder is a vault, the others are reached by their
 //! protocols.
 
-use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backup::{
-    Credentials, Entry, FileDrop, Limits, Remote, S3, S3Location, SecretString, Sftp, Target,
-    Vault, VaultLock, WebDav,
-};
+use backup::{Entry, Remote, TargetSpec, Vault, VaultLock};
 
 use crate::failure::Refusal;
 use crate::human;
 use crate::secret;
-use crate::settings::{Settings, TargetKind, TargetSettings};
+use crate::settings::Settings;
 
 /// The time that all targets have for a question, such as that of a monitor.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -91,65 +86,18 @@ pub(crate) fn open_until(
     until: Option<Instant>,
 ) -> anyhow::Result<Opened> {
     let target = find(settings, name)?;
-    tracing::info!(place = target.kind.value.place(), "target {name}");
-    let mut limits = Limits::default();
-    limits.until = until;
-    limits.bandwidth = target.bandwidth;
-    limits.part = target.part.unwrap_or(limits.part);
-    let target: Arc<dyn Target> = match &target.kind.value {
-        TargetKind::Folder(path) => {
-            let there = Vault::open(path, vault.service()).map_err(unreachable)?;
-            return Ok(Opened::Folder(there.trusting_as(vault)));
+    tracing::info!(place = target.place(), "target {name}");
+    match target {
+        TargetSpec::Folder(folder) => {
+            let there = Vault::open(folder.path(), vault.service()).map_err(unreachable)?;
+            Ok(Opened::Folder(there.trusting_as(vault)))
         }
-        TargetKind::WebDav { url, login, ca_file } => {
-            let credentials = login.as_ref().map(|(user, file)| {
-                anyhow::Ok(Credentials {
-                    user: user.clone(),
-                    password: secret::read_file(file, "password")?,
-                })
-            });
-            let credentials = credentials.transpose()?;
-            Arc::new(WebDav::new(url, credentials.as_ref(), ca_file.as_deref(), limits)?)
+        TargetSpec::Remote(remote) => {
+            let target = remote.open(until, secret::read_file)?;
+            Ok(Opened::Remote(Remote::new(name, target, vault)))
         }
-        TargetKind::FileDrop { url, token_file, password_file, ca_file } => {
-            Arc::new(FileDrop::new(
-                url,
-                &secret::read_file(token_file, "token")?,
-                optional_secret(password_file.as_deref())?,
-                ca_file.as_deref(),
-                limits,
-            )?)
-        }
-        TargetKind::Sftp { place, ssh_config, identity_file } => {
-            let mut options = Vec::new();
-            for (option, path) in [("-F", ssh_config), ("-i", identity_file)] {
-                if let Some(path) = path {
-                    options.extend([option.to_owned(), path.display().to_string()]);
-                }
-            }
-            Arc::new(Sftp::new(place, options, limits)?)
-        }
-        TargetKind::S3 {
-            endpoint,
-            bucket,
-            prefix,
-            region,
-            access_key,
-            secret_key_file,
-            ca_file,
-        } => {
-            let location = S3Location {
-                endpoint: endpoint.clone(),
-                bucket: bucket.clone(),
-                prefix: prefix.clone(),
-                region: region.clone(),
-            };
-            let secret = secret::read_file(secret_key_file, "secret key")?;
-            let ca_file = ca_file.as_deref();
-            Arc::new(S3::new(&location, access_key, &secret, ca_file, limits)?)
-        }
-    };
-    Ok(Opened::Remote(Remote::new(name, target, vault)))
+        _ => Err(Refusal::usage(format!("target {name} is of an unknown kind")).into()),
+    }
 }
 
 /// A folder that is away is not a matter of usage: a disk may not be mounted.
@@ -162,12 +110,8 @@ pub(crate) fn unreachable(error: backup::Error) -> anyhow::Error {
     }
 }
 
-fn optional_secret(file: Option<&Path>) -> anyhow::Result<Option<SecretString>> {
-    file.map(|file| secret::read_file(file, "password")).transpose()
-}
-
 /// The target of this name.
-pub(crate) fn find<'a>(settings: &'a Settings, name: &str) -> anyhow::Result<&'a TargetSettings> {
+pub(crate) fn find<'a>(settings: &'a Settings, name: &str) -> anyhow::Result<&'a TargetSpec> {
     if settings.targets.is_empty() {
         return Err(Refusal::usage("no target is configured")
             .hint("name a folder of another disk: [targets.NAME] folder = \"/mnt/disk/backups\"")

@@ -12,6 +12,8 @@ use crate::Error;
 /// One end of a forward: `127.0.0.1:8000`, `[::1]:8000`, `name:8000`, or the absolute path of a
 /// unix socket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(extend("x-form" = "ADDRESS")))]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub enum Endpoint {

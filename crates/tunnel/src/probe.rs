@@ -29,6 +29,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The proof of a forward: the question, its interval, and the time allowed for an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "RawProbe", into = "RawProbe")]
 #[non_exhaustive]
 pub struct Probe {

@@ -22,6 +22,7 @@ use crate::{Error, Result};
 
 /// A service of a cluster: `namespace/name:port`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 #[non_exhaustive]
 pub struct Service {
@@ -76,6 +77,7 @@ impl From<Service> for String {
 
 /// The name server of a cluster, as its nodes reach it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ClusterDns {

@@ -29,31 +29,36 @@ use crate::{Error, Result};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Tunnel {
-    /// The destination of `ssh`: a host, `user@host`, or a `Host` of the user's `ssh_config`.
+    /// Destination of ssh: a host, `USER@HOST`, or a `Host` of `ssh_config`.
     pub destination: String,
-    /// The time after which silence is noticed and cut.
+    /// How soon a silent peer is cut: `default` after 15 seconds, `fast` after 3.
     #[serde(default)]
     pub profile: Profile,
-    /// The user's configuration instead of `~/.ssh/config` and the system's.
+    /// Configuration of ssh, instead of `~/.ssh/config` and the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("x-form" = "FILE")))]
     pub ssh_config: Option<PathBuf>,
-    /// The file of known host keys, instead of those that the configuration names.
+    /// Known host keys, instead of those of `ssh_config`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("x-form" = "FILE")))]
     pub known_hosts: Option<PathBuf>,
-    /// The private key to try before those that the configuration names. An agent offers no
-    /// others.
+    /// SSH key to try before those of `ssh_config`. An agent offers no others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("x-form" = "FILE")))]
     pub identity_file: Option<PathBuf>,
-    /// The socket of the agent, for a supervisor that does not inherit `SSH_AUTH_SOCK`.
+    /// Socket of an SSH agent, for a supervisor that does not inherit `SSH_AUTH_SOCK`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("x-form" = "FILE")))]
     pub identity_agent: Option<PathBuf>,
-    /// The name server of the cluster that services are looked up in.
+    /// Name server of the cluster that services are looked up in. Default: `10.43.0.10:53` and
+    /// `cluster.local`.
     #[serde(default)]
     pub cluster_dns: ClusterDns,
-    /// The forwards, at least one.
+    /// The forwards, at least one, as `[[tunnels.NAME.forwards]]`.
     pub forwards: Vec<Forward>,
 }
 
@@ -118,6 +123,7 @@ fn is_name(name: &str) -> bool {
 ///
 /// OpenSSH cuts a peer after one interval more than the count says (`clientloop.c`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Profile {

@@ -4,6 +4,8 @@
 //! `name (2).ext`, silently. So a retry after an answer that was lost may leave the same bytes
 //! twice, and nothing may depend on a file that changes.
 
+mod spec;
+
 use std::ops::Range;
 use std::path::Path;
 
@@ -15,6 +17,7 @@ use super::retry::retry;
 use super::webdav::{child, confirmed, folder};
 use super::{Limits, Receipt, RemoteFile, Target, TargetFailure, Upload, failed};
 use crate::Result;
+pub(super) use spec::FileDropSpec;
 
 /// A public share for uploads only.
 ///

@@ -1,6 +1,7 @@
 //! A bucket of S3, or of anything that speaks its protocol.
 
 mod refusal;
+mod spec;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -23,6 +24,7 @@ use super::retry::retry;
 use super::webdav::folder;
 use super::{Limits, Receipt, RemoteFile, Target, TargetFailure, Upload, failed, local};
 use crate::{Error, Result, digest};
+pub(super) use spec::S3Spec;
 
 /// How long a signed request may be on its way.
 const SIGNED_FOR: Duration = Duration::from_secs(3600);

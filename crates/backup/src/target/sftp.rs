@@ -6,6 +6,7 @@
 mod address;
 mod link;
 mod packets;
+mod spec;
 
 use std::fmt;
 use std::io::Read as _;
@@ -28,6 +29,7 @@ use super::{
 use crate::Result;
 use address::Address;
 use link::{Link, of_sftp};
+pub(super) use spec::SftpSpec;
 
 /// One write; the session cuts it to what the server takes.
 const PIECE: usize = 256 * 1024;

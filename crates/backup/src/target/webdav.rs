@@ -2,6 +2,7 @@
 
 mod chunked;
 mod listing;
+mod spec;
 
 use std::ops::Range;
 use std::path::Path;
@@ -15,6 +16,7 @@ use super::retry::retry;
 use super::{Limits, Receipt, RemoteFile, Target, TargetFailure, Upload, failed, partial_name};
 use crate::{Error, Result};
 use chunked::Uploads;
+pub(super) use spec::WebDavSpec;
 
 /// What the server is asked about a file.
 const PROPERTIES: &str = r#"<?xml version="1.0"?><d:propfind xmlns:d="DAV:"><d:prop><d:getcontentlength/><d:resourcetype/></d:prop></d:propfind>"#;

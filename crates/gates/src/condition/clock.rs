@@ -12,6 +12,7 @@ use crate::verdict::{Subject, Verdict};
 
 /// This clock and that of the API server differ by no more than this.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Clock {
@@ -20,6 +21,7 @@ pub struct Clock {
     /// How far they may be apart. Less than 2 seconds cannot be told: the API server says whole
     /// seconds.
     #[serde(default = "five_seconds", with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("x-form" = "DURATION")))]
     pub max_skew: Duration,
 }
 

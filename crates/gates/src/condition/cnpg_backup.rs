@@ -23,6 +23,7 @@ const UNFINISHED: [&str; 4] = ["pending", "started", "running", "finalizing"];
 /// When a ScheduledBackup last ran is not asked, since that says nothing of success; nor is
 /// `lastSuccessfulBackup` of the cluster, which nobody sets where a plugin takes the backups.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct CnpgBackup {
@@ -32,6 +33,7 @@ pub struct CnpgBackup {
     pub name: NamespacedName,
     /// How long ago it may have been completed.
     #[serde(with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("x-form" = "DURATION")))]
     pub max_age: Duration,
 }
 

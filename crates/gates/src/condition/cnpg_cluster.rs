@@ -50,6 +50,7 @@ const INSTANCE: &str = "cnpg.io/podRole";
 /// The cluster is in its healthy phase, the pods say the same, and no primary is on its way
 /// elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct CnpgCluster {

@@ -19,6 +19,7 @@ const LONGHORN_LABEL: &str = "recurring-job.longhorn.io";
 
 /// A CronJob is not suspended, has succeeded lately, and its newest finished run is not a failure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct CronJob {
@@ -28,6 +29,7 @@ pub struct CronJob {
     pub name: NamespacedName,
     /// How long ago the last success may be.
     #[serde(with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("x-form" = "DURATION")))]
     pub max_age: Duration,
 }
 

@@ -11,6 +11,7 @@ use crate::verdict::{Subject, Verdict};
 
 /// So much is free below a directory, for a user without privileges.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Disk {

@@ -12,6 +12,7 @@ use crate::verdict::{Subject, Verdict};
 
 /// `GET` is answered with a status and a text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Http {
@@ -26,6 +27,7 @@ pub struct Http {
     pub expect: Option<String>,
     /// The longest to wait.
     #[serde(default = "ten_seconds", with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("x-form" = "DURATION")))]
     pub limit: Duration,
 }
 

@@ -16,6 +16,7 @@ use crate::verdict::{Subject, Verdict};
 /// The identities that are named are the ones that are found. Names lie; UIDs and system
 /// identifiers do not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Identity {

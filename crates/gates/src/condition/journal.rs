@@ -21,6 +21,7 @@ const TIMES_OF_DATA: [&str; 2] = ["snapshot_at", "taken_at"];
 /// The age is that of the data where the record states it: a drill of today of a backup of last
 /// month proves last month.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct JournalRecord {
@@ -28,6 +29,7 @@ pub struct JournalRecord {
     pub record: String,
     /// How old it may be.
     #[serde(with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("x-form" = "DURATION")))]
     pub max_age: Duration,
     /// What the subject of the record begins with.
     #[serde(default, skip_serializing_if = "Option::is_none")]

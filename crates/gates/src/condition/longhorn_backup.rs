@@ -20,6 +20,7 @@ use crate::verdict::Verdict;
 /// The newest completed backup holds data of this age at most. What recurring jobs say is not
 /// asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LonghornBackup {
@@ -29,6 +30,7 @@ pub struct LonghornBackup {
     pub pvc: NamespacedName,
     /// How old the data may be.
     #[serde(with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("x-form" = "DURATION")))]
     pub max_age: Duration,
 }
 

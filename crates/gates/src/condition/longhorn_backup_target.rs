@@ -16,6 +16,7 @@ use crate::verdict::Verdict;
 
 /// A backup target has an address, is available, and was synchronised with lately.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LonghornBackupTarget {
@@ -26,6 +27,7 @@ pub struct LonghornBackupTarget {
     pub name: String,
     /// How long ago Longhorn may have reached it. It tries every 5 minutes unless told otherwise.
     #[serde(default = "an_hour", with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("x-form" = "DURATION")))]
     pub max_age: Duration,
 }
 

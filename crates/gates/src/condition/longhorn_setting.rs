@@ -16,6 +16,7 @@ pub(super) const NAMESPACE: &str = "longhorn-system";
 
 /// A setting has one of these values, or is a number that is large enough.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LonghornSetting {

@@ -16,6 +16,7 @@ use crate::verdict::Verdict;
 
 /// The volume of a claim is attached and healthy, with healthy replicas on so many different nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LonghornVolume {

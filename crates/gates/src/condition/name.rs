@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The namespace and the name of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct NamespacedName {
     /// The namespace.

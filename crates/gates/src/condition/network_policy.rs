@@ -19,6 +19,7 @@ use rules::{Allowance, Direction, Peer, allows};
 /// Pods of one namespace may connect to a port of pods of another one, as far as NetworkPolicies
 /// say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct NetworkPolicy {

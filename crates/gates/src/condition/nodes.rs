@@ -22,6 +22,7 @@ const ETCD_LABEL: &str = "node-role.kubernetes.io/etcd";
 
 /// At least so many nodes are ready, schedulable, without pressure, and were heard of lately.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Nodes {
@@ -34,6 +35,7 @@ pub struct Nodes {
     pub etcd_voters: Option<usize>,
     /// How long ago the last sign of life of a node may be.
     #[serde(default = "heartbeat", with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("x-form" = "DURATION")))]
     pub heartbeat: Duration,
 }
 

@@ -11,6 +11,7 @@ use crate::verdict::{Subject, Verdict};
 
 /// Nobody listens at an address of this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Port {

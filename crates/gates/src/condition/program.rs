@@ -12,6 +12,7 @@ use crate::verdict::{Subject, Verdict};
 
 /// A question by its name, with what the program needs to know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Program {

@@ -11,6 +11,7 @@ use crate::verdict::Verdict;
 
 /// A PersistentVolumeClaim is bound, and is going to stay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Pvc {

@@ -18,6 +18,7 @@ const SSH_FAILED: i64 = 255;
 
 /// A command that is run here; over SSH, if `ssh` is what is run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Script {
@@ -32,6 +33,7 @@ pub struct Script {
     pub directory: Option<String>,
     /// The longest it may run. Then it is killed, with all that it started.
     #[serde(default = "five_minutes", with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("x-form" = "DURATION")))]
     pub limit: Duration,
     /// What its output must hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]

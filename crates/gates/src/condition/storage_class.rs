@@ -20,6 +20,7 @@ const REPLICAS_SETTING: &str = "default-replica-count";
 /// A StorageClass is there, by name or as the only default, with the provisioner and the replicas
 /// that are asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct StorageClass {

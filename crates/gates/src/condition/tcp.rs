@@ -13,6 +13,7 @@ use crate::verdict::{Subject, Verdict};
 
 /// A TCP connection is accepted. By whom is not asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Tcp {
@@ -20,6 +21,7 @@ pub struct Tcp {
     pub address: String,
     /// The longest to wait.
     #[serde(default = "ten_seconds", with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("x-form" = "DURATION")))]
     pub limit: Duration,
 }
 

@@ -18,6 +18,7 @@ const KUBELET_BEHIND: u32 = 3;
 
 /// The API server is of this version or newer, and no kubelet is too old for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Version {
@@ -32,6 +33,7 @@ pub struct Version {
 
 /// A version of Kubernetes without its patch level, such as `1.34`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct Minor {
     major: u32,

@@ -12,22 +12,33 @@ use crate::condition::Condition;
 /// All members of the table; those that are not of the gate are of its condition, which refuses
 /// what it does not know.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct Written {
+    /// Gates that must all pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     all: Option<Vec<String>>,
+    /// Gates of which one must pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     any: Option<Vec<String>>,
+    /// A gate that must fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     not: Option<String>,
+    /// Maximum age of the facts of a pass.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>", extend("x-form" = "DURATION")))]
     expires: Option<Duration>,
+    /// How long the gate must have passed without a break.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>", extend("x-form" = "DURATION")))]
     stable_for: Option<Duration>,
+    /// People who must agree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     approval: Option<ApprovalRule>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(skip))]
     rests_on: BTreeMap<String, Value>,
     #[serde(flatten)]
+    #[cfg_attr(feature = "schema", schemars(skip))]
     condition: Map<String, Value>,
 }
 

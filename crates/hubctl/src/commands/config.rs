@@ -1,4 +1,6 @@
-//! `hubctl config show`.
+//! `hubctl config`.
+
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -6,14 +8,18 @@ use serde::Serialize;
 use crate::cli::options::SealedOptions;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::failure::{Failure, Refusal};
 use crate::printer::table;
-use crate::settings::{Origin, Settings, Sourced, TargetKind};
+use crate::settings::{self, Settings, Shown};
 
-/// Show what is configured
+/// Show and check the configuration
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  hubctl config show\n  hubctl config show --config /etc/hubctl.toml --format json"
-)]
+#[command(after_help = "\
+Examples:
+  hubctl config show
+  hubctl config show --config /etc/hubctl.toml --format json
+  hubctl config check hubctl.toml
+  hubctl config schema > hubctl.schema.json")]
 pub(crate) struct ConfigArgs {
     #[command(subcommand)]
     command: ConfigCommand,
@@ -23,8 +29,17 @@ pub(crate) struct ConfigArgs {
 enum ConfigCommand {
     /// Print the merged configuration, and where each value comes from
     ///
-    /// Flags win over HUBCTL_* variables, those over the file. Passwords are not looked up.
+    /// Flags win over HUBCTL_* variables, those over the file. Passwords are not looked up. Of a
+    /// command only the program is shown, since its arguments may be secrets.
     Show(ShowArgs),
+    /// Check a configuration file and name every problem
+    ///
+    /// Nothing but the file is read. Exit code 0 if it is valid, 2 if it is not.
+    Check(CheckArgs),
+    /// Print the JSON Schema of hubctl.toml, for editors
+    ///
+    /// Save it beside the configuration, and begin that with `#:schema ./hubctl.schema.json`.
+    Schema,
 }
 
 #[derive(Debug, Args)]
@@ -33,142 +48,88 @@ struct ShowArgs {
     sealed: SealedOptions,
 }
 
-#[derive(Debug, Serialize)]
-struct Shown {
-    file: Option<String>,
-    values: Vec<Value>,
+#[derive(Debug, Args)]
+struct CheckArgs {
+    /// File to check [default: the configuration of the other commands]
+    file: Option<PathBuf>,
 }
 
 #[derive(Debug, Serialize)]
-struct Value {
-    key: String,
-    value: String,
-    origin: String,
+struct Configuration {
+    file: Option<String>,
+    values: Vec<Shown>,
+}
+
+#[derive(Debug, Serialize)]
+struct Checked {
+    file: String,
+    valid: bool,
+    problems: Vec<Problem>,
+}
+
+#[derive(Debug, Serialize)]
+struct Problem {
+    message: String,
+    hint: Option<String>,
 }
 
 pub(crate) fn run(context: &Context, args: ConfigArgs) -> anyhow::Result<Exit> {
-    let ConfigCommand::Show(args) = args.command;
+    match args.command {
+        ConfigCommand::Show(args) => show(context, &args),
+        ConfigCommand::Check(args) => check(context, args.file),
+        ConfigCommand::Schema => {
+            let schema = serde_json::to_string_pretty(&settings::schema())?;
+            context.printer.data(&format!("{schema}\n"))?;
+            Ok(Exit::Yes)
+        }
+    }
+}
+
+fn show(context: &Context, args: &ShowArgs) -> anyhow::Result<Exit> {
     let settings = context.settings(args.sealed.overrides())?;
-    let shown = Shown {
+    let shown = Configuration {
         file: settings.file.as_ref().map(|path| path.display().to_string()),
-        values: values(&settings),
+        values: settings.shown(),
     };
     if shown.file.is_none() {
         context.printer.say("no configuration file was found");
     }
     context.printer.result("hubctl.config.v1", &shown, || {
+        let rows = shown.values.iter();
         table(
             &["key", "value", "origin"],
-            shown.values.iter().map(|v| vec![v.key.clone(), v.value.clone(), v.origin.clone()]),
+            rows.map(|row| vec![row.key.clone(), row.value.clone(), row.origin.clone()]),
         )
     })?;
     Ok(Exit::Yes)
 }
 
-fn values(settings: &Settings) -> Vec<Value> {
-    let mut values = Vec::new();
-    one(&mut values, "service.name", settings.service.as_ref(), Clone::clone);
-    for (name, site) in &settings.sites {
-        let key = |field: &str| format!("sites.{name}.{field}");
-        one(&mut values, key("database"), Some(&site.database), Clone::clone);
-        one(&mut values, key("password_file"), site.password_file.as_ref(), |path| {
-            path.display().to_string()
-        });
-        one(&mut values, key("password_command"), site.password_command.as_ref(), Clone::clone);
-        one(&mut values, key("passfile"), site.passfile.as_ref(), |path| {
-            path.display().to_string()
-        });
-    }
-    one(&mut values, "vault.path", settings.vault.as_ref(), |path| path.display().to_string());
-    many(&mut values, "vault.recipients", &settings.recipients, Clone::clone);
-    one(&mut values, "vault.recipients_file", settings.recipients_file.as_ref(), |path| {
-        path.display().to_string()
-    });
-    many(&mut values, "vault.identities", &settings.identities, |path| path.display().to_string());
-    one(&mut values, "vault.passphrase_file", settings.passphrase_file.as_ref(), |path| {
-        path.display().to_string()
-    });
-    one(&mut values, "retention", settings.retention.as_ref(), |retention| {
-        serde_json::to_string(retention).expect("it has only string keys")
-    });
-    for (name, target) in &settings.targets {
-        let key = format!("targets.{name}.{}", target.kind.value.key());
-        one(&mut values, key, Some(&target.kind), TargetKind::place);
-    }
-    one(&mut values, "backup.site", settings.backup_site.as_ref(), Clone::clone);
-    for (key, path) in [
-        ("backup.sign_key", &settings.sign_key),
-        ("backup.allowed_signers", &settings.allowed_signers),
-        ("approval.key", &settings.approval_key),
-    ] {
-        one(&mut values, key, path.as_ref(), |path| path.display().to_string());
-    }
-    one(&mut values, "alerts.command", settings.alerts.command.as_ref(), Clone::clone);
-    for (key, url_file) in [
-        ("alerts.webhook.url_file", &settings.alerts.webhook),
-        ("alerts.ping.url_file", &settings.alerts.ping),
-    ] {
-        one(&mut values, key, url_file.as_ref(), |path| path.display().to_string());
-    }
-    one(&mut values, "alerts.mail", settings.alerts.mail.as_ref(), |mail| {
-        format!("{} to {}", mail.command, mail.to)
-    });
-    let freshness = Some(&settings.freshness);
-    one(&mut values, "freshness.max_age", freshness, |freshness| {
-        humantime::format_duration(freshness.max_age).to_string()
-    });
-    one(&mut values, "freshness.drilled", freshness, |freshness| {
-        humantime::format_duration(freshness.drilled).to_string()
-    });
-    if let Some(path) = &settings.freshness.value.metrics {
-        one(&mut values, "freshness.metrics", freshness, |_| path.display().to_string());
-    }
-    many(&mut values, "drill.checks", &settings.checks, |check| {
-        format!("{}: {} => {}", check.name, check.sql, check.expect)
-    });
-    one(&mut values, "drill.episodic_memory", settings.episodic_memory.as_ref(), |path| {
-        path.display().to_string()
-    });
-    for (name, tunnel) in &settings.tunnels {
-        let key = |field: &str| format!("tunnels.{name}.{field}");
-        one(&mut values, key("destination"), Some(tunnel), |tunnel| tunnel.destination.clone());
-        for (index, forward) in tunnel.value.forwards.iter().enumerate() {
-            let key = key(&format!("forwards[{index}]"));
-            one(&mut values, key, Some(tunnel), |_| format!("{forward}, {}", forward.probe));
+fn check(context: &Context, file: Option<PathBuf>) -> anyhow::Result<Exit> {
+    let explicit = file.or_else(|| context.config.clone());
+    let Some(path) = settings::located(explicit.as_deref()) else {
+        return Err(Refusal::usage("no configuration file was found")
+            .hint("name one: `hubctl config check FILE`")
+            .into());
+    };
+    let checked = Checked::of(&path)?;
+    context.printer.result("hubctl.config-check.v1", &checked, || {
+        let problems = checked.problems.iter().map(|problem| format!("{}\n", problem.message));
+        match checked.valid {
+            true => format!("{} is valid\n", checked.file),
+            false => problems.collect(),
         }
-    }
-    for (name, cluster) in &settings.clusters {
-        let key = |field: &str| format!("clusters.{name}.{field}");
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        one(&mut values, key("context"), Some(cluster), |access| text(&access.context));
-        one(&mut values, key("uid"), Some(cluster), |access| text(&access.uid));
-    }
-    let origin = settings.file.clone().map_or(Origin::Default, Origin::File);
-    for (name, gate) in settings.gates.iter() {
-        let gate = Sourced { value: gate, origin: origin.clone() };
-        one(&mut values, format!("gates.{name}"), Some(&gate), |gate| {
-            serde_json::to_string(gate).unwrap_or_default()
-        });
-    }
-    one(&mut values, "journal.path", Some(&settings.journal), |path| path.display().to_string());
-    values
+    })?;
+    Ok(if checked.valid { Exit::Yes } else { Exit::Usage })
 }
 
-fn one<T>(
-    values: &mut Vec<Value>,
-    key: impl Into<String>,
-    value: Option<&Sourced<T>>,
-    show: impl Fn(&T) -> String,
-) {
-    values.extend(value.map(|value| Value {
-        key: key.into(),
-        value: show(&value.value),
-        origin: value.origin.to_string(),
-    }));
-}
-
-fn many<T>(values: &mut Vec<Value>, key: &str, list: &[Sourced<T>], show: impl Fn(&T) -> String) {
-    for (index, value) in list.iter().enumerate() {
-        one(values, format!("{key}[{index}]"), Some(value), &show);
+impl Checked {
+    fn of(path: &Path) -> anyhow::Result<Self> {
+        let problems: Vec<Problem> = Settings::problems(path)?
+            .iter()
+            .map(Failure::of)
+            .map(|failure| Problem { message: failure.message, hint: failure.hint })
+            .collect();
+        let file = path.display().to_string();
+        Ok(Self { file, valid: problems.is_empty(), problems })
     }
 }

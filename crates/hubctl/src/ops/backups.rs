@@ -91,7 +91,7 @@ pub fn backups(ops: &Ops, order: BackupsOrder) -> anyhow::Result<BackupsReport> 
         Some(name) => {
             let target = targets::find(settings, name)?;
             let opened = targets::open(settings, name, &vault)?;
-            (target.kind.value.place(), opened.entries(name, &vault)?)
+            (target.place(), opened.entries(name, &vault)?)
         }
         None => (vault.directory().display().to_string(), vault.entries()?),
     };

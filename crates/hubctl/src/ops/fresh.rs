@@ -96,7 +96,8 @@ impl FreshReport {
 pub fn fresh(ops: &Ops, order: FreshOrder) -> anyhow::Result<FreshReport> {
     let settings = ops.settings();
     let asked = ask(ops, order.max_age);
-    if let Some(path) = order.metrics.as_ref().or(settings.freshness.value.metrics.as_ref()) {
+    if let Some(path) = order.metrics.as_ref().or(settings.metrics.as_ref().map(|path| &path.value))
+    {
         let found = asked.as_ref().ok();
         let found = found.map(|(fresh, entries)| (fresh, entries.as_slice()));
         metrics::write(path, &metrics::text(settings, found))?;
@@ -113,7 +114,7 @@ fn ask(ops: &Ops, max_age: Option<Duration>) -> anyhow::Result<(FreshReport, Vec
     let now = ops.now();
     let mut parts = parts(&entries, max_age, limits.drilled, now);
     for (name, newest) in copies::copies(settings, &vault, damaged, now, targets::PATIENCE) {
-        let limit = settings.targets[&name].max_age.unwrap_or(max_age);
+        let limit = settings.targets[&name].max_age().unwrap_or(max_age);
         parts.push(copy_part(ops, &name, newest, limit, now));
     }
     let fresh = FreshReport {

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use backup::{Depth, Entry, Identities, Proof, Receipt, Remote, Vault};
+use backup::{Depth, Entry, Identities, Proof, Receipt, Remote, TargetSpec, Vault};
 use journal::evidence;
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ use super::{Batch, Ops, Report, blocking};
 use crate::damage::Damaged;
 use crate::exit::Exit;
 use crate::failure::{Failure, Refusal, is_disk_full};
-use crate::settings::{Settings, TargetSettings};
+use crate::settings::Settings;
 use crate::store;
 use crate::targets::{self, Opened};
 
@@ -100,7 +100,7 @@ pub async fn push(ops: &Ops, order: PushOrder) -> anyhow::Result<PushReport> {
 fn chosen<'a>(
     settings: &'a Settings,
     names: &'a [String],
-) -> anyhow::Result<Vec<(&'a String, &'a TargetSettings)>> {
+) -> anyhow::Result<Vec<(&'a String, &'a TargetSpec)>> {
     if names.is_empty() && !settings.targets.is_empty() {
         return Ok(settings.targets.iter().collect());
     }
@@ -114,7 +114,7 @@ fn chosen<'a>(
 async fn push_to(
     ops: &Ops,
     (vault, entries): (&Vault, &[Entry]),
-    (name, target): (&String, &TargetSettings),
+    (name, target): (&String, &TargetSpec),
     prove: bool,
 ) -> anyhow::Result<TargetPush> {
     let settings = ops.settings();
@@ -129,11 +129,8 @@ async fn push_to(
             "{name} is on the same file system as the vault: what takes the one takes the other"
         ));
     }
-    let mut pushed = TargetPush {
-        name: name.clone(),
-        place: target.kind.value.place(),
-        ..TargetPush::default()
-    };
+    let mut pushed =
+        TargetPush { name: name.clone(), place: target.place(), ..TargetPush::default() };
     let damaged = Damaged::read(settings, &**ops.console());
     let job = Job { ops: ops.clone(), vault, entries: entries.to_vec(), prove, progress };
     let pushed = blocking(move || {

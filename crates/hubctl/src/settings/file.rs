@@ -1,249 +1,306 @@
-//! `hubctl.toml`: its tables, and where it is found. Keys that are not here are refused.
+//! The tables of `hubctl.toml`: the one declaration of every setting. Reading, `config show`, the
+//! JSON Schema, the manual page and the messages about wrong values follow these types; the first
+//! paragraph of each comment is what a user reads.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::target::TargetTable;
-use super::{misplaced, reference, wording};
-use crate::environment as env;
-use crate::failure::Refusal;
-
-/// No configuration is larger.
-const LARGEST: u64 = 16 * 1024 * 1024;
-
-/// The whole file.
-#[derive(Debug, Clone, Default, Deserialize)]
+/// The configuration of hubctl.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ConfigFile {
+    /// The service whose database is backed up.
     pub(super) service: ServiceTable,
+    /// One table for each place where the service's database runs.
     pub(super) sites: BTreeMap<String, SiteTable>,
+    /// The place of the backups, and their keys.
     pub(super) vault: VaultTable,
+    /// What a backup takes, and what makes it count.
     pub(super) backup: BackupTable,
-    pub(super) alerts: AlertsTable,
-    pub(super) approval: ApprovalTable,
-    pub(super) targets: BTreeMap<String, TargetTable>,
+    /// The verified backups that `hubctl prune` keeps.
     pub(super) retention: Option<backup::Retention>,
-    pub(super) freshness: Freshness,
+    /// Limits of `hubctl fresh`.
+    pub(super) freshness: FreshnessTable,
+    /// A place for copies of the backups. Exactly one of `folder`, `webdav`, `filedrop`, `sftp` and
+    /// `s3` is required.
+    pub(super) targets: BTreeMap<String, backup::TargetSpec>,
+    /// Notifications of failed scheduled runs.
+    pub(super) alerts: AlertsTable,
+    /// The questions to a restored database.
     pub(super) drill: DrillTable,
+    /// The record of what was done.
     pub(super) journal: JournalTable,
+    /// An SSH connection with its forwards.
     pub(super) tunnels: BTreeMap<String, tunnel::Tunnel>,
+    /// A Kubernetes cluster for gates.
     pub(super) clusters: BTreeMap<String, ClusterTable>,
-    /// Their members are those of their conditions, which know them.
+    /// A question whose answer opens a gate. docs/gates has a page for each condition.
+    ///
+    /// The members are those of its condition, which knows them.
+    #[schemars(schema_with = "super::gates::schema")]
     pub(super) gates: BTreeMap<String, Map<String, Value>>,
+    /// How you sign approvals.
+    pub(super) approval: ApprovalTable,
 }
 
-/// How to reach a cluster of Kubernetes, and which one it must be.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ClusterTable {
-    /// Without it, the cluster that this program runs in.
-    pub(super) kubeconfig: Option<String>,
-    pub(super) context: Option<String>,
-    /// The UID of its namespace `kube-system`.
-    pub(super) uid: Option<String>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ServiceTable {
+    /// Prefix of the backup files. Default: the only service in the vault; for a backup, the name
+    /// of the database.
     pub(super) name: Option<String>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SiteTable {
+    /// Connection URL or key=value pairs, without a password.
     pub(super) database: String,
-    pub(super) password_file: Option<String>,
-    pub(super) password_command: Option<String>,
-    pub(super) passfile: Option<String>,
+    /// File of mode 0600 with the password.
+    #[schemars(extend("x-form" = "FILE"))]
+    pub(super) password_file: Option<PathBuf>,
+    /// Shell command that prints the password.
+    pub(super) password_command: Option<ShellCommand>,
+    /// Passfile of libpq, instead of ~/.pgpass.
+    #[schemars(extend("x-form" = "FILE"))]
+    pub(super) passfile: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct VaultTable {
-    pub(super) path: Option<String>,
+    /// Directory of the backups.
+    #[schemars(extend("x-form" = "DIRECTORY"))]
+    pub(super) path: Option<PathBuf>,
+    /// Public keys: age1..., ssh-ed25519 ..., ssh-rsa ... Any one of the private keys opens a
+    /// backup.
     pub(super) recipients: Vec<String>,
-    pub(super) recipients_file: Option<String>,
-    pub(super) identities: Vec<String>,
-    pub(super) passphrase_file: Option<String>,
+    /// File of public keys, one per line, or a .sops.yaml.
+    #[schemars(extend("x-form" = "FILE"))]
+    pub(super) recipients_file: Option<PathBuf>,
+    /// Files of private keys: age or SOPS key files, SSH keys.
+    pub(super) identities: Vec<PathBuf>,
+    /// Passphrase of encrypted key files. Seals backups if no recipient is named.
+    #[schemars(extend("x-form" = "FILE"))]
+    pub(super) passphrase_file: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct BackupTable {
+    /// Default site of `hubctl backup` and the schedule. The schedule requires it with several
+    /// sites.
     pub(super) site: Option<String>,
+    /// Tables that only grow, as schema.table. A backup with fewer rows is suspicious.
     pub(super) append_only: Vec<String>,
-    pub(super) sign_key: Option<String>,
-    pub(super) allowed_signers: Option<String>,
+    /// SSH key that signs every new backup.
+    #[schemars(extend("x-form" = "FILE"))]
+    pub(super) sign_key: Option<PathBuf>,
+    /// File of allowed signers. A backup counts only with a signature of one of them.
+    #[schemars(extend("x-form" = "FILE"))]
+    pub(super) allowed_signers: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct ApprovalTable {
-    pub(super) key: Option<String>,
+pub(super) struct FreshnessTable {
+    /// Maximum age of the newest backup, and of the newest verified one. Default: 26h.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String", extend("x-form" = "DURATION"))]
+    pub(super) max_age: Duration,
+    /// Maximum age of the newest backup that passed a drill. Default: 8days.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String", extend("x-form" = "DURATION"))]
+    pub(super) drilled: Duration,
+    /// Metrics for the textfile collector of Prometheus.
+    #[schemars(extend("x-form" = "FILE"))]
+    pub(super) metrics: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+impl Default for FreshnessTable {
+    fn default() -> Self {
+        let backup::Freshness { max_age, drilled, .. } = backup::Freshness::default();
+        Self { max_age, drilled, metrics: None }
+    }
+}
+
+impl FreshnessTable {
+    pub(super) fn limits(&self) -> backup::Freshness {
+        let mut limits = backup::Freshness::default();
+        (limits.max_age, limits.drilled) = (self.max_age, self.drilled);
+        limits
+    }
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct AlertsTable {
-    pub(super) command: Option<String>,
+    /// Shell command; HUBCTL_FAILED_UNIT names the unit that failed.
+    pub(super) command: Option<ShellCommand>,
+    /// URL that accepts a POST of JSON.
     pub(super) webhook: Option<UrlTable>,
-    pub(super) mail: Option<MailSettings>,
+    /// Command that sends the message on its stdin.
+    pub(super) mail: Option<MailTable>,
+    /// URL of a monitor that alarms if no verified backup is reported.
     pub(super) ping: Option<UrlTable>,
 }
 
 /// A URL that is a secret.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UrlTable {
-    pub(super) url_file: String,
+    /// File of the URL, which is a secret.
+    #[schemars(extend("x-form" = "FILE"))]
+    pub(super) url_file: PathBuf,
 }
 
-/// A command that sends the message on its stdin.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct MailSettings {
-    pub(crate) command: String,
-    pub(crate) to: String,
+pub(super) struct MailTable {
+    /// Shell command that sends the message on its stdin.
+    pub(super) command: ShellCommand,
+    /// Address that the message goes to.
+    pub(super) to: String,
 }
 
-/// How old what `hubctl fresh` asks for may be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Freshness {
-    /// The data of the newest backup, and of the newest that is verified.
-    #[serde(with = "humantime_serde")]
-    pub(crate) max_age: Duration,
-    /// The data of the newest that was restored for real.
-    #[serde(with = "humantime_serde")]
-    pub(crate) drilled: Duration,
-    /// Where the answer is kept for Prometheus. It decides nothing.
-    #[serde(skip_serializing)]
-    pub(crate) metrics: Option<PathBuf>,
-}
-
-impl Default for Freshness {
-    /// A daily backup with two hours to spare, and a weekly drill with a day.
-    fn default() -> Self {
-        Self {
-            max_age: Duration::from_secs(26 * 3600),
-            drilled: Duration::from_secs(8 * 86_400),
-            metrics: None,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct DrillTable {
+    /// Queries, and the answer that each must return.
     pub(super) checks: Vec<Check>,
-    pub(super) episodic_memory: Option<String>,
+    /// Folder for a Markdown page per drill.
+    #[schemars(extend("x-form" = "DIRECTORY"))]
+    pub(super) episodic_memory: Option<PathBuf>,
 }
 
 /// A question to a restored database, and the right answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Check {
+    /// Name of the check.
     pub(crate) name: String,
+    /// Query that returns one value.
     pub(crate) sql: String,
+    /// The answer, as text.
     pub(crate) expect: String,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct JournalTable {
-    pub(super) path: Option<String>,
+    /// File of the journal. Default: ~/.local/state/hubctl/journal.jsonl.
+    #[schemars(extend("x-form" = "FILE"))]
+    pub(super) path: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClusterTable {
+    /// Requires `context`. Default: the cluster that hubctl runs in.
+    #[schemars(extend("x-form" = "FILE"))]
+    pub(super) kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig.
+    pub(super) context: Option<String>,
+    /// UID of the namespace kube-system.
+    pub(super) uid: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ApprovalTable {
+    /// SSH key of `hubctl approve`.
+    #[schemars(extend("x-form" = "FILE"))]
+    pub(super) key: Option<PathBuf>,
 }
 
 impl ConfigFile {
-    /// Reads the file that was named, or the first one found. None at all is fine: flags may say
-    /// everything.
-    pub(super) fn find(explicit: Option<&Path>) -> anyhow::Result<Option<(PathBuf, Self)>> {
-        if let Some(path) = explicit {
-            return Self::read(path).map(Some);
+    /// Every path in the file, but those in gates.
+    pub(super) fn paths_mut(&mut self) -> Vec<&mut PathBuf> {
+        let Self { vault, backup, freshness, alerts, drill, journal, approval, .. } = self;
+        let mut paths: Vec<&mut PathBuf> = Vec::new();
+        for site in self.sites.values_mut() {
+            paths.extend(site.password_file.iter_mut().chain(&mut site.passfile));
         }
-        match candidates().into_iter().find(|path| path.exists()) {
-            Some(path) => Self::read(&path).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    fn read(path: &Path) -> anyhow::Result<(PathBuf, Self)> {
-        let unreadable = |error: std::io::Error| {
-            Refusal::usage(format!("the configuration cannot be read: {error}"))
-                .hinted(regularfile::hint(&error))
-        };
-        // Whoever may change it may run commands.
-        let trusted = regularfile::Options::read().trusted();
-        let text = trusted.to_string(path, LARGEST).map_err(unreadable)?;
-        let file = Self::parse(&text, path)?;
-        // Absolute, so that relative paths in it mean the same wherever they are printed.
-        Ok((std::path::absolute(path)?, file))
-    }
-
-    pub(super) fn parse(text: &str, path: &Path) -> anyhow::Result<Self> {
-        let refused = |key: &str, reason: &str| {
-            let at =
-                if key.is_empty() || key == "." { String::new() } else { format!(" at `{key}`") };
-            Refusal::usage(format!("{} is not a valid configuration{at}: {reason}", path.display()))
-                .hint("`hubctl init --config example.toml` writes a commented example; hubctl.toml(5) lists every key")
-        };
-        let parsed = toml::Deserializer::parse(text)
-            .map_err(|error| refused("", &summary(text, &error, None)))?;
-        if let Ok(table) = toml::from_str(text) {
-            misplaced::refuse(&table)?;
-        }
-        serde_path_to_error::deserialize(parsed).map_err(|error| {
-            let key = error.path().to_string();
-            let form = reference::form(error.path());
-            refused(&key, &summary(text, error.inner(), form)).into()
-        })
+        let of_vault = [&mut vault.path, &mut vault.recipients_file, &mut vault.passphrase_file];
+        paths.extend(of_vault.into_iter().flatten().chain(&mut vault.identities));
+        paths.extend(backup.sign_key.iter_mut().chain(&mut backup.allowed_signers));
+        paths.extend(&mut freshness.metrics);
+        let urls = alerts.webhook.iter_mut().chain(&mut alerts.ping);
+        paths.extend(urls.map(|url| &mut url.url_file));
+        paths.extend(&mut drill.episodic_memory);
+        paths.extend(journal.path.iter_mut().chain(&mut approval.key));
+        paths.extend(self.targets.values_mut().flat_map(backup::TargetSpec::paths_mut));
+        paths.extend(self.tunnels.values_mut().flat_map(paths_of_tunnel));
+        paths.extend(self.clusters.values_mut().flat_map(|cluster| &mut cluster.kubeconfig));
+        paths
     }
 }
 
-/// The mistake and its line, without any text of the file but its keys: a value may hold a
-/// password.
-fn summary(text: &str, error: &toml::de::Error, form: Option<&str>) -> String {
-    let before = error.span().and_then(|span| text.get(..span.start));
-    let line = before.map(|before| before.matches('\n').count() + 1);
-    let message = wording::plain(&error.message().trim().replace('\n', ", "), form);
-    line.map_or(message.clone(), |line| format!("{message} (line {line})"))
+fn paths_of_tunnel(tunnel: &mut tunnel::Tunnel) -> Vec<&mut PathBuf> {
+    let paths = [
+        &mut tunnel.ssh_config,
+        &mut tunnel.known_hosts,
+        &mut tunnel.identity_file,
+        &mut tunnel.identity_agent,
+    ];
+    let probes = tunnel.forwards.iter_mut().map(|forward| &mut forward.probe.question);
+    let passwords = probes.filter_map(|question| match question {
+        tunnel::Question::Postgres(probe) => probe.password_file.as_mut(),
+        _ => None,
+    });
+    paths.into_iter().flatten().chain(passwords).collect()
 }
 
-fn candidates() -> Vec<PathBuf> {
-    let user = env::config_home().map(|home| home.join("hubctl").join("hubctl.toml"));
-    std::iter::once(PathBuf::from("hubctl.toml")).chain(user).collect()
+/// A command for a shell. Its arguments may be secrets, so they are neither shown nor logged.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub(super) struct ShellCommand(pub(super) String);
+
+impl ShellCommand {
+    /// The program, if the command begins with one and not with a variable, and an ellipsis.
+    fn shown(&self) -> String {
+        let program = self.0.split_whitespace().next().unwrap_or_default();
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-~+".contains(c);
+        if program.is_empty() || !program.chars().all(is_plain) {
+            "…".to_owned()
+        } else if program == self.0.trim() {
+            program.to_owned()
+        } else {
+            format!("{program} …")
+        }
+    }
+}
+
+impl std::fmt::Debug for ShellCommand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.shown())
+    }
+}
+
+impl Serialize for ShellCommand {
+    /// As it is shown: nothing writes a configuration.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.shown())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn refusal(text: &str) -> String {
-        ConfigFile::parse(text, Path::new("hubctl.toml")).unwrap_err().to_string()
-    }
-
     #[test]
-    fn an_unknown_key_is_named_with_its_path() {
-        insta::assert_snapshot!(refusal("[vault]\npath = \"/x\"\nrecipient = [\"age1\"]"), @"hubctl.toml is not a valid configuration at `vault.recipient`: unknown key `recipient`, expected one of `path`, `recipients`, `recipients_file`, `identities`, `passphrase_file` (line 3)");
-        insta::assert_snapshot!(refusal("[sites.a]\ndatabase = \"postgresql://hub@h/d\"\npassword = \"secret\""), @"hubctl.toml is not a valid configuration at `sites.a.password`: unknown key `password`, expected one of `database`, `password_file`, `password_command`, `passfile` (line 3)");
-    }
-
-    #[test]
-    fn a_value_is_never_repeated() {
-        let text = refusal("[sites]\na = \"a secret of yours\"");
-        assert!(!text.contains("secret") && text.contains("sites.a"), "{text}");
-        let text = refusal("[sites]\na = \"postgresql://hub:secret@h/d\"");
-        assert!(!text.contains("secret") && text.contains("[sites]"), "{text}");
-    }
-
-    #[test]
-    fn a_wrong_type_and_a_syntax_error_name_the_place() {
-        insta::assert_snapshot!(refusal("[vault]\npath = 3"), @"hubctl.toml is not a valid configuration at `vault.path`: expected the path of a directory in quotes, found the number `3` (line 2)");
-        insta::assert_snapshot!(refusal("[vault\npath = 3"), @"hubctl.toml is not a valid configuration: unclosed table, expected `]` (line 1)");
+    fn a_command_is_shown_by_its_program_alone() {
+        let shown = |text: &str| ShellCommand(text.to_owned()).shown();
+        assert_eq!(shown("pass show hub"), "pass …");
+        assert_eq!(shown("/usr/sbin/sendmail"), "/usr/sbin/sendmail");
+        for text in ["TOKEN=s3cret curl https://h", "echo${IFS}s3cret", "'s3cret'", ""] {
+            assert_eq!(shown(text), "…", "{text}");
+        }
+        assert_eq!(format!("{:?}", ShellCommand("curl -u a:s3cret h".to_owned())), "curl …");
     }
 }

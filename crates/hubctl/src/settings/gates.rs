@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gates::{Access, Gate, Gates};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::file::ClusterTable;
-use super::{Place, Sourced, wording};
+use super::merge::{Place, ok};
+use super::{Origins, Sourced, wording};
 use crate::failure::Refusal;
 use crate::site;
 
@@ -35,11 +37,12 @@ pub(crate) enum ProgramQuestion {
 }
 
 /// As `hubctl fresh`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BackupFresh {
     /// The greatest age of its data; by default that of `[freshness]`.
     #[serde(default, with = "humantime_serde")]
+    #[schemars(with = "Option<String>", extend("x-form" = "DURATION"))]
     pub(crate) max_age: Option<Duration>,
     /// True if it must have been restored as well.
     #[serde(default)]
@@ -47,7 +50,7 @@ pub(crate) struct BackupFresh {
 }
 
 /// As `hubctl tunnel check`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TunnelUp {
     /// The tunnel of the configuration.
@@ -55,7 +58,7 @@ pub(crate) struct TunnelUp {
 }
 
 /// As `hubctl diff`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CensusEqual {
     /// Site, or backup: id, `latest`, `TARGET:BACKUP`.
@@ -88,60 +91,96 @@ impl ProgramQuestion {
     }
 }
 
+/// A condition of hubctl's own as the configuration writes it: the type of a [`ProgramQuestion`]
+/// for the schema.
+#[derive(JsonSchema)]
+#[schemars(tag = "condition", rename_all = "kebab-case")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum OwnCondition {
+    /// The newest verified backup is new enough.
+    BackupFresh(BackupFresh),
+    /// A tunnel is up, as its supervisor says.
+    TunnelUp(TunnelUp),
+    /// Two sites or backups hold the same.
+    CensusEqual(CensusEqual),
+}
+
+/// The schema of the tables of all gates.
+pub(super) fn schema(generator: &mut SchemaGenerator) -> Schema {
+    let own = OwnCondition::json_schema(generator);
+    let gate = gates::gate_schema(generator, own);
+    schemars::json_schema!({ "type": "object", "additionalProperties": gate })
+}
+
 pub(super) fn clusters(
     tables: BTreeMap<String, ClusterTable>,
-    base: &Place,
-) -> anyhow::Result<BTreeMap<String, Sourced<Access>>> {
+    origins: &Origins,
+    problems: &mut Vec<anyhow::Error>,
+) -> BTreeMap<String, Sourced<Access>> {
     let mut clusters = BTreeMap::new();
     for (name, table) in tables {
-        let access = match (table.kubeconfig, table.context) {
-            (Some(kubeconfig), Some(context)) => {
-                Access::new(base.path(&kubeconfig), context, table.uid)
-            }
-            (None, None) => Access::in_cluster(table.uid),
-            (Some(_), None) => {
-                let refusal = Refusal::usage(format!("[clusters.{name}] names no context"));
-                let hint = "set context to one of `kubectl config get-contexts`; the current context may change";
-                return Err(refusal.hint(hint).into());
-            }
-            (None, Some(_)) => {
-                let fact = format!("[clusters.{name}] sets context without kubeconfig");
-                return Err(Refusal::usage(fact).into());
-            }
-        };
-        clusters.insert(name, base.sourced(access));
+        if let Some(access) = ok(cluster(&name, table), problems) {
+            let access = origins.sourced(&format!("clusters.{name}"), access);
+            clusters.insert(name, access);
+        }
     }
-    Ok(clusters)
+    clusters
+}
+
+fn cluster(name: &str, table: ClusterTable) -> anyhow::Result<Access> {
+    match (table.kubeconfig, table.context) {
+        (Some(kubeconfig), Some(context)) => Ok(Access::new(kubeconfig, context, table.uid)),
+        (None, None) => Ok(Access::in_cluster(table.uid)),
+        (Some(_), None) => {
+            let refusal = Refusal::usage(format!("[clusters.{name}] names no context"));
+            let hint = "set context to one of `kubectl config get-contexts`; the current context may change";
+            Err(refusal.hint(hint).into())
+        }
+        (None, Some(_)) => {
+            let fact = format!("[clusters.{name}] sets context without kubeconfig");
+            Err(Refusal::usage(fact).into())
+        }
+    }
 }
 
 pub(super) fn gates(
     tables: BTreeMap<String, Map<String, Value>>,
     base: &Place,
-) -> anyhow::Result<Gates> {
-    let mut gates = BTreeMap::new();
-    for (name, table) in tables {
-        let refused = |reason: &str| {
-            let file = base
-                .file
-                .as_deref()
-                .map_or_else(String::new, |path| format!("{}: ", path.display()));
-            Refusal::usage(format!("{file}[gates.{name}] is invalid: {reason}"))
-                .hint("docs/gates has a page for each condition")
-        };
-        if RESERVED.contains(&name.as_str()) {
-            return Err(refused("its name is a command of `hubctl gates`").into());
-        }
-        if table.contains_key("rests_on") {
-            return Err(refused("`rests_on` is computed by hubctl and cannot be set").into());
-        }
-        let gate = understood(table.clone(), base).map_err(|reason| {
-            let key = misfit(&table, &reason, base);
-            let key = key.map_or_else(String::new, |key| format!("`{key}`: "));
-            refused(&format!("{key}{}", wording::plain(&reason, None)))
-        })?;
-        gates.insert(name, gate);
+    problems: &mut Vec<anyhow::Error>,
+) -> Gates {
+    let configured = tables.len();
+    let gates: BTreeMap<String, Gate> = tables
+        .into_iter()
+        .filter_map(|(name, table)| {
+            let gate = ok(gate(&name, &table, base), problems)?;
+            Some((name, gate))
+        })
+        .collect();
+    // A gate that is left out may be a part of another one.
+    if gates.len() < configured {
+        return Gates::default();
     }
-    Ok(Gates::new(gates)?)
+    ok(Gates::new(gates).map_err(Into::into), problems).unwrap_or_default()
+}
+
+fn gate(name: &str, table: &Map<String, Value>, base: &Place) -> anyhow::Result<Gate> {
+    let refused = |reason: &str| {
+        let file =
+            base.file.as_deref().map_or_else(String::new, |path| format!("{}: ", path.display()));
+        Refusal::usage(format!("{file}[gates.{name}] is invalid: {reason}"))
+            .hint("docs/gates has a page for each condition")
+    };
+    if RESERVED.contains(&name) {
+        return Err(refused("its name is a command of `hubctl gates`").into());
+    }
+    if table.contains_key("rests_on") {
+        return Err(refused("`rests_on` is computed by hubctl and cannot be set").into());
+    }
+    understood(table.clone(), base).map_err(|reason| {
+        let key = misfit(table, &reason, base);
+        let key = key.map_or_else(String::new, |key| format!("`{key}`: "));
+        refused(&format!("{key}{}", wording::plain(&reason, None))).into()
+    })
 }
 
 fn understood(table: Map<String, Value>, base: &Place) -> Result<Gate, String> {
@@ -221,7 +260,9 @@ mod tests {
 
     fn parse(text: &str) -> Result<Gates, String> {
         let tables = toml::from_str(text).unwrap();
-        gates(tables, &Place::default()).map_err(|error| error.to_string())
+        let mut problems = Vec::new();
+        let gates = gates(tables, &Place::default(), &mut problems);
+        problems.first().map_or(Ok(gates), |problem| Err(problem.to_string()))
     }
 
     #[test]

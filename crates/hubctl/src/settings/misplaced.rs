@@ -11,34 +11,41 @@ use crate::site::refuse_password;
 const NAMING: [&str; 10] =
     ["a", "all", "any", "b", "cluster", "database", "name", "not", "site", "tunnel"];
 
-/// Refuses a table with a password in any of its names and values, or with a date.
-pub(super) fn refuse(table: &Table) -> Result<(), Refusal> {
-    in_table(table, "")
+/// Every password in the names and values of a table, and every date.
+pub(super) fn refusals(table: &Table) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    in_table(table, "", &mut refusals);
+    refusals
 }
 
-fn in_table(table: &Table, place: &str) -> Result<(), Refusal> {
+fn in_table(table: &Table, place: &str, refusals: &mut Vec<Refusal>) {
     let here =
         if place.is_empty() { "in the configuration".to_owned() } else { format!("in [{place}]") };
     for (key, value) in table {
-        refuse_password(key, &here)?;
+        // A name with a password is the place of nothing else that could be said.
+        if let Err(refusal) = refuse_password(key, &here) {
+            refusals.push(refusal);
+            continue;
+        }
         let below = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
-        in_value(key, value, &here, &below)?;
+        in_value(key, value, &here, &below, refusals);
     }
-    Ok(())
 }
 
-fn in_value(key: &str, value: &Value, here: &str, below: &str) -> Result<(), Refusal> {
+fn in_value(key: &str, value: &Value, here: &str, below: &str, refusals: &mut Vec<Refusal>) {
     match value {
-        Value::String(text) if NAMING.contains(&key) => refuse_password(text, here),
-        Value::Table(table) => in_table(table, below),
+        Value::String(text) if NAMING.contains(&key) => {
+            refusals.extend(refuse_password(text, here).err());
+        }
+        Value::Table(table) => in_table(table, below, refusals),
         Value::Array(values) => {
-            values.iter().try_for_each(|value| in_value(key, value, here, below))
+            values.iter().for_each(|value| in_value(key, value, here, below, refusals));
         }
-        Value::Datetime(_) => {
-            Err(Refusal::usage(format!("`{key}` {here} is a date: no key takes one"))
-                .hint("put it in quotes if it is text"))
-        }
-        _ => Ok(()),
+        Value::Datetime(_) => refusals.push(
+            Refusal::usage(format!("`{key}` {here} is a date: no key takes one"))
+                .hint("put it in quotes if it is text"),
+        ),
+        _ => {}
     }
 }
 
@@ -61,8 +68,8 @@ mod tests {
                 format!("[gates.a]\nall = ['{url}']"),
                 format!("[gates.a]\ncondition = 'tunnel-up'\ntunnel = '{url}'"),
             ] {
-                let refusal = refuse(&toml::from_str(&text).unwrap()).unwrap_err();
-                let said = format!("{refusal:?}");
+                let refusals = refusals(&toml::from_str(&text).unwrap());
+                let said = format!("{refusals:?}");
                 assert!(said.contains("holds a password"), "{said}");
                 assert!(!said.contains("s3cret"), "{said}");
             }
@@ -74,7 +81,8 @@ mod tests {
             "[[drill.checks]]\nsql = \"SELECT 'a:b@c'\"",
             "[vault]\nrecipients = ['ssh-ed25519 AAAA me@host']",
         ] {
-            refuse(&toml::from_str(text).unwrap()).unwrap();
+            let refusals = refusals(&toml::from_str(text).unwrap());
+            assert!(refusals.is_empty(), "{text}: {refusals:?}");
         }
     }
 }

@@ -16,14 +16,16 @@ const LARGEST: u64 = 64 * 1024;
 /// The probe of a PostgreSQL server. Without a user it asks whether the server speaks TLS, which
 /// needs no credentials and leaves no line in its log. With a user it asks which server it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PostgresProbe {
     /// The role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// A file that holds the password.
+    /// File of mode 0600 with the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("x-form" = "FILE")))]
     pub password_file: Option<PathBuf>,
     /// The database, that of the role's name unless told otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]

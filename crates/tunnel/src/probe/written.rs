@@ -10,29 +10,42 @@ use crate::{Error, Result};
 
 /// The same as it is written: exactly one of the questions.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawProbe {
+    /// Path of a `GET` request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     http: Option<String>,
+    /// Path of keys in the JSON answer of `http`; requires `equals`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     json: Option<String>,
+    /// Value at the path of `json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     equals: Option<Value>,
+    /// Text that the answer of `http` contains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     contains: Option<String>,
+    /// Login to a PostgreSQL server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     postgres: Option<PostgresProbe>,
+    /// `banner` waits for the first line of the server. Default: `open`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tcp: Option<Tcp>,
+    /// Program and arguments; it finds the forward at the socket `TUNNEL_SOCKET`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     command: Option<Vec<String>>,
+    /// Time between two probes. Default: 2s.
     #[serde(default = "interval", with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("x-form" = "DURATION")))]
     interval: Duration,
+    /// How long an answer may take. Default: 2s.
     #[serde(default = "timeout", with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("x-form" = "DURATION")))]
     timeout: Duration,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 enum Tcp {
     Open,

@@ -11,6 +11,7 @@ use crate::service::Service;
 
 /// One forward of a tunnel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "RawForward", into = "RawForward")]
 #[non_exhaustive]
 pub struct Forward {
@@ -43,6 +44,7 @@ pub enum Way {
 
 /// The clients that may connect to the local end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Bind {
@@ -55,6 +57,7 @@ pub enum Bind {
 
 /// The fate of a forward's local end when the wrong server answers at the other one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum OnMismatch {

@@ -12,22 +12,32 @@ use crate::{Error, Result};
 
 /// The same as it is written: one of `target` and `remote` says the direction.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawForward {
+    /// Address on this machine: `HOST:PORT`, `[ADDRESS]:PORT`, or the absolute path of a socket.
     local: Endpoint,
+    /// Address that the destination reaches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     target: Option<Endpoint>,
+    /// Kubernetes service, as `NAMESPACE/NAME:PORT`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     service: Option<Service>,
+    /// Address on the destination that leads to `local`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     remote: Option<Endpoint>,
+    /// `any` is required if other machines can reach `local`. Default: `loopback`.
     #[serde(default)]
     bind: Bind,
+    /// The proof that bytes get through, and of who answers.
     #[serde(default)]
     probe: Probe,
+    /// `report` leaves the port open if another service answers. Default: `close`.
     #[serde(default)]
     on_mismatch: OnMismatch,
+    /// How long new connections wait during a reconnection. Default: 5s.
     #[serde(default = "hold", with = "humantime_serde")]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("x-form" = "DURATION")))]
     hold: Duration,
 }
 

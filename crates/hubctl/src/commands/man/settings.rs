@@ -5,7 +5,7 @@ use std::io;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 
 use super::page::{FILES, term_of, terms, verbatim};
-use crate::settings::TABLES;
+use crate::settings;
 
 const EXAMPLE: &str = r#"[service]
 name = "state-hub"
@@ -36,16 +36,21 @@ pub(super) fn page() -> io::Result<Vec<u8>> {
          ~/.config/hubctl/hubctl.toml. Flags win over HUBCTL_* variables, and those over the file. A list is replaced as a whole.",
         "Relative paths begin beside the file, and ~ is your home directory. An unknown key is refused. Passwords never stand in the \
          file. A DURATION is written as \"26h\" or \"8days\", a SIZE as \"2 MiB\".",
-        "`hubctl init` writes a commented example. `hubctl config show` prints every value with its origin.",
+        "`hubctl init` writes a commented example. `hubctl config show` prints every value with its origin, and \
+         `hubctl config check` names every problem of a file.",
     ] {
         roff.control("PP", []);
         roff.text([roman(paragraph)]);
     }
-    for table in TABLES {
-        roff.control("SH", [format!("[{}]", table.name).as_str()]);
+    for table in settings::tables() {
+        roff.control("SH", [table.heading.as_str()]);
         roff.text([roman(table.about)]);
-        for (key, form, meaning) in table.keys {
-            term_of(&mut roff, [bold(*key), roman(" = "), italic(*form)], meaning);
+        for key in table.keys {
+            let meaning = match key.is_required {
+                true => format!("{} Required.", key.about),
+                false => key.about.to_owned(),
+            };
+            term_of(&mut roff, [bold(key.name), roman(" = "), italic(key.form)], &meaning);
         }
     }
     terms(&mut roff, "FILES", FILES.iter().copied());

@@ -30,7 +30,7 @@ pub(super) async fn examine(settings: &Settings, findings: &mut Vec<Finding>) {
 
 fn target(settings: &Settings, name: &str) -> anyhow::Result<String> {
     let vault = store::open_vault(settings, None)?;
-    let place = settings.targets[name].kind.value.place();
+    let place = settings.targets[name].place();
     let until = Instant::now() + targets::PATIENCE;
     let ids = match targets::open_until(settings, name, &vault, Some(until))? {
         Opened::Folder(there) => {

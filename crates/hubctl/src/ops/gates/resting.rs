@@ -155,9 +155,8 @@ fn target(settings: &Settings, name: &str, found: &mut BTreeMap<String, Value>) 
     let Some(target) = settings.targets.get(name) else {
         return;
     };
-    let kind = &target.kind.value;
-    found.insert(format!("target {name}"), kind.definition());
-    for file in kind.deciding_files() {
+    found.insert(format!("target {name}"), target.identity());
+    if let Some(file) = target.deciding_file() {
         found.insert(format!("file {}", file.display()), json!(hash(file)));
     }
 }
@@ -270,7 +269,7 @@ mod tests {
             ],
         );
         let directory = tempfile::tempdir().unwrap();
-        let tables = "[targets.cloud]\ns3 = \"https://u:canary-5d1c@s3.example\"\nbucket = \"b\"\naccess_key = \"a\"\nsecret_key_file = \"s\"\nca_file = \"ca\"\n\
+        let tables = "[targets.cloud]\ns3 = \"https://s3.example\"\nbucket = \"b\"\naccess_key = \"a\"\nsecret_key_file = \"s\"\nca_file = \"ca\"\n\
              [gates.moved]\ncondition = \"census-equal\"\na = \"cloud:latest\"\nb = \"latest\"\n";
         regularfile::replace(directory.path().join("ca"), "one").unwrap();
         let one = plan(directory.path(), tables);

@@ -8,7 +8,7 @@ use ::gates::{Gate, Read, Rule};
 use serde_json::{Map, Value, json};
 
 use super::{ProgramQuestion, gates};
-use crate::settings::file::ConfigFile;
+use crate::settings::source::Source;
 use crate::settings::{Overrides, Place, Settings};
 
 const MEMBERS: &str = "| member | type | default | meaning |";
@@ -78,8 +78,12 @@ fn quoted(text: &str) -> BTreeSet<String> {
 
 fn parse(table: Table) -> Result<Gate, String> {
     let tables = [("x".to_owned(), table)].into();
-    let gates = gates(tables, &Place::default()).map_err(|error| error.to_string())?;
-    Ok(gates.get("x").unwrap().clone())
+    let mut problems = Vec::new();
+    let gates = gates(tables, &Place::default(), &mut problems);
+    match problems.first() {
+        Some(problem) => Err(problem.to_string()),
+        None => Ok(gates.get("x").unwrap().clone()),
+    }
 }
 
 fn without(table: &Table, member: &str) -> Table {
@@ -139,9 +143,9 @@ fn every_page_has_the_same_chapters_and_examples_that_are_understood() {
         assert!(!examples.is_empty(), "{name}");
         for example in examples {
             let path = PathBuf::from("/etc/hubctl/hubctl.toml");
-            let file =
-                ConfigFile::parse(example, &path).unwrap_or_else(|error| panic!("{name}: {error}"));
-            let settings = Settings::merge(Some((path, file)), Overrides::default())
+            let source =
+                Source::parse(example, &path).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let settings = Settings::merge(source, Overrides::default())
                 .unwrap_or_else(|error| panic!("{name}: {error}"));
             assert!(settings.gates.iter().next().is_some(), "{name}");
         }
