@@ -1,14 +1,15 @@
 //! An act and its record in the journal: done, failed, or interrupted.
 
+use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Instant, SystemTime};
 
 use anyhow::Context as _;
+use journal::evidence::{Failed, Kind};
 use journal::{Head, Journal, NewRecord, Outcome};
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::failure::{Failure, is_damage};
 use crate::ops::Console;
@@ -17,7 +18,12 @@ use crate::settings::Settings;
 /// Something that was begun and will be journalled, whatever becomes of it.
 ///
 /// Dropped without an end it is recorded as interrupted: a signal stopped it.
-pub(crate) struct Act(Arc<Begun>);
+///
+/// `K` is the evidence that its success is recorded with, and names the kind of the record.
+pub(crate) struct Act<K> {
+    begun: Arc<Begun>,
+    evidence: PhantomData<fn(K)>,
+}
 
 struct Begun {
     journal: Journal,
@@ -38,16 +44,15 @@ pub(crate) fn record_interrupted() {
     acts.iter().filter_map(Weak::upgrade).for_each(|act| act.interrupt());
 }
 
-impl Act {
+impl<K: Kind> Act<K> {
     /// Opens the journal before anything is done: what cannot be recorded is not begun.
     pub(crate) fn begin(
         settings: &Settings,
         console: Arc<dyn Console>,
-        kind: &'static str,
         subject: impl Into<String>,
     ) -> anyhow::Result<Self> {
         let path = &settings.journal.value;
-        let subject = subject.into();
+        let (kind, subject) = (K::KIND, subject.into());
         tracing::info!(journal = %path.display(), "begin: {kind} of {subject}");
         let journal = Journal::open(path)
             .with_context(|| format!("cannot open the journal {}", path.display()))?;
@@ -63,85 +68,90 @@ impl Act {
         let mut under_way = UNDER_WAY.lock().unwrap_or_else(PoisonError::into_inner);
         under_way.retain(|act| act.strong_count() > 0);
         under_way.push(Arc::downgrade(&begun));
-        Ok(Self(begun))
+        Ok(Self { begun, evidence: PhantomData })
     }
 
     /// Names the sealed file that the act is about, in every record of it.
     pub(crate) fn about(self, path: &Path) -> Self {
-        let _ = self.0.path.set(path.display().to_string());
+        let _ = self.begun.path.set(path.display().to_string());
         self
     }
 
     /// The newest record of the journal.
     pub(crate) fn head(&self) -> Result<Option<Head>, journal::Error> {
-        self.0.journal.head()
+        self.begun.journal.head()
     }
 
     /// Records the success of `result` with the evidence, or its error; and gives it back.
-    pub(crate) fn end<T, E: Serialize>(
+    pub(crate) fn end<T>(
         self,
         result: anyhow::Result<T>,
-        evidence: impl FnOnce(&T) -> E,
+        evidence: impl FnOnce(&T) -> K,
     ) -> anyhow::Result<T> {
         match result {
             Ok(value) => {
-                let evidence = serde_json::to_value(evidence(&value))?;
-                self.finish(Outcome::Done, evidence)
+                let evidence = evidence(&value).to_value();
+                self.begun
+                    .finish(Outcome::Done, evidence)
                     .context("it was done, but could not be recorded in the journal")?;
                 Ok(value)
             }
-            Err(error) => {
-                let failure = Failure::of(&error);
-                let evidence = json!({ "error": failure.message, "causes": failure.causes, "exit_code": failure.exit.code(),
-                                       "damaged": is_damage(&error) });
-                let console = Arc::clone(&self.0.console);
-                if let Err(unrecorded) = self.finish(Outcome::Failed, evidence) {
-                    console.warn(format_args!(
-                        "the failure could not be recorded in the journal: {unrecorded}"
-                    ));
-                }
-                Err(error)
-            }
+            Err(error) => Err(self.fail(error)),
         }
+    }
+
+    /// Records an error, and gives it back.
+    pub(crate) fn fail(self, error: anyhow::Error) -> anyhow::Error {
+        let failure = Failure::of(&error);
+        let evidence = Failed {
+            error: failure.message,
+            causes: failure.causes,
+            exit_code: failure.exit.code(),
+            damaged: is_damage(&error),
+        };
+        if let Err(unrecorded) = self.begun.finish(Outcome::Failed, evidence.to_value()) {
+            self.begun.console.warn(format_args!(
+                "the failure could not be recorded in the journal: {unrecorded}"
+            ));
+        }
+        error
     }
 
     /// Records an answer: yes is `done`, no is `failed`.
-    pub(crate) fn answer(self, yes: bool, evidence: impl Serialize) -> anyhow::Result<()> {
+    pub(crate) fn answer(self, yes: bool, evidence: &K) -> anyhow::Result<()> {
         let outcome = if yes { Outcome::Done } else { Outcome::Failed };
-        self.finish(outcome, serde_json::to_value(evidence)?)
+        self.begun
+            .finish(outcome, evidence.to_value())
             .context("the result could not be recorded in the journal")
-    }
-
-    fn finish(self, outcome: Outcome, evidence: Value) -> anyhow::Result<()> {
-        // A program that has to end has said so in its last words.
-        if self.0.is_recorded.swap(true, Ordering::SeqCst) {
-            return Ok(());
-        }
-        let (kind, seconds) = (self.0.kind, self.0.at.elapsed().as_secs_f64());
-        tracing::info!(seconds, "end: {kind} {outcome:?}");
-        self.0.record(outcome, evidence)
     }
 }
 
 impl Begun {
+    fn finish(&self, outcome: Outcome, evidence: Value) -> anyhow::Result<()> {
+        // A program that has to end has said so in its last words.
+        if self.is_recorded.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        let (kind, seconds) = (self.kind, self.at.elapsed().as_secs_f64());
+        tracing::info!(seconds, "end: {kind} {outcome:?}");
+        self.record(outcome, evidence)
+    }
+
     /// Nothing can be returned from here, and the program ends with its own exit code anyway.
     fn interrupt(&self) {
         if !self.is_recorded.swap(true, Ordering::SeqCst) {
-            let _ = self.record(Outcome::Interrupted, json!({}));
+            let _ = self.record(Outcome::Interrupted, Value::Null);
         }
     }
 
-    fn record(&self, outcome: Outcome, mut evidence: Value) -> anyhow::Result<()> {
-        if let Some(members) = evidence.as_object_mut() {
-            let seconds = (self.at.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
-            members.insert("seconds".to_owned(), json!(seconds));
-            if let Some(path) = self.path.get() {
-                members.insert("path".to_owned(), json!(path));
-            }
-        }
-        let new = NewRecord::new(SystemTime::now(), self.kind, outcome, &self.subject)
+    fn record(&self, outcome: Outcome, evidence: Value) -> anyhow::Result<()> {
+        let mut new = NewRecord::new(SystemTime::now(), self.kind, outcome, &self.subject)
             .with_host(host())
-            .with_evidence(evidence);
+            .with_evidence(evidence)
+            .with_duration(self.at.elapsed());
+        if let Some(path) = self.path.get() {
+            new = new.with_path(path);
+        }
         if let Some(torn) = self.journal.append(new)?.torn {
             let (bytes, path) = (torn.bytes, torn.path.display());
             self.console.warn(format_args!(
@@ -152,9 +162,9 @@ impl Begun {
     }
 }
 
-impl Drop for Act {
+impl<K> Drop for Act<K> {
     fn drop(&mut self) {
-        self.0.interrupt();
+        self.begun.interrupt();
     }
 }
 

@@ -48,6 +48,7 @@ mod verify;
 use std::fmt::Display;
 use std::sync::Arc;
 
+use ::journal::evidence::Kind;
 use jiff::Timestamp;
 use pgsnap::{Phase, Progress};
 use serde::Serialize;
@@ -184,12 +185,8 @@ impl Ops {
     }
 
     /// Opens the journal before anything is done: an act that cannot be recorded is not begun.
-    pub(crate) fn act(
-        &self,
-        kind: &'static str,
-        subject: impl Into<String>,
-    ) -> anyhow::Result<Act> {
-        Act::begin(&self.settings, Arc::clone(&self.console), kind, subject)
+    pub(crate) fn act<K: Kind>(&self, subject: impl Into<String>) -> anyhow::Result<Act<K>> {
+        Act::begin(&self.settings, Arc::clone(&self.console), subject)
     }
 }
 

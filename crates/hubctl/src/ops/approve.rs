@@ -95,7 +95,7 @@ pub async fn approve(
     agree: impl FnOnce(&ApprovalPlan) -> anyhow::Result<()>,
 ) -> anyhow::Result<ApproveReport> {
     let (person, rule) = Person::of(ops, order)?;
-    let act = ops.act("approve", &order.gate)?;
+    let act = ops.act(&order.gate)?;
     let approved = sign(ops, &order.gate, &person, rule, agree).await;
     act.end(approved, ApproveReport::evidence)
 }
@@ -112,7 +112,7 @@ pub fn revoke_approvals(
     agree: impl FnOnce(&str) -> anyhow::Result<()>,
 ) -> anyhow::Result<ApproveReport> {
     let (person, _) = Person::of(ops, order)?;
-    let act = ops.act("approve", &order.gate)?;
+    let act = ops.act(&order.gate)?;
     let revoked = revoke(ops, &order.gate, &person, agree);
     act.end(revoked, ApproveReport::evidence)
 }

@@ -130,7 +130,7 @@ async fn begin(ops: &Ops, order: BackupOrder) -> anyhow::Result<BackupReport> {
         site,
     };
     job.warn_about_keys();
-    let act = ops.act("backup", job.vault.service())?;
+    let act = ops.act(job.vault.service())?;
     let taken = job.take(&act).await.map_err(|error| {
         if !is_disk_full(&error) {
             return error;
@@ -177,7 +177,7 @@ impl Job<'_> {
         }
     }
 
-    async fn take(&self, act: &Act) -> anyhow::Result<BackupReport> {
+    async fn take(&self, act: &Act<evidence::Backup>) -> anyhow::Result<BackupReport> {
         let lock = self.vault.lock()?;
         let cleaned = self.clean(&lock)?;
         check_space(self.ops, &self.site.database, self.vault.directory()).await?;

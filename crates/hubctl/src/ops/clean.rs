@@ -134,7 +134,7 @@ pub async fn clean(ops: &Ops, plan: CleanPlan) -> anyhow::Result<CleanReport> {
         return Ok(report);
     }
     let names: Vec<String> = report.databases.iter().map(|kept| kept.name.clone()).collect();
-    let act = ops.act("clean", &site.label)?;
+    let act = ops.act(&site.label)?;
     let dropped = pgsnap::drop_kept(&site.database, &names).await;
     act.end(dropped.map_err(anyhow::Error::from), |()| evidence::Clean {
         database: report.database.clone(),

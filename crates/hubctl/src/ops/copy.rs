@@ -96,7 +96,7 @@ pub async fn plan_copy(ops: &Ops, order: CopyOrder) -> anyhow::Result<CopyPlanRe
 /// Those of [`pgsnap::copy`]; an unknown site; a journal that cannot be opened.
 pub async fn copy(ops: &Ops, order: CopyOrder) -> anyhow::Result<CopyReport> {
     let job = Job::new(ops, order).await?;
-    let act = ops.act("copy", format!("{} to {}", job.from.label, job.to.label))?;
+    let act = ops.act(format!("{} to {}", job.from.label, job.to.label))?;
     let begun = Instant::now();
     let copied = act.end(job.copy().await, |copied| job.evidence(copied))?;
     job.tell(&copied, begun);

@@ -67,7 +67,7 @@ pub async fn drill(ops: &Ops, order: DrillOrder) -> anyhow::Result<DrillReport> 
     let identities = keys::opening(settings, console)?;
     let (vault, entry) = store::find_entry(settings, &order.entry)?;
     let identities = keys::for_entry(&identities, &entry, &**console);
-    let act = ops.act("drill", format!("{}-{}", vault.service(), entry.id()))?;
+    let act = ops.act(format!("{}-{}", vault.service(), entry.id()))?;
     let act = act.about(entry.path());
     let begun = Instant::now();
     let mut report = DrillReport::of(&entry, ops.now());
@@ -83,7 +83,7 @@ pub async fn drill(ops: &Ops, order: DrillOrder) -> anyhow::Result<DrillReport> 
             ops.warn(format_args!("the page about this drill could not be written: {error:#}"));
         }
     }
-    act.answer(report.verdict == Verdict::Passed, report.evidence())?;
+    act.answer(report.verdict == Verdict::Passed, &report.evidence())?;
     if report.verdict == Verdict::Passed {
         job.mark();
     }

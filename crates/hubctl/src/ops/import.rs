@@ -69,7 +69,7 @@ pub async fn import(ops: &Ops, order: ImportOrder) -> anyhow::Result<ImportRepor
     let vault = store::open_vault(settings, None)?;
     let identities = keys::opening(settings, ops.console())?;
     let paths = sealed_files(&order.directory)?;
-    let act = if order.execute { Some(ops.act("import", vault.service())?) } else { None };
+    let act = if order.execute { Some(ops.act(vault.service())?) } else { None };
     let (clock, execute) = (ops.clone(), order.execute);
     let done = blocking(move || {
         let lock = if execute { Some(vault.lock()?) } else { None };

@@ -94,7 +94,7 @@ pub fn prune(ops: &Ops, order: PruneOrder) -> anyhow::Result<PruneReport> {
     let vault = store::open_vault(settings, None)?;
     let place = Place::open(settings, order.target.as_deref(), vault.clone())?;
     let plan = if order.execute {
-        let act = ops.act("prune", vault.service())?;
+        let act = ops.act(vault.service())?;
         act.end(place.execute(ops, &retention.value), |plan| evidence_of(&place, plan))?
     } else {
         let damaged = Damaged::read(settings, &**ops.console());

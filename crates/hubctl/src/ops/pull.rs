@@ -51,7 +51,7 @@ pub async fn pull(ops: &Ops, order: PullOrder) -> anyhow::Result<PullReport> {
     let settings = ops.settings();
     let vault = store::open_vault(settings, None)?;
     let opened = targets::open(settings, &order.target, &vault)?;
-    let act = ops.act("pull", &order.target)?;
+    let act = ops.act(&order.target)?;
     let progress = ops.console().batch();
     let vault = vault.watched_by(progress.clone());
     let report = blocking(move || {

@@ -118,7 +118,7 @@ async fn push_to(
     prove: bool,
 ) -> anyhow::Result<TargetPush> {
     let settings = ops.settings();
-    let act = ops.act("push", name)?;
+    let act = ops.act(name)?;
     let progress = ops.console().batch();
     let vault = vault.clone().watched_by(progress.clone());
     let opened = targets::open(settings, name, &vault);
@@ -145,7 +145,7 @@ async fn push_to(
         pushed
     })
     .await;
-    act.answer(pushed.error.is_none(), pushed.evidence())?;
+    act.answer(pushed.error.is_none(), &pushed.evidence())?;
     Ok(pushed)
 }
 

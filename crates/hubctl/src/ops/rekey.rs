@@ -129,7 +129,7 @@ async fn execute(
     report: &mut RekeyReport,
 ) -> anyhow::Result<()> {
     let lock = vault.lock()?;
-    let act = ops.act("rekey", vault.service())?;
+    let act = ops.act(vault.service())?;
     let mut backups = std::mem::take(&mut report.backups);
     let progress = ops.console().batch();
     progress.expect(entries.len());
@@ -150,7 +150,7 @@ async fn execute(
         backups
     })
     .await;
-    act.answer(report.is_done(), report.evidence())
+    act.answer(report.is_done(), &report.evidence())
 }
 
 impl RekeyedBackup {

@@ -181,7 +181,7 @@ pub async fn plan_restore(ops: &Ops, order: RestoreOrder) -> anyhow::Result<Rest
 pub async fn restore(ops: &Ops, order: RestoreOrder) -> anyhow::Result<RestoreReport> {
     let job = Job::new(ops, order).await?;
     let subject = format!("{}-{}", job.vault.service(), job.entry.id());
-    let act = ops.act("restore", subject)?.about(job.entry.path());
+    let act = ops.act(subject)?.about(job.entry.path());
     let begun = Instant::now();
     let outcome = act.end(job.restore().await, |outcome| job.evidence(outcome))?;
     job.tell(&outcome, begun);

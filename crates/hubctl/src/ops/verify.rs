@@ -68,7 +68,7 @@ pub async fn verify(ops: &Ops, order: VerifyOrder) -> anyhow::Result<VerifyRepor
     let identities = keys::opening(settings, console)?;
     let (vault, entry) = store::find_entry(settings, &order.entry)?;
     let identities = keys::for_entry(&identities, &entry, &**console);
-    let act = ops.act("verify", format!("{}-{}", vault.service(), entry.id()))?;
+    let act = ops.act(format!("{}-{}", vault.service(), entry.id()))?;
     let act = act.about(entry.path());
     let full = order.full;
     let mut verified = check(ops, order, vault.clone(), entry.clone(), identities).await;

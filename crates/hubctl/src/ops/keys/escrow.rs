@@ -130,8 +130,8 @@ pub fn escrow_answer(ops: &Ops, order: EscrowAnswerOrder) -> anyhow::Result<Escr
     };
     let pending: Pending = serde_json::from_slice(&bytes)?;
     let passed = hash(&order.code.trim().to_ascii_uppercase()) == pending.code_blake3;
-    let act = ops.act("escrow-test", &pending.recipient)?;
-    act.answer(passed, evidence::EscrowTest { recipient: pending.recipient.clone() })?;
+    let act = ops.act(&pending.recipient)?;
+    act.answer(passed, &evidence::EscrowTest { recipient: pending.recipient.clone() })?;
     if passed {
         // The code was told; a second answer would prove nothing.
         fs_err::remove_file(&kept)?;
