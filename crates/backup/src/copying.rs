@@ -52,8 +52,8 @@ pub(crate) fn fetch(entry: &Entry, stamp: Stamp, to: &Vault) -> Result<Entry> {
     Entry::read(to, stamp)
 }
 
-/// What has the name is the same file, or nothing is done. It learns what was proven of the
-/// original since.
+/// Returns the entry of this name if it is the same file, after noting what was proven of the
+/// original since. A different file is an error.
 fn there_already(to: &Vault, stamp: Stamp, sidecar: &Sidecar) -> Result<Entry> {
     let _catalogue = to.catalogue_lock()?;
     let present = Entry::read(to, stamp)?;

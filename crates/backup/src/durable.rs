@@ -8,7 +8,7 @@ use tempfile::{NamedTempFile, TempPath};
 
 use crate::{Result, fault};
 
-/// What every unfinished file of a vault ends with.
+/// The suffix of every unfinished file of a vault.
 pub(crate) const PARTIAL: &str = ".partial";
 
 /// Makes the names in a directory survive a crash.

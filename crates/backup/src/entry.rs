@@ -25,7 +25,7 @@ pub struct Entry {
     stamp: Option<Stamp>,
     sealed_bytes: u64,
     facts: Facts,
-    /// Where it is read from if it is not a file of this machine.
+    /// The remote source, if it is not a file of this machine.
     remote: Option<Ranges>,
 }
 
@@ -134,7 +134,7 @@ impl Entry {
         &self.path
     }
 
-    /// Whether it lies at a target, and not on this machine.
+    /// Returns true if it lies at a target, and not on this machine.
     pub fn is_remote(&self) -> bool {
         self.remote.is_some()
     }
@@ -154,7 +154,7 @@ impl Entry {
         }
     }
 
-    /// What names the entry within its vault: `20261121T161200Z`, or `20261121T161200Z-2` for the
+    /// Returns the entry's id within its vault: `20261121T161200Z`, or `20261121T161200Z-2` for the
     /// second of the same second. For a file outside the vault it is the file's name.
     pub fn id(&self) -> &str {
         &self.id
@@ -179,7 +179,7 @@ impl Entry {
         }
     }
 
-    /// Why there are none, although there is a sidecar.
+    /// Returns the reason why there are none although there is a sidecar.
     pub fn sidecar_error(&self) -> Option<&Error> {
         match &self.facts {
             Facts::Unusable(error) => Some(error),
@@ -187,12 +187,12 @@ impl Entry {
         }
     }
 
-    /// How far it is proven, according to its sidecar.
+    /// Returns its state, according to its sidecar.
     pub fn state(&self) -> State {
         self.sidecar().map_or(State::Foreign, Sidecar::state)
     }
 
-    /// Whether it is recorded as verified and still has the recorded length.
+    /// Returns true if it is recorded as verified and still has the recorded length.
     pub fn is_verified(&self) -> bool {
         self.sidecar().is_some_and(|sidecar| {
             sidecar.state() >= State::Verified && sidecar.sealed_bytes == self.sealed_bytes

@@ -12,7 +12,7 @@ use crate::target::TargetFailure;
 
 pub use class::ErrorClass;
 
-/// What this library's operations return.
+/// The result of this library's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Everything that can go wrong between a payload and its sealed file.
@@ -49,7 +49,7 @@ pub enum Error {
     Locked {
         /// The service whose lock is held.
         service: String,
-        /// Who holds it, where the lock file says so.
+        /// The holder, if the lock file names it.
         owner: Option<LockOwner>,
     },
     /// The lock that was passed belongs to another vault or service.
@@ -76,7 +76,7 @@ pub enum Error {
     PluginFailed {
         /// The program.
         plugin: String,
-        /// What it said, or what became of it.
+        /// Its message, or its end.
         problem: String,
     },
     /// Recipients that cannot be used: every bad line, never its text.
@@ -91,7 +91,7 @@ pub enum Error {
     NoIdentity {
         /// The sealed file.
         path: PathBuf,
-        /// How many lines or files were skipped, each with a note in
+        /// The number of skipped lines or files, each with a note in
         /// [`Identities::notes`](crate::Identities::notes).
         skipped: usize,
     },
@@ -100,7 +100,7 @@ pub enum Error {
     IdentityUnreadable {
         /// The identity file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The passphrase does not decrypt a private key or an identity file.
@@ -114,7 +114,7 @@ pub enum Error {
     NoIdentityMatched {
         /// The sealed file.
         path: PathBuf,
-        /// How many identities were tried.
+        /// The number of identities tried.
         tried: usize,
         /// The public recipients it was sealed for, where a sidecar records them.
         sealed_for: Vec<String>,
@@ -122,7 +122,7 @@ pub enum Error {
     /// Nobody could open what would be sealed, so nobody could prove it.
     #[error("none of the {tried} given identities opens what is sealed for the recipients")]
     NotProvable {
-        /// How many identities were tried.
+        /// The number of identities tried.
         tried: usize,
         /// The public recipients.
         recipients: Vec<String>,
@@ -147,7 +147,7 @@ pub enum Error {
     NotAge {
         /// The file.
         path: PathBuf,
-        /// Whether it is age's text encoding, which a vault does not use.
+        /// True if it is age's text encoding, which a vault does not use.
         armored: bool,
     },
     /// The file is of an age version this program does not know.
@@ -234,7 +234,7 @@ pub enum Error {
     InvalidSidecar {
         /// The sidecar.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault in it.
         reason: String,
     },
     /// A target has a sidecar and does not hand it out.
@@ -242,7 +242,7 @@ pub enum Error {
     SidecarUnreadable {
         /// The sealed file.
         path: PathBuf,
-        /// Why not, in the words of the target.
+        /// The reason, in the words of the target.
         reason: String,
     },
     /// No allowed signer signed what the sidecar says.
@@ -250,7 +250,7 @@ pub enum Error {
     Untrusted {
         /// The sealed file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// Signatures are asked for, and no key would sign a new entry.
@@ -291,7 +291,7 @@ pub enum Error {
     /// nothing.
     #[error("it is {now}, and the vault has a record of {recorded}")]
     ClockBehind {
-        /// What the clock says.
+        /// The time by the clock.
         now: jiff::Timestamp,
         /// The latest recorded act.
         recorded: jiff::Timestamp,
@@ -301,20 +301,20 @@ pub enum Error {
     InvalidPruning {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault in it.
         reason: String,
     },
 
     /// Nothing in the vault, and no file, answers to this name.
     #[error("there is no entry `{spec}`")]
     NoSuchEntry {
-        /// What was asked for.
+        /// The given name.
         spec: String,
     },
     /// The beginning of an id that several entries share.
     #[error("`{spec}` may be any of {}", candidates.join(", "))]
     Ambiguous {
-        /// What was asked for.
+        /// The given name.
         spec: String,
         /// The ids it may mean, newest first.
         candidates: Vec<String>,
@@ -324,13 +324,13 @@ pub enum Error {
     NothingVerified {
         /// The service.
         service: String,
-        /// How many entries there are.
+        /// The number of entries.
         entries: usize,
     },
-    /// What was said of a target cannot be one.
+    /// The description of a target is invalid.
     #[error("it cannot be a target: {reason}")]
     InvalidTarget {
-        /// What is wrong.
+        /// The fault.
         reason: String,
     },
     /// A target did not do what it was asked.
@@ -338,9 +338,9 @@ pub enum Error {
     Target {
         /// The target, without secrets.
         place: String,
-        /// What it was asked.
+        /// The request.
         doing: String,
-        /// Why it did not.
+        /// The reason why it failed.
         failure: TargetFailure,
     },
     /// An earlier write failed, so the stream is incomplete and must not become an entry.
@@ -349,7 +349,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What the operator may do about it, as one sentence; `None` where the message says it all.
+    /// Returns the remedy as one sentence, or `None` if the message says it all.
     pub fn hint(&self) -> Option<Cow<'static, str>> {
         let hint = match self {
             Self::Io(source) | Self::IdentityUnreadable { source, .. } => {
@@ -439,7 +439,7 @@ impl Error {
         Some(hint.into())
     }
 
-    /// What the age crate says when it begins to seal.
+    /// Returns the error for one of the age crate when it begins to seal.
     pub(crate) fn of_sealing(error: age::EncryptError) -> Self {
         match error {
             age::EncryptError::MissingRecipients => Self::NoRecipients,
@@ -455,7 +455,7 @@ impl Error {
         error.downcast::<Self>().unwrap_or_else(Self::Io)
     }
 
-    /// Whether the same call may succeed later without anybody changing anything.
+    /// Returns true if the same call may succeed later without anybody changing anything.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Target { failure, .. } => failure.is_retryable(),

@@ -22,7 +22,7 @@ mod injected {
 
     use super::io;
 
-    /// What happens at one place.
+    /// The fault at one place.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub(crate) enum Fault {
         /// The operation fails, and those after it do not.
@@ -44,7 +44,7 @@ mod injected {
         FAULT.set(fault);
     }
 
-    /// How many places were passed since.
+    /// Returns the number of places passed since.
     pub(crate) fn count() -> u64 {
         PASSED.get()
     }

@@ -31,7 +31,7 @@ fn by_id(vault: &Vault, spec: &str) -> Result<Option<Stamp>> {
     unique(&ids, spec)
 }
 
-/// What has this id, or is the only one whose id begins so.
+/// Returns the item with this id, or the only one whose id begins with it.
 pub(crate) fn unique<T: Copy>(ids: &[(String, T)], spec: &str) -> Result<Option<T>> {
     if let Some((_, exact)) = ids.iter().find(|(id, _)| id == spec) {
         return Ok(Some(*exact));

@@ -1,4 +1,4 @@
-//! How old the backups of a service may be.
+//! The largest ages of a service's backups.
 
 use std::time::Duration;
 

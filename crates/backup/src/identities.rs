@@ -1,4 +1,4 @@
-//! What opens a sealed file: private keys and passphrases, tried one by one.
+//! Identities that open a sealed file: private keys and passphrases, tried one by one.
 
 mod file;
 mod held;
@@ -121,12 +121,12 @@ impl Identities {
         self.held.iter().map(|held| held.fingerprint())
     }
 
-    /// How many identities there are.
+    /// Returns the number of identities.
     pub fn len(&self) -> usize {
         self.held.len()
     }
 
-    /// Whether there is none.
+    /// Returns true if there is none.
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()
     }

@@ -1,4 +1,4 @@
-//! What is proven about an entry, and the link that follows the proof.
+//! The proven state of an entry, and the link that follows the proof.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What interrupted runs left behind, told apart from what living ones are writing.
+//! Leftovers of interrupted runs, told apart from files that living ones are writing.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -18,13 +18,13 @@ use crate::{Result, durable, prune};
 pub struct Leftover {
     /// The file.
     pub path: PathBuf,
-    /// What it was to become.
+    /// The kind of the intended file.
     pub kind: LeftoverKind,
     /// Its length in bytes.
     pub bytes: u64,
 }
 
-/// What a leftover was to become.
+/// The intended file of a leftover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LeftoverKind {

@@ -1,5 +1,5 @@
-//! Who may change a vault. The kernel ends both locks with the process that holds them, however it
-//! ends.
+//! The right to change a vault. The kernel ends both locks with the process that holds them,
+//! however it ends.
 
 use std::fmt;
 use std::fs::TryLockError;
@@ -14,8 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, fault};
 
-/// Who holds a lock, as the lock file tells. It is for people to read; what decides is the lock
-/// itself.
+/// The holder of a lock, by the lock file. It is for people to read; only the lock itself decides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LockOwner {

@@ -78,7 +78,7 @@ impl fmt::Display for Stamp {
     }
 }
 
-/// What an unfinished file was to become.
+/// The intended file of an unfinished one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unfinished {
     Entry,
@@ -172,7 +172,8 @@ impl Names {
         }
     }
 
-    /// Whether a file at a target is an upload of one of the names above that is not yet all there.
+    /// Returns true if a file at a target is an upload of one of the names above that is not yet
+    /// all there.
     pub(crate) fn is_partial_upload(&self, name: &str) -> bool {
         let inner = name.strip_prefix('.').and_then(|name| name.strip_suffix(PARTIAL));
         inner.is_some_and(|name| {

@@ -1,4 +1,4 @@
-//! Where a line came from: errors and notes name the place instead of the text, which may be a
+//! The origin of a line: errors and notes name the place instead of the text, which may be a
 //! secret.
 
 use std::fmt;
@@ -38,7 +38,7 @@ impl fmt::Display for Origin {
 pub struct Problem {
     /// The file and line.
     pub origin: Origin,
-    /// Why it cannot be used.
+    /// The reason why it cannot be used.
     pub reason: String,
 }
 

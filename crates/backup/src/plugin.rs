@@ -23,14 +23,14 @@ use crate::Error;
 pub(crate) use identity::PluginIdentity;
 pub(crate) use recipient::PluginRecipient;
 
-/// How long a plugin may take, without the time in which a person is asked. A hardware token waits
+/// The time limit of a plugin, without the time in which a person is asked. A hardware token waits
 /// for its touch half a minute at most.
 const LIMIT: Duration = Duration::from_secs(60);
 
 const RECIPIENT_PREFIX: &str = "age1";
 const IDENTITY_PREFIX: &str = "AGE-PLUGIN-";
 
-/// Whoever sits in front of the program while a plugin works.
+/// The person in front of the program while a plugin works.
 pub trait Person: Send + Sync {
     /// Shows what the plugin says, such as that a token waits to be touched.
     fn tell(&self, plugin: &str, message: &str);
@@ -66,7 +66,7 @@ pub(crate) fn of_identity(text: &str) -> Option<String> {
     is_name(&name).then_some(name)
 }
 
-/// What stands between the prefix and the separator of a Bech32 text with a correct checksum.
+/// Returns the text between the prefix and the separator of a Bech32 text with a correct checksum.
 fn name(text: &str, prefix: &str) -> Option<String> {
     bech32_decode(
         text,
@@ -92,7 +92,8 @@ fn failed(plugin: &str, problem: impl fmt::Display) -> Error {
     Error::PluginFailed { plugin: program(plugin), problem: one_line(&problem.to_string()) }
 }
 
-/// What a plugin says is shown, so it must not steer a terminal or fill it.
+/// Shortens a plugin's message to one line: it is shown, so it must not steer a terminal or fill
+/// it.
 fn one_line(text: &str) -> String {
     const LONGEST: usize = 300;
     let shown = text.chars().map(|c| if c.is_control() { ' ' } else { c });

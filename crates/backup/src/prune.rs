@@ -1,9 +1,9 @@
 //! Removes what a plan names, and nothing else.
 //!
-//! What is to go is written down first, as one file. From then on those entries are none any more:
-//! whoever finds that file, the next prune or a cleaning, finishes what was begun. So a crash
-//! between any two removals leaves no sealed file without its sidecar and no sidecar without its
-//! file for anyone to wonder about.
+//! The removals are written down first, as one file. From then on those entries no longer count:
+//! the next prune or cleaning that finds the file finishes what was begun. So a crash between any
+//! two removals leaves no unexplained sealed file without its sidecar and no sidecar without its
+//! file.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -24,7 +24,7 @@ const FORMAT: &str = "backup-pruning/1";
 /// A million entries need less.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
-/// What was decided and is being done.
+/// A decision that is being carried out.
 #[derive(Debug, Serialize, Deserialize)]
 struct Pruning {
     format: String,
@@ -127,7 +127,8 @@ pub(crate) fn finish(vault: &Vault, _catalogue: &CatalogueLock) -> Result<()> {
     durable::sync_directory(vault.directory())
 }
 
-/// What a removal that was begun names, and what says so. The files need not exist any more.
+/// Returns the files named by a removal that was begun, and the file that names them. They need not
+/// exist any more.
 pub(crate) fn files(vault: &Vault) -> Result<BTreeSet<PathBuf>> {
     let stamps = begun(vault)?;
     let files = files_of(vault, &stamps).into_iter().flatten();
@@ -150,7 +151,7 @@ pub(crate) fn begun(vault: &Vault) -> Result<BTreeSet<Stamp>> {
     Ok(read(vault)?.unwrap_or_default())
 }
 
-/// Where it is written down.
+/// Returns the path of the written decision.
 fn path(vault: &Vault) -> PathBuf {
     vault.directory().join(vault.names().pruning())
 }

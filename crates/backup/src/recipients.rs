@@ -1,4 +1,4 @@
-//! Whom a file is sealed for: public keys, or one passphrase.
+//! The recipients of a sealed file: public keys, or one passphrase.
 
 mod sops;
 
@@ -17,7 +17,8 @@ use crate::{Error, Identities, Result};
 /// No file of recipients is larger.
 const LARGEST: u64 = 16 * 1024 * 1024;
 
-/// How a recipient unwraps the file key; the names are those of the stanza types of the age format.
+/// The way a recipient unwraps the file key; the names are those of the stanza types of the age
+/// format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RecipientKind {
@@ -29,7 +30,7 @@ pub enum RecipientKind {
     SshRsa,
     /// A passphrase.
     Scrypt,
-    /// What a plugin makes of it: `age1NAME1…` of the program `age-plugin-NAME`.
+    /// A plugin's own kind: `age1NAME1…` of the program `age-plugin-NAME`.
     Plugin,
 }
 
@@ -163,12 +164,12 @@ impl Recipients {
         self.members.iter().map(|(fingerprint, _)| fingerprint)
     }
 
-    /// How many there are.
+    /// The number of them.
     pub fn len(&self) -> usize {
         self.members.len()
     }
 
-    /// Whether there is none, which [`Vault::begin`](crate::Vault::begin) refuses.
+    /// Returns true if there is none, which [`Vault::begin`](crate::Vault::begin) refuses.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
     }

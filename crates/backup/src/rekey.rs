@@ -62,7 +62,7 @@ fn prove(vault: &Vault, new: &Entry, identities: &Identities, payload: &str) -> 
     if found == payload { Ok(()) } else { Err(Error::Changed { path: new.path().to_owned() }) }
 }
 
-/// What was proven of the payload is true of the same payload.
+/// Carries the proof over: it holds for the same payload.
 fn carry_over(vault: &Vault, new: Entry, old: &Entry, at: Timestamp) -> Result<Entry> {
     let drilled_at = old.sidecar().and_then(|sidecar| sidecar.drilled_at);
     if !old.is_verified() {

@@ -28,7 +28,7 @@ const LONGEST_SIDECAR: u64 = 16 << 20;
 pub struct Remote {
     name: String,
     target: Arc<dyn Target>,
-    /// Whose names these are, and whose signers count.
+    /// The vault whose names and signers count.
     vault: Vault,
 }
 
@@ -129,7 +129,7 @@ impl Remote {
         copying::fetch(entry, stamp, to)
     }
 
-    /// What becomes of every entry there under a retention. Nothing is changed.
+    /// Plans the fate of every entry there under a retention. Nothing is changed.
     ///
     /// # Errors
     /// Those of [`Vault::plan`] and [`entries`](Self::entries).
@@ -162,7 +162,7 @@ impl Remote {
         Ok(())
     }
 
-    /// What is there now.
+    /// Returns the current contents.
     ///
     /// # Errors
     /// [`Error::Target`]. A place that shows nothing has an empty listing.

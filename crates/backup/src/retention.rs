@@ -20,8 +20,8 @@ use crate::{Error, Result};
 /// Clocks of two machines differ by less.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-/// How many verified backups are kept: for each period the newest of as many periods as have one. A
-/// backup may be kept for several reasons; one that has none is removed.
+/// The number of verified backups to keep: for each period, the newest backup of this many periods
+/// that have one. A backup may be kept for several reasons; one without a reason is removed.
 ///
 /// ```
 /// let json = r#"{"last": 3, "daily": 7, "weekly": 5, "within": "2days"}"#;
@@ -52,13 +52,13 @@ pub struct Retention {
     pub within: Option<Duration>,
 }
 
-/// What is known beside the vault when a plan is made.
+/// Facts besides the vault for a plan.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Circumstances {
     /// The time.
     pub now: Timestamp,
-    /// Where days and hours begin.
+    /// The time zone in which days and hours begin.
     pub zone: TimeZone,
     /// Ids of entries that are known to be damaged, whatever their sidecars say.
     pub damaged: BTreeSet<String>,
@@ -79,7 +79,7 @@ impl Circumstances {
     }
 }
 
-/// Why an entry is kept.
+/// A reason to keep an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
@@ -104,7 +104,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Whether it counts as a backup, and not only as a file that is left alone.
+    /// Returns true if it counts as a backup, and not only as a file that is left alone.
     #[must_use]
     pub fn counts(&self) -> bool {
         !matches!(self, Self::Unverified | Self::Damaged | Self::Foreign | Self::Future)
@@ -133,19 +133,19 @@ impl fmt::Display for Reason {
 pub struct Decision {
     /// The entry.
     pub entry: Entry,
-    /// Why it is kept; without a reason it is removed.
+    /// The reasons to keep it; without any it is removed.
     pub reasons: Vec<Reason>,
 }
 
 impl Decision {
-    /// Whether the entry is to be removed.
+    /// Returns true if the entry is to be removed.
     #[must_use]
     pub fn is_removal(&self) -> bool {
         self.reasons.is_empty()
     }
 }
 
-/// What becomes of every entry of a vault, newest first.
+/// The fate of every entry of a vault, newest first.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Plan {
@@ -160,8 +160,8 @@ impl Plan {
         removals.map(|decision| &decision.entry)
     }
 
-    /// What must be what it was when this was decided: what goes, and the two that are kept in any
-    /// case.
+    /// Returns the decisions whose entries must not have changed since: those that are removed, and
+    /// the two that are kept in any case.
     pub(crate) fn rests_on(&self) -> impl Iterator<Item = &Decision> {
         self.decisions.iter().filter(|decision| {
             let is_kept_for = |reason| decision.reasons.contains(reason);
@@ -199,19 +199,19 @@ impl Plan {
     }
 }
 
-/// When something was last done with an entry, by the clock of then.
+/// Returns the time of the last act on an entry, by the clock of then.
 fn last_act(entry: &Entry) -> Option<Timestamp> {
     let sidecar = entry.sidecar()?;
     let proofs = [sidecar.verified_at, sidecar.drilled_at];
     proofs.into_iter().flatten().chain([sidecar.sealed_at]).max()
 }
 
-/// What the rules need to know of an entry.
+/// The facts about an entry that the rules need.
 #[derive(Debug, Clone)]
 struct Candidate {
     taken_at: Timestamp,
     is_drilled: bool,
-    /// Why it counts for nothing, if it does.
+    /// The reason why it does not count, if there is one.
     flaw: Option<Reason>,
 }
 
@@ -296,7 +296,7 @@ const PERIODS: [Period; 5] = [
 ];
 
 impl Retention {
-    /// How many of each of [`PERIODS`].
+    /// Returns the number to keep of each of [`PERIODS`].
     fn periods(&self) -> [u32; 5] {
         [self.hourly, self.daily, self.weekly, self.monthly, self.yearly]
     }

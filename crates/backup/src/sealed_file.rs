@@ -1,4 +1,4 @@
-//! Where a sealed file is, and reading it from there.
+//! The place of a sealed file, and reading it from there.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -8,7 +8,7 @@ use crate::Result;
 use crate::target::Ranges;
 use crate::unsealed::HEADER_ONLY;
 
-/// Where a sealed file is.
+/// The place of a sealed file.
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
     Here(PathBuf),
@@ -16,8 +16,8 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// How much is read at a time: far away no more than a header, since whoever reads on gets more
-    /// with each request anyway.
+    /// Returns the length of a read: from a remote place only a header, since further reads get
+    /// more with each request anyway.
     pub(crate) fn ahead(&self, here: usize) -> usize {
         match self {
             Self::Here(_) => here,

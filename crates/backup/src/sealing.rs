@@ -23,8 +23,8 @@ type Sink = StreamWriter<Tally<BufWriter<fs_err::File>>>;
 
 /// An entry that is being written.
 ///
-/// What is written into it is the payload in clear; what reaches the disk is sealed. Until
-/// [`commit`](Self::commit) there is only a temporary file, which goes away when this value is
+/// The payload is written into it in clear and reaches the disk sealed. Until
+/// [`commit`](Self::commit) there is only a temporary file, which is removed when this value is
 /// dropped; after a crash it is among [`Vault::leftovers`].
 pub struct Sealing {
     vault: Vault,
@@ -73,7 +73,7 @@ impl Sealing {
         self
     }
 
-    /// How many bytes of clear text were written so far.
+    /// Returns the number of bytes of clear text written so far.
     pub fn clear_bytes(&self) -> u64 {
         self.clear_bytes
     }

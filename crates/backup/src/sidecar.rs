@@ -21,12 +21,12 @@ use crate::{Error, Result, durable, fault};
 
 /// The only version this library reads and writes.
 const FORMAT: &str = "backup-sidecar/1";
-/// What all versions begin with: a JSON file without it is not a sidecar at all.
+/// The prefix of all versions: a JSON file without it is not a sidecar at all.
 const FAMILY: &str = "backup-sidecar/";
 /// No sidecar is larger: it has some facts, and the names of copies.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
-/// How far an entry is proven.
+/// The proven state of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -81,11 +81,11 @@ impl SealedFor {
     }
 }
 
-/// What the caller adds to the facts that sealing itself finds out.
+/// The caller's facts, in addition to those that sealing finds out.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SidecarFacts {
-    /// When the entry was complete.
+    /// The time the entry was complete.
     pub sealed_at: Timestamp,
     /// Public facts about the payload, in the caller's own shape. No secret belongs here: the
     /// sidecar is clear text.
@@ -127,7 +127,7 @@ pub struct Sidecar {
     pub file: String,
     /// The time whose data the payload holds: the age of a backup counts from here.
     pub taken_at: Timestamp,
-    /// When the file was complete.
+    /// The time the file was complete.
     pub sealed_at: Timestamp,
     /// Length of the payload in bytes.
     pub clear_bytes: u64,
@@ -135,16 +135,16 @@ pub struct Sidecar {
     pub sealed_bytes: u64,
     /// SHA-256 of the sealed file, in lower-case hexadecimal: `sha256sum` prints the same.
     pub sha256: String,
-    /// Whom it was sealed for.
+    /// The recipients.
     pub recipients: Vec<SealedFor>,
     state: State,
-    /// When it was last verified.
+    /// The time of the last verification.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_at: Option<Timestamp>,
-    /// When it was last drilled.
+    /// The time of the last drill.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drilled_at: Option<Timestamp>,
-    /// What is known of its copies, by the name of the target.
+    /// The records of its copies, by the name of the target.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub copies: BTreeMap<String, SentCopy>,
     /// Public facts about the payload, as the caller of [`Sealing::commit`](crate::Sealing::commit)
@@ -161,7 +161,7 @@ pub struct Sidecar {
     unknown: Map<String, Value>,
 }
 
-/// What sealing found out about a file while it streamed by.
+/// The facts that sealing found out while the file streamed by.
 pub(crate) struct Streamed {
     pub(crate) taken_at: Timestamp,
     pub(crate) clear_bytes: u64,
@@ -198,7 +198,7 @@ impl Sidecar {
         }
     }
 
-    /// How far the entry is proven.
+    /// Returns the proven state of the entry.
     pub fn state(&self) -> State {
         self.state
     }
@@ -263,7 +263,7 @@ impl Sidecar {
         Self::parse(path, &bytes)
     }
 
-    /// What [`Sidecar::read`] makes of these bytes; `path` is for errors.
+    /// Parses these bytes as [`Sidecar::read`] does; `path` is for errors.
     pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Option<Self>> {
         let known = serde_json::from_slice::<Self>(bytes);
         if let Some(sidecar) = known.ok().filter(|sidecar| sidecar.format == FORMAT) {
@@ -307,7 +307,7 @@ impl Sidecar {
         Ok(())
     }
 
-    /// Whether it describes the entry whose name it stands beside.
+    /// Returns true if it describes the entry whose name it stands beside.
     pub(crate) fn belongs_to(&self, names: &Names, stamp: Stamp) -> bool {
         self.service == names.service()
             && self.file == names.entry(stamp)

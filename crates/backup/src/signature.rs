@@ -13,12 +13,12 @@ use sshsig::{AllowedSigners, Prompt, PublicKey};
 use crate::sidecar::Sidecar;
 use crate::{Error, Result};
 
-/// What every signature of a sidecar is made for.
+/// The namespace of every signature of a sidecar.
 pub const SIGNATURE_NAMESPACE: &str = "hubctl-backup";
 
 const FORMAT: &str = "backup-signature/1";
 
-/// What new entries are signed with.
+/// The key that signs new entries.
 #[derive(Debug, Clone)]
 pub struct SigningKey {
     path: PathBuf,
@@ -34,14 +34,14 @@ impl SigningKey {
     }
 }
 
-/// Who signs, and whose signatures are asked for.
+/// The signer, and the signers whose signatures are required.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Trust {
     pub(crate) key: Option<SigningKey>,
     pub(crate) signers: Option<AllowedSigners>,
 }
 
-/// What is signed, in this order.
+/// The signed facts, in this order.
 #[derive(Serialize)]
 struct Statement<'a> {
     format: &'static str,

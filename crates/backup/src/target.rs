@@ -54,10 +54,10 @@ use crate::{Error, Result};
 /// nothing may happen, and tries again what may be tried again. Errors name the place without
 /// secrets.
 pub trait Target: fmt::Debug + Send + Sync {
-    /// How people call the place: its kind and where it is, without secrets.
+    /// Returns the place for people: its kind and address, without secrets.
     fn place(&self) -> String;
 
-    /// Whether files can be listed and read back. Where not, [`list`](Self::list) and
+    /// Returns true if files can be listed and read back. Where not, [`list`](Self::list) and
     /// [`read`](Self::read) fail with [`TargetFailure::WriteOnly`].
     fn is_readable(&self) -> bool {
         true
@@ -93,17 +93,17 @@ pub struct RemoteFile {
 pub struct Upload<'a> {
     /// The name it gets.
     pub name: &'a str,
-    /// What is in it.
+    /// Its content.
     pub content: Content<'a>,
     /// Its length.
     pub bytes: u64,
     /// Its SHA-256, in lower-case hexadecimal.
     pub sha256: &'a str,
-    /// Whether it takes the place of a file of the same name.
+    /// True if it takes the place of a file of the same name.
     pub replace: bool,
 }
 
-/// Where the bytes of an upload come from. They may be read several times.
+/// The source of an upload's bytes. They may be read several times.
 #[derive(Debug, Clone, Copy)]
 pub enum Content<'a> {
     /// A file on this machine.
@@ -138,12 +138,12 @@ fn part_of(path: &Path, range: &Range<u64>) -> Result<impl Read + Send + use<>> 
     Ok(file.take(range.end - range.start))
 }
 
-/// What a target answered to an upload.
+/// A target's answer to an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// The answer in the words of the protocol: `201`, or `ok`.
     pub answer: String,
-    /// Whether the far end computed the SHA-256 of what it stored, and it is the right one.
+    /// True if the far end computed the SHA-256 of what it stored, and it is the right one.
     pub is_hash_confirmed: bool,
 }
 

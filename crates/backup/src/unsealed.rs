@@ -36,7 +36,7 @@ fn buffered<R: Read + Seek>(source: R, ahead: usize) -> Result<Buffered<R>> {
     Ok(BufReader::with_capacity(ahead, Measured::new(source)?))
 }
 
-/// What a sidecar promises about a file.
+/// The promises of a sidecar about a file.
 #[derive(Default)]
 pub(crate) struct Expected<'a> {
     pub(crate) stanzas: Vec<&'a str>,
@@ -60,7 +60,7 @@ pub struct Unsealed<R = SealedFile> {
     clear_len: u64,
     failed: bool,
     path: PathBuf,
-    /// Where it can be opened again, if it is a sealed file.
+    /// The place to open it again, if it is a sealed file.
     place: Option<Place>,
     file_key: Arc<FileKey>,
 }

@@ -25,14 +25,14 @@ use crate::{
     parallel, prune, rekey,
 };
 
-/// How a vault is opened.
+/// Options to open a vault with.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct VaultOptions {
     /// Create the directory, mode 0700, if it does not exist. Off by default: a mistyped or
     /// unmounted path should not become a new, empty vault.
     pub create: bool,
-    /// What the names of sealed files end with; `.sql.gz.age` by default.
+    /// The suffix of sealed files; `.sql.gz.age` by default.
     pub suffix: String,
 }
 
@@ -156,7 +156,7 @@ impl Vault {
         self.names.service()
     }
 
-    /// Where the `latest` link is, or will be once an entry is verified.
+    /// Returns the path of the `latest` link, which exists once an entry is verified.
     pub fn latest_link(&self) -> PathBuf {
         self.directory.join(self.names.latest())
     }
@@ -358,7 +358,7 @@ impl Vault {
         latest::advance(self, &self.catalogue_lock()?)
     }
 
-    /// What becomes of every entry under a retention. Nothing is changed.
+    /// Plans the fate of every entry under a retention. Nothing is changed.
     ///
     /// # Errors
     /// [`Error::NoRetention`], and [`Error::ClockBehind`] where something was done after now.
@@ -436,8 +436,8 @@ impl Vault {
         Ok(sealed)
     }
 
-    /// What interrupted runs left behind. Files that a living process is writing are not among
-    /// them.
+    /// Returns the leftovers of interrupted runs. Files that a living process is writing are not
+    /// among them.
     pub fn leftovers(&self) -> Result<Vec<Leftover>> {
         leftover::list(self, &self.catalogue_lock()?)
     }
@@ -459,8 +459,8 @@ impl Vault {
         &self.trust
     }
 
-    /// What somebody may have put there is refused, wherever the entry was found. Without signers,
-    /// a sidecar that cannot be read keeps nobody from his data.
+    /// Refuses an entry that somebody else may have put there, wherever it was found. Without
+    /// signers, a sidecar that cannot be read keeps nobody from their data.
     pub(crate) fn check_trust(&self, entry: &Entry) -> Result<()> {
         if self.trust.signers.is_none() {
             return Ok(());

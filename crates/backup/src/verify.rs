@@ -12,7 +12,7 @@ use crate::{Error, Identities, Result, digest};
 /// One read call of a full verification.
 const BUFFER: usize = 64 * 1024;
 
-/// How much of an entry is looked at.
+/// The part of an entry that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Depth {
@@ -27,17 +27,17 @@ pub enum Depth {
     Full,
 }
 
-/// What a verification found to be in order.
+/// The result of a verification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Verification {
-    /// How deep it went.
+    /// The depth.
     pub depth: Depth,
     /// The length of the sealed file in bytes.
     pub sealed_bytes: u64,
     /// The proven length of the payload in bytes; `None` for [`Depth::Sealed`].
     pub clear_bytes: Option<u64>,
-    /// Whether the facts were compared with a sidecar. Without one, a complete file that someone
+    /// True if the facts were compared with a sidecar. Without one, a complete file that someone
     /// sealed for the same public keys is as good as the true one.
     pub sidecar: bool,
 }

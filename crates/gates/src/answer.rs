@@ -4,16 +4,16 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a gate says.
+/// The answer of a gate.
 ///
 /// Only [`Answer::Pass`] opens a gate and only [`Answer::Fail`] says that it is closed; the three
 /// between them say that it is not decided, and why. "Could not ask" is neither yes nor no.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
-    /// What was asked holds.
+    /// The condition holds.
     Pass,
-    /// What was asked does not hold.
+    /// The condition does not hold.
     Fail,
     /// It could not be asked, or the answer cannot be believed.
     Unknown,
@@ -52,7 +52,7 @@ impl Answer {
         }
     }
 
-    /// Whether it is neither pass nor fail.
+    /// Returns true if it is neither pass nor fail.
     #[must_use]
     pub fn is_undecided(self) -> bool {
         matches!(self, Self::Unknown | Self::Waiting | Self::NeedsApproval)

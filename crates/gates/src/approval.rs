@@ -24,14 +24,14 @@ pub use judging::{Grant, Policy, Standing, VoidReason};
 pub use request::ApprovalRequest;
 use request::check_gate;
 
-/// What every signature of an approval is made for.
+/// The namespace of every signature of an approval.
 pub const APPROVAL_NAMESPACE: &str = "hubctl-approval";
 
-/// What the name of an approval ends with.
+/// The suffix of an approval's file name.
 const SUFFIX: &str = ".json";
-/// What the name of its revocation ends with.
+/// The suffix of its revocation's file name.
 const REVOKED: &str = ".revoked.json";
-/// What the name of an unfinished file ends with.
+/// The suffix of an unfinished file's name.
 const PARTIAL: &str = ".partial";
 
 /// A directory of approvals.
@@ -40,14 +40,14 @@ pub struct Approvals {
     directory: PathBuf,
 }
 
-/// Who signs, and with what.
+/// The person who signs, and the key.
 #[derive(Debug, Clone, Copy)]
 pub struct Approver<'a> {
     /// The name under which the key stands among the allowed signers.
     pub principal: &'a str,
     /// The key's file.
     pub key: &'a Path,
-    /// Whether somebody is there who can be asked for a passphrase.
+    /// The presence of a person who can be asked for a passphrase.
     pub prompt: Prompt,
 }
 
@@ -125,7 +125,7 @@ impl Approvals {
         Ok(written)
     }
 
-    /// What the approvals of a gate are worth at the time `now`, for this plan and this evidence.
+    /// Judges the approvals of a gate at the time `now`, for this plan and this evidence.
     ///
     /// # Errors
     /// [`Error::InvalidGate`], [`Error::UnknownApproval`] where one is of a newer version, and

@@ -35,7 +35,7 @@ pub trait Respondent: Send + Sync {
     ) -> Pin<Box<dyn Future<Output = Result<Value, Absence>> + Send + 'a>>;
 }
 
-/// Whom to ask.
+/// The sources that are asked.
 ///
 /// A collector may be used again and again; connections are kept.
 #[derive(Clone, Default)]

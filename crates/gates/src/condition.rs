@@ -1,4 +1,4 @@
-//! What can be asked, one module for each condition: what it needs to read, and how that is judged.
+//! The conditions, one module each: the evidence it needs, and its judgement.
 
 mod clock;
 mod cnpg_backup;
@@ -136,32 +136,32 @@ conditions! {
     "clock" = Clock(Clock),
     /// Something was done lately.
     "journal" = Journal(JournalRecord),
-    /// What the program answers itself.
+    /// A question that the program answers itself.
     "program" = Program(Program),
 }
 
-/// What every condition can do. Nothing here reads or waits.
+/// The interface of every condition. Nothing here reads or waits.
 trait Judge {
-    /// What is wrong with its thresholds, if anything.
+    /// Checks its thresholds, and returns the fault.
     fn check(&self) -> Result<(), String> {
         Ok(())
     }
 
-    /// What it needs to know.
+    /// Returns the evidence it needs.
     fn reads(&self) -> Vec<Read>;
 
-    /// What follows from it.
+    /// Judges the evidence.
     fn judge(&self, look: Look<'_>) -> Judged;
 }
 
 impl Condition {
-    /// What has to be read to judge it.
+    /// Returns the evidence needed to judge it.
     #[must_use]
     pub fn reads(&self) -> Vec<Read> {
         self.as_judge().reads()
     }
 
-    /// What follows from the evidence, when it is `now`.
+    /// Judges the evidence at the time `now`.
     #[must_use]
     pub fn judge(&self, evidence: &Evidence, now: Timestamp) -> Verdict {
         let look = Look::new(evidence, now);
@@ -173,7 +173,7 @@ impl Condition {
         verdict.about_all([])
     }
 
-    /// What is wrong with its thresholds, if anything.
+    /// Checks its thresholds, and returns the fault.
     pub(crate) fn check(&self) -> Result<(), String> {
         self.as_judge().check()
     }

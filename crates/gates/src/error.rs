@@ -1,10 +1,10 @@
-//! What can go wrong, and what to do about it.
+//! Errors, with hints.
 
 use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
-/// What an error says about the question that was asked.
+/// The meaning of an error for the question that was asked.
 ///
 /// The enum is exhaustive on purpose: a program that maps it to exit codes does
 /// not compile when a class is added.
@@ -32,7 +32,7 @@ pub enum Error {
     InvalidRule {
         /// Its name.
         gate: String,
-        /// What is wrong with it.
+        /// The fault in it.
         reason: String,
     },
 
@@ -40,7 +40,7 @@ pub enum Error {
     #[error("this is not evidence that can be judged: {reason}")]
     #[non_exhaustive]
     NotEvidence {
-        /// What is wrong with it.
+        /// The fault in it.
         reason: String,
     },
 
@@ -48,7 +48,7 @@ pub enum Error {
     #[error("{reason}")]
     #[non_exhaustive]
     NotABundle {
-        /// What is wrong with it.
+        /// The fault in it.
         reason: String,
     },
 
@@ -76,7 +76,7 @@ pub enum Error {
     #[error("the approval would not count: {reason}")]
     #[non_exhaustive]
     InvalidApproval {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 
@@ -86,7 +86,7 @@ pub enum Error {
     UnknownApproval {
         /// The approval or revocation.
         path: PathBuf,
-        /// What it calls its format.
+        /// The name of its format.
         format: String,
     },
 

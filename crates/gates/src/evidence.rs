@@ -22,8 +22,7 @@ const FORMAT: &str = "hubctl-evidence/1";
 /// No document needs more memory.
 const HEAVIEST: u64 = 1 << 30;
 
-/// What was read to judge gates: each question with its answer, or with the reason why there is
-/// none.
+/// The evidence for gates: each question with its answer, or with the reason why there is none.
 ///
 /// It is a plain document of JSON, specified in `docs/formats/evidence.md`. Neither the order of
 /// its readings nor their repetition changes a verdict. Secrets are removed when a reading is made.
@@ -31,7 +30,7 @@ const HEAVIEST: u64 = 1 << 30;
 #[non_exhaustive]
 pub struct Evidence {
     format: String,
-    /// When collecting began, by the clock of the collecting machine.
+    /// The time collecting began, by the clock of the collecting machine.
     pub collected_at: Timestamp,
     /// Since when each gate with a `stable_for` has passed without a break, as far as the collector
     /// has seen.
@@ -46,8 +45,8 @@ pub struct Evidence {
 pub struct Reading {
     /// The question.
     pub read: Read,
-    /// When it was answered: by the `Date` of the answer where it has one, else by the clock of the
-    /// collecting machine.
+    /// The time it was answered: by the `Date` of the answer if it has one, otherwise by the clock
+    /// of the collecting machine.
     pub observed_at: Timestamp,
     /// By how many seconds the clock of whoever answered is ahead of the collecting machine's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,9 +60,9 @@ pub struct Reading {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Held {
-    /// When it was first seen to pass.
+    /// The time it was first seen to pass.
     pub since: Timestamp,
-    /// What passed: another object of the same name begins anew.
+    /// The identity of the object: another object of the same name begins anew.
     pub identity: String,
 }
 
@@ -90,8 +89,8 @@ impl Reading {
         self
     }
 
-    /// What decides between two readings of one question: the newer one, then any rule that is
-    /// always the same.
+    /// Returns the rank of a reading among several of one question: the newer one wins, then a
+    /// fixed rule.
     fn rank(&self) -> (Timestamp, String) {
         let text = serde_json::to_string(&self.content).unwrap_or_default();
         (self.observed_at, text)

@@ -25,19 +25,19 @@ pub use set::{Gates, Verdicts};
 #[serde(try_from = "written::Written", into = "written::Written")]
 #[non_exhaustive]
 pub struct Gate {
-    /// What is asked.
+    /// The question.
     pub rule: Rule,
-    /// How old the evidence of a pass may be.
+    /// The largest age of a pass's evidence.
     pub expires: Option<Duration>,
     /// For how long it must have passed without a break.
     pub stable_for: Option<Duration>,
-    /// Whose agreement is needed, once everything else holds.
+    /// The approval that is needed once everything else holds.
     pub approval: Option<ApprovalRule>,
-    /// What the names in it stand for, as the program found it: an approval covers that as well.
+    /// The meaning of the names in it, as the program found it: an approval also covers that.
     pub rests_on: BTreeMap<String, Value>,
 }
 
-/// What a gate asks.
+/// The question of a gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rule {
@@ -53,7 +53,7 @@ pub enum Rule {
     Nothing,
 }
 
-/// Whose agreement a gate needs.
+/// The approval that a gate needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]

@@ -31,7 +31,7 @@ impl Size {
         Self(bytes)
     }
 
-    /// How many bytes.
+    /// Returns the number of bytes.
     #[must_use]
     pub const fn bytes(self) -> u64 {
         self.0

@@ -1,4 +1,4 @@
-//! What a gate says, about what, and why.
+//! The verdict of a gate, with its subjects and reason.
 
 mod canonical;
 mod subject;
@@ -18,9 +18,9 @@ pub use subject::{ObjectReference, Subject};
 pub struct Verdict {
     /// The answer.
     pub answer: Answer,
-    /// Why, in one sentence for people.
+    /// The reason, in one sentence for people.
     pub reason: String,
-    /// What was looked at.
+    /// The objects that were read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subjects: Vec<Subject>,
     /// The facts that the answer rests on. They change only when what was looked at has changed,
@@ -30,22 +30,22 @@ pub struct Verdict {
     /// Facts that change by themselves: ages, free space, durations. No approval is bound to them.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub measured: Value,
-    /// What was asked for.
+    /// The given name.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub threshold: Value,
-    /// When the oldest of the facts was read, by the clock of whoever answered.
+    /// The time of the oldest fact, by the clock of the server that answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Timestamp>,
     /// Until when a pass holds without being asked again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
-    /// What to do about it.
+    /// Returns the remedy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// What an approval of it has to be bound to: the digest from before anybody was asked.
+    /// The digest that an approval of it has to be bound to, from before anybody was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approves: Option<Hash>,
-    /// Whether waiting cannot help: somebody has to act first.
+    /// True if waiting cannot help: somebody has to act first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub terminal: bool,
 }
@@ -68,12 +68,12 @@ impl Verdict {
         }
     }
 
-    /// What was asked holds.
+    /// The condition holds.
     pub fn pass(reason: impl Into<String>) -> Self {
         Self::new(Answer::Pass, reason)
     }
 
-    /// What was asked does not hold.
+    /// The condition does not hold.
     pub fn fail(reason: impl Into<String>) -> Self {
         Self::new(Answer::Fail, reason)
     }

@@ -1,5 +1,5 @@
-//! Who is told: the dead-man's switch when a backup is verified or fails, and whom [alerts] names
-//! when a scheduled run fails.
+//! Alerts: the dead-man's switch is told when a backup is verified or fails, and everyone in
+//! [alerts] when a scheduled run fails.
 //!
 //! Nothing here fails or delays what it is about: each has its limit, and what could not be told is
 //! a warning.
@@ -20,10 +20,10 @@ use crate::environment as env;
 use crate::settings::Settings;
 pub(crate) use ping::Ping;
 
-/// How long one way of telling may take, with all its attempts.
+/// The time limit of one channel, with all its attempts.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What is told. The webhook gets it as JSON; `text` is what chat programs show.
+/// An alert. The webhook gets it as JSON; chat programs show `text`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Message {
     schema: &'static str,

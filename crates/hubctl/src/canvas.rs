@@ -50,7 +50,7 @@ impl Canvas {
         Ok(())
     }
 
-    /// What is to be written since the last time.
+    /// Takes the text to write since the last time.
     fn take(&self) -> String {
         std::mem::take(&mut self.drawing().text)
     }

@@ -83,7 +83,7 @@ fn command() -> Command {
     completed(Cli::command(), "")
 }
 
-/// What a value stands for is told by its name, as in `--help`.
+/// Completes values by the names of their options, as in `--help`.
 fn completed(command: Command, name: &str) -> Command {
     let command = command.mut_args(|arg| match values(&arg, name) {
         Some(values) => {

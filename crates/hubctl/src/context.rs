@@ -1,4 +1,4 @@
-//! What every command is given: how to speak, and where the configuration is.
+//! The surroundings of a command: its terminal, and the path of the configuration.
 
 use std::path::PathBuf;
 use std::sync::Arc;

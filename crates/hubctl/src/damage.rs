@@ -59,12 +59,12 @@ impl Damaged {
         Self(damaged)
     }
 
-    /// What was found in this file.
+    /// Returns the finding about this file.
     pub(crate) fn finding(&self, path: &Path) -> Option<&str> {
         self.0.get(&*path.to_string_lossy()).map(String::as_str)
     }
 
-    /// Whether an entry is verified, and nothing was found since.
+    /// Returns true if an entry is verified, and nothing was found since.
     pub(crate) fn is_good(&self, entry: &Entry) -> bool {
         entry.is_verified() && self.finding(entry.path()).is_none()
     }
@@ -96,7 +96,8 @@ fn finding(record: &Record) -> String {
     format!("at {at}: {}", reason.as_deref().unwrap_or("no reason is recorded"))
 }
 
-/// Whether the record proves every byte: a quick verification does not look into the middle.
+/// Returns true if the record proves every byte: a quick verification does not look into the
+/// middle.
 fn looked_at_everything(record: &Record) -> bool {
     record.outcome == Outcome::Done
         && matches!(
@@ -144,7 +145,7 @@ mod tests {
         drill.to_value()
     }
 
-    /// What is known of the file after these acts on it.
+    /// Returns the finding about the file after these acts on it.
     fn finding_after(acts: &[(&str, Outcome, Value)]) -> Option<String> {
         let directory = tempfile::tempdir().unwrap();
         let journal = Journal::open(directory.path().join("journal.jsonl")).unwrap();

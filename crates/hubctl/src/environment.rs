@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 pub(crate) const CONFIG: &str = "HUBCTL_CONFIG";
 /// `text` or `json`.
 pub(crate) const FORMAT: &str = "HUBCTL_FORMAT";
-/// What is logged to stderr, in the syntax of `tracing` (`pgsnap=debug`).
+/// The filter of the log on stderr, in the syntax of `tracing` (`pgsnap=debug`).
 pub(crate) const LOG: &str = "HUBCTL_LOG";
 /// The service's name.
 pub(crate) const SERVICE: &str = "HUBCTL_SERVICE";
@@ -24,7 +24,7 @@ pub(crate) const PASSPHRASE_FILE: &str = "HUBCTL_PASSPHRASE_FILE";
 pub(crate) const JOURNAL: &str = "HUBCTL_JOURNAL";
 /// A shell that asks for completions.
 pub(crate) const COMPLETE: &str = "HUBCTL_COMPLETE";
-/// What failed, for the command of `[alerts]`; it is set, not read.
+/// The failed unit, for the command of `[alerts]`; it is set, not read.
 pub(crate) const FAILED_UNIT: &str = "HUBCTL_FAILED_UNIT";
 /// The variables of this program, for its manual.
 pub(crate) const DOCUMENTED: &[(&str, &str)] = &[
@@ -115,8 +115,8 @@ pub(crate) fn state_home() -> Option<PathBuf> {
     base("XDG_STATE_HOME", ".local/state")
 }
 
-/// Where sockets live: below `$XDG_RUNTIME_DIR`, or where there is none, beside the state. Never
-/// below `/tmp`, where another user could have been first.
+/// Returns the directory of sockets: below `$XDG_RUNTIME_DIR`, or beside the state if there is
+/// none. Never below `/tmp`, where another user could have been first.
 pub(crate) fn runtime_home() -> Option<PathBuf> {
     let set = get("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
     set.map(|home| home.join("hubctl")).or_else(|| Some(state_home()?.join("hubctl").join("run")))

@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use judgement::{exit_of, hint_of};
 pub(crate) use judgement::{is_damage, is_disk_full};
 
-/// What hubctl itself refuses to do or has to say no to.
+/// A refusal or a negative answer of hubctl itself.
 #[derive(Debug, thiserror::Error)]
 #[error("{fact}")]
 pub(crate) struct Refusal {

@@ -1,4 +1,4 @@
-//! Whether there is room for a backup: the size of a database, and the free bytes of a directory.
+//! Room for a backup: the size of a database, and the free bytes of a directory.
 
 use std::path::Path;
 

@@ -27,7 +27,7 @@ use crate::printer::{Format, Printer};
 const GRACE: Duration = Duration::from_millis(1500);
 /// The same while a server, which answers, drops what a restore had begun.
 const CLEANING_UP: Duration = Duration::from_secs(12);
-/// Whoever is in a hurry sends a second signal.
+/// After a second signal, the program ends within this time.
 const HURRY: Duration = Duration::from_millis(200);
 /// The journal and the terminal may be what the program waits for.
 const LAST_WORDS: Duration = Duration::from_millis(300);
@@ -173,7 +173,7 @@ impl Listener {
     }
 }
 
-/// Whether SIGHUP was ignored when the program began.
+/// Returns true if SIGHUP was ignored when the program began.
 fn ignores_hang_up() -> bool {
     let status = regularfile::read_to_string(STATUS, LONGEST_STATUS).unwrap_or_default();
     is_ignored(&status, rustix::process::Signal::HUP.as_raw())

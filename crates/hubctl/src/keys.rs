@@ -1,4 +1,4 @@
-//! What seals and what opens: recipients, identities, passphrases.
+//! Keys: recipients that seal; identities and passphrases that open.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -84,13 +84,13 @@ pub(crate) fn recipients(
     Ok(recipients)
 }
 
-/// What is said where the loss of this machine would be the loss of every backup.
+/// The warning if the loss of this machine would be the loss of every backup.
 pub(crate) const NO_ESCROW: &str = "the key of every recipient is on this machine";
 pub(crate) const ESCROW_HINT: &str = "add an escrow recipient whose key is kept elsewhere, and prove it with `hubctl keys escrow-test`";
 
-/// Whether the private key of a recipient is among those that are here. What a plugin has only the
-/// plugin knows, so that each of its recipients counts as here: an escrow key that is not one would
-/// be worse than a warning.
+/// Returns true if the private key of a recipient is among those that are here. What a plugin has
+/// only the plugin knows, so that each of its recipients counts as here: an escrow key that is not
+/// one would be worse than a warning.
 pub(crate) fn is_here(held: &[String], recipient: &str) -> bool {
     held.iter().any(|held| match held.strip_suffix('…') {
         Some(of_plugin) => recipient.starts_with(of_plugin),
@@ -110,7 +110,7 @@ pub(crate) fn absent(recipients: &Recipients, identities: &Identities) -> Vec<St
     absent.filter(|text| !is_here(&held, text)).cloned().collect()
 }
 
-/// Whether a passphrase is what a backup is sealed for.
+/// Returns true if a passphrase is what a backup is sealed for.
 pub(crate) fn is_passphrase(recipients: &Recipients) -> bool {
     recipients.fingerprints().any(|fingerprint| fingerprint.kind == RecipientKind::Scrypt)
 }

@@ -28,7 +28,7 @@ pub(crate) enum Format {
     Json,
 }
 
-/// How much is said on stderr.
+/// The amount of talk on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Loudness {
     /// Warnings and errors.
@@ -169,7 +169,7 @@ impl Printer {
         self.talk(format_args!("{WARNING}warning:{WARNING:#} {text}"));
     }
 
-    /// What to do about it.
+    /// Returns the remedy.
     pub(crate) fn hint(&self, text: impl Display) {
         self.talk(format_args!("{HINT}hint:{HINT:#} {text}"));
     }
@@ -251,7 +251,7 @@ pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
     table.trim_fmt()
 }
 
-/// Whether somebody sits before the terminal and can be asked.
+/// Returns true if somebody sits before the terminal and can be asked.
 pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }

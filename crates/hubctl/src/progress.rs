@@ -14,10 +14,10 @@ use crate::human;
 use crate::ops::Batch;
 use crate::printer::{Format, Loudness, Printer};
 
-/// How often a line is written where there is no terminal.
+/// A line is written at this interval without a terminal.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// How progress is shown.
+/// The way progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Face {
     Hidden,
@@ -27,7 +27,8 @@ pub(crate) enum Face {
 }
 
 impl Face {
-    /// What suits the streams: `--no-progress` and `--quiet` hide, a terminal gets bars.
+    /// Chooses the face that suits the streams: `--no-progress` and `--quiet` hide, a terminal gets
+    /// bars.
     pub(crate) fn choose(no_progress: bool, printer: &Printer) -> Self {
         match (no_progress || printer.loudness() == Loudness::Quiet, printer.format()) {
             (true, _) => Self::Hidden,
@@ -59,7 +60,7 @@ pub(crate) struct Meter {
     interval: Duration,
     plan: &'static [Phase],
     done: Arc<Done>,
-    /// How far the plan has come: a census takes a snapshot of its own, which is no way back.
+    /// The present step of the plan: a census takes a snapshot of its own, which is no step back.
     place: AtomicUsize,
     current: Mutex<Option<Current>>,
 }
@@ -294,7 +295,7 @@ impl Step {
         Some((u128::from(done) * 100 / u128::from(all)).min(99) as u64)
     }
 
-    /// What is known, the most important first, each with its place in the line.
+    /// Returns the known parts, the most important first, each with its place in the line.
     fn parts(&self, done: Work, elapsed: Duration) -> Vec<(u8, String)> {
         let mut parts = Vec::new();
         let (rows, all_rows) = (human::number(done.rows), human::number(self.expected.rows));

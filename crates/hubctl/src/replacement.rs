@@ -7,7 +7,7 @@ use pgsnap::{Method, RestorePlan, Restored, TargetState};
 use crate::human;
 use crate::ops::Console;
 
-/// What would happen at the target, line by line.
+/// Returns the plan for the target, line by line.
 pub(crate) fn describe(plan: &RestorePlan) -> Vec<String> {
     let mut lines = vec![
         format!("to        database {} at {}", plan.database, plan.server),

@@ -199,7 +199,7 @@ fn refuse_secrets(arguments: &[OsString]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// What clap says before it explains the usage, in one line.
+/// Returns clap's message before the usage, in one line.
 fn fact(text: &str) -> String {
     let lines = text.lines().map(str::trim);
     let said = lines.take_while(|line| {
@@ -209,7 +209,7 @@ fn fact(text: &str) -> String {
     words.join(" ").trim_start_matches("error: ").to_owned()
 }
 
-/// What `--format` would have said if the arguments had parsed.
+/// Returns true if `--format json` would have been set had the arguments parsed.
 fn wants_json(arguments: &[String]) -> bool {
     let flag = arguments.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json");
     let variable = environment::get(environment::FORMAT).is_some_and(|value| value == "json");

@@ -1,4 +1,4 @@
-//! What is configured, and where each value came from: flags, then `HUBCTL_*`, then the file, then
+//! The configuration and the origin of each value: flags, then `HUBCTL_*`, then the file, then
 //! defaults.
 
 mod file;
@@ -72,7 +72,7 @@ pub struct Settings {
     pub(crate) passphrase: bool,
     pub(crate) retention: Option<Sourced<backup::Retention>>,
     pub(crate) freshness: Sourced<backup::Freshness>,
-    /// Where the answer of `hubctl fresh` is kept for Prometheus. It decides nothing.
+    /// The file of `hubctl fresh`'s answer for Prometheus. It decides nothing.
     pub(crate) metrics: Option<Sourced<PathBuf>>,
     pub(crate) targets: BTreeMap<String, backup::TargetSpec>,
     pub(crate) alerts: AlertSettings,
@@ -80,9 +80,9 @@ pub struct Settings {
     pub(crate) backup_site: Option<Sourced<String>>,
     /// Tables that grow only, as `schema.table`.
     pub(crate) append_only: Vec<String>,
-    /// What new backups are signed with.
+    /// The key that signs new backups.
     pub(crate) sign_key: Option<Sourced<PathBuf>>,
-    /// Whose signatures a backup needs to count.
+    /// The signers whose signature a backup needs to count.
     pub(crate) allowed_signers: Option<Sourced<PathBuf>>,
     pub(crate) checks: Vec<Sourced<Check>>,
     pub(crate) episodic_memory: Option<Sourced<PathBuf>>,
@@ -90,7 +90,7 @@ pub struct Settings {
     /// The user's directory of state; `None` without a home.
     pub(crate) state_home: Option<PathBuf>,
     pub(crate) tunnels: BTreeMap<String, Sourced<tunnel::Tunnel>>,
-    /// What a person signs approvals with.
+    /// The key with which a person signs approvals.
     pub(crate) approval_key: Option<Sourced<PathBuf>>,
     pub(crate) clusters: BTreeMap<String, Sourced<::gates::Access>>,
     pub(crate) gates: ::gates::Gates,
@@ -100,7 +100,7 @@ pub struct Settings {
     origins: Origins,
 }
 
-/// Where a site's database is, and where its password.
+/// The address of a site's database, and the source of its password.
 #[derive(Debug, Clone)]
 pub(crate) struct SiteSettings {
     pub(crate) database: Sourced<String>,
@@ -109,10 +109,10 @@ pub(crate) struct SiteSettings {
     pub(crate) passfile: Option<Sourced<PathBuf>>,
 }
 
-/// Who is told of what.
+/// Alerts and their channels.
 #[derive(Debug, Clone)]
 pub(crate) struct AlertSettings {
-    /// What is run by a shell.
+    /// A shell command.
     pub(crate) command: Option<Sourced<String>>,
     /// The file of the URL that messages are posted to.
     pub(crate) webhook: Option<Sourced<PathBuf>>,
@@ -142,7 +142,7 @@ impl AlertSettings {
         }
     }
 
-    /// Whether anybody hears of a run that fails.
+    /// Returns true if anybody hears of a run that fails.
     pub(crate) fn tells_anybody(&self) -> bool {
         self.command.is_some() || self.webhook.is_some() || self.mail.is_some()
     }

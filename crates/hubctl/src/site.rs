@@ -89,8 +89,8 @@ fn database_of(url: &str) -> anyhow::Result<(Database, Option<String>)> {
     Ok((Database::from_parameters(&parameters)?, passfile))
 }
 
-/// Whether a database could be reached by this URL, as far as it can be known without asking the
-/// server.
+/// Checks that a database could be reached by this URL, as far as it can be known without asking
+/// the server.
 pub(crate) fn check(url: &str) -> anyhow::Result<()> {
     database_of(url).map(drop)
 }
@@ -107,7 +107,7 @@ const LEADING: [&str; 8] = [
     "user",
 ];
 
-/// Where a URL leads, once services and variables have completed it; without secrets.
+/// Returns the address of a URL, once services and variables have completed it; without secrets.
 pub(crate) fn leads_to(url: &str) -> anyhow::Result<BTreeMap<&'static str, String>> {
     let mut parameters = ConnectionParameters::parse(url)?;
     surroundings::complete(&mut parameters)?;

@@ -17,10 +17,10 @@ use crate::settings::Settings;
 use crate::site::is_url;
 use crate::targets::{self, Opened};
 
-/// What the newest verified entry is called.
+/// The name of the newest verified entry.
 pub(crate) const LATEST: &str = "latest";
 
-/// What the names of backups end with.
+/// The suffix of backups.
 pub(crate) const SUFFIX: &str = ".sql.gz.age";
 
 /// The configured vault; `fallback` names the service where nothing else does.

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use crate::environment as env;
 use crate::failure::Refusal;
 
-/// Where the user's units are kept.
+/// Returns the directory of the user's units.
 pub(crate) fn directory() -> anyhow::Result<PathBuf> {
     let home = env::config_home()
         .ok_or_else(|| Refusal::usage("there is no home directory to keep units in"))?;
@@ -96,8 +96,8 @@ pub(crate) fn systemctl(arguments: &[&str]) -> anyhow::Result<()> {
     Err(refused(if said.is_empty() { output.status.to_string() } else { said }).into())
 }
 
-/// Whether the user's systemd runs without a session; where that cannot be told, nothing is said of
-/// it.
+/// Returns true if the user's systemd runs without a session; where that cannot be told, nothing is
+/// said of it.
 pub(crate) fn lingers() -> bool {
     let output =
         Command::new("loginctl").args(["show-user", "--property=Linger", "--value"]).output();

@@ -131,7 +131,7 @@ pub(crate) fn split<'a>(settings: &Settings, spec: &'a str) -> Option<(&'a str, 
     (settings.targets.contains_key(name) && !backup.is_empty()).then_some((name, backup))
 }
 
-/// Whether the vault remembers that this very file went to the target.
+/// Returns true if the vault remembers that this very file went to the target.
 fn was_sent(entry: &Entry, name: &str) -> bool {
     entry.sidecar().is_some_and(|sidecar| {
         let copy = sidecar.copies.get(name);

@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Longest beginning of a database's name that a restore under way keeps of it.
 const STEM: usize = 33;
 
-/// Where a restore is under way.
+/// The target of a restore under way.
 #[derive(Debug, Default)]
 pub(crate) struct Unfinished(Mutex<Option<Database>>);
 

@@ -1,18 +1,18 @@
-//! What can be wrong with a line.
+//! Damage to a line.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::Hash;
 
-/// What is wrong with a line of a journal.
+/// Damage to a line of a journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Damage {
     /// The line does not have the shape of a record.
     #[non_exhaustive]
     Unreadable {
-        /// Why it could not be read.
+        /// The reason why it could not be read.
         reason: String,
     },
     /// The text of the record and its hash do not belong together: one of them was edited.
@@ -49,7 +49,7 @@ pub enum Damage {
     /// journal is missing.
     #[non_exhaustive]
     MissingPart {
-        /// Where they would begin.
+        /// The part in which they would begin.
         part: PathBuf,
         /// The first record that is there again.
         before: u64,

@@ -1,4 +1,4 @@
-//! What can go wrong, and what to do about it.
+//! Errors, with hints.
 
 use std::borrow::Cow;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::{Damage, Hash, Head};
 
-/// What an error says about the question that was asked.
+/// The meaning of an error for the question that was asked.
 ///
 /// The enum is exhaustive on purpose: a program that maps it to exit codes does
 /// not compile when a class is added.
@@ -33,7 +33,7 @@ pub enum Error {
     #[error("there is no journal at `{}`", path.display())]
     #[non_exhaustive]
     Missing {
-        /// Where the journal was expected.
+        /// The expected path of the journal.
         path: PathBuf,
     },
 
@@ -45,7 +45,7 @@ pub enum Error {
         path: PathBuf,
         /// The line, counted from 1.
         line: u64,
-        /// What the line calls its format.
+        /// The format named in the line.
         format: String,
     },
 
@@ -57,7 +57,7 @@ pub enum Error {
         path: PathBuf,
         /// The first line that is wrong, counted from 1.
         line: u64,
-        /// What is wrong with it.
+        /// The fault in it.
         damage: Damage,
     },
 
@@ -70,7 +70,7 @@ pub enum Error {
     Truncated {
         /// The journal.
         path: PathBuf,
-        /// How many records it holds now.
+        /// The number of records it holds now.
         records: u64,
         /// The head that was known.
         head: Head,
@@ -95,7 +95,7 @@ pub enum Error {
     #[error("the record cannot be written: {reason}")]
     #[non_exhaustive]
     InvalidRecord {
-        /// What is wrong with it.
+        /// The fault in it.
         reason: String,
     },
 
@@ -103,9 +103,9 @@ pub enum Error {
     #[error("`{text}` is not a {expected}")]
     #[non_exhaustive]
     Malformed {
-        /// What was expected there, with its shape.
+        /// The expected text and its shape.
         expected: &'static str,
-        /// What was given.
+        /// The given text.
         text: String,
     },
 }

@@ -172,7 +172,7 @@ pub struct Failed {
     pub causes: Vec<String>,
     /// The exit code of the program.
     pub exit_code: u8,
-    /// Whether the bytes of a sealed file are not those that were sealed. Absent in records of the
+    /// True if the bytes of a sealed file are not those that were sealed. Absent in records of the
     /// first versions.
     #[serde(default)]
     pub damaged: bool,

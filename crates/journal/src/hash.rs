@@ -14,7 +14,7 @@ use crate::Error;
 pub struct Hash([u8; 32]);
 
 impl Hash {
-    /// What the first record of a journal states as the hash of its predecessor: 64 zeros.
+    /// The predecessor's hash in the first record of a journal: 64 zeros.
     pub const GENESIS: Self = Self([0; 32]);
 
     /// The SHA-256 of these bytes.

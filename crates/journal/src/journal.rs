@@ -13,8 +13,8 @@ use crate::line::{self, Flaw};
 use crate::rotation::{self, Beside};
 use crate::{Damage, Error, Head, NewRecord, Record, TornLine, tail};
 
-/// Whoever may change the journal, or put another one in its place, may write what did not happen.
-/// Root may look after that of another user.
+/// A user who may change the journal, or replace it, may write what did not happen. Root may read
+/// that of another user.
 const READING: Options = Options::read().trusted_for_root();
 const WRITING: Options = Options::append().trusted_for_root();
 
@@ -46,7 +46,7 @@ pub struct Verification {
     pub records: u64,
     /// The newest record; nothing when the journal is empty.
     pub head: Option<Head>,
-    /// What an interrupted rotation left beside the journal. The next one replaces it.
+    /// Leftovers of an interrupted rotation beside the journal. The next rotation replaces them.
     pub leftovers: Vec<PathBuf>,
 }
 

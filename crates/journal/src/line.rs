@@ -134,7 +134,7 @@ fn unreadable(reason: impl Into<String>) -> Flaw {
     Damage::Unreadable { reason }.into()
 }
 
-/// Why a line is refused, before it is known where it stands.
+/// The reason why a line is refused, before its place is known.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
     UnknownVersion(String),

@@ -15,20 +15,20 @@ const SECONDS: &str = "seconds";
 const PATH: &str = "path";
 const DAMAGED: &str = "damaged";
 
-/// What the caller knows about something that happened; the journal adds number and hashes.
+/// A record as the caller has it; the journal adds number and hashes.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct NewRecord {
-    /// When it happened, by the caller's clock. The order of records is their number, not this.
+    /// The time of the act, by the caller's clock. The order of records is their number, not this.
     pub at: SystemTime,
-    /// What kind of act it was, such as `backup`, `verify`, `restore` or `drill`: one word of
-    /// `a-z`, `0-9`, `.`, `_`, `-`.
+    /// The kind of act, such as `backup`, `verify`, `restore` or `drill`: one word of `a-z`, `0-9`,
+    /// `.`, `_`, `-`.
     pub kind: String,
     /// The machine it happened on.
     pub host: Option<String>,
-    /// How it went.
+    /// The outcome.
     pub outcome: Outcome,
-    /// What it was done to: the id of a backup, the name of a site.
+    /// The object of the act: the id of a backup, the name of a site.
     pub subject: String,
     /// Whatever proves it: ids, counts, hashes, durations. Never a secret.
     pub evidence: Value,
@@ -116,7 +116,7 @@ impl NewRecord {
     }
 }
 
-/// How an act went.
+/// The outcome of an act.
 ///
 /// The set is open: a reader takes a word that it does not know as [`Outcome::Other`], and as
 /// neither good nor bad.
@@ -183,15 +183,15 @@ pub struct Record {
     /// The number of the record, counted from 1 without gaps; also the number of its line where
     /// nothing was rotated.
     pub seq: u64,
-    /// When it happened, by the clock of the caller that appended it.
+    /// The time of the act, by the clock of the caller that appended it.
     pub at: SystemTime,
-    /// What kind of act it was.
+    /// The kind of act.
     pub kind: String,
     /// The machine it happened on.
     pub host: Option<String>,
-    /// How it went.
+    /// The outcome.
     pub outcome: Outcome,
-    /// What it was done to.
+    /// The object of the act.
     pub subject: String,
     /// Whatever proves it, as it was written. [`Evidence::of`](crate::evidence::Evidence::of)
     /// reads it.

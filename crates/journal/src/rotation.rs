@@ -22,18 +22,18 @@ use crate::record::{NewRecord, Outcome, Record};
 use crate::tail::TornLine;
 use crate::{Damage, Error, Hash, Journal, line};
 
-/// How a rotation ended.
+/// The word for a rotation that ended.
 const ROTATED: &str = "rotated";
-/// How many digits the number of a part has at least.
+/// The least number of digits in the number of a part.
 const DIGITS: usize = 10;
 
 /// The answer of [`Journal::rotate`].
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Rotated {
-    /// Where the records are now.
+    /// The file of the records.
     pub part: PathBuf,
-    /// How many there are in it.
+    /// The number of records in it.
     pub records: u64,
     /// The first record of the new file.
     pub record: Record,
@@ -101,7 +101,7 @@ impl Journal {
     }
 }
 
-/// Whether this is the record of a rotation.
+/// Returns true if this is the record of a rotation.
 pub(crate) fn is_rotation(record: &Record) -> bool {
     record.kind == evidence::Rotated::KIND
         && matches!(&record.outcome, Outcome::Other(word) if word == ROTATED)
@@ -139,11 +139,11 @@ pub(crate) fn parts(journal: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
     Ok(parts)
 }
 
-/// What lies beside a journal.
+/// The files beside a journal.
 pub(crate) struct Beside {
-    /// What comes before the journal's own records, in order.
+    /// The parts before the journal's own records, in order.
     pub(crate) parts: Vec<PathBuf>,
-    /// What an interrupted rotation left.
+    /// The leftovers of an interrupted rotation.
     pub(crate) leftovers: Vec<PathBuf>,
 }
 

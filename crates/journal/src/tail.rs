@@ -18,9 +18,9 @@ const BLOCK: u64 = 64 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TornLine {
-    /// Where it is now.
+    /// Its present path.
     pub path: PathBuf,
-    /// How many bytes it has.
+    /// Its size in bytes.
     pub bytes: u64,
     /// The SHA-256 of its bytes.
     pub sha256: Hash,
@@ -39,7 +39,7 @@ impl TornLine {
 pub(crate) struct Tail {
     /// The last line that ends, without its line end.
     pub(crate) last: Option<Vec<u8>>,
-    /// What follows it: empty unless an append was interrupted.
+    /// The bytes after it: empty unless an append was interrupted.
     pub(crate) torn: Vec<u8>,
     /// The length of the file up to where `torn` begins.
     sound: u64,

@@ -81,8 +81,8 @@ pub(crate) const MANIFEST_LINE: &str = "--@ ";
 /// A compressed manifest larger than this is refused: a million tables need less than half of it.
 const MAX_MANIFEST: u64 = 256 << 20;
 
-/// What the text of a manifest may weigh. Ten thousand tables that are alike compress to a
-/// fortieth; what expands much further was not written by this crate.
+/// The largest size of a manifest's text. Ten thousand similar tables compress to a fortieth; text
+/// that expands much further was not written by this crate.
 fn manifest_budget(compressed: usize) -> usize {
     const ALWAYS: usize = 32 << 20;
     const EXPANSION: usize = 64;
@@ -163,7 +163,7 @@ impl Archive {
 pub(crate) struct MemberReader {
     reader: Box<dyn ReadSeek>,
     decompressor: MemberDecompressor,
-    /// Where the reader stands, if known: consecutive members need no seek.
+    /// The position of the reader, if known: consecutive members need no seek.
     position: Option<u64>,
 }
 
@@ -314,10 +314,10 @@ fn manifest_json(compressed: &[u8]) -> io::Result<String> {
     Ok(json)
 }
 
-/// What the last member says.
+/// The contents of the last member.
 struct Pointer {
     format: &'static str,
-    /// Where the manifest begins and ends.
+    /// The offset at which the manifest begins.
     offset: u64,
     end: u64,
     hash: Digest,
@@ -375,8 +375,8 @@ fn read_pointer(reader: &mut dyn ReadSeek, length: u64) -> Result<Pointer> {
     Ok(Pointer { format, offset, end: start, hash })
 }
 
-/// What every reader may rely on afterwards: members lie one after the other from the first byte
-/// to the manifest, data members name a table, counts add up, and no sum of them overflows.
+/// Checks what every reader relies on afterwards: members lie one after the other from the first
+/// byte to the manifest, data members name a table, counts add up, and no sum of them overflows.
 fn check(manifest: &Manifest, end: u64) -> Result<()> {
     let tables = &manifest.census.tables;
     let encodings = || tables.iter().map(|table| table.encoding);
@@ -432,7 +432,7 @@ fn check(manifest: &Manifest, end: u64) -> Result<()> {
     Ok(())
 }
 
-/// Whether the sum of the numbers is one.
+/// Returns true if the sum of the numbers is one.
 fn add_up(numbers: impl Iterator<Item = u64>) -> bool {
     numbers.into_iter().try_fold(0u64, u64::checked_add).is_some()
 }

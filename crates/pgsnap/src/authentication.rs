@@ -92,7 +92,7 @@ impl Authentication {
         Ok(Self { text: Some(text.to_owned()), allowed: Some(allowed) })
     }
 
-    /// What children of libpq are told. Those before version 16 do not look.
+    /// Returns the setting for child programs of libpq. Versions before 16 ignore it.
     pub(crate) fn for_children(&self, may_be_encrypted: bool) -> Option<String> {
         let default = || (!may_be_encrypted).then(|| "!password".to_owned());
         self.text.clone().or_else(default)

@@ -1,5 +1,4 @@
-//! What the catalogue says: which relations have rows to dump, and in which columns; sequences
-//! and extensions.
+//! The catalogue: relations with rows to dump and their columns, sequences and extensions.
 //!
 //! The rules are `pg_dump`'s (`getTableData`, `selectDumpableObject` and
 //! `checkExtensionMembership` in `src/bin/pg_dump/pg_dump.c`).
@@ -32,9 +31,9 @@ pub(crate) struct Table {
     /// For a configuration table with foreign keys to or from others: how many of them come before
     /// it at most. Its keys exist when its rows are loaded.
     pub(crate) tied: Option<usize>,
-    /// Whether loading its rows calls functions of the database, which may read any other table.
+    /// True if loading its rows calls functions of the database, which may read any other table.
     pub(crate) calls_code: bool,
-    /// Whether the rows of its partitions are loaded through this partitioned table.
+    /// True if the rows of its partitions are loaded through this partitioned table.
     pub(crate) with_partitions: bool,
     /// The foreign server that holds the rows.
     pub(crate) foreign_server: Option<String>,
@@ -53,7 +52,7 @@ pub(crate) struct Part {
     pub(crate) size: i64,
     /// Bytes of main fork and TOAST.
     pub(crate) total_size: i64,
-    /// Whether the table access method is `heap`, so that ranges of pages can be read.
+    /// True if the table access method is `heap`, so that ranges of pages can be read.
     pub(crate) heap: bool,
 }
 
@@ -98,8 +97,8 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text,
     )
 }
 
-/// What reading and loading the rows takes to know; at ten thousand tables it costs more than all
-/// the rest.
+/// The columns needed to read and load the rows; at ten thousand tables they cost more than all the
+/// rest.
 const DETAILS: &str = ",
        COALESCE(am.amname = 'heap', true) AS heap,
        config.condition,
@@ -125,7 +124,7 @@ const DETAILS: &str = ",
          WHERE c.relispartition AND p.partstrat = 'h' AND o.opcname = 'enum_ops'
          ORDER BY a.height DESC LIMIT 1) AS load_root";
 
-/// What must be locked. Foreign tables cannot be.
+/// Returns the relations to lock. Foreign tables cannot be locked.
 ///
 /// # Errors
 /// [`Error::RowSecurity`] and [`Error::NotReadable`] name every table concerned at once.
@@ -133,8 +132,8 @@ pub(crate) async fn lockable(session: &Session) -> Result<Vec<Lockable>> {
     locks(&relations(session, "", &[]).await?)
 }
 
-/// What is read, foreign tables of these servers included, and how large it is. Relations must be
-/// locked, or they may be gone.
+/// Returns the tables to read, foreign tables of these servers included, with their sizes.
+/// Relations must be locked, or they may be gone.
 ///
 /// # Errors
 /// As [`lockable`].
@@ -178,7 +177,7 @@ async fn measure(session: &Session, tables: &mut [Table]) -> Result<()> {
     Ok(())
 }
 
-/// What must be locked, if all of it can be read whole.
+/// Returns the relations to lock, or an error if one of them cannot be read whole.
 fn locks(rows: &[Row]) -> Result<Vec<Lockable>> {
     let mut lockable = Vec::with_capacity(rows.len());
     let mut hidden = Vec::new();

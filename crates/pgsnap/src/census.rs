@@ -1,4 +1,4 @@
-//! What a database holds, in numbers that can be compared: the types.
+//! The contents of a database in numbers that can be compared: the types.
 
 use serde::{Deserialize, Serialize};
 
@@ -46,8 +46,8 @@ pub struct TableCensus {
     /// Digests per bucket of keys, to localise a difference.
     #[serde(default, skip_serializing_if = "Buckets::is_empty")]
     pub buckets: Buckets,
-    /// Whether rows of partitions are counted in this partitioned table. True for tables
-    /// that are hash-partitioned on an enum: a row's partition depends on the enum's OIDs.
+    /// True if rows of partitions are counted in this partitioned table. True for tables that are
+    /// hash-partitioned on an enum: a row's partition depends on the enum's OIDs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub with_partitions: bool,
     /// The condition (`WHERE …`) under which an extension's configuration table is dumped.
@@ -75,7 +75,7 @@ pub struct SequenceState {
     pub name: TableName,
     /// The value last handed out (or the next one, while `is_called` is false).
     pub last_value: i64,
-    /// Whether `last_value` has been handed out.
+    /// True if `last_value` has been handed out.
     pub is_called: bool,
 }
 
@@ -83,7 +83,7 @@ pub struct SequenceState {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LargeObjects {
-    /// How many there are.
+    /// The number of them.
     pub count: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -135,12 +135,13 @@ impl SchemaFingerprint {
         hasher.finalize().to_hex().to_string()
     }
 
-    /// Whether the statements themselves are known: a manifest keeps their digest alone.
+    /// Returns true if the statements themselves are known: a manifest keeps their digest alone.
     pub(crate) fn has_statements(&self) -> bool {
         !self.statements.is_empty() || self.digest == Self::digest_of(&[])
     }
 
-    /// Whether both were printed by the same versions, so that equal schemas have equal statements.
+    /// Returns true if both were printed by the same versions, so that equal schemas have equal
+    /// statements.
     pub(crate) fn is_comparable(&self, other: &Self) -> bool {
         let major = |version: &str| version.split('.').next().map(str::to_owned);
         self.server_major == other.server_major && major(&self.pg_dump) == major(&other.pg_dump)

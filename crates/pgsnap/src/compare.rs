@@ -25,7 +25,7 @@ use schema::{Judgement, judge};
 pub struct Comparison {
     /// All differences; none means equal.
     pub differences: Vec<Difference>,
-    /// What qualifies the answer.
+    /// Facts that qualify the answer.
     pub notes: Vec<Note>,
     /// Tables that were compared.
     pub tables: usize,
@@ -34,7 +34,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Whether nothing differs.
+    /// Returns true if nothing differs.
     #[must_use]
     pub fn is_equal(&self) -> bool {
         self.differences.is_empty()

@@ -36,14 +36,14 @@ use indexes::IndexBuilds;
 use origin::Origin;
 use rows::Destination;
 
-/// How to copy.
+/// Options of a copy.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CopyOptions {
     /// Sessions on either side that carry rows, and those that build indexes. Default: the number
     /// of processors, at least 2.
     pub jobs: usize,
-    /// How long to wait for a lock on the tables of the source. Default: 30 s.
+    /// The longest wait for a lock on the tables of the source. Default: 30 s.
     pub lock_timeout: Duration,
     /// Create roles the source refers to and the target lacks, without login and without
     /// privileges, and do without tablespaces it lacks. Default: no, what is missing is an
@@ -56,7 +56,7 @@ pub struct CopyOptions {
     /// function computes them differently today. They become a
     /// [`Note::Recomputed`](crate::Note::Recomputed). Default: no, they fail the proof.
     pub accept_recomputed: bool,
-    /// How long to wait for the moment in which nobody is connected to the old database.
+    /// The longest wait for a moment without sessions in the old database.
     pub swap_timeout: Duration,
     /// Directories to look for PostgreSQL's programs in, before the usual places.
     pub bin_directories: Vec<PathBuf>,
@@ -78,7 +78,7 @@ impl Default for CopyOptions {
 }
 
 impl CopyOptions {
-    /// How the target is treated: as by a restore of everything.
+    /// Returns the options for the target: those of a restore of everything.
     fn of_target(&self) -> RestoreOptions {
         RestoreOptions {
             jobs: self.jobs,
@@ -93,7 +93,7 @@ impl CopyOptions {
     }
 }
 
-/// What a copy would do, and what stands in its way.
+/// The plan of a copy, with its obstacles.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct CopyPlan {
@@ -103,21 +103,21 @@ pub struct CopyPlan {
     pub tables: usize,
     /// About how many bytes they have on the source's disk, indexes left out.
     pub bytes: u64,
-    /// What would happen at the target.
+    /// The plan for the target.
     pub target: RestorePlan,
 }
 
-/// What a copy did.
+/// The result of a copy.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Copied {
-    /// Where the rows came from.
+    /// The origin of the rows.
     pub source: Source,
-    /// When the snapshot was taken, by the source server's clock (RFC 3339, UTC).
+    /// The time of the snapshot, by the source server's clock (RFC 3339, UTC).
     pub taken_at: String,
     /// The census of the source as of that snapshot.
     pub census: Census,
-    /// What was done at the target, and the proof.
+    /// The result at the target, with the proof.
     pub restored: Restored,
 }
 

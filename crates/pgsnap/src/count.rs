@@ -22,7 +22,7 @@ use crate::snapshot::Snapshot;
 use crate::standby;
 use crate::tools::PgDump;
 
-/// How to take a census.
+/// Options of a census.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CensusOptions {
@@ -41,7 +41,7 @@ pub struct CensusOptions {
     /// another order: a digest depends on the order of the fields. Rows that it has in the encoding
     /// of this database are read in it.
     pub columns_like: Option<Census>,
-    /// How long to wait for a lock on the tables. Default: 30 s.
+    /// The longest wait for a lock on the tables. Default: 30 s.
     pub lock_timeout: Duration,
     /// Directories to look for `pg_dump` in, before the usual places.
     pub bin_directories: Vec<PathBuf>,

@@ -1,4 +1,4 @@
-//! Where a database is and as whom to reach it.
+//! The address of a database, and the role to reach it with.
 
 mod environment;
 
@@ -65,7 +65,7 @@ pub struct Database {
     event_triggers: Arc<EventTriggers>,
 }
 
-/// Whether sessions keep event triggers from firing, among them those that record every login.
+/// The firing of event triggers in sessions, among them those that record every login.
 ///
 /// Servers since version 17 know the setting, and superusers may set it. The server tells by
 /// refusing the first session that asks for it; all clones of a [`Database`] remember.
@@ -85,7 +85,7 @@ impl EventTriggers {
     }
 }
 
-/// What `target_session_attrs` asks of the one server that is named.
+/// The demand of `target_session_attrs` on the one server that is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ServerRole {
     Primary,
@@ -256,14 +256,14 @@ impl Database {
         }
     }
 
-    /// Whether the connection stays on this machine: a socket in the file system, or a loopback
-    /// address.
+    /// Returns true if the connection stays on this machine: a socket in the file system, or a
+    /// loopback address.
     #[must_use]
     pub fn is_local(&self) -> bool {
         reach(&self.config) != Reach::Network
     }
 
-    /// How the connection is encrypted, as decided from the parameters.
+    /// Returns the encryption of the connection, as decided from the parameters.
     #[must_use]
     pub fn tls_mode(&self) -> TlsMode {
         self.tls.mode
@@ -298,13 +298,13 @@ impl Database {
         self.config.get_ports().first().copied().unwrap_or(5432)
     }
 
-    /// Whether a password is known.
+    /// Returns true if a password is known.
     #[must_use]
     pub fn has_password(&self) -> bool {
         self.password.is_some()
     }
 
-    /// What `options=` of the URL asks for, to be passed on to child programs.
+    /// Returns the `options=` of the URL, for child programs.
     pub(crate) fn options(&self) -> Option<&str> {
         self.config.get_options()
     }
@@ -323,7 +323,7 @@ impl Database {
         &self.event_triggers
     }
 
-    /// How long a connection may take until it can be used.
+    /// Returns the time limit for a connection to become usable.
     pub(crate) fn connect_timeout(&self) -> Duration {
         self.config.get_connect_timeout().copied().unwrap_or(DEFAULT_CONNECT_TIMEOUT)
     }
@@ -375,7 +375,7 @@ fn watch_peer(config: &mut Config) {
     }
 }
 
-/// What libpq fills in by itself, as far as it needs no environment.
+/// Fills in libpq's defaults, as far as they need no environment.
 fn complete(parameters: &mut ConnectionParameters) -> Result<()> {
     if parameters.get("host").is_none() && parameters.get("hostaddr").is_none() {
         let is_local = Path::new(DEFAULT_SOCKET_DIRECTORY).is_dir();

@@ -33,8 +33,8 @@ UNION ALL
 SELECT 'type ' || c.relname, 'number of attributes', c.oid::bigint, 0, c.relnatts::text
   FROM pg_catalog.pg_class c JOIN ours ON ours.oid = c.relnamespace WHERE c.relkind = 'c'";
 
-/// What `pg_dump` has the server print. Of relations and types the names alone: a REFRESH or GRANT
-/// writes their rows, too.
+/// The rows from which the server prints for `pg_dump`. Of relations and types only the names
+/// count: a REFRESH or GRANT also writes their rows.
 const PRINTED: &str = "
 UNION ALL
 SELECT 'schema ' || n.nspname, 'pg_namespace', n.oid::bigint, 0, n.nspname::text
@@ -52,7 +52,7 @@ UNION ALL
 SELECT 'statistics object ' || s.stxname, 'pg_statistic_ext', s.oid::bigint, 0, s.xmin::text
   FROM pg_catalog.pg_statistic_ext s JOIN ours ON ours.oid = s.stxnamespace";
 
-/// Where the rows of foreign tables come from, and in which columns. Nothing locks foreign tables.
+/// The origin and the columns of the rows of foreign tables. Nothing locks foreign tables.
 const FOREIGN: &str = "
 UNION ALL
 SELECT 'foreign server ' || s.srvname, 'pg_foreign_server', s.oid::bigint, 0, s.xmin::text FROM pg_catalog.pg_foreign_server s
@@ -72,7 +72,7 @@ WITH ours AS (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AN
 pub(crate) enum Scope {
     /// Everything that `pg_dump` has printed.
     Schema,
-    /// What the text of rows depends on.
+    /// Definitions on which the text of rows depends.
     Rows,
     /// The same, where rows of foreign tables are among them.
     ForeignRows,
@@ -92,7 +92,7 @@ pub(crate) async fn read_ddl(
     unchanged(ddl, snapshot, source, Scope::Schema).await
 }
 
-/// What was made of definitions, if none of them has been changed or dropped since the snapshot.
+/// Returns a result of definitions, if none of them has been changed or dropped since the snapshot.
 ///
 /// # Errors
 /// [`Error::ChangedMeanwhile`] names the definition, whatever else went wrong: a label that is gone
@@ -228,7 +228,7 @@ fn lasting(catalogue: &str) -> String {
 /// Looks for a definition of the leader's snapshot that has been changed or dropped since, and
 /// names it.
 ///
-/// What was added is not part of the snapshot and does no harm.
+/// Finds changed and dropped definitions. Added ones are not part of the snapshot and do no harm.
 async fn changed(leader: &Session, database: &Database, scope: Scope) -> Result<Option<String>> {
     let query = match scope {
         Scope::Schema => format!("{OURS}{ROW_TEXT}{PRINTED}"),

@@ -77,19 +77,19 @@ const ROWS_PER_BUCKET: u64 = 4096;
 const MAX_BUCKETS: usize = 4096;
 
 impl Buckets {
-    /// How many buckets there are. Zero for tables that fit one bucket.
+    /// Returns the number of buckets. Zero for tables that fit one bucket.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether the table fits one bucket, in which case none are kept.
+    /// Returns true if the table fits one bucket, in which case none are kept.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether this crate could have written them for a table of so many rows.
+    /// Returns true if this crate could have written them for a table of so many rows.
     pub(crate) fn are_of(&self, rows: u64) -> bool {
         let mut counts = self.0.iter().map(|bucket| bucket.0);
         self.0.is_empty()
@@ -100,7 +100,8 @@ impl Buckets {
 
     /// The buckets in which two tables differ, with the modulus they refer to.
     ///
-    /// Where one side keeps no buckets the whole table is one: `(1, [0])`.
+    /// Returns the number of buckets and the differing ones. If one side keeps no buckets, the
+    /// whole table is one: `(1, [0])`.
     #[must_use]
     pub fn differing(&self, other: &Buckets) -> (usize, Vec<usize>) {
         let modulus = self.len().min(other.len()).max(1);

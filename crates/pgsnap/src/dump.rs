@@ -35,7 +35,7 @@ use crate::snapshot::Snapshot;
 use crate::standby;
 use crate::tools::PgDump;
 
-/// How to dump.
+/// Options of a dump.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DumpOptions {
@@ -45,7 +45,7 @@ pub struct DumpOptions {
     pub block_size: usize,
     /// libdeflate's level, 1 to 12. Default: 4, measured in `docs/benchmarks.md`.
     pub level: u8,
-    /// How long to wait for a lock on the tables. Default: 30 s.
+    /// The longest wait for a lock on the tables. Default: 30 s.
     pub lock_timeout: Duration,
     /// Keep what the passwords of the roles are checked against in the manifest, which takes a
     /// superuser. Default: no.
@@ -130,7 +130,7 @@ pub async fn dump<W: Write + Send + 'static>(
         .map_err(|source| Error::Write { source })
 }
 
-/// How often definitions may be read before the snapshot.
+/// Definitions are read at most this often before the snapshot.
 const EARLY_READINGS: usize = 10;
 
 /// Reads definitions, again if a table is dropped before `pg_dump` has locked it.
@@ -253,7 +253,7 @@ async fn dump_members(
     Ok(manifest)
 }
 
-/// What stands before the rows.
+/// Sends everything before the rows.
 async fn send_opening(
     opening: oneshot::Sender<Vec<Packed>>,
     prologue: String,
@@ -296,7 +296,7 @@ async fn read_rows(
     scan(snapshot, tables, options.jobs, "dump", progress, packer).await
 }
 
-/// Where rows come from, for the manifest.
+/// Returns the origin of the rows, for the manifest.
 pub(crate) async fn provenance(session: &Session, facts: Facts, tool: &PgDump) -> Result<Source> {
     let mut roles = facts::roles(session).await?;
     if !facts.shut_out.is_empty() {

@@ -130,7 +130,7 @@ pub(crate) async fn settle(
 struct Probe {
     session: Session,
     encoding: Encoding,
-    /// Whether each table must be locked before it is read.
+    /// True if each table must be locked before it is read.
     locks: bool,
 }
 
@@ -222,8 +222,8 @@ impl Probe {
     }
 }
 
-/// Whether values of a type are ASCII in every encoding, as `format_type` names it. Types of users
-/// have their schema before their name.
+/// Returns true if values of a type are ASCII in every encoding, as `format_type` names it. Types
+/// of users have their schema before their name.
 fn is_ascii(r#type: &str) -> bool {
     const TYPES: [&str; 18] = [
         "bigint",

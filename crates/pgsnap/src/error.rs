@@ -16,7 +16,7 @@ use crate::tls::TlsFailure;
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What an error says about the question that was asked.
+/// The meaning of an error for the question that was asked.
 ///
 /// "The answer is no" and "could not ask" lead an operator to different places,
 /// so they are never mixed. The enum is exhaustive on purpose: a program that maps
@@ -39,7 +39,7 @@ pub enum Error {
     /// A connection URL that cannot be used.
     #[error("invalid connection URL: {reason}")]
     InvalidUrl {
-        /// Why, without the URL itself: it may hold a password.
+        /// The reason, without the URL itself: it may hold a password.
         reason: String,
     },
     /// No connection could be made.
@@ -47,7 +47,7 @@ pub enum Error {
     Connect {
         /// Host, port and database; never a password.
         target: String,
-        /// What the operating system or the server said.
+        /// The error of the operating system or the server.
         #[source]
         source: tokio_postgres::Error,
     },
@@ -64,7 +64,7 @@ pub enum Error {
     Tls {
         /// Role, host, port and database; never a password.
         target: String,
-        /// Why.
+        /// The reason.
         failure: TlsFailure,
     },
     /// The server asks for a way to prove who we are that is not allowed. No password was sent.
@@ -72,7 +72,7 @@ pub enum Error {
     Authentication {
         /// Role, host, port and database; never a password.
         target: String,
-        /// What the server asks for, and why that is refused.
+        /// The server's demand, and the reason why it is refused.
         reason: String,
     },
     /// `target_session_attrs` asks for a primary, and the server is a standby, or the other way.
@@ -80,7 +80,7 @@ pub enum Error {
     ServerRole {
         /// Role, host, port and database; never a password.
         target: String,
-        /// Whether the server is a standby.
+        /// True if the server is a standby.
         is_standby: bool,
     },
     /// `target_session_attrs` asks for sessions that can write, and those of the server can only
@@ -89,7 +89,7 @@ pub enum Error {
     AccessMode {
         /// Role, host, port and database; never a password.
         target: String,
-        /// Whether its sessions can only read.
+        /// True if its sessions can only read.
         is_read_only: bool,
     },
     /// A connection pooler is in between: sessions are not what they seem to be.
@@ -103,7 +103,7 @@ pub enum Error {
     Certificate {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault in it.
         reason: String,
     },
     /// A file with a secret can be read by others.
@@ -117,16 +117,16 @@ pub enum Error {
     /// An established connection broke.
     #[error("lost the connection to the server while {context}")]
     ConnectionLost {
-        /// What was being done.
+        /// The action that failed.
         context: String,
-        /// What the driver said.
+        /// The driver's error.
         #[source]
         source: tokio_postgres::Error,
     },
     /// The server answered a statement with an error.
     #[error("{}", server_message(.context, .message, .detail.as_deref(), .code))]
     Server {
-        /// What was being done.
+        /// The action that failed.
         context: String,
         /// The primary message.
         message: String,
@@ -165,7 +165,7 @@ pub enum Error {
     ToolStart {
         /// The program.
         tool: String,
-        /// What the operating system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
@@ -182,14 +182,14 @@ pub enum Error {
     /// The output of `pg_dump` was not of the expected shape.
     #[error("unexpected output of pg_dump: {what}")]
     UnexpectedDdl {
-        /// What was missing.
+        /// The missing part.
         what: String,
     },
     /// A name or definition has no equivalent in UTF-8, or is of an SQL_ASCII database and in
     /// another encoding.
     #[error("{what} cannot be read in UTF-8")]
     NotUtf8 {
-        /// What was read, such as the name of a table.
+        /// The object that was read, such as the name of a table.
         what: String,
     },
     /// Row-level security hides rows from the role that dumps.
@@ -209,9 +209,9 @@ pub enum Error {
         "the tables kept changing while the snapshot was taken ({attempts} attempts): {detail}"
     )]
     SnapshotUnstable {
-        /// How often it was tried.
+        /// The number of attempts.
         attempts: u32,
-        /// What changed at the last attempt.
+        /// The change at the last attempt.
         detail: String,
     },
     /// `pg_dump` waits behind somebody who waits for a lock that the snapshot holds.
@@ -220,7 +220,7 @@ pub enum Error {
     /// A server or program answers with more than it may have to say.
     #[error("{what} is larger than any that can be handled")]
     TooLarge {
-        /// What was being read.
+        /// The object that was being read.
         what: String,
     },
     /// A definition that cannot be locked was changed during the dump, which is not of one point in
@@ -233,21 +233,21 @@ pub enum Error {
     /// Writing the archive failed.
     #[error("could not write the archive")]
     Write {
-        /// What the operating system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
     /// Reading the archive failed; with a sealed archive this includes failed authentication.
     #[error("could not read the archive")]
     Read {
-        /// What the reader said.
+        /// The reader's error.
         #[source]
         source: io::Error,
     },
     /// The file is not a `pgsnap` archive (it may be a plain dump).
     #[error("not a pgsnap archive: {reason}")]
     NotAnArchive {
-        /// What was found instead.
+        /// The unexpected contents.
         reason: String,
     },
     /// The archive was written by a newer format version.
@@ -263,13 +263,13 @@ pub enum Error {
     /// The archive contradicts itself.
     #[error("the archive is damaged: {what}")]
     Damaged {
-        /// Where and how.
+        /// The place and the difference.
         what: String,
     },
     /// A plain dump ended before its end, or psql refused it.
     #[error("the plain dump could not be restored: {what}")]
     ForeignDump {
-        /// What happened.
+        /// The event.
         what: String,
     },
     /// A table was named that the archive or database does not hold.
@@ -277,7 +277,7 @@ pub enum Error {
     NoSuchTable {
         /// The name as given.
         name: String,
-        /// Where it was looked for.
+        /// The searched place.
         place: String,
     },
     /// Rows of the two sides of a comparison cannot be read in one encoding.
@@ -303,7 +303,7 @@ pub enum Error {
     NoSuchForeignServer {
         /// The name as given.
         name: String,
-        /// Where it was looked for.
+        /// The searched place.
         place: String,
     },
     /// A restore would send rows of the database to a foreign server that never had them.
@@ -320,8 +320,8 @@ pub enum Error {
     PartitionBound {
         /// The partition they come from.
         partition: String,
-        /// Why they could not be loaded through the partitioned table instead, where that was
-        /// considered.
+        /// The reason why they could not be loaded through the partitioned table instead, if that
+        /// was considered.
         obstacle: Option<String>,
     },
     /// The target cannot take the restore. All reasons are given at once.
@@ -352,9 +352,9 @@ pub enum Error {
     InPlace {
         /// The database.
         database: String,
-        /// What could not be dropped; nothing means that the database is as it was.
+        /// Objects that could not be dropped. If empty, the database is as it was.
         left: Vec<String>,
-        /// Why it failed.
+        /// The reason for the failure.
         #[source]
         source: Box<Error>,
     },
@@ -363,7 +363,7 @@ pub enum Error {
     NotSwapped {
         /// Its name now.
         kept: String,
-        /// Why not.
+        /// The reason.
         #[source]
         source: Box<Error>,
     },
@@ -386,9 +386,9 @@ pub enum Error {
     NotFenced {
         /// The database.
         database: String,
-        /// Whether the unfinished fence was taken down again.
+        /// True if the unfinished fence was taken down again.
         undone: bool,
-        /// Why it could not be finished.
+        /// The reason why it could not be finished.
         #[source]
         source: Box<Error>,
     },
@@ -417,13 +417,13 @@ pub enum Error {
     /// The record of a fence cannot be used.
     #[error("the record of the fence cannot be used: {reason}")]
     FenceRecord {
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// A throw-away server could not be started.
     #[error("could not start a scratch server: {reason}")]
     Scratch {
-        /// What happened, with the end of the server's log.
+        /// The event, with the end of the server's log.
         reason: String,
     },
     /// A local file could not be used.
@@ -431,14 +431,14 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
     /// A worker ended without an answer. This is a bug or the end of the runtime.
     #[error("a worker died: {what}")]
     WorkerDied {
-        /// What it was doing.
+        /// The action it failed at.
         what: String,
     },
 }
@@ -458,7 +458,7 @@ fn access_mode(is_read_only: bool) -> &'static str {
 }
 
 impl Error {
-    /// Whether the answer is no, or the question could not be asked.
+    /// Returns the class: the answer is no, or the question could not be asked.
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         match self {
@@ -525,7 +525,7 @@ impl Error {
         }
     }
 
-    /// Whether the same call may succeed later without anybody changing anything.
+    /// Returns true if the same call may succeed later without anybody changing anything.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -551,7 +551,7 @@ impl Error {
         }
     }
 
-    /// Whether the server asked for a password, and there was none to give.
+    /// Returns true if the server asked for a password, and there was none to give.
     #[must_use]
     pub fn wants_password(&self) -> bool {
         let Self::Connect { source, .. } = self else {
@@ -577,7 +577,7 @@ impl Error {
         }
     }
 
-    /// What the end of a COPY into `table` said.
+    /// Returns the error of the end of a COPY into `table`.
     pub(crate) fn loading(context: &str, table: &TableName, error: tokio_postgres::Error) -> Self {
         // Violations of CHECK constraints, which have the same SQLSTATE, name the constraint.
         match error.as_db_error() {
@@ -588,7 +588,7 @@ impl Error {
         }
     }
 
-    /// What the server said.
+    /// The server's message.
     pub(crate) fn server(context: impl Into<String>, db: &tokio_postgres::error::DbError) -> Self {
         Self::Server {
             context: context.into(),
@@ -622,7 +622,8 @@ fn quotes_rows(code: &str) -> bool {
     code.starts_with("22") || code.starts_with("23")
 }
 
-/// Whether the server was reached and we could not log in. The driver tells by its words only.
+/// Returns true if the server was reached and we could not log in. The driver tells by its words
+/// only.
 fn is_of_the_login(error: &tokio_postgres::Error) -> bool {
     let said = error.to_string();
     said.starts_with("authentication error") || said.starts_with("invalid configuration")

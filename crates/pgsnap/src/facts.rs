@@ -1,4 +1,4 @@
-//! What must be known about the server and the database besides its tables.
+//! Facts about the server and the database besides its tables.
 
 use crate::catalog::text;
 use crate::census::Locale;

@@ -19,7 +19,7 @@ use crate::foreign::psql::{Abilities, Psql};
 use crate::progress::{Phase, Progress, Work};
 use crate::restore::{RestoreOptions, Target, TargetState, analyze, create_role, restoring_name};
 
-/// What a restore of a plain dump did, and what it could not prove.
+/// The result of a restore of a plain dump, and the parts it could not prove.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct ForeignRestored {
@@ -29,10 +29,10 @@ pub struct ForeignRestored {
     pub kept: Option<String>,
     /// Bytes of SQL text that psql took.
     pub bytes: u64,
-    /// What was counted afterwards.
+    /// The census taken afterwards.
     #[serde(skip)]
     pub census: Census,
-    /// What the dump does not allow to prove.
+    /// Properties that the dump does not allow to prove.
     pub unproven: Vec<String>,
 }
 

@@ -20,7 +20,7 @@ use crate::progress::{NoProgress, Progress};
 use crate::sql;
 use crate::verify::{VerifyOptions, verify};
 
-/// What a fuzzer calls.
+/// The function that a fuzzer calls.
 pub type Target = fn(&[u8]);
 
 /// Every target under the name it has in `fuzz/`.

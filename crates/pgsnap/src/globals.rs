@@ -1,4 +1,4 @@
-//! What belongs to the whole server and what a database refers to: roles, memberships, tablespaces.
+//! Objects of the whole server that a database refers to: roles, memberships, tablespaces.
 
 use std::fmt;
 
@@ -48,13 +48,13 @@ pub struct RoleDefinition {
     /// `ALTER ROLE … SET` settings for all databases, as `name=value`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<String>,
-    /// What its password is checked against. Only where it was asked for.
+    /// The verifier of its password, if it was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<PasswordVerifier>,
 }
 
-/// What the server keeps of a password: no password, but who has it can try passwords against it.
-/// It is not printed.
+/// The server's verifier of a password. It is no password, but its owner can try passwords against
+/// it. It is not printed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PasswordVerifier(String);

@@ -87,7 +87,8 @@ impl MemberDecompressor {
     }
 }
 
-/// How a member ends: CRC-32 and length modulo 2^32 of what it holds (RFC 1952, section 2.3.1).
+/// Returns the end of a member: CRC-32 and length modulo 2^32 of its contents (RFC 1952, section
+/// 2.3.1).
 fn trailer(content: &[u8]) -> [u8; 8] {
     let mut trailer = [0; 8];
     trailer[..4].copy_from_slice(&libdeflater::crc32(content).to_le_bytes());
@@ -106,7 +107,7 @@ pub(crate) fn stored_member(payload: &[u8]) -> Vec<u8> {
     member
 }
 
-/// How much longer a stored member is than its payload.
+/// The overhead of a stored member over its payload.
 pub(crate) const STORED_OVERHEAD: usize = 10 + 5 + 8;
 
 #[cfg(test)]

@@ -163,7 +163,7 @@ pub(crate) async fn privileges(session: &Session) -> Result<String> {
     Ok(sql)
 }
 
-/// What one role granted to another, or to everybody, on one large object.
+/// The privileges one role granted to another, or to everybody, on one large object.
 struct Grant {
     grantee: Option<String>,
     /// `None` where there is no grant at all: even the owner's privileges were revoked.
@@ -173,7 +173,7 @@ struct Grant {
 }
 
 impl Grant {
-    /// What every new large object has: all privileges for its owner.
+    /// Returns true for the privileges of every new large object: all for its owner.
     fn is_default(&self, owner: &str) -> bool {
         self.grantee.as_deref() == Some(owner)
             && self.grantor.as_deref() == Some(owner)

@@ -28,17 +28,17 @@ pub struct Manifest {
     pub format: String,
     /// The program and version that wrote it.
     pub writer: String,
-    /// When the snapshot was taken, by the source server's clock (RFC 3339, UTC).
+    /// The time of the snapshot, by the source server's clock (RFC 3339, UTC).
     pub taken_at: String,
-    /// Where the rows came from.
+    /// The origin of the rows.
     pub source: Source,
-    /// What the archive holds.
+    /// The contents of the archive.
     pub census: Census,
     /// Every gzip member but the last two (the manifest itself and its pointer), in file order.
     pub members: Vec<Member>,
 }
 
-/// Where an archive came from.
+/// The origin of an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Source {
@@ -84,18 +84,18 @@ pub struct Source {
     /// Tablespaces that objects of the database live in, the default one left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tablespaces: Vec<String>,
-    /// What these roles are; passwords only where they were asked for.
+    /// The definitions of these roles; passwords only if they were requested.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub role_definitions: Vec<RoleDefinition>,
     /// Memberships of and in these roles.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub memberships: Vec<Membership>,
-    /// What these tablespaces are.
+    /// The definitions of these tablespaces.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tablespace_definitions: Vec<TablespaceDefinition>,
     /// The write-ahead log position right after the snapshot was taken.
     pub lsn: String,
-    /// Whether the source was a standby.
+    /// True if the source was a standby.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_recovery: bool,
 }
@@ -112,12 +112,12 @@ pub struct RoleSetting {
 /// One privilege on the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatabasePrivilege {
-    /// Who has it; `None` is PUBLIC.
+    /// The role that has it; `None` is PUBLIC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grantee: Option<String>,
     /// `CONNECT`, `CREATE` or `TEMPORARY`.
     pub privilege: String,
-    /// Whether it may be passed on.
+    /// True if it may be passed on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub grantable: bool,
 }
@@ -134,12 +134,12 @@ impl Source {
     }
 }
 
-/// What a gzip member of the archive holds.
+/// The kind of a gzip member's contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum MemberKind {
-    /// What psql needs first: meta-commands, `BEGIN`, settings. A native restore skips it.
+    /// The opening for psql: meta-commands, `BEGIN`, settings. A native restore skips it.
     Prologue,
     /// DDL that must exist before the rows.
     PreData,
@@ -161,9 +161,9 @@ pub enum MemberKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Member {
-    /// What it holds.
+    /// The kind of its contents.
     pub kind: MemberKind,
-    /// Where it begins in the compressed stream.
+    /// Its offset in the compressed stream.
     pub offset: u64,
     /// Its compressed length.
     pub length: u64,

@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 
-/// What a connection URL or string says, keyword by keyword (`host`, `sslmode`, …).
+/// The parameters of a connection URL or string, keyword by keyword (`host`, `sslmode`, …).
 ///
 /// A program that also wants a service file, variables or defaults of its own fills in what is
 /// still missing with [`ConnectionParameters::set_default`] and then calls

@@ -9,7 +9,7 @@ pub struct Work {
     pub rows: u64,
 }
 
-/// What is being done.
+/// The phase of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {

@@ -40,7 +40,7 @@ use crate::session::Session;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct QuietReading {
-    /// When it was taken, by the server's clock (RFC 3339, UTC).
+    /// The time it was taken, by the server's clock (RFC 3339, UTC).
     pub taken_at: String,
     /// `system_identifier` of the cluster, where the role may read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -72,7 +72,7 @@ pub enum Extent {
     DataOnly,
 }
 
-/// How to restore.
+/// Options of a restore.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RestoreOptions {
@@ -115,7 +115,7 @@ pub struct RestoreOptions {
     pub accept_recomputed: bool,
     /// Collect the planner's statistics (`ANALYZE`) of what was restored. Default: yes.
     pub statistics: bool,
-    /// How long to wait for the moment in which nobody is connected to the old database.
+    /// The longest wait for a moment without sessions in the old database.
     pub swap_timeout: Duration,
     /// Directories to look for PostgreSQL's programs in, before the usual places.
     pub bin_directories: Vec<PathBuf>,
@@ -144,7 +144,7 @@ impl Default for RestoreOptions {
     }
 }
 
-/// What a restore did.
+/// The result of a restore.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Restored {
@@ -158,7 +158,8 @@ pub struct Restored {
     pub tables: usize,
     /// Rows loaded.
     pub rows: u64,
-    /// What qualifies the proof: what no restore can keep, and what could not be compared.
+    /// Facts that qualify the proof: properties no restore can keep, and properties that could not
+    /// be compared.
     pub notes: Vec<Note>,
     /// The proof: the restored database against the manifest.
     #[serde(skip)]
@@ -186,11 +187,11 @@ pub async fn plan_restore(
 
 /// Restores an archive as database `target.name()`.
 ///
-/// Where this role may create databases, the rows go into a new database `NAME__restoring_ID`,
-/// which is compared row by row with the manifest and then renamed in one transaction; a database
-/// that was there before is kept as `NAME__before_ID`. Until that moment the old database is not
-/// touched. Killed anywhere, the old database is still in place; the left-over is dropped by the
-/// next restore.
+/// If this role may create databases, the rows go into a new database `NAME__restoring_ID`, which
+/// is compared row by row with the manifest and then renamed in one transaction; a database that
+/// was there before is kept as `NAME__before_ID`. Until that moment the old database is not
+/// touched. Killed anywhere, the old database is still in place; the next restore drops the
+/// leftover.
 ///
 /// # Errors
 /// [`Error::Preflight`] lists all obstacles; [`Error::RestoreDiffers`] if the proof fails.

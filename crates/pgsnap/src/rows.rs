@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::manifest::MemberKind;
 use crate::session::Session;
 
-/// Where rows can be read again.
+/// A source from which rows can be read again.
 #[derive(Clone)]
 #[non_exhaustive]
 #[expect(clippy::large_enum_variant, reason = "there are two of them per comparison")]
@@ -27,7 +27,7 @@ pub enum RowSource {
     Archive(Archive),
 }
 
-/// How one row differs.
+/// The difference of one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -44,7 +44,7 @@ pub enum RowChange {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RowDifference {
-    /// How it differs.
+    /// The difference.
     pub change: RowChange,
     /// The key columns as `name=value` in COPY text form; empty where the table has no key.
     pub key: Vec<String>,

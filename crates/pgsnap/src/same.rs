@@ -1,4 +1,4 @@
-//! Whether two connections lead to one database.
+//! A test of two connections: do they lead to one database?
 
 use crate::database::Database;
 use crate::error::Result;

@@ -31,7 +31,7 @@ struct Piece {
     pages: Option<(u64, Option<u64>)>,
 }
 
-/// What becomes of the rows besides being counted and digested.
+/// The destination of rows that are counted and digested.
 ///
 /// There are three: the dump compresses them, the copy sends them to another server, the census
 /// does nothing with them.
@@ -67,7 +67,7 @@ impl RowSink for Discard {
     }
 }
 
-/// What a worker takes at a time: one piece of a big table, or many small tables.
+/// The unit of a worker's work: one piece of a big table, or many small tables.
 type Group = Vec<Piece>;
 
 struct Shared {

@@ -26,7 +26,7 @@ use crate::scratch::user::ServerUser;
 use crate::session::Session;
 use crate::tools::{last_lines, package_directories};
 
-/// How to set up a scratch server.
+/// Options of a scratch server.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ScratchOptions {
@@ -35,7 +35,7 @@ pub struct ScratchOptions {
     pub bin_directory: Option<PathBuf>,
     /// The oldest acceptable major version.
     pub at_least: u32,
-    /// Where the temporary directory is made. Default: `/tmp`. Socket paths are short, so keep it
+    /// The parent of the temporary directory. Default: `/tmp`. Socket paths are short, so keep it
     /// short.
     pub parent: PathBuf,
     /// Listen on a free port of 127.0.0.1 as well, with a generated password.
@@ -178,7 +178,7 @@ impl ScratchServer {
         self.port
     }
 
-    /// Whether the server has no network, as [`ScratchOptions::offline`] asks for.
+    /// Returns true if the server has no network, as [`ScratchOptions::offline`] asks for.
     #[must_use]
     pub fn is_offline(&self) -> bool {
         self.is_offline

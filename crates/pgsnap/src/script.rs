@@ -114,8 +114,8 @@ pub(crate) fn check_block(tables: &[TableCensus]) -> String {
     sql
 }
 
-/// What stands before the rows where those of foreign tables are among them: psql cannot be told to
-/// leave them out, so it is kept from adding them to rows that are there.
+/// Returns the check before the rows if those of foreign tables are among them: psql cannot be told
+/// to leave them out, so it is kept from adding them to existing rows.
 pub(crate) fn foreign_check(tables: &[ForeignTable]) -> String {
     if tables.is_empty() {
         return String::new();

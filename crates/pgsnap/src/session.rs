@@ -50,10 +50,10 @@ const SETTINGS: &str = "
 /// Bytes of an answer that is kept as a whole: the catalogue of a hundred thousand tables takes
 /// half of it.
 const LONGEST_ANSWER: usize = 256 << 20;
-/// What a row takes besides its bytes.
+/// The overhead of a row over its bytes.
 const ROW_OVERHEAD: usize = 256;
 
-/// What is left for an answer after so many more bytes of it.
+/// Returns the remaining budget of an answer after more bytes of it.
 fn less(left: usize, bytes: usize, context: &str) -> Result<usize> {
     left.checked_sub(bytes)
         .ok_or_else(|| Error::TooLarge { what: format!("the server's answer to {context}") })

@@ -22,9 +22,9 @@ use crate::facts::Facts;
 use crate::name::TableName;
 use crate::session::Session;
 
-/// How often taking the snapshot is tried at least while tables come and go.
+/// The least number of attempts to take the snapshot while tables come and go.
 const ATTEMPTS: u32 = 5;
-/// How long the other sessions may take for their locks once one session has all of them.
+/// The other sessions may take this long for their locks once one session has all of them.
 const GRACE: Duration = Duration::from_millis(250);
 /// The SQLSTATE of a lock that was not to be had in time.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -151,7 +151,7 @@ impl Snapshot {
         })
     }
 
-    /// What there is to read, foreign tables of these servers included.
+    /// Returns the tables to read, foreign tables of these servers included.
     pub(crate) async fn tables(&self, foreign_servers: &[String]) -> Result<Vec<Table>> {
         catalog::tables(&self.leader, foreign_servers).await
     }
@@ -189,7 +189,7 @@ impl Snapshot {
         Ok(session)
     }
 
-    /// Whether workers lock every table when they start, or each when they read it.
+    /// Returns true if workers lock every table when they start, or each when they read it.
     pub(crate) fn locks_eagerly(&self) -> bool {
         self.eager
     }

@@ -31,19 +31,19 @@ pub(crate) fn statements(text: &str) -> Vec<String> {
     }
 }
 
-/// Whether a statement is one of the settings that `pg_dump` toggles between objects:
+/// Returns true if a statement is one of the settings that `pg_dump` toggles between objects:
 /// `default_tablespace` and `default_table_access_method`. Others, such as SET SESSION
 /// AUTHORIZATION, belong to the statements around them.
 pub(crate) fn is_default_setting(statement: &str) -> bool {
     statement.starts_with("SET default_")
 }
 
-/// Whether a statement chooses the tablespace of the objects after it.
+/// Returns true if a statement chooses the tablespace of the objects after it.
 pub(crate) fn is_default_tablespace(statement: &str) -> bool {
     statement.starts_with("SET default_tablespace ")
 }
 
-/// Whether a statement makes or describes a large object.
+/// Returns true if a statement makes or describes a large object.
 pub(crate) fn is_large_object(statement: &str) -> bool {
     const STARTS: [&str; 3] =
         ["SELECT pg_catalog.lo_create(", "ALTER LARGE OBJECT ", "COMMENT ON LARGE OBJECT "];
@@ -55,10 +55,10 @@ pub(crate) fn is_large_object(statement: &str) -> bool {
                 .any(|words| words[0].is("ON") && words[1].is("LARGE") && words[2].is("OBJECT"))
 }
 
-/// What a statement is about, without any value in it: kind and name, as far as the first
+/// Returns the object of a statement, without any value in it: kind and name, up to the first
 /// parenthesis, quote or expression. Two databases with the same labels have the same objects, even
-/// where an expression prints in another way; and a label can be shown, where a whole statement
-/// could hold a password.
+/// if an expression prints in another way. A label can be shown; a whole statement could hold a
+/// password.
 pub(crate) fn label(statement: &str) -> String {
     const EXPRESSIONS: [&str; 6] =
         [" AS ", " USING ", " CHECK ", " CONNECTION ", " OPTIONS ", " WHEN "];

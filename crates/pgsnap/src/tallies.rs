@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use crate::digest::{Buckets, Digest, Tally};
 
-/// What a table adds up to.
+/// The totals of a table.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Total {
     pub(crate) rows: u64,

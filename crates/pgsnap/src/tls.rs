@@ -17,7 +17,7 @@ pub(crate) use stream::Encrypted;
 use crate::error::Result;
 use crate::parameters::{ConnectionParameters, invalid};
 
-/// How a connection is encrypted, and what the server must prove: the modes of libpq, weakest
+/// The encryption of a connection and the proof required of the server: the modes of libpq, weakest
 /// first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -76,7 +76,7 @@ pub(crate) struct Tls {
     pub(crate) server_name: Option<String>,
 }
 
-/// Where the connection goes, as far as it matters for its encryption.
+/// The destination of a connection, as far as it matters for its encryption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
     /// Through a socket in the file system, which libpq never encrypts.

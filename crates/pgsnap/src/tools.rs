@@ -9,7 +9,7 @@ use tokio::process::Command;
 use crate::database::{Database, FOREIGN_LIBPQ_VARIABLES};
 use crate::error::{Error, Result};
 
-/// Where packages put PostgreSQL's programs, one directory per major version.
+/// Directories in which packages put PostgreSQL's programs, one subdirectory per major version.
 const PACKAGE_ROOTS: &[&str] = &["/usr/lib/postgresql", "/usr/local/lib/postgresql"];
 
 /// `pg_dump` and `pg_restore` of one version.
@@ -165,7 +165,7 @@ pub(crate) async fn output(mut command: Command, input: &[u8]) -> Result<Vec<u8>
 /// A standby ends whoever reads what its primary changes: that is no failure of the program, and
 /// may pass.
 fn failure(tool: String, status: std::process::ExitStatus, stderr: &[u8]) -> Error {
-    /// What a session is told whose work was undone so that others could go on.
+    /// The code for a session whose work was undone so that others could go on.
     const SERIALIZATION_FAILURE: &str = "40001";
     let text = String::from_utf8_lossy(stderr);
     match text.lines().find(|line| line.contains("conflict with recovery")) {

@@ -98,7 +98,7 @@ SELECT EXISTS (SELECT FROM code JOIN pg_catalog.pg_amproc f ON f.amproc = code.o
     OR EXISTS (SELECT FROM code JOIN pg_catalog.pg_amop o ON o.amopopr = code.object WHERE code.class = 'pg_catalog.pg_operator'::regclass),
        EXISTS (SELECT FROM code JOIN pg_catalog.pg_cast k ON k.castfunc = code.object WHERE code.class = 'pg_catalog.pg_proc'::regclass)";
 
-/// What calls functions of the database's users.
+/// Objects that call functions of the database's users.
 #[derive(Debug, Default)]
 pub(crate) struct UserCode {
     /// Tables that call one for each row that is loaded, in the order in which `pg_dump` loads
@@ -150,7 +150,7 @@ impl UserCode {
         Ok(rows.iter().map(name).collect())
     }
 
-    /// Whether a table calls code for each row that is loaded.
+    /// Returns true if a table calls code for each row that is loaded.
     pub(crate) fn is_called_by(&self, table: &TableName) -> bool {
         self.tables.contains_key(table)
     }
@@ -161,7 +161,8 @@ impl UserCode {
         self.tables.get(table)?.as_deref()
     }
 
-    /// Whether building an index may call code, as far as its definition tells. In doubt it does.
+    /// Returns true if building an index may call code, as far as its definition tells. In doubt it
+    /// does.
     pub(crate) fn is_called_by_index(&self, statement: &str) -> bool {
         let words = tokens(statement);
         let computes = || {
@@ -174,8 +175,8 @@ impl UserCode {
             || !self.names.is_empty() && self.is_named_among(&words)
     }
 
-    /// Whether a qualified name is one of code. `pg_dump` qualifies every name that is not the
-    /// server's own.
+    /// Returns true if a qualified name is one of code. `pg_dump` qualifies every name that is not
+    /// the server's own.
     fn is_named_among(&self, words: &[Token<'_>]) -> bool {
         let qualified = |at: usize| {
             let schema = words[at].identifier()?;

@@ -12,7 +12,7 @@ use crate::manifest::{Manifest, Member, MemberKind};
 use crate::progress::{Phase, Progress, Work};
 use crate::tallies::{Tallies, Total};
 
-/// How to verify.
+/// Options of a verification.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct VerifyOptions {
@@ -26,7 +26,7 @@ impl Default for VerifyOptions {
     }
 }
 
-/// What was read and found right.
+/// The result of a verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Verified {
@@ -132,7 +132,7 @@ fn verify_member(
 }
 
 impl TableCensus {
-    /// Where the key is in a row of this table.
+    /// Returns the position of the key in a row of this table.
     pub(crate) fn key(&self) -> Key {
         let columns: Vec<String> = self.columns.iter().map(|column| column.name.clone()).collect();
         Key::new(&columns, &self.key)

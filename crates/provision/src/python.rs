@@ -49,7 +49,7 @@ impl PythonEnvironment {
     ///
     /// # Errors
     ///
-    /// Where the cache cannot be read.
+    /// If the cache cannot be read.
     pub fn find(&self) -> anyhow::Result<Option<PathBuf>> {
         let origin = match self.origin() {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -62,7 +62,8 @@ impl PythonEnvironment {
         Ok(tree.map(|tree| interpreter(&tree)))
     }
 
-    /// What the tree in the cache is made of: the whole lock file, and the Python that it is for.
+    /// Returns the inputs of the tree in the cache: the whole lock file, and the Python that it is
+    /// for.
     fn origin(&self) -> io::Result<Option<String>> {
         Ok(ask_python(PYTHON)?.map(|python| format!("{python}{}", self.lock)))
     }

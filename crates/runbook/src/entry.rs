@@ -18,7 +18,7 @@ const MEMBER: &str = "format";
 /// An event of a run, and its time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// When it happened, by the clock of the runner.
+    /// The time of the event, by the clock of the runner.
     pub at: Timestamp,
     /// The event itself.
     pub event: Event,

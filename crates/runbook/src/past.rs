@@ -47,7 +47,7 @@ pub(crate) enum Last<'a> {
 pub struct Window {
     /// Its name, such as `frozen`.
     pub time_box: String,
-    /// When it opened.
+    /// The time it opened.
     pub since: Timestamp,
     /// The end of the allowed time.
     pub until: Timestamp,

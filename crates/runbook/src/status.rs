@@ -11,7 +11,7 @@ use crate::{End, Event, Failure, Reason, Run, Window};
 pub struct Status {
     /// The part of its life that the run is in.
     pub phase: Phase,
-    /// When the run was begun.
+    /// The time the run was begun.
     pub begun: Option<Timestamp>,
     /// The step of the newest record that is about one.
     pub step: Option<String>,

@@ -115,7 +115,7 @@ impl Drop for Daemon {
     }
 }
 
-/// How a program ended, and what it said.
+/// The end of a program, and its output.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) status: ExitStatus,

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::child::{Daemon, Finished, finish};
 use crate::port::free_port;
 
-/// Where the service's sources are, which need not be installed.
+/// The directory of the service's sources, which need not be installed.
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/state-hub");
 
 const OUTBOX: &str = "outbox.sqlite3";
@@ -32,7 +32,7 @@ impl StateHub {
     ///
     /// # Errors
     ///
-    /// Where its packages are not installed, or it does not start; its log is part of the error.
+    /// If its packages are not installed, or it does not start; its log is part of the error.
     pub fn start(database_url: &str) -> io::Result<Self> {
         Self::start_with(database_url, &[])
     }
@@ -56,7 +56,7 @@ impl StateHub {
     ///
     /// # Errors
     ///
-    /// Where it is not installed, or fails.
+    /// If it is not installed, or fails.
     pub fn alembic(database_url: &str, arguments: &[&str]) -> io::Result<String> {
         let python = Python::find(database_url, &[])?;
         succeed(finish(python.module("alembic").args(arguments))?)
@@ -72,7 +72,7 @@ impl StateHub {
     ///
     /// # Errors
     ///
-    /// Where it does not end.
+    /// If it does not end.
     pub fn stop(&mut self) -> io::Result<()> {
         self.daemon.stop()
     }
@@ -92,7 +92,7 @@ impl StateHub {
         self.daemon.wait_for_port(self.port)
     }
 
-    /// What the API logged so far.
+    /// Returns the API's log so far.
     #[must_use]
     pub fn log(&self) -> String {
         self.daemon.log()
@@ -122,7 +122,7 @@ impl Relay {
     ///
     /// # Errors
     ///
-    /// Where its packages are not installed, or it does not start; its log is part of the error.
+    /// If its packages are not installed, or it does not start; its log is part of the error.
     pub fn start(api: &str) -> io::Result<Self> {
         Self::start_serving(api, &[])
     }
@@ -159,11 +159,11 @@ impl Relay {
         self.python.path(OUTBOX)
     }
 
-    /// What `status --json` prints; the relay itself need not run.
+    /// Returns the output of `status --json`; the relay itself need not run.
     ///
     /// # Errors
     ///
-    /// Where it fails.
+    /// If it fails.
     pub fn status(&self) -> io::Result<String> {
         succeed(finish(Self::command(&self.python, &self.api, "status").arg("--json"))?)
     }
@@ -172,7 +172,7 @@ impl Relay {
     ///
     /// # Errors
     ///
-    /// Where it cannot be run.
+    /// If it cannot be run.
     pub fn replay(&self, arguments: &[&str]) -> io::Result<(bool, String)> {
         let done = finish(Self::command(&self.python, &self.api, "replay").args(arguments))?;
         match done.status.code() {
@@ -218,7 +218,7 @@ impl Sweep {
     ///
     /// # Errors
     ///
-    /// Where its packages are not installed, or it does not start; its log is part of the error.
+    /// If its packages are not installed, or it does not start; its log is part of the error.
     pub fn start(database_url: &str, interval: Duration) -> io::Result<Self> {
         let python = Python::find(database_url, &[])?;
         let mut command = python.module("state_hub.sweep");
@@ -232,12 +232,12 @@ impl Sweep {
     ///
     /// # Errors
     ///
-    /// Where it does not end.
+    /// If it does not end.
     pub fn stop(&mut self) -> io::Result<()> {
         self.daemon.stop()
     }
 
-    /// What the sweep logged so far.
+    /// Returns the sweep's log so far.
     #[must_use]
     pub fn log(&self) -> String {
         self.daemon.log()

@@ -2,7 +2,7 @@
 
 use super::Error;
 
-/// What an error says about the question that was asked.
+/// The meaning of an error for the question that was asked.
 ///
 /// The enum is exhaustive on purpose: a program that maps it to exit codes does
 /// not compile when a class is added.

@@ -32,7 +32,7 @@ struct Site {
     seed: u64,
 }
 
-/// What the script knows and does.
+/// The state of the script.
 struct Script<'a> {
     root: &'a Path,
     dice: Dice,
@@ -195,7 +195,7 @@ impl<'a> Script<'a> {
     }
 }
 
-/// What an entry holds, whatever is being injected.
+/// Returns the contents of an entry, whatever is being injected.
 fn payload(entry: &Entry, identities: &Identities) -> String {
     let mut clear = String::new();
     let mut unsealed = crate::open_file(entry.path(), identities).unwrap();
@@ -270,8 +270,8 @@ fn check_names(vault: &Vault, entries: usize) {
     assert_eq!(names.len(), 2 * entries, "{names:?}");
 }
 
-/// How many places the script of a seed passes; adds what it did and noted there, where nothing
-/// fails.
+/// Returns the number of places that the script of a seed passes if nothing fails, and adds what it
+/// did and noted there.
 fn places(seed: u64, done: &mut BTreeSet<String>) -> u64 {
     let site = Site::new(seed);
     fault::inject(None);

@@ -24,7 +24,7 @@ pub(crate) enum Held {
     Plugin(PluginIdentity),
 }
 
-/// What it costs to try an identity, the cheapest first.
+/// The cost of trying an identity, the cheapest first.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Cost {
     Nothing,
@@ -78,7 +78,7 @@ impl Held {
     }
 }
 
-/// What became of an attempt.
+/// The result of an attempt.
 #[derive(Default)]
 pub(crate) struct Outcome {
     /// Hashes of the header's stanzas.

@@ -18,7 +18,7 @@ const LONGEST: u64 = 1024 * 1024;
 /// The width of a full body line, as in a header.
 const LINE: usize = 64;
 
-/// What whoever waits for a conversation has to know of it.
+/// An event of a conversation, for those who wait for it.
 pub(super) enum Event {
     /// A person is being asked, which takes as long as it takes.
     Asking,
@@ -100,7 +100,7 @@ impl Conversation {
     }
 }
 
-/// What `error` of a plugin says.
+/// Returns the text of a plugin's `error`.
 pub(super) fn said(body: &[u8]) -> String {
     one_line(&String::from_utf8_lossy(body))
 }

@@ -13,7 +13,7 @@ use super::conversation::{Conversation, Event};
 use super::{Terms, failed, program};
 use crate::Result;
 
-/// How long a plugin may take to exit after its last word.
+/// A plugin exits within this time after its last word.
 const PARTING: Duration = Duration::from_secs(1);
 
 /// Runs a plugin and lets `talk` speak with it, on a thread of its own: whatever blocks there, this

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use crate::origin::{Origin, Problem};
 use crate::{Error, Result};
 
-/// What is read of it; all else is about files and services that a backup has nothing to do with.
+/// The parts of it that are read; the rest is about files and services that do not concern a
+/// backup.
 #[derive(Deserialize)]
 struct Configuration {
     #[serde(default)]

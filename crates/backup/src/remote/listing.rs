@@ -1,11 +1,11 @@
-//! What a target has, by the names of its files.
+//! The contents of a target, by the names of its files.
 
 use std::collections::BTreeMap;
 
 use crate::name::{Names, Stamp};
 use crate::target::RemoteFile;
 
-/// What a target has of one service, by a look at the names.
+/// The contents of a target for one service, by the names alone.
 #[derive(Debug, Clone, Default)]
 pub struct Listing {
     sealed: BTreeMap<Stamp, u64>,

@@ -16,13 +16,13 @@ use crate::vault::Vault;
 use crate::verify::check_hash;
 use crate::{Error, Result, digest, latest};
 
-/// What [`Remote::push`] did.
+/// The result of [`Remote::push`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Pushed {
     /// The entry with what is recorded of it now.
     pub entry: Entry,
-    /// Whether the sealed file was sent; otherwise it was there.
+    /// True if the sealed file was sent; otherwise it was there.
     pub is_sent: bool,
 }
 
@@ -68,7 +68,7 @@ impl Remote {
         Ok(Pushed { entry, is_sent: !is_there })
     }
 
-    /// Whether the sealed file has been brought there.
+    /// Returns true if the sealed file has been brought there.
     fn is_there(
         &self,
         entry: &Entry,

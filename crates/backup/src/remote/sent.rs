@@ -1,4 +1,4 @@
-//! What is remembered of a copy at a target.
+//! The record of a copy at a target.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -7,27 +7,27 @@ use serde_json::{Map, Value};
 use crate::sidecar::Sidecar;
 use crate::target::Receipt;
 
-/// What is known of an entry's copy at a target. It is recorded in the entry's own sidecar, by the
-/// name of the target.
+/// The record of an entry's copy at a target. It is kept in the entry's own sidecar, by the name of
+/// the target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SentCopy {
-    /// When the target had taken it.
+    /// The time the target had taken it.
     pub sent_at: Timestamp,
     /// The length that was sent.
     pub bytes: u64,
     /// The SHA-256 of what was sent: that of the entry.
     pub sha256: String,
-    /// What the target answered, in the words of its protocol.
+    /// The target's answer, in the words of its protocol.
     pub answer: String,
-    /// Whether the target computed the hash of what it stored, and it was this one.
+    /// True if the target computed the hash of what it stored, and it was this one.
     pub hash_confirmed: bool,
     /// SHA-256 of the sidecar that was sent, to know when it is out of date.
     pub sidecar_sha256: String,
-    /// When it was last read back, and was the same.
+    /// The time it was last read back and found equal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proven_at: Option<Timestamp>,
-    /// How much of it was read back then.
+    /// The part of it that was read back then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proof>,
     #[serde(flatten)]
@@ -59,7 +59,7 @@ impl SentCopy {
     }
 }
 
-/// How much of a copy is read back.
+/// The part of a copy that is read back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]

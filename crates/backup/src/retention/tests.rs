@@ -99,9 +99,9 @@ fn what_counts_for_nothing_takes_no_place_and_is_not_removed() {
     assert_eq!(kept(&retention, &candidates, &TimeZone::UTC), "kkk");
 }
 
-/// What an operator would find with a calendar and a pencil: for each kept backup the rules are
-/// asked one by one, by counting the distinct periods that are newer. Written with other arithmetic
-/// than the code: days since an epoch, not names.
+/// The answer of an operator with a calendar and a pencil: for each kept backup the rules are
+/// applied one by one, by counting the distinct newer periods. Written with other arithmetic than
+/// the code: days since an epoch, not names.
 fn oracle(retention: &Retention, candidates: &[Candidate], zone: &TimeZone) -> String {
     let counting: Vec<&Candidate> = candidates.iter().filter(|c| c.flaw.is_none()).collect();
     let period = |at: Timestamp, kind: usize| -> i64 {

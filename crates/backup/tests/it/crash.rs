@@ -122,8 +122,8 @@ fn check_all(fixture: &Fixture, identities: &Identities) -> usize {
     entries.len()
 }
 
-/// What the link points at is verified and opens; where there is none, nothing is verified. Says
-/// how many there are.
+/// Checks that the target of the link is verified and opens, and that nothing is verified if there
+/// is no link. Returns the number of entries.
 fn check_latest(vault: &Vault, identities: &Identities) -> usize {
     let is_there = fs_err::symlink_metadata(vault.latest_link()).is_ok();
     match vault.find("latest") {

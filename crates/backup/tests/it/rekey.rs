@@ -54,7 +54,7 @@ fn what_cannot_be_opened_again_does_not_take_the_old_ones_place() {
     assert!(fixture.vault.leftovers().unwrap().is_empty());
 }
 
-/// What was told, in order.
+/// The progress that was reported, in order.
 #[derive(Debug, Default)]
 struct Told(Mutex<Vec<(Stage, String, u64, u64)>>);
 

@@ -318,8 +318,8 @@ fn pruning_a_target_removes_what_the_plan_names_and_nothing_that_changed() {
     assert_eq!(fixed.cloud.files("backups").len(), 5, "the others' file is there");
 }
 
-/// What becomes of one attempt: two entries are pushed, one of them was drilled meanwhile, and what
-/// is old goes.
+/// Makes one attempt: pushes two entries, of which one was drilled meanwhile, and prunes the old
+/// ones.
 fn push_and_prune(fixed: &Fixed, vault: &Vault) -> Result<(), Error> {
     let there = fixed.remote.listing()?;
     fixed.remote.clean(&there)?;

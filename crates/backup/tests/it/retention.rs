@@ -1,4 +1,4 @@
-//! What is kept, and that nothing else goes.
+//! The entries that are kept, and that no others are removed.
 
 use std::time::Instant;
 
@@ -221,7 +221,7 @@ fn an_intent_of_somebody_else_is_not_followed() {
     }
 }
 
-/// What may name entries and cannot be read is not nothing.
+/// A file that may name entries and cannot be read is not ignored.
 #[test]
 fn an_intent_that_cannot_be_read_holds_everything_up() {
     let fixture = Fixture::new();

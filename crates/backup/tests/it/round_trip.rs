@@ -1,4 +1,4 @@
-//! What goes in comes out, for any payload, any way of writing and any way of reading.
+//! The payload comes out as it went in, for any payload, any way of writing and any way of reading.
 
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::PermissionsExt as _;

@@ -61,7 +61,7 @@ pub(crate) fn identities_of(key: &age::x25519::Identity) -> Identities {
     identities
 }
 
-/// What every entry of the tests keeps, to be signed with it.
+/// The anchor of every entry of the tests, which is signed with it.
 const ANCHOR: &str = "12:of-a-journal";
 
 pub(crate) fn seal(

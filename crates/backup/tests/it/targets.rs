@@ -1,5 +1,5 @@
-//! What every target promises, asked of real servers: Apache, nginx, rclone, OpenSSH, moto; and of
-//! an emulated Nextcloud.
+//! The promises of every target, checked with real servers: Apache, nginx, rclone, OpenSSH, moto;
+//! and with an emulated Nextcloud.
 
 use std::path::Path;
 use std::sync::Arc;

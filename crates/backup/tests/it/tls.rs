@@ -27,7 +27,7 @@ fn target(address: &str, authority: Option<&Path>) -> Result<WebDav, Error> {
     WebDav::new(&format!("{address}/backups"), None, authority, limits())
 }
 
-/// Why nothing is said to this server.
+/// Returns the reason why nothing is sent to this server.
 fn distrust(address: &str, authority: Option<&Path>) -> String {
     match target(address, authority).unwrap().list().unwrap_err() {
         Error::Target { failure: failure @ TargetFailure::Untrusted { .. }, .. } => {

@@ -17,7 +17,7 @@ const REVOCATION: &str = "hubctl-revocation/1";
 const MARK: &str = ",\"signature\":\"";
 const END: &str = "\"}\n";
 
-/// What somebody approved.
+/// An approval.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Approval {
@@ -32,7 +32,7 @@ pub(super) struct Approval {
     pub(super) id: String,
 }
 
-/// What was on the screen.
+/// The text that was on the screen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Shown {
@@ -43,7 +43,7 @@ pub(super) struct Shown {
     way_back: String,
 }
 
-/// What somebody took back.
+/// A revocation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Revocation {
@@ -160,7 +160,7 @@ impl<'a> Sealed<'a> {
         signers.verify_as(principal, APPROVAL_NAMESPACE, message, &self.signature, at)
     }
 
-    /// What was signed. Nobody has looked at the signature yet.
+    /// Returns the signed document. The signature is not checked yet.
     pub(super) fn document<T: Document>(&self) -> Result<T, String> {
         let text = format!("{}}}", self.statement);
         let document: T = serde_json::from_str(&text).map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! What approvals are worth. Whatever is not proven here does not count.
+//! The judgement of approvals. Anything not proven here does not count.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -22,9 +22,9 @@ const LONGEST: u64 = 4 * 1024 * 1024;
 /// Which approvals count.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Who may approve.
+    /// The people who may approve.
     pub signers: AllowedSigners,
-    /// How many people have to.
+    /// The number of people who have to.
     pub persons: NonZeroUsize,
     /// For how long an approval may count at most.
     pub longest: Duration,
@@ -40,22 +40,22 @@ impl Policy {
     }
 }
 
-/// What the approvals of a gate come to.
+/// The judgement of a gate's approvals.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Standing {
     /// Enough people approved this plan on this evidence.
     Granted {
-        /// Who, the earliest first.
+        /// The approvals, earliest first.
         by: Vec<Grant>,
-        /// When it ends.
+        /// The time it ends.
         until: Timestamp,
     },
     /// Not enough people did.
     Missing {
-        /// How many did.
+        /// The number of approvals.
         have: usize,
-        /// How many have to.
+        /// The required number.
         need: usize,
     },
     /// Somebody did, and it is over.
@@ -65,7 +65,7 @@ pub enum Standing {
     },
     /// There is an approval, but it does not count.
     Void {
-        /// Why the newest does not.
+        /// The reason why the newest does not count.
         why: VoidReason,
     },
 }
@@ -74,28 +74,28 @@ pub enum Standing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Grant {
-    /// Who approved.
+    /// The person who approved.
     pub principal: String,
     /// With which key, as `SHA256:…`.
     pub fingerprint: String,
-    /// When.
+    /// The time.
     pub issued_at: Timestamp,
     /// Until when it counts.
     pub expires_at: Timestamp,
 }
 
-/// Why an approval does not count.
+/// A reason why an approval does not count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum VoidReason {
     /// The file is not what was once written.
     Damaged {
-        /// What is wrong with it.
+        /// The fault in it.
         reason: String,
     },
     /// The signature does not make it one.
     NotSigned {
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// It approves another gate, or was given another name.
@@ -106,14 +106,14 @@ pub enum VoidReason {
     OtherEvidence,
     /// It was issued after now.
     Future {
-        /// When.
+        /// The time.
         issued_at: Timestamp,
     },
     /// It was to count for longer than is allowed, or for no time.
     Duration,
     /// Somebody took it back.
     Revoked {
-        /// Who, as far as that is proven.
+        /// The person, as far as that is proven.
         by: Option<String>,
     },
     /// It is over.
@@ -142,8 +142,7 @@ impl fmt::Display for VoidReason {
     }
 }
 
-/// What was found about one file: when it says that it was issued, if that is signed, and what it
-/// is worth.
+/// The judgement of one file: the time it was issued, if that is signed, and its worth.
 pub(super) type Finding = (Option<Timestamp>, Result<Grant, VoidReason>);
 
 /// Gate, plan and evidence that are asked about.
@@ -208,7 +207,7 @@ pub(super) fn examine(
     Ok(Some((issued_at, Ok(grant))))
 }
 
-/// What is wrong with an approval that is signed.
+/// Returns the flaw of a signed approval, if any.
 pub(super) fn flaw(
     approval: &Approval,
     (gate, plan, evidence): Subject<'_>,
@@ -267,7 +266,7 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     }
 }
 
-/// What all findings come to.
+/// Returns the judgement of all findings.
 pub(super) fn standing(found: Vec<Finding>, need: NonZeroUsize) -> Standing {
     let need = need.get();
     let mut by = Vec::new();
@@ -294,7 +293,7 @@ pub(super) fn standing(found: Vec<Finding>, need: NonZeroUsize) -> Standing {
     }
 }
 
-/// How many people these are: whoever shares a name or a key, also over a third, is one.
+/// Counts the people: those who share a name or a key, even through a third, are one.
 fn persons(grants: &[Grant]) -> usize {
     let mut people: Vec<BTreeSet<(bool, &str)>> = Vec::new();
     for grant in grants {
@@ -311,7 +310,7 @@ fn persons(grants: &[Grant]) -> usize {
     people.len()
 }
 
-/// When too few will be left, which is when the last of those goes without whom they are too few.
+/// Returns the time at which too few will be left.
 fn until(grants: &[Grant], need: usize) -> Timestamp {
     let mut ends: Vec<_> = grants.iter().map(|grant| grant.expires_at).collect();
     ends.sort();

@@ -1,4 +1,4 @@
-//! What a human is asked to approve.
+//! The request to a person for an approval.
 
 use crate::{Error, Hash};
 
@@ -10,17 +10,17 @@ const LONGEST: usize = 64;
 pub struct ApprovalRequest {
     /// The gate that waits.
     pub gate: String,
-    /// What will be done when it opens, in full.
+    /// The plan that is carried out when the gate opens, in full.
     pub plan: String,
-    /// What that is done to.
+    /// The objects of the plan.
     pub subjects: Vec<String>,
-    /// What was found, in the words in which it is shown.
+    /// The findings, in the words in which they are shown.
     pub evidence_summary: Vec<String>,
     /// The hash of all that was found: other evidence voids the approval.
     pub evidence_hash: Hash,
-    /// What will be different afterwards.
+    /// The consequences.
     pub consequences: Vec<String>,
-    /// How to get back.
+    /// The way back.
     pub way_back: String,
 }
 
@@ -32,7 +32,7 @@ impl ApprovalRequest {
     }
 }
 
-/// Whether this can name a gate: letters, digits, `.`, `_` and `-`, since files are named after it.
+/// Checks the name of a gate: letters, digits, `.`, `_` and `-`, since files are named after it.
 ///
 /// # Errors
 /// [`Error::InvalidGate`].

@@ -13,7 +13,7 @@ use crate::evidence::Absence;
 /// A file system that answers at all does so within this time.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What a user without privileges may still write.
+/// Returns the bytes a user without privileges may still write.
 pub(super) async fn room(path: &str) -> Result<Value, Absence> {
     let path = path.to_owned();
     within(LIMIT, move || measured(&path)).await

@@ -22,7 +22,7 @@ use connection::Connection;
 pub(super) use connection::chain;
 use kubeconfig::Chosen;
 
-/// How to reach a cluster, and which one it must be.
+/// The access to a cluster, and the identity it must have.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Access {
@@ -32,11 +32,11 @@ pub struct Access {
     pub context: Option<String>,
     /// The UID of the namespace `kube-system`. Without it nothing is believed.
     pub uid: Option<String>,
-    /// How long to wait, and how often to try.
+    /// Time limits and attempts.
     pub pace: Pace,
 }
 
-/// How long to wait for a cluster.
+/// Time limits for a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Pace {
@@ -44,7 +44,7 @@ pub struct Pace {
     pub request: Duration,
     /// For one question with all its pages and repetitions.
     pub question: Duration,
-    /// How many objects are asked for at a time.
+    /// The number of objects per request.
     pub page: u32,
 }
 
@@ -75,8 +75,8 @@ impl Access {
         Self { kubeconfig: None, context: None, uid, pace: Pace::default() }
     }
 
-    /// What the name of this cluster stands for, without secrets: the address, whose certificate is
-    /// believed, and who asks.
+    /// Returns the meaning of this cluster's name, without secrets: the address, the trusted
+    /// certificate, and the user.
     ///
     /// It is read from the kubeconfig now; where that cannot be read, it says why.
     #[must_use]
@@ -181,7 +181,7 @@ impl Cluster {
     }
 }
 
-/// How far the other clock is ahead. The header has whole seconds, which were cut off.
+/// Returns the lead of the other clock in seconds. The header has truncated whole seconds.
 fn skew(date: Timestamp, received_at: Timestamp) -> f64 {
     let skew = date.duration_since(received_at).as_secs_f64() + 0.5;
     (skew * 10.0).round() / 10.0

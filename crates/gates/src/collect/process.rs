@@ -14,7 +14,7 @@ const DYING: Duration = Duration::from_secs(1);
 /// A program that has ended wrote everything by then.
 const DRAINING: Duration = Duration::from_millis(200);
 
-/// How much of an output is kept.
+/// The part of an output that is kept.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kept {
     /// The last bytes; longer outputs lose their beginning.
@@ -31,7 +31,7 @@ pub(super) struct Ended {
     pub(super) stderr: Vec<u8>,
 }
 
-/// Why a program has no end of its own.
+/// The reason why a program did not end by itself.
 #[derive(Debug)]
 pub(super) enum Failure {
     NotStarted(io::Error),

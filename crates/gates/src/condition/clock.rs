@@ -18,8 +18,8 @@ use crate::verdict::{Subject, Verdict};
 pub struct Clock {
     /// The cluster.
     pub cluster: String,
-    /// How far they may be apart. Less than 2 seconds cannot be told: the API server says whole
-    /// seconds.
+    /// The largest difference between the clocks. Less than 2 seconds cannot be measured: the API
+    /// server reports whole seconds.
     #[serde(default = "five_seconds", with = "humantime_serde")]
     #[cfg_attr(feature = "schema", schemars(with = "String", extend("x-form" = "DURATION")))]
     pub max_skew: Duration,

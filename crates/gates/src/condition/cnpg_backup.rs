@@ -20,8 +20,8 @@ const UNFINISHED: [&str; 4] = ["pending", "started", "running", "finalizing"];
 /// The newest completed Backup, or the last success that the plugin's object store knows of, is new
 /// enough.
 ///
-/// When a ScheduledBackup last ran is not asked, since that says nothing of success; nor is
-/// `lastSuccessfulBackup` of the cluster, which nobody sets where a plugin takes the backups.
+/// The last run of a ScheduledBackup is not read, since it says nothing of success; nor is
+/// `lastSuccessfulBackup` of the cluster, which is not set where a plugin takes the backups.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -31,7 +31,7 @@ pub struct CnpgBackup {
     pub cluster: String,
     /// The cluster of CloudNativePG, as `NAMESPACE/NAME`.
     pub name: NamespacedName,
-    /// How long ago it may have been completed.
+    /// The largest age of its completion.
     #[serde(with = "humantime_serde")]
     #[cfg_attr(feature = "schema", schemars(with = "String", extend("x-form" = "DURATION")))]
     pub max_age: Duration,
@@ -53,7 +53,7 @@ impl CnpgBackup {
         Read::object(&self.cluster, cnpg::CLUSTER, Some(&self.name.namespace), &self.name.name)
     }
 
-    /// What the plugin's object store says of this cluster.
+    /// Returns the status of this cluster in the plugin's object store.
     fn of_store(&self, database: &Object<'_>, stores: &[Object<'_>]) -> Option<Success> {
         let plugins = database.items("/spec/plugins").iter();
         let plugin = plugins

@@ -44,7 +44,7 @@ const STUCK: [&str; 10] = [
 const HIBERNATION: &str = "cnpg.io/hibernation";
 const FENCED: &str = "cnpg.io/fencedInstances";
 const RECONCILIATION: &str = "cnpg.io/reconciliationLoop";
-/// What pods of instances carry; those of its jobs and poolers carry other roles.
+/// The label of instances' pods; those of its jobs and poolers carry other roles.
 const INSTANCE: &str = "cnpg.io/podRole";
 
 /// The cluster is in its healthy phase, the pods say the same, and no primary is on its way
@@ -58,10 +58,10 @@ pub struct CnpgCluster {
     pub cluster: String,
     /// The cluster of CloudNativePG, as `NAMESPACE/NAME`.
     pub name: NamespacedName,
-    /// How many instances there must be at least.
+    /// The least number of instances.
     #[serde(default = "one")]
     pub instances: i64,
-    /// Whether WAL must be archived, to a place that is configured.
+    /// True if WAL must be archived, to a place that is configured.
     #[serde(default)]
     pub archiving: bool,
 }
@@ -84,7 +84,8 @@ impl CnpgCluster {
         }
     }
 
-    /// What stands in the way, if anything: so of all the others.
+    /// Returns the verdict of an annotation that stands in the way, if any. The other methods do
+    /// the same.
     ///
     /// Phase, counts and pods stay healthy for twenty seconds after PostgreSQL was stopped by such
     /// an annotation.
@@ -287,7 +288,7 @@ impl Judge for CnpgCluster {
     }
 }
 
-/// Whether an annotation names anybody. What cannot be read may.
+/// Returns true if an annotation names anybody. What cannot be read may.
 fn fences(list: &str) -> bool {
     serde_json::from_str::<Vec<String>>(list).map_or(true, |names| !names.is_empty())
 }
@@ -303,7 +304,7 @@ fn is_ready(pod: &Object<'_>) -> bool {
     !pod.is_going() && pod.holds("Ready")
 }
 
-/// Whether WAL has a place to go.
+/// Returns true if WAL has a place to go.
 fn has_archive(database: &Object<'_>) -> bool {
     let plugins = database.items("/spec/plugins").iter();
     let mut archivers = plugins.filter(|plugin| {

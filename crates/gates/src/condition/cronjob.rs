@@ -27,13 +27,13 @@ pub struct CronJob {
     pub cluster: String,
     /// The CronJob, as `NAMESPACE/NAME`.
     pub name: NamespacedName,
-    /// How long ago the last success may be.
+    /// The largest age of the last success.
     #[serde(with = "humantime_serde")]
     #[cfg_attr(feature = "schema", schemars(with = "String", extend("x-form" = "DURATION")))]
     pub max_age: Duration,
 }
 
-/// What the jobs of a CronJob say.
+/// The results of a CronJob's jobs.
 #[derive(Default)]
 struct Runs {
     succeeded: Option<Timestamp>,
@@ -69,7 +69,7 @@ impl CronJob {
         Read::list(&self.cluster, JOB, Some(&self.name.namespace))
     }
 
-    /// What follows from the last success alone.
+    /// Judges the last success alone.
     fn freshness(&self, look: Look<'_>, succeeded: Option<Timestamp>, runs: &Runs) -> Verdict {
         let (name, read) = (&self.name, self.cron_job());
         let Some(succeeded) = succeeded else {

@@ -17,7 +17,7 @@ use crate::verdict::{Subject, Verdict};
 pub struct Disk {
     /// A directory in the file system.
     pub path: String,
-    /// How much must be free, such as `20GB`.
+    /// The required free space, such as `20GB`.
     pub free: Size,
 }
 

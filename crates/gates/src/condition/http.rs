@@ -22,7 +22,7 @@ pub struct Http {
     /// The status it must have.
     #[serde(default = "ok")]
     pub status: u16,
-    /// What the answer must hold. Without it, whoever listens there will do.
+    /// A text that the answer must contain. Without it, any listener passes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<String>,
     /// The longest to wait.

@@ -27,11 +27,11 @@ const TIMES_OF_DATA: [&str; 2] = ["snapshot_at", "taken_at"];
 pub struct JournalRecord {
     /// The kind of the records, such as `drill`.
     pub record: String,
-    /// How old it may be.
+    /// Its largest age.
     #[serde(with = "humantime_serde")]
     #[cfg_attr(feature = "schema", schemars(with = "String", extend("x-form" = "DURATION")))]
     pub max_age: Duration,
-    /// What the subject of the record begins with.
+    /// The prefix of the record's subject.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
 }

@@ -28,7 +28,7 @@ pub struct LonghornBackup {
     pub cluster: String,
     /// The claim, as `NAMESPACE/NAME`.
     pub pvc: NamespacedName,
-    /// How old the data may be.
+    /// The largest age of the data.
     #[serde(with = "humantime_serde")]
     #[cfg_attr(feature = "schema", schemars(with = "String", extend("x-form" = "DURATION")))]
     pub max_age: Duration,

@@ -25,7 +25,7 @@ pub struct LonghornBackupTarget {
     /// The target.
     #[serde(default = "default_target")]
     pub name: String,
-    /// How long ago Longhorn may have reached it. It tries every 5 minutes unless told otherwise.
+    /// The largest age of Longhorn's last contact with it. By default it tries every 5 minutes.
     #[serde(default = "an_hour", with = "humantime_serde")]
     #[cfg_attr(feature = "schema", schemars(with = "String", extend("x-form" = "DURATION")))]
     pub max_age: Duration,

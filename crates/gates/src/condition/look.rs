@@ -1,4 +1,5 @@
-//! What a condition sees: the evidence, the time, and the verdicts that follow from what is absent.
+//! The view of a condition: the evidence, the time, and the verdicts that follow from absent
+//! evidence.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -26,7 +27,7 @@ impl<'a> Look<'a> {
         self.evidence.answering(read)
     }
 
-    /// What was found, or why nothing was.
+    /// Returns the content, or the reason why there is none.
     pub(super) fn content(self, read: &Read) -> Result<&'a Value, Absence> {
         match self.reading(read).map(|reading| &reading.content) {
             Some(Content::Found(value)) => Ok(value),
@@ -35,7 +36,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// What was found; anything else is unknown.
+    /// Returns the content; without any, the verdict is unknown.
     pub(super) fn found(self, read: &Read) -> Result<&'a Value, Box<Verdict>> {
         self.content(read).map_err(|absence| Box::new(unknown(read, &absence)))
     }
@@ -71,12 +72,12 @@ impl<'a> Look<'a> {
         self.reading(read).map_or(self.now, |reading| Evidence::time_there(reading, self.now))
     }
 
-    /// How long ago that was, by the clock of whoever answered the question.
+    /// Returns the age of a time, by the clock of the server that answered.
     pub(super) fn age(self, read: &Read, then: Timestamp) -> SignedDuration {
         self.time(read).duration_since(then)
     }
 
-    /// How far the clock of whoever answered is ahead, in seconds.
+    /// Returns the lead of the answering server's clock, in seconds.
     pub(super) fn skew(self, read: &Read) -> Option<f64> {
         self.reading(read)?.skew_seconds
     }

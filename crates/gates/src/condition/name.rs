@@ -40,7 +40,7 @@ impl From<NamespacedName> for String {
     }
 }
 
-/// What Kubernetes allows in names; anything else would be another path of the API.
+/// Returns true for a name that Kubernetes allows; anything else would be another path of the API.
 fn is_name(text: &str) -> bool {
     let allowed = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-');
     !text.is_empty() && text.bytes().all(allowed) && !text.starts_with('.')

@@ -28,12 +28,12 @@ const ETCD_LABEL: &str = "node-role.kubernetes.io/etcd";
 pub struct Nodes {
     /// The cluster.
     pub cluster: String,
-    /// How many nodes.
+    /// The number of nodes.
     pub ready: usize,
-    /// How many of them must be voters of k3s' etcd.
+    /// The number of them that must be voters of k3s' etcd.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etcd_voters: Option<usize>,
-    /// How long ago the last sign of life of a node may be.
+    /// The largest age of a node's last sign of life.
     #[serde(default = "heartbeat", with = "humantime_serde")]
     #[cfg_attr(feature = "schema", schemars(with = "String", extend("x-form" = "DURATION")))]
     pub heartbeat: Duration,
@@ -53,7 +53,7 @@ impl Nodes {
         Read::list(&self.cluster, LEASE, Some("kube-node-lease"))
     }
 
-    /// What keeps this node from counting.
+    /// Returns the reason why this node does not count, if any.
     fn fault(&self, node: &Object<'_>, silence: Option<SignedDuration>) -> Option<String> {
         if node.is_going() {
             return Some("is being deleted".to_owned());

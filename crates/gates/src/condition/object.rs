@@ -91,7 +91,7 @@ impl<'a> Object<'a> {
             .map(Stated)
     }
 
-    /// Whether one of them is there, and true.
+    /// Returns true if one of them is there, and true.
     pub(super) fn holds(&self, kind: &str) -> bool {
         self.condition(kind).is_some_and(Stated::is_true)
     }
@@ -108,13 +108,13 @@ impl<'a> Object<'a> {
         self.text("/metadata/uid")
     }
 
-    /// Whether it was told to go, and is still there.
+    /// Returns true if it was told to go, and is still there.
     pub(super) fn is_going(&self) -> bool {
         self.text("/metadata/deletionTimestamp").is_some()
     }
 
-    /// Whether the controller of this object is the one with this UID. A name is not enough: who
-    /// was deleted and made anew has other children.
+    /// Returns true if the controller of this object is the one with this UID. A name is not
+    /// enough: who was deleted and made anew has other children.
     pub(super) fn is_owned_by(&self, uid: Option<&str>) -> bool {
         let owners = self.items("/metadata/ownerReferences").iter();
         let mut controllers =

@@ -18,7 +18,7 @@ use crate::verdict::{Subject, Verdict};
 pub struct Program {
     /// The question.
     pub question: String,
-    /// What the program needs to know.
+    /// The parameters for the program.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub about: Value,
 }

@@ -18,11 +18,11 @@ use crate::verdict::Verdict;
 pub struct Rollout {
     /// The cluster.
     pub cluster: String,
-    /// What is rolled out.
+    /// The kind of workload.
     pub kind: Workload,
     /// Its name, as `NAMESPACE/NAME`.
     pub name: NamespacedName,
-    /// How many replicas there must be at least.
+    /// The least number of replicas.
     #[serde(default = "one")]
     pub replicas: i64,
 }
@@ -66,7 +66,7 @@ impl Counts {
         }
     }
 
-    /// What is not done yet, in the order in which `kubectl rollout status` looks.
+    /// Returns the unfinished part, in the order in which `kubectl rollout status` looks.
     fn unfinished(&self) -> Option<String> {
         if !self.is_observed {
             // Until then the status is that of the version before.
@@ -162,7 +162,7 @@ impl Judge for Rollout {
     }
 }
 
-/// Whether no pod of an older revision is left.
+/// Returns true if no pod of an older revision is left.
 fn is_current(workload: &Object<'_>) -> bool {
     workload.text("/status/currentRevision") == workload.text("/status/updateRevision")
 }

@@ -13,7 +13,7 @@ use crate::verdict::{Subject, Verdict};
 
 /// Exit codes of a shell that found no such command, or could not run it.
 const NOT_RUN: [i64; 2] = [126, 127];
-/// What `ssh` itself ends with when it reached nobody.
+/// The exit code of `ssh` when it did not reach the host.
 const SSH_FAILED: i64 = 255;
 
 /// A command that is run here; over SSH, if `ssh` is what is run.
@@ -25,7 +25,7 @@ pub struct Script {
     /// The command and its arguments. No shell is between.
     #[serde(serialize_with = "redact::words")]
     pub run: Vec<String>,
-    /// What exit code 0 proves, in the words of the operator.
+    /// The claim that exit code 0 proves, in the words of the operator.
     #[serde(serialize_with = "redact::sentence")]
     pub scope: String,
     /// The directory it is run in.
@@ -35,7 +35,7 @@ pub struct Script {
     #[serde(default = "five_minutes", with = "humantime_serde")]
     #[cfg_attr(feature = "schema", schemars(with = "String", extend("x-form" = "DURATION")))]
     pub limit: Duration,
-    /// What its output must hold.
+    /// A text that its output must contain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<String>,
     /// For how long a success stands in for a new run. It is a member of the gate, which hands it

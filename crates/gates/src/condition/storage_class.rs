@@ -32,10 +32,10 @@ pub struct StorageClass {
     /// The provisioner it must have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioner: Option<String>,
-    /// How many replicas Longhorn must make.
+    /// The number of replicas Longhorn must make.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i64>,
-    /// What becomes of a volume whose claim is deleted: `Retain` or `Delete`.
+    /// The fate of a volume whose claim is deleted: `Retain` or `Delete`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reclaim: Option<String>,
 }
@@ -80,7 +80,7 @@ impl StorageClass {
         }
     }
 
-    /// How many replicas a volume of this class gets.
+    /// Returns the number of replicas a volume of this class gets.
     fn replicas(&self, look: Look<'_>, class: &Object<'_>) -> Result<i64, Box<Verdict>> {
         if class.text("/parameters/dataLocality") == Some("strict-local") {
             return Ok(1);

@@ -49,7 +49,7 @@ impl Minor {
         Some(Self { major, minor })
     }
 
-    /// Whether a kubelet of the other version may serve an API server of this one.
+    /// Returns true if a kubelet of the other version may serve an API server of this one.
     fn takes(self, kubelet: Self) -> bool {
         let oldest = self.minor.saturating_sub(KUBELET_BEHIND);
         self.major == kubelet.major && (oldest..=self.minor).contains(&kubelet.minor)

@@ -41,7 +41,7 @@ pub(crate) fn after(then: Timestamp, duration: Duration) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
-/// Whether an age is beyond a limit.
+/// Returns true if an age is beyond a limit.
 pub(crate) fn exceeds(age: SignedDuration, limit: Duration) -> bool {
     !age.is_negative() && age.unsigned_abs() > limit
 }

@@ -1,4 +1,4 @@
-//! Why a question has no answer.
+//! The reason why a question has no answer.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::redact;
 
-/// Why nothing was read.
+/// The reason why nothing was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "why", rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -39,7 +39,7 @@ pub enum Absence {
     },
     /// Nobody answered.
     Unreachable {
-        /// What happened.
+        /// The event.
         detail: String,
     },
     /// The answer did not come in time.
@@ -58,12 +58,12 @@ pub enum Absence {
     NotKubernetes {
         /// The status of HTTP.
         status: u16,
-        /// What kind of content came.
+        /// The kind of content received.
         content: String,
     },
     /// Anything else.
     Failed {
-        /// What happened.
+        /// The event.
         detail: String,
     },
     /// Nobody tried.
@@ -85,7 +85,7 @@ impl Absence {
         }
     }
 
-    /// Whether asking again can help soon.
+    /// Returns true if asking again can help soon.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         matches!(
@@ -94,7 +94,7 @@ impl Absence {
         )
     }
 
-    /// What to do about it.
+    /// Returns the remedy.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {

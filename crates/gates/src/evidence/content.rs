@@ -1,4 +1,4 @@
-//! What a question was answered with.
+//! The answer to a question.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,7 +12,7 @@ use super::redact;
 pub enum Content {
     /// The answer: an object, a list of objects, or what a general question says.
     Found(Value),
-    /// Why there is none.
+    /// The reason why there is none.
     Absent(Absence),
 }
 

@@ -56,7 +56,7 @@ pub enum Read {
         /// For how many seconds an earlier success may stand in for a new run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expires_seconds: Option<u64>,
-        /// What exit code 0 proves, in the words of the operator.
+        /// The claim that exit code 0 proves, in the words of the operator.
         #[serde(serialize_with = "redact::sentence")]
         scope: String,
     },
@@ -68,7 +68,7 @@ pub enum Read {
         /// The longest to wait, in seconds.
         limit_seconds: u64,
     },
-    /// Whether a TCP connection is accepted.
+    /// A TCP connection.
     Tcp {
         /// `HOST:PORT`.
         address: String,
@@ -80,7 +80,7 @@ pub enum Read {
         /// The directory.
         path: String,
     },
-    /// Whether a port can be listened on.
+    /// A port to listen on.
     Port {
         /// `ADDRESS:PORT`.
         address: String,
@@ -94,7 +94,7 @@ pub enum Read {
     Program {
         /// Which question.
         question: String,
-        /// What it needs to know, as text of JSON with sorted members.
+        /// Its parameters, as text of JSON with sorted members.
         about: String,
     },
 }
@@ -107,9 +107,9 @@ pub struct Kind {
     pub group: Cow<'static, str>,
     /// The version of the group.
     pub version: Cow<'static, str>,
-    /// What it is called in paths.
+    /// Its name in paths.
     pub plural: Cow<'static, str>,
-    /// What it is called in objects.
+    /// Its name in objects.
     pub kind: Cow<'static, str>,
 }
 
@@ -170,7 +170,7 @@ impl Read {
         kept
     }
 
-    /// Whether this is the other question, of which one may have been kept.
+    /// Returns true if this is the other question, of which one may have been kept.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let may_hold_secrets = matches!(self, Self::Script { .. } | Self::Http { .. });
         self == other || (may_hold_secrets && self.without_secrets() == other.without_secrets())

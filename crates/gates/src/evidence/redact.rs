@@ -1,4 +1,4 @@
-//! What must not be kept: secrets, and bookkeeping of Kubernetes in which they may hide.
+//! Removal of secrets, and of Kubernetes' bookkeeping in which they may hide.
 
 use serde::Serializer;
 use serde_json::{Map, Value};
@@ -10,10 +10,10 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Members whose name contains one of these hold a secret, or may.
 const SECRET_NAMES: [&str; 5] = ["password", "token", "secretkey", "privatekey", "kubeconfig"];
 
-/// What is shorter is a word of an answer rather than a secret that it repeats.
+/// A shorter text is a word of an answer rather than a repeated secret.
 const SHORTEST: usize = 4;
 
-/// How a secret is shown: as nothing, or as what tells whether it is the same one.
+/// The replacement of a secret: nothing, or a text that tells whether it is the same one.
 type Hide<'a> = &'a mut dyn FnMut(&str) -> String;
 
 /// Serialises the words of a command without the passwords and tokens in them: a hash of each says

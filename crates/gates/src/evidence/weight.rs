@@ -1,4 +1,4 @@
-//! How much memory a text of JSON takes.
+//! The memory that a text of JSON takes.
 
 /// A non-empty object is at least one node of a B-tree, with room for eleven members.
 const OBJECT: u64 = 656;

@@ -1,4 +1,4 @@
-//! What humans are asked to agree to, and what their agreement makes of a verdict.
+//! Requests for approval, and the effect of approvals on a verdict.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ pub trait Approving {
     ///
     /// # Errors
     ///
-    /// Why nobody knows.
+    /// The reason why it is unknown.
     fn standing(
         &self,
         request: &ApprovalRequest,
@@ -43,7 +43,7 @@ impl Approving for Nobody {
 }
 
 impl Gates {
-    /// What has to be approved for this gate to open: what it asks, with all its parts, and the
+    /// Returns the request to approve for this gate to open: its question with all parts, and the
     /// evidence of its verdict.
     #[must_use]
     pub fn request(&self, name: &str, verdict: &Verdict) -> ApprovalRequest {
@@ -66,7 +66,7 @@ impl Gates {
         }
     }
 
-    /// Where everything else holds, asks whether enough people agreed to exactly this.
+    /// If everything else holds, checks that enough people approved exactly this.
     pub(super) fn approved(
         &self,
         name: &str,

@@ -111,7 +111,7 @@ impl Gates {
         order.push(name);
     }
 
-    /// What has to be read to judge these gates, each question once.
+    /// Returns the evidence needed to judge these gates, each question once.
     #[must_use]
     pub fn reads(&self, names: &[&str]) -> Vec<Read> {
         let mut known = std::collections::HashSet::new();

@@ -1,10 +1,10 @@
-//! What a verdict is about: objects of Kubernetes by their UIDs, and other things by their names.
+//! The subjects of a verdict: objects of Kubernetes by their UIDs, and others by their names.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a verdict is about.
+/// The subject of a verdict.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -20,7 +20,7 @@ pub enum Subject {
     },
     /// Anything else, such as a command, an address or a directory.
     Named {
-        /// What kind of thing it is.
+        /// Its kind.
         kind: String,
         /// Which one.
         name: String,

@@ -1,5 +1,4 @@
-//! What an approval is worth: no way leads past the signature of an allowed signer over exactly
-//! this.
+//! The worth of an approval: only the signature of an allowed signer over exactly this counts.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -152,8 +151,7 @@ fn an_approval_counts_until_it_ends() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
-/// Whoever may write to the directory may take a revocation away, and a pipe is waited for for
-/// ever.
+/// A user who may write to the directory may remove a revocation, and reading a pipe never ends.
 #[test]
 fn approvals_that_are_no_files_or_in_others_hands_are_not_judged() {
     use std::os::unix::fs::PermissionsExt as _;

@@ -1,4 +1,4 @@
-//! What is read from a FAKE API server that is slow, busy, forgetful, or not Kubernetes at all; and
+//! Evidence from a FAKE API server that is slow, busy, forgetful, or not Kubernetes at all; and
 //! from this machine.
 
 use std::time::Duration;

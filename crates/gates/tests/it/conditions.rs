@@ -48,8 +48,8 @@ fn every_condition_has_a_fixture_for_yes_for_no_and_for_neither() {
     }
 }
 
-/// What a gate may be open without: a class that says how many replicas there are does not depend
-/// on the default.
+/// Evidence that a gate may be open without: a class that states its replicas does not depend on
+/// the default.
 const NEEDLESS: [(&str, &str); 1] =
     [("storage-class/three-replicas", "Setting longhorn-system/default-replica-count")];
 

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 /// The UID that its namespace `kube-system` has.
 pub(crate) const UID: &str = "11111111-1111-1111-1111-111111111111";
 
-/// What it answers to one request.
+/// Its answer to one request.
 #[derive(Debug, Clone)]
 pub(crate) struct Said {
     status: u16,
@@ -129,7 +129,7 @@ impl FakeApi {
         fs_err::write(path, value.to_string()).unwrap();
     }
 
-    /// Whose requests came so far, each once.
+    /// Returns the users who sent requests so far, each once.
     pub(crate) fn askers(&self) -> Vec<String> {
         self.askers.lock().unwrap().clone()
     }
@@ -138,7 +138,7 @@ impl FakeApi {
         self.directory.path().join("kubeconfig")
     }
 
-    /// What was asked for so far, but for the identity.
+    /// Returns the requests so far, except for the identity.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }

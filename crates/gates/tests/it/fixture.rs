@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// When fixtures are judged.
+/// The time at which fixtures are judged.
 pub(crate) const NOW: &str = "2026-11-22T12:00:00Z";
 
 /// One file.
@@ -20,15 +20,15 @@ pub(crate) const NOW: &str = "2026-11-22T12:00:00Z";
 pub(crate) struct Fixture {
     #[serde(skip)]
     pub(crate) path: PathBuf,
-    /// What it shows, for people.
+    /// Its meaning, for people.
     pub(crate) shows: String,
     pub(crate) gate: Gate,
     #[serde(default)]
     pub(crate) objects: Vec<Value>,
-    /// What cannot be read, by resource or by what is asked.
+    /// Evidence that cannot be read, by resource or by question.
     #[serde(default)]
     pub(crate) absent: BTreeMap<String, Absence>,
-    /// What else is answered, by what is asked.
+    /// Other answers, by question.
     #[serde(default)]
     answers: Map<String, Value>,
     pub(crate) answer: Answer,

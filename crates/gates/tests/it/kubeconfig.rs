@@ -50,7 +50,7 @@ fn token(token: &str, until: Option<jiff::Timestamp>) -> String {
     format!("echo '{}'", json!({ "kind": "ExecCredential", "status": status }))
 }
 
-/// Why the cluster cannot be asked, within a time in which nobody loses patience.
+/// Returns the reason why the cluster cannot be asked, within a time limit.
 async fn refusal(api: &FakeApi) -> String {
     let begun = Instant::now();
     let verdict = judge(&class(), &collector(api)).await;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::fake_api::{FakeApi, Said, UID};
 
-/// How many there are of everything.
+/// The number of objects of each kind.
 #[derive(Clone, Copy)]
 struct Size {
     nodes: usize,

@@ -17,7 +17,7 @@ pub(crate) struct VaultOptions {
     pub(crate) service: Option<String>,
 }
 
-/// Whom to seal for.
+/// Options for recipients.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RecipientOptions {
     /// Seal for this public key: age1…, ssh-ed25519 … or ssh-rsa … (can be repeated)
@@ -32,7 +32,7 @@ pub(crate) struct RecipientOptions {
     pub(crate) passphrase: bool,
 }
 
-/// What to open with.
+/// Options for identities.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct IdentityOptions {
     /// Open backups with the private keys in this file (can be repeated)
@@ -43,7 +43,7 @@ pub(crate) struct IdentityOptions {
     pub(crate) passphrase_file: Option<PathBuf>,
 }
 
-/// How to find passwords.
+/// Options for database passwords.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct PasswordOptions {
     /// Read the database password from this file
@@ -57,7 +57,7 @@ pub(crate) struct PasswordOptions {
     pub(crate) passfile: Option<PathBuf>,
 }
 
-/// Where to record.
+/// Options for the journal.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct JournalOptions {
     /// Record in this journal
@@ -65,7 +65,7 @@ pub(crate) struct JournalOptions {
     pub(crate) journal: Option<PathBuf>,
 }
 
-/// What a command about sealed backups needs, and no database.
+/// Options of a command about sealed backups without a database.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct SealedOptions {
     #[command(flatten)]
@@ -79,7 +79,7 @@ pub(crate) struct SealedOptions {
 }
 
 impl SealedOptions {
-    /// What they set.
+    /// Returns the overrides that they set.
     pub(crate) fn overrides(&self) -> Overrides {
         Overrides::default()
             .vault(&self.vault)

@@ -1,5 +1,5 @@
-//! What the libraries' errors mean here: the exit code, the hint, and whether it is damage or a
-//! full disk.
+//! The meaning of the libraries' errors here: the exit code, the hint, and whether it is damage or
+//! a full disk.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -111,7 +111,7 @@ fn is_full(error: &io::Error) -> bool {
     )
 }
 
-/// Whether the error comes of a full disk.
+/// Returns true if the error comes of a full disk.
 pub(crate) fn is_disk_full(error: &anyhow::Error) -> bool {
     let mut causes = error.chain();
     causes.any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_full))
@@ -127,8 +127,8 @@ fn sealed_cause(error: &pgsnap::Error) -> Option<&backup::Error> {
     }
 }
 
-/// Whether the error says that the bytes of a backup are not those that were sealed: whoever asks,
-/// and with whatever key.
+/// Returns true if the error says that the bytes of a backup are not those that were sealed:
+/// whoever asks, and with whatever key.
 pub(crate) fn is_damage(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         let sealed = cause

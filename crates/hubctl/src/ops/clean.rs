@@ -14,7 +14,7 @@ use crate::failure::Refusal;
 use crate::human::{self, age};
 use crate::site::Site;
 
-/// Whose kept databases to drop, and which of them.
+/// The site whose kept databases are dropped, and which of them.
 #[derive(Debug, Clone, Default)]
 pub struct CleanOrder {
     /// The site's name or connection URL.

@@ -1,4 +1,4 @@
-//! What is read, under flags and variables, as the commands need it.
+//! The merge of the file, the variables and the flags into settings.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -124,7 +124,7 @@ impl Settings {
     }
 }
 
-/// Where relative paths begin.
+/// The base of relative paths.
 #[derive(Default)]
 pub(super) struct Place {
     pub(super) file: Option<PathBuf>,

@@ -7,7 +7,7 @@ use serde_path_to_error::{Path, Segment};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// How many items of each array were taken out already.
+/// The number of items of each array that were taken out already.
 pub(super) type Shifts = BTreeMap<String, usize>;
 
 /// One step from a table or an array to a value in it.
@@ -23,9 +23,9 @@ pub(super) struct Mistake {
     pub(super) steps: Vec<Step>,
     pub(super) message: String,
     pub(super) span: Option<Range<usize>>,
-    /// Whether the message itself named the last step.
+    /// True if the message itself named the last step.
     pub(super) is_of_member: bool,
-    /// Whether a library says why, and not a parser.
+    /// True if a library says why, and not a parser.
     pub(super) is_reasoned: bool,
 }
 
@@ -73,7 +73,7 @@ impl Mistake {
         of_member.flatten().or_else(|| self.span.clone())
     }
 
-    /// Whether it is about several keys of a table.
+    /// Returns true if it is about several keys of a table.
     pub(super) fn is_of_several(&self) -> bool {
         self.message.starts_with("exactly one") || self.message.ends_with("required together")
     }

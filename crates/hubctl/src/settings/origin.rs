@@ -1,4 +1,4 @@
-//! Where a value came from.
+//! The origin of a value.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -66,7 +66,7 @@ impl Origins {
         Sourced { value, origin: self.of(key) }
     }
 
-    /// Whether the file has the key, or one in its table or list.
+    /// Returns true if the file has the key, or one in its table or list.
     fn is_written(&self, key: &str) -> bool {
         let mut below = self.written.iter().filter_map(|written| written.strip_prefix(key));
         below.any(|rest| rest.is_empty() || rest.starts_with(['.', '[']))

@@ -64,7 +64,7 @@ pub(super) async fn prompted(database: Database) -> anyhow::Result<Database> {
     }
 }
 
-/// What was set up for this very password.
+/// Returns the password from the source configured for this site.
 async fn dedicated(site: &SiteSettings) -> anyhow::Result<Option<SecretString>> {
     if let Some(path) = &site.password_file {
         return secret::read_file(&path.value, PASSWORD).map(Some);

@@ -6,7 +6,7 @@ use crate::environment;
 use crate::failure::Refusal;
 use crate::secret;
 
-/// Where Debian and the sources of PostgreSQL have the machine's own file.
+/// Directories in which Debian and PostgreSQL's sources keep the machine's own file.
 const SYSTEM_DIRECTORIES: [&str; 2] = ["/etc/postgresql-common", "/etc"];
 
 /// No service file is larger.

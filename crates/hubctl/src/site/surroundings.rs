@@ -1,7 +1,7 @@
-//! What libpq would add to a connection string: a service, variables, and certificates in the home
-//! directory.
+//! The additions of libpq to a connection string: a service, variables, and certificates in the
+//! home directory.
 //!
-//! What the URL says wins over the service, the service over the variables, and those over files.
+//! The URL wins over the service, the service over the variables, and those over files.
 
 use pgsnap::{ConnectionParameters, Database, TlsMode};
 

@@ -4,13 +4,13 @@ use pgsnap::ConnectionParameters;
 
 use crate::failure::Refusal;
 
-/// Whether a word is a connection URL or string, and not a name.
+/// Returns true if a word is a connection URL or string, and not a name.
 pub(crate) fn is_url(word: &str) -> bool {
     word.contains("://") || word.contains('=')
 }
 
-/// Whether a word holds a password where connection URLs have it, also where their scheme was
-/// forgotten or misspelt.
+/// Returns true if a word holds a password where connection URLs have it, also where their scheme
+/// was forgotten or misspelt.
 pub(crate) fn holds_password(word: &str) -> bool {
     if word.to_ascii_lowercase().contains("password=") {
         return true;
@@ -33,8 +33,8 @@ pub(crate) fn holds_password(word: &str) -> bool {
         .any(|rest| is_in_credentials(rest.split('/').next().unwrap_or_default()))
 }
 
-/// Whether what follows a scheme begins with `USER:PASSWORD@`. The password may have any character
-/// in it.
+/// Returns true if what follows a scheme begins with `USER:PASSWORD@`. The password may have any
+/// character in it.
 fn is_in_credentials(rest: &str) -> bool {
     let location = rest.split('?').next().unwrap_or_default();
     let credentials = location.rsplit_once('@').or_else(|| rest.rsplit_once('@'));

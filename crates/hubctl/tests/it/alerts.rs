@@ -1,5 +1,5 @@
-//! Who is told what: a real HTTP server as the monitor and the webhook, a script as sendmail, a
-//! file for Prometheus.
+//! Alerts: a real HTTP server as the monitor and the webhook, a script as sendmail, a file for
+//! Prometheus.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

@@ -30,7 +30,7 @@ fn shell(home: &Home, program: &str, arguments: &[&str]) -> Command {
     shell
 }
 
-/// What bash offers after these words, the last of which is being typed.
+/// Returns the completions of bash after these words, the last of which is being typed.
 fn offered(home: &Home, words: &[&str]) -> Vec<String> {
     const ASK: &str = "source <(hubctl completions bash); function=$(complete -p hubctl | grep -o '_hubctl[a-z_]*')\n\
         COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); COMP_TYPE=9; COMP_LINE=\"$*\"; COMP_POINT=${#COMP_LINE}\n\

@@ -1,4 +1,4 @@
-//! What libpq would look up: services, variables, certificates.
+//! Sources that libpq would look up: services, variables, certificates.
 
 use std::os::unix::fs::PermissionsExt as _;
 

@@ -18,7 +18,7 @@ const SCALE: &str = "0.03";
 /// The sessions of a killed client are gone within this time.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// When the kill hit, told by what it left.
+/// The moments of the kills, told by their leftovers.
 #[derive(Debug, Default)]
 struct Hits {
     before: u32,
@@ -134,7 +134,7 @@ impl Stage {
 
 const PROGRESS_EVENTS: &str = "SELECT count(*) FROM public.progress_events";
 
-/// What a vault must be at every moment.
+/// The invariants of a vault at every moment.
 struct Watch {
     vault: Vault,
     identities: Identities,

@@ -1,4 +1,4 @@
-//! What is known to be damaged is said everywhere, and never taken for `latest`.
+//! A backup known to be damaged is reported everywhere, and never taken for `latest`.
 
 use std::io::{Read as _, Write as _};
 use std::path::Path;

@@ -74,7 +74,7 @@ impl Wired {
         }
     }
 
-    /// Whether bytes come through the forward, on the client's side.
+    /// Returns true if bytes come through the forward, on the client's side.
     fn greets(&self) -> bool {
         let words = self.network.on(Machine::Client);
         let script = format!(

@@ -108,7 +108,7 @@ pub(crate) struct Home {
     pub(crate) database: String,
 }
 
-/// What a run of hubctl said.
+/// The output of a run of hubctl.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: Option<i32>,

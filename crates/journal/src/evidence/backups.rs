@@ -25,7 +25,7 @@ pub struct Backup {
 /// Evidence of a verification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verify {
-    /// How much was read.
+    /// The part that was read.
     pub depth: Depth,
     /// The number of tables; null for a plain dump.
     pub tables: Option<u64>,
@@ -64,9 +64,9 @@ pub struct Drill {
     pub checks: Vec<Check>,
     /// Seconds per phase of the restore; null where it did not come to its end.
     pub phases: Option<Phases>,
-    /// Why the drill did not come to its checks.
+    /// The reason why the drill did not reach its checks.
     pub error: Option<String>,
-    /// Whether that is damage of the sealed file. Absent in records of the first versions.
+    /// True if that is damage of the sealed file. Absent in records of the first versions.
     #[serde(default)]
     pub damaged: bool,
     /// The page that was written about the drill.
@@ -112,7 +112,7 @@ pub struct Check {
     pub found: Option<String>,
     /// The error of the query.
     pub error: Option<String>,
-    /// Whether the answer was right.
+    /// True if the answer was right.
     pub passed: bool,
 }
 
@@ -152,7 +152,7 @@ pub struct Rekeyed {
     pub from: Vec<String>,
     /// The id of the new backup.
     pub new_id: Option<String>,
-    /// Why there is none.
+    /// The reason why there is none.
     pub error: Option<String>,
 }
 

@@ -27,7 +27,7 @@ pub struct Restore {
     /// Seconds per phase; absent for a plain dump.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phases: Option<Phases>,
-    /// What could not be proven; of a plain dump only.
+    /// Properties that could not be proven; of a plain dump only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unproven: Option<Vec<String>>,
 }

@@ -12,7 +12,7 @@ pub struct Approve {
     pub principal: String,
     /// The files that were written.
     pub files: Vec<String>,
-    /// Whether approvals were revoked.
+    /// True if approvals were revoked.
     pub revoked: bool,
     /// The hash of the approved plan; null for a revocation.
     pub plan_hash: Option<String>,
@@ -27,7 +27,7 @@ pub struct Approve {
 pub struct GateScript {
     /// The question, as evidence of gates has it, without secrets.
     pub script: Value,
-    /// How it ended.
+    /// Its end.
     pub ended: Ended,
 }
 
@@ -43,7 +43,7 @@ pub struct Ended {
     /// The limit at which it was stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timed_out_after_seconds: Option<u64>,
-    /// How long it ran.
+    /// Its duration in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
     /// The SHA-256 of its output; absent where it was stopped.

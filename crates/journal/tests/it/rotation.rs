@@ -12,7 +12,7 @@ use crate::concurrency::spawn_appender;
 use crate::support::{journal_of, names_in, now, record};
 
 const PATH: &str = "GATES_TEST_ROTATED_JOURNAL";
-/// Where a process keeps the heads of what was acknowledged to it.
+/// The variable naming the file in which a process keeps the heads of acknowledged records.
 const ACKNOWLEDGED: &str = "GATES_TEST_ACKNOWLEDGED";
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the tests share: a journal in a temporary directory, and records for it.
+//! Shared parts of the tests: a journal in a temporary directory, and records for it.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};

@@ -61,7 +61,7 @@ pub(super) fn canonical(statement: &str) -> String {
 #[derive(Debug, Clone, PartialEq)]
 enum Node<'a> {
     Atom(&'a str),
-    /// What stands in parentheses or brackets.
+    /// The contents of parentheses or brackets.
     Group(Bracket, Vec<Node<'a>>),
 }
 
@@ -76,7 +76,7 @@ impl Node<'_> {
         matches!(self, Self::Atom(atom) if *atom == text)
     }
 
-    /// Whether this can be the name of a column, function or type, or a part of it.
+    /// Returns true if this can be the name of a column, function or type, or a part of it.
     fn is_name(&self) -> bool {
         matches!(self, Self::Atom(atom) if atom.starts_with(|c: char| c == '"' || c == '_' || c.is_ascii_lowercase() || !c.is_ascii()))
     }
@@ -281,7 +281,7 @@ fn strip_casts(nodes: &mut Vec<Node<'_>>) {
     }
 }
 
-/// Whether parentheses at this position are those of an expression, and not of a function's
+/// Returns true if parentheses at this position are those of an expression, and not of a function's
 /// arguments.
 fn can_begin(nodes: &[Node<'_>], at: usize) -> bool {
     let Some(before) = at.checked_sub(1).and_then(|before| nodes.get(before)) else {
@@ -290,7 +290,7 @@ fn can_begin(nodes: &[Node<'_>], at: usize) -> bool {
     before.is(",") || before.is_operator() || BEFORE_EXPRESSION.iter().any(|word| before.is(word))
 }
 
-/// Whether this is a constant or a name, cast or not.
+/// Returns true if this is a constant or a name, cast or not.
 fn is_simple(nodes: &[Node<'_>]) -> bool {
     let Some(first) = nodes.first() else {
         return false;
@@ -319,7 +319,7 @@ fn is_simple(nodes: &[Node<'_>]) -> bool {
     at == nodes.len()
 }
 
-/// Where the name of a type ends that begins at a position, the brackets of an array left out.
+/// Returns the end of the type name that begins at a position, without the brackets of an array.
 fn type_end(nodes: &[Node<'_>], at: usize) -> Option<usize> {
     nodes.get(at).filter(|node| node.is_name())?;
     let mut end = at + 1;
@@ -336,7 +336,7 @@ fn type_end(nodes: &[Node<'_>], at: usize) -> Option<usize> {
     }
 }
 
-/// Whether this is what stands in the parentheses of `numeric(10,2)`.
+/// Returns true if this is what stands in the parentheses of `numeric(10,2)`.
 fn is_modifier(nodes: &[Node<'_>]) -> bool {
     let is_part = |node: &Node<'_>| matches!(node, Node::Atom(atom) if *atom == "," || *atom == "-" || atom.bytes().all(|byte| byte.is_ascii_digit()));
     !nodes.is_empty() && nodes.iter().all(is_part)

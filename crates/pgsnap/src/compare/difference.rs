@@ -1,4 +1,4 @@
-//! What is not equal, in words.
+//! Differences, in words.
 
 use std::fmt;
 
@@ -50,7 +50,7 @@ pub enum Difference {
     Content {
         /// The table.
         table: TableName,
-        /// How many buckets of keys differ.
+        /// The number of differing buckets of keys.
         differing_buckets: usize,
         /// Of how many.
         buckets: usize,
@@ -82,9 +82,9 @@ pub enum Difference {
     },
     /// The large objects differ.
     LargeObjects {
-        /// How many A has.
+        /// The number in A.
         a: u64,
-        /// How many B has.
+        /// The number in B.
         b: u64,
     },
     /// An extension differs or is missing. `None` is missing.

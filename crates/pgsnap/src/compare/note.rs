@@ -1,4 +1,4 @@
-//! What qualifies a comparison, in words.
+//! Facts that qualify a comparison, in words.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ pub enum Note {
     },
     /// The schemas were printed by other versions and were not compared.
     SchemaNotComparable {
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// The same object prints in another way, as expressions may after a restore.
@@ -44,7 +44,7 @@ pub enum Note {
     CountsOnly,
     /// A part was left out of the comparison, because it was left out of the restore.
     NotCompared {
-        /// What.
+        /// The property.
         what: String,
     },
     /// Rows were loaded through a partitioned table, because the server judges the bounds of its
@@ -70,9 +70,9 @@ pub enum Note {
     },
     /// The server refused something to this role that nothing depends on.
     Refused {
-        /// What, without values.
+        /// The statement, without values.
         statement: String,
-        /// What the server said.
+        /// The server's message.
         reason: String,
     },
     /// Privileges print in another way, as they may where objects have other owners.

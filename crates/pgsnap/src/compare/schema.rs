@@ -85,8 +85,8 @@ fn without<'a>(statements: &'a [String], others: &[String]) -> Vec<&'a String> {
     found
 }
 
-/// Whether this makes the language that every new database has. `pg_dump` prints it only where
-/// somebody made it anew.
+/// Returns true if this makes the language that every new database has. `pg_dump` prints it only
+/// where somebody made it anew.
 fn is_of_plpgsql(statement: &str) -> bool {
     const STATEMENTS: [&str; 2] = [
         "CREATE EXTENSION IF NOT EXISTS plpgsql WITH SCHEMA pg_catalog;",
@@ -113,7 +113,7 @@ fn without_secrets(statement: &str) -> String {
     text
 }
 
-/// Whether this looks like a connection string with a password, or a URL with one.
+/// Returns true if this looks like a connection string with a password, or a URL with one.
 fn may_hold_password(string: &str) -> bool {
     let lower = string.to_ascii_lowercase();
     let assigns =

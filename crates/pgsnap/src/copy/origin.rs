@@ -20,8 +20,8 @@ pub(crate) struct Origin {
     session: Session,
     label: String,
     tool: PgDump,
-    /// What an archive of the database would say, with sizes for the numbers that are not known
-    /// yet.
+    /// The manifest an archive of the database would have, with sizes for the numbers that are not
+    /// known yet.
     manifest: Manifest,
 }
 
@@ -55,7 +55,7 @@ impl Origin {
         Ok(Self { session, label: source.to_string(), tool, manifest })
     }
 
-    /// What a copy to this server would do.
+    /// Plans a copy to this server.
     pub(crate) async fn plan(&self, server: &Target, options: &RestoreOptions) -> Result<CopyPlan> {
         let selection = Selection::of_everything(&self.manifest, options);
         let mut target = server.plan(&self.manifest, &selection, options).await?;

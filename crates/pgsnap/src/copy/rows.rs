@@ -20,7 +20,7 @@ use crate::session::Session;
 use crate::snapshot::Snapshot;
 use crate::user_code::UserCode;
 
-/// Where the rows of each table go.
+/// The destination of each table's rows.
 pub(crate) struct Destination {
     database: Database,
     places: Vec<Place>,
@@ -28,7 +28,7 @@ pub(crate) struct Destination {
 
 struct Place {
     into: TableName,
-    /// Where rows move on as the owner of their table.
+    /// The staging tables from which rows move on as the owner of their table.
     staging: Option<Staging>,
 }
 

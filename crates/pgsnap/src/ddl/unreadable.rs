@@ -17,7 +17,7 @@ pub(super) fn error(label: Option<String>) -> Error {
     Error::NotUtf8 { what: format!("a definition in the schema{label}") }
 }
 
-/// Whether `pg_dump` ended because the server could not convert something to UTF-8.
+/// Returns true if `pg_dump` ended because the server could not convert something to UTF-8.
 pub(super) fn is_meant(error: &Error) -> bool {
     matches!(error, Error::ToolFailed { stderr, .. } if stderr.contains("has no equivalent in encoding"))
 }

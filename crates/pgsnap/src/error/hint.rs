@@ -1,4 +1,4 @@
-//! What to do about an error.
+//! Hints: the remedies of errors.
 
 use std::borrow::Cow;
 use std::io;
@@ -7,7 +7,7 @@ use super::{Error, is_damage, is_of_the_login, joined};
 use crate::compare::Difference;
 
 impl Error {
-    /// What to do about it, if there is something to do.
+    /// Returns the remedy, if there is one.
     #[must_use]
     pub fn hint(&self) -> Option<Cow<'static, str>> {
         match self {
@@ -151,7 +151,7 @@ fn is_unknown_host(error: &tokio_postgres::Error) -> bool {
 const ROW_TOO_LONG: &str = "a row longer than 1 GB as text (bytea counts twice) cannot leave the server, for pg_dump neither: \
     find it by pg_column_size and divide it, or store it as a large object";
 
-/// Why a partition refuses rows that it held elsewhere.
+/// The hint for a partition that refuses rows it held elsewhere.
 const BOUND_JUDGED: &str =
     "its collation or hash function gives other results here than at the source";
 

@@ -32,7 +32,7 @@ pub struct FenceRecord {
     pub format: String,
     /// Names this fence: the second of its beginning in UTC, and four random digits.
     pub id: String,
-    /// When it was planned, by the server's clock (RFC 3339, UTC).
+    /// The time it was planned, by the server's clock (RFC 3339, UTC).
     pub planned_at: String,
     /// `system_identifier` of the cluster, where the role may read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

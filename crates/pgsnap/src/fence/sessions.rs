@@ -13,7 +13,7 @@ use crate::session::Session;
 pub struct SessionInfo {
     /// The process on the server.
     pub pid: i32,
-    /// When it began, by the server's clock.
+    /// The time it began, by the server's clock.
     pub began: Option<String>,
     /// The kind of process, such as `client backend` or a background worker.
     pub kind: Option<String>,

@@ -21,10 +21,10 @@ pub(super) struct Psql {
     program: PathBuf,
 }
 
-/// What the server allows and knows.
+/// The abilities of the server.
 pub(super) struct Abilities {
     has_transaction_timeout: bool,
-    /// Whether this role may choose the language of messages, so that they can be understood.
+    /// True if this role may choose the language of messages, so that they can be understood.
     may_set_language: bool,
 }
 
@@ -181,7 +181,7 @@ async fn end_of(mut stream: impl AsyncRead + Unpin) -> Vec<u8> {
     end
 }
 
-/// Whether a psql of this version has `\restrict`.
+/// Returns true if a psql of this version has `\restrict`.
 fn knows_restrict(version: &str) -> bool {
     let mut numbers = version.split('.').map(|part| {
         part.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<u32>()

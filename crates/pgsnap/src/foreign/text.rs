@@ -27,15 +27,15 @@ pub(crate) enum Portion {
     Last(Bytes),
 }
 
-/// What is put around a dump. Neither word can be known to who wrote it.
+/// The guard around a dump. Its author can know neither word.
 #[derive(Clone)]
 pub(crate) struct Guard {
     /// The key of our `\restrict`: psql then refuses every meta-command (CVE-2025-8714).
     key: String,
-    /// What psql is asked to print last. It does so only if it has read everything before as what
-    /// it is: not as rows of a COPY and not as a quoted text.
+    /// The text that psql is asked to print last. It does so only if it has read everything before
+    /// as intended: not as rows of a COPY and not as a quoted text.
     proof: String,
-    /// Whether the server knows `transaction_timeout`, which `pg_dump` 17 and newer set.
+    /// True if the server knows `transaction_timeout`, which `pg_dump` 17 and newer set.
     has_transaction_timeout: bool,
 }
 
@@ -44,7 +44,7 @@ impl Guard {
         Ok(Self { key: random_digits()?, proof: random_digits()?, has_transaction_timeout })
     }
 
-    /// Whether this is what psql prints after it has come to the end.
+    /// Returns true if this is what psql prints after it has come to the end.
     pub(super) fn is_proven_by(&self, output: &[u8]) -> bool {
         let mut lines = output.rsplit(|&byte| byte == b'\n').map(without_return);
         lines.find(|line| !line.is_empty()) == Some(self.proof.as_bytes())
@@ -101,7 +101,7 @@ impl Guard {
     }
 }
 
-/// Where the trailer ends, if it is a line of its own with nothing of meaning after it.
+/// Returns the end of the trailer, if it is a line of its own with nothing of meaning after it.
 fn trailer_end(text: &[u8]) -> Option<usize> {
     let mut end = text.len();
     loop {

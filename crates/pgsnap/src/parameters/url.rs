@@ -3,7 +3,7 @@
 use super::invalid;
 use crate::error::Result;
 
-/// What follows the scheme, if the text is a URL.
+/// Returns the text after the scheme, if it is a URL.
 pub(super) fn without_scheme(text: &str) -> Option<&str> {
     let (scheme, rest) = text.split_once("://")?;
     // SQLAlchemy appends the driver: `postgresql+asyncpg`.

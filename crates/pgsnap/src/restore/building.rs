@@ -33,23 +33,23 @@ pub(crate) struct Building<'a> {
     pub(crate) progress: &'a Arc<dyn Progress>,
     /// On a database that was there.
     mark: Option<Mark>,
-    /// What the server refused and what can be done without.
+    /// Refused statements that the database can do without.
     refused: Vec<Refused>,
     /// Left-overs of earlier runs that were dropped.
     cleaned: Vec<String>,
     clock: Stopwatch,
 }
 
-/// What was put into a new database, what must follow it, and what must be there in the end.
+/// The contents of a new database, the steps that must follow, and the expected result.
 pub(crate) struct Loaded {
-    /// Where it came from: the database itself shall have its owner, privileges and settings.
+    /// Its origin: the database itself gets the owner, privileges and settings of it.
     pub(crate) source: Source,
-    /// What the database must hold. The statements of the schema are there, to name a difference.
+    /// The expected contents. They include the statements of the schema, to name a difference.
     pub(crate) expected: Census,
     /// The partitioned tables through which rows had to be loaded, so that only all their
     /// partitions together are as before.
     pub(crate) rerouted: Vec<Tree>,
-    /// What comes after the rows and is not done yet.
+    /// The steps after the rows that are not done yet.
     pub(crate) steps: Vec<Step>,
 }
 

@@ -26,7 +26,7 @@ use crate::restore::{RestoreOptions, Restored, foreign_rows, load, proof, run_la
 use crate::session::Session;
 use crate::user_code::UserCode;
 
-/// What is restored from where.
+/// The order of a restore of rows alone.
 pub(super) struct Order<'a> {
     pub(super) archive: &'a Archive,
     pub(super) selection: &'a Selection,
@@ -224,10 +224,10 @@ async fn lock(session: &Session, tables: &[Table]) -> Result<()> {
     Ok(())
 }
 
-/// What would change or refuse rows on their way in: triggers, which are switched off, and foreign
-/// keys, which are checked when all rows are there; one that is not valid is dropped and added
-/// again, since the rows of the backup need not satisfy it. All are as before when the transaction
-/// ends.
+/// Objects that would change or refuse rows on their way in: triggers, which are switched off, and
+/// foreign keys, which are checked when all rows are there. A foreign key that is not valid is
+/// dropped and added again, since the rows of the backup need not satisfy it. All are as before
+/// when the transaction ends.
 struct Guards {
     lower: Vec<String>,
     raise: Vec<String>,

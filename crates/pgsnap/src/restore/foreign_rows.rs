@@ -35,7 +35,7 @@ pub(super) fn split(manifest: &Manifest, members: Vec<Member>) -> (Vec<Member>, 
     members.into_iter().partition(|member| member.table.is_some_and(is_foreign))
 }
 
-/// What is left out, if anything is.
+/// Returns a note of the rows left out, if any.
 pub(super) fn left_out(manifest: &Manifest, selection: &Selection) -> Option<String> {
     let tables = manifest.census.tables.iter();
     let left_out = tables.filter(|table| {
@@ -46,7 +46,7 @@ pub(super) fn left_out(manifest: &Manifest, selection: &Selection) -> Option<Str
     })
 }
 
-/// What is written into other servers, if anything is.
+/// Returns a note of the rows written into other servers, if any.
 pub(super) fn written(manifest: &Manifest, selection: &Selection) -> Option<String> {
     describe(chosen(manifest, selection)).map(|tables| {
         format!("rows are written into foreign servers, wherever their definitions lead, and stay there: {tables}")

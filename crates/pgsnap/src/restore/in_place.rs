@@ -42,8 +42,8 @@ async fn extensions(session: &Session) -> Result<Vec<u32>> {
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// What is in the database besides what every new one has. Extensions that are kept do not count,
-/// nor what they made, nor the schemas they are in; with `None` that is all extensions.
+/// Returns the objects of the database that a new one does not have. Extensions that are kept do
+/// not count, nor their objects, nor the schemas they are in; with `None` that is all extensions.
 pub(crate) async fn objects(
     session: &Session,
     kept_extensions: Option<&[u32]>,

@@ -87,7 +87,7 @@ pub(crate) async fn load(
     Ok(rerouted.trees())
 }
 
-/// What all sessions of a load share.
+/// The state that all sessions of a load share.
 struct Loading<'a> {
     archive: &'a Archive,
     database: &'a Database,

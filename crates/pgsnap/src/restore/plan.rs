@@ -1,10 +1,10 @@
-//! What a restore would do, and what stands in its way.
+//! The plan of a restore, with its obstacles.
 
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 
-/// What stands at the wanted name.
+/// The state of the wanted name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -50,7 +50,7 @@ impl Obstacle {
     }
 }
 
-/// What a restore would do, and what stands in its way.
+/// The plan of a restore, with its obstacles.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct RestorePlan {
@@ -64,7 +64,7 @@ pub struct RestorePlan {
     pub restoring: String,
     /// The name the present database would be kept under, if there is one.
     pub keeps: Option<String>,
-    /// What stands at the wanted name.
+    /// The state of the wanted name.
     pub state: TargetState,
     /// Left-overs of earlier restores that would be dropped.
     pub leftovers: Vec<String>,
@@ -72,9 +72,9 @@ pub struct RestorePlan {
     pub creates_roles: Vec<String>,
     /// A restore refuses while there is one.
     pub obstacles: Vec<Obstacle>,
-    /// What does not prevent the restore, but should be known before it.
+    /// Facts that do not prevent the restore and should be known before it.
     pub warnings: Vec<String>,
-    /// What could not be looked at, and why.
+    /// Checks that could not be made, with the reasons.
     pub unchecked: Vec<String>,
 }
 

@@ -137,8 +137,8 @@ pub(crate) fn plan(
     planner.finish()
 }
 
-/// Whether a statement builds an index or key of one of these tables. A restore of single tables
-/// leaves everything else out: foreign keys and views may need what is not there.
+/// Returns true if a statement builds an index or key of one of these tables. A restore of single
+/// tables leaves everything else out: foreign keys and views may need what is not there.
 fn belongs_to(statement: &str, tables: &[String]) -> bool {
     sql::is_default_setting(statement)
         || Constraint::parse(statement).is_some_and(|constraint| {
@@ -265,7 +265,7 @@ impl Planner<'_> {
     }
 }
 
-/// Whether a statement makes or describes an event trigger.
+/// Returns true if a statement makes or describes an event trigger.
 fn is_of_event_trigger(statement: &str) -> bool {
     let starts = |start: &str| statement.starts_with(start);
     let labels = starts("SECURITY LABEL ") && sql::label(statement).contains(" ON EVENT TRIGGER ");
@@ -275,8 +275,8 @@ fn is_of_event_trigger(statement: &str) -> bool {
         })
 }
 
-/// How much longer than a B-tree an index takes to build, roughly: inverted and tree-of-boxes
-/// indexes are built by one process and take the longest, so they must begin first.
+/// Returns roughly how many times longer than a B-tree an index takes to build. Inverted and
+/// tree-of-boxes indexes are built by one process and take the longest, so they must begin first.
 fn effort(statement: &str) -> u64 {
     let is_slow = [" USING gin ", " USING gist ", " USING spgist "]
         .iter()

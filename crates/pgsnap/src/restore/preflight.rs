@@ -123,8 +123,8 @@ impl Preflight<'_> {
         Ok(())
     }
 
-    /// What becomes of the rows of foreign tables. That theirs are empty shows when their
-    /// definitions are there.
+    /// Reports the fate of the rows of foreign tables. Whether the foreign tables are empty shows
+    /// once their definitions exist.
     fn check_foreign_data(&mut self) {
         let left_out = foreign_rows::left_out(self.manifest, self.selection);
         let written = foreign_rows::written(self.manifest, self.selection);
@@ -165,7 +165,7 @@ impl Preflight<'_> {
         Ok(())
     }
 
-    /// Whether the name can be given to a new database.
+    /// Checks that the name can be given to a new database.
     fn check_name(&mut self) {
         let name = &self.plan.database;
         if ["postgres", "template0", "template1"].contains(&name.as_str()) {
@@ -182,7 +182,7 @@ impl Preflight<'_> {
         }
     }
 
-    /// Whether a restore can go into the database that is there.
+    /// Checks that a restore can go into the existing database.
     async fn check_place(&mut self) -> Result<()> {
         let Some(inside) = &self.inside else {
             let name = &self.plan.database;
@@ -210,7 +210,7 @@ impl Preflight<'_> {
         Ok(())
     }
 
-    /// Whether rows alone find their tables, with the same columns and empty.
+    /// Checks that rows alone find their tables, with the same columns and empty.
     async fn check_tables(&mut self) -> Result<()> {
         let Some(inside) = &self.inside else {
             let problem = format!("there is no database {} to load rows into", self.plan.database);

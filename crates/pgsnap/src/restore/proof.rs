@@ -14,7 +14,7 @@ use crate::restore::selection::Selection;
 use crate::sql::{self, RoleUse};
 use crate::standby;
 
-/// What the restored database must hold.
+/// Returns the expected contents of the restored database.
 pub(crate) fn expected(archive: &Archive, selection: &Selection) -> Census {
     let mut expected = archive.manifest().census.clone();
     expected.tables.retain(|table| selection.holds_table(table));
@@ -133,7 +133,8 @@ fn forget_public(expected: &SchemaFingerprint, found: &mut SchemaFingerprint) {
     found.replace_statements(kept);
 }
 
-/// What the order leaves out, so that nobody takes the proof for more than it is.
+/// Returns notes of everything the order leaves out, so that the proof is not taken for more than
+/// it is.
 fn left_out(selection: &Selection) -> Vec<Note> {
     let edits = &selection.edits;
     [

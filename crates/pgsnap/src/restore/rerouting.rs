@@ -120,7 +120,7 @@ impl Tree {
         }
     }
 
-    /// What the server said about rows that were sent to the root.
+    /// Returns the error for rows that were sent to the root and refused.
     pub(super) fn refused(&self, partition: &TableCensus, error: Error) -> Error {
         match error {
             Error::PartitionBound { .. } => {
@@ -169,7 +169,7 @@ impl Tree {
         Note::Rerouted { table: self.root.clone() }
     }
 
-    /// Whether a table is part of it.
+    /// Returns true if a table is part of it.
     pub(crate) fn holds(&self, table: &TableName) -> bool {
         self.members.contains(table)
     }

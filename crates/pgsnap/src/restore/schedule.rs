@@ -1,4 +1,4 @@
-//! What the sessions of a restore do next: load rows, or build an index of a table whose rows are
+//! The next task of a restore's sessions: load rows, or build an index of a table whose rows are
 //! all there.
 
 use std::cmp::Reverse;
@@ -19,7 +19,7 @@ const RUN: usize = 4;
 /// An index that can be built as soon as its table is loaded.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Build {
-    /// How long it will take, roughly; the longest begins first.
+    /// Its rough duration; the longest begins first.
     pub(crate) weight: u64,
     /// The position of its table in the manifest.
     pub(crate) table: usize,
@@ -123,7 +123,7 @@ impl Schedule {
         state.open.is_empty().then_some(state.ready.len())
     }
 
-    /// Whether all rows are there.
+    /// Returns true if all rows are there.
     pub(crate) fn all_loaded(&self) -> bool {
         self.lock().open.is_empty()
     }

@@ -51,8 +51,9 @@ impl Schemas {
         self.names.contains(&flat(schema))
     }
 
-    /// Whether a statement belongs to these schemas. Extensions are in no schema and are always
-    /// made, as anything may need them; publications, languages, servers and the like are never.
+    /// Returns true if a statement belongs to these schemas. Extensions are in no schema and are
+    /// always made, as anything may need them; publications, languages, servers and the like are
+    /// never.
     pub(crate) fn hold(&self, entry: Option<&Entry>, statement: &str) -> bool {
         if sql::is_default_setting(statement) {
             return true;

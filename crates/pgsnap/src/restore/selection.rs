@@ -1,4 +1,4 @@
-//! What of an archive's DDL is restored, and how it is changed on the way.
+//! The part of an archive's DDL that is restored, and the changes to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::restore::schemas::Schemas;
 use crate::restore::{Extent, RestoreOptions, foreign_rows};
 use crate::sql::{self, Entry, RoleUse};
 
-/// What is done to every statement.
+/// Changes to every statement.
 #[derive(Debug, Clone)]
 pub(crate) struct Edits {
     owners: bool,
@@ -31,7 +31,7 @@ impl Edits {
         }
     }
 
-    /// Whether roles have the names and uses they had.
+    /// Returns true if roles have the names and uses they had.
     pub(crate) fn keep_roles(&self) -> bool {
         self.owners && self.privileges && self.roles.is_empty()
     }
@@ -44,7 +44,8 @@ impl Edits {
         self.privileges
     }
 
-    /// Whether privileges print as before: they are printed as what differs from the owner's own.
+    /// Returns true if privileges print as before: they are printed as what differs from the
+    /// owner's own.
     pub(crate) fn keep_privileges_in_print(&self) -> bool {
         let names: BTreeSet<&String> = self.roles.values().collect();
         self.owners && names.len() == self.roles.len()
@@ -81,8 +82,8 @@ impl Edits {
         Ok(kept)
     }
 
-    /// What can be compared of a statement of the restored database: what the order left out is
-    /// left out here, too, and roles are spelt in one way.
+    /// Returns the comparable part of a statement of the restored database: without the parts that
+    /// the order left out, and with roles spelt in one way.
     pub(crate) fn comparable(&self, statement: &str) -> Result<Option<String>> {
         match sql::role_use(statement) {
             None => Ok(Some(statement.to_owned())),
@@ -93,7 +94,7 @@ impl Edits {
     }
 }
 
-/// What the target must have.
+/// The requirements on the target.
 #[derive(Debug, Default)]
 pub(crate) struct Needs {
     /// Roles that must exist.
@@ -102,7 +103,7 @@ pub(crate) struct Needs {
     pub(crate) owners: BTreeSet<String>,
     /// The role that becomes the owner of the database, if one does.
     pub(crate) database_owner: Option<String>,
-    /// Whether privileges are granted in the name of others, which only a superuser may do.
+    /// True if privileges are granted in the name of others, which only a superuser may do.
     pub(crate) authorization: bool,
 }
 
@@ -192,18 +193,18 @@ impl Selection {
         }
     }
 
-    /// Whether the archive is restored with everything in it, so that the database can take its
-    /// place.
+    /// Returns true if the archive is restored with everything in it, so that the database can take
+    /// its place.
     pub(crate) fn is_whole(&self) -> bool {
         self.extent != Extent::SchemaOnly && self.is_of_everything()
     }
 
-    /// Whether no object is left out.
+    /// Returns true if no object is left out.
     pub(crate) fn is_of_everything(&self) -> bool {
         self.tables.is_none() && self.schemas.is_none()
     }
 
-    /// Whether rows are part of the order.
+    /// Returns true if rows are part of the order.
     pub(crate) fn has_rows(&self) -> bool {
         self.extent != Extent::SchemaOnly
     }
@@ -220,24 +221,24 @@ impl Selection {
         all.filter(|statement| is_refresh(statement)).cloned().collect()
     }
 
-    /// Whether the schema of the restored database can be held against that of the archive.
+    /// Returns true if the schema of the restored database can be held against that of the archive.
     pub(crate) fn compares_schema(&self) -> bool {
         self.tables.is_none()
     }
 
-    /// Whether large objects are part of the order.
+    /// Returns true if large objects are part of the order.
     pub(crate) fn has_large_objects(&self) -> bool {
         self.is_whole()
     }
 
-    /// Whether the rows of a table are part of the order.
+    /// Returns true if the rows of a table are part of the order.
     pub(crate) fn holds_table(&self, table: &TableCensus) -> bool {
         let server = table.foreign_server.as_ref();
         self.holds_name(&table.name)
             && server.is_none_or(|server| self.foreign_servers.contains(server))
     }
 
-    /// Whether a table is part of the order, with its rows or without.
+    /// Returns true if a table is part of the order, with its rows or without.
     pub(crate) fn holds_name(&self, table: &TableName) -> bool {
         self.tables.as_ref().is_none_or(|tables| tables.contains(table)) && self.holds_schema(table)
     }
@@ -247,7 +248,7 @@ impl Selection {
         &self.foreign_servers
     }
 
-    /// Whether a sequence is part of the order; a restore of single tables has all of them.
+    /// Returns true if a sequence is part of the order; a restore of single tables has all of them.
     pub(crate) fn holds_sequence(&self, sequence: &SequenceState) -> bool {
         self.holds_schema(&sequence.name)
     }

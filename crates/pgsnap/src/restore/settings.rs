@@ -1,5 +1,4 @@
-//! What belongs to the database itself and not to anything in it: owner, comment, settings,
-//! privileges, connection limit.
+//! Properties of the database itself: owner, comment, settings, privileges, connection limit.
 
 use crate::compare::Note;
 use crate::error::{Error, Result};
@@ -146,7 +145,7 @@ fn ownership(name: &str, database: &str, source: &Source, edits: &Edits) -> Resu
     Ok(statements)
 }
 
-/// What every new database grants, and what was revoked while this one was being filled.
+/// Grants the privileges of every new database, which were revoked while this one was being filled.
 fn default_privileges(database: &str) -> String {
     format!("GRANT CONNECT, TEMPORARY ON DATABASE {} TO PUBLIC", quote_identifier(database))
 }

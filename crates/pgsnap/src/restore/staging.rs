@@ -18,7 +18,7 @@ use crate::session::Session;
 pub(crate) struct Staging {
     schema: String,
     owner: String,
-    /// Where the rows belong.
+    /// The table of the rows.
     table: TableName,
     columns: Vec<StagedColumn>,
 }

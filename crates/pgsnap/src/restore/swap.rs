@@ -147,9 +147,9 @@ impl Target {
     }
 }
 
-/// What is at the wanted name decides whether something is kept.
+/// The state of the wanted name decides whether something is kept.
 impl TargetState {
-    /// Whether a database of the wanted name exists.
+    /// Returns true if a database of the wanted name exists.
     #[must_use]
     pub fn exists(&self) -> bool {
         *self != Self::Absent

@@ -23,7 +23,7 @@ pub(crate) struct Target {
     id: String,
 }
 
-/// What the restoring role may do.
+/// The rights of the restoring role.
 pub(crate) struct Rights {
     pub(crate) is_superuser: bool,
     pub(crate) creates_databases: bool,
@@ -120,8 +120,8 @@ impl Target {
         outcome
     }
 
-    /// What stands at the wanted name. A session that was closed just now is still there for a
-    /// moment, so sessions are looked at again before they are called a hindrance.
+    /// Returns the state of the wanted name. A session that was just closed is visible for a moment
+    /// longer, so sessions are looked at again before they are called an obstacle.
     pub(crate) async fn state(&self) -> Result<TargetState> {
         const LOOKS: u32 = 10;
         const PAUSE: Duration = Duration::from_millis(100);

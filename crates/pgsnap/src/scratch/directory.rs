@@ -212,7 +212,7 @@ fn postmaster(directory: &Path) -> Option<Pid> {
     (is_ours && serves(&command, &directory.join(DATA))).then(|| Pid::from_raw(pid)).flatten()
 }
 
-/// Whether a command line (arguments that end with NUL) names this data directory.
+/// Returns true if a command line (arguments that end with NUL) names this data directory.
 fn serves(command: &[u8], data: &Path) -> bool {
     use std::os::unix::ffi::OsStrExt;
 

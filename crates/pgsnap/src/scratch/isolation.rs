@@ -10,7 +10,7 @@ use super::user::ServerUser;
 /// nowhere.
 const UNSHARE: [&str; 4] = ["unshare", "--user", "--map-current-user", "--net"];
 
-/// Whether a program of this user can have a network namespace of its own here.
+/// Returns true if a program of this user can have a network namespace of its own here.
 pub(super) fn is_possible(user: Option<ServerUser>) -> bool {
     let mut command = Command::new(UNSHARE[0]);
     command.args(&UNSHARE[1..]).args(["--", "true"]);

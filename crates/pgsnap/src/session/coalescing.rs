@@ -78,7 +78,7 @@ impl Guard {
     }
 }
 
-/// What has been read and not handed on yet.
+/// Bytes that were read and not handed on yet.
 #[derive(Default)]
 struct Joiner {
     /// Made with the first read, of the full size.
@@ -107,7 +107,8 @@ impl Joiner {
         self.taken < self.ready
     }
 
-    /// Where the next bytes go. Only called once everything that was ready has been taken.
+    /// Returns the space for the next bytes. Only called once everything that was ready has been
+    /// taken.
     fn space(&mut self) -> &mut [u8] {
         self.buffer.resize(BUFFER, 0);
         self.buffer.copy_within(self.ready..self.filled, 0);

@@ -31,7 +31,7 @@ pub(super) const ASK_MARK: &str = "SELECT pg_catalog.current_setting('pgsnap.ses
 pub(super) struct Connected {
     pub(super) client: Client,
     pub(super) driver: JoinHandle<()>,
-    /// What the server said when it ended the session by itself.
+    /// The server's message when it ended the session by itself.
     pub(super) farewell: Arc<OnceLock<tokio_postgres::Error>>,
     mark: String,
 }
@@ -61,7 +61,7 @@ impl Connected {
         Ok(Self { client, driver, farewell, mark })
     }
 
-    /// Whether the session that answers is the one that was started.
+    /// Returns true if the session that answers is the one that was started.
     pub(super) fn is_marked(&self, answer: Option<&str>) -> bool {
         answer == Some(&self.mark)
     }

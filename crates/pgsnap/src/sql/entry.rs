@@ -3,7 +3,7 @@
 use super::Scanner;
 use crate::error::{Error, Result};
 
-/// What the comment over some statements says about their object.
+/// The description of an object in the comment above its statements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     /// The tag: the name, or what a comment or privilege is on. Line ends are spaces.

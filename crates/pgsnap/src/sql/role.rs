@@ -1,4 +1,4 @@
-//! Where the statements of a dump name a role.
+//! The places in a dump's statements that name a role.
 //!
 //! `pg_dump` names roles in few forms, all known here. A statement that must name one and is of
 //! none of them is not understood, and then nothing is guessed: a privilege given to the wrong role
@@ -11,7 +11,7 @@ use super::token::{Token, TokenKind, tokens};
 use crate::error::{Error, Result};
 use crate::name::quote_identifier;
 
-/// What a statement uses roles for.
+/// The use of roles in a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RoleUse {
     /// `ALTER … OWNER TO role`.
@@ -22,7 +22,7 @@ pub(crate) enum RoleUse {
     Part,
 }
 
-/// What a statement uses roles for, if it does.
+/// Returns the use of roles in a statement, if any.
 pub(crate) fn role_use(statement: &str) -> Option<RoleUse> {
     let starts = |prefix: &str| statement.starts_with(prefix);
     if starts("GRANT ")
@@ -43,7 +43,7 @@ pub(crate) fn role_use(statement: &str) -> Option<RoleUse> {
     }
 }
 
-/// Whether a statement changes in whose name the next ones run, which only a superuser may.
+/// Returns true if a statement changes in whose name the next ones run, which only a superuser may.
 pub(crate) fn is_authorization(statement: &str) -> bool {
     statement.starts_with("SET SESSION AUTHORIZATION ")
         || statement.starts_with("RESET SESSION AUTHORIZATION")
@@ -176,7 +176,7 @@ fn privilege<'a, 't>(tokens: &'a [Token<'t>]) -> Option<Vec<&'a Token<'t>>> {
     Some(found)
 }
 
-/// What may follow the list of roles: options, and `GRANTED BY role`.
+/// Parses what may follow the list of roles: options, and `GRANTED BY role`.
 fn ending<'a, 't>(tokens: &'a [Token<'t>]) -> Option<Option<&'a Token<'t>>> {
     let mut rest = tokens;
     if let [with, grant, option, after @ ..] = rest

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Scanner, is_word};
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenKind {
     /// An unquoted word or number.
@@ -27,7 +27,7 @@ pub(crate) struct Token<'a> {
 }
 
 impl Token<'_> {
-    /// Whether this is a key word, which no quoted name is.
+    /// Returns true if this is a key word, which no quoted name is.
     pub(crate) fn is(&self, word: &str) -> bool {
         self.kind == TokenKind::Word && self.text.eq_ignore_ascii_case(word)
     }

@@ -10,7 +10,7 @@ use super::{Authorities, ClientCertificate};
 use crate::error::{Error, Result};
 use crate::private_file;
 
-/// Where operating systems keep the authorities they trust, in one file.
+/// Files in which operating systems keep the authorities they trust.
 const SYSTEM_BUNDLES: &[&str] = &[
     // Debian, Ubuntu, Alpine, Arch
     "/etc/ssl/certs/ca-certificates.crt",

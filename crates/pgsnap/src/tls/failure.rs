@@ -1,4 +1,4 @@
-//! Why there is no TLS connection, out of what the driver says.
+//! The reason why there is no TLS connection, from the driver's error.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError};
 
-/// Why a TLS connection could not be made.
+/// The reason why a TLS connection could not be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TlsFailure {
@@ -46,7 +46,7 @@ impl fmt::Display for TlsFailure {
 }
 
 impl TlsFailure {
-    /// What to do about it.
+    /// Returns the remedy.
     pub(crate) fn hint(&self) -> String {
         match self {
             Self::NotOffered => {

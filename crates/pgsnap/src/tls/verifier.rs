@@ -1,4 +1,4 @@
-//! Whether a server is who it should be, as strictly as libpq's modes ask for.
+//! The check of a server's certificate, as strict as libpq's modes ask for.
 
 use std::sync::Arc;
 

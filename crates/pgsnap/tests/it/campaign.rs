@@ -1,7 +1,7 @@
-//! How long a test goes on: shortly as a test, long as a campaign (`cargo xtask campaign`, which
-//! sets these variables).
+//! The length of a test: short as a test, long as a campaign (`cargo xtask campaign`, which sets
+//! these variables).
 
-/// How many rounds to run.
+/// Returns the number of rounds.
 pub(crate) fn rounds(in_a_test: u64) -> u64 {
     number("CAMPAIGN_ROUNDS").unwrap_or(in_a_test)
 }

@@ -35,8 +35,8 @@ const WORDS: &str = "
     CREATE TABLE by_word_high PARTITION OF by_word FOR VALUES FROM ('m') TO (MAXVALUE);
     CREATE INDEX ON by_word (word)";
 
-/// How many indexes `amcheck` found sound, with every row of their tables in them. It fails at the
-/// first damage.
+/// Counts the indexes that `amcheck` found sound, with every row of their tables in them. It fails
+/// at the first damage.
 const CHECK: &str = "
     SELECT count(*) FROM (
         SELECT amcheck.bt_index_check(i.indexrelid, true) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam

@@ -1,4 +1,4 @@
-//! How servers are reached: encrypted, through poolers, as standbys.
+//! Connections: encrypted, through poolers, to standbys.
 
 mod login;
 mod pooler;

@@ -197,8 +197,8 @@ async fn a_lock_that_is_never_released_ends_the_copy_with_a_reason() {
     assert_eq!(names(&server, "copy").await, ["copy"]);
 }
 
-/// What no lock protects must be that of the snapshot, as in a dump: else the copy is of two points
-/// in time, or its target refuses the rows.
+/// Definitions that no lock protects must be those of the snapshot, as in a dump. Otherwise the
+/// copy is of two points in time, or its target refuses the rows.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_definition_changed_meanwhile_fails_the_copy() {
     for (phase, statement) in [
@@ -319,7 +319,7 @@ impl Progress for Reached {
     }
 }
 
-/// What the target does not take is not read: that is what bounds the memory.
+/// Rows that the target does not take are not read, which bounds the memory.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_stalls_stops_the_reading() {
     const TABLE: u64 = 100 << 20;

@@ -232,7 +232,7 @@ async fn a_role_that_was_dropped_behind_the_fence_is_named() {
     client(&server, "app", "hub").await.unwrap();
 }
 
-/// What writes without a session is refused before anything changes.
+/// Writers without a session are refused before anything changes.
 #[tokio::test(flavor = "multi_thread")]
 async fn prepared_transactions_and_subscriptions_are_obstacles() {
     let mut options = pgsnap::ScratchOptions::default();

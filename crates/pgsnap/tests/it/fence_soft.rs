@@ -42,7 +42,7 @@ async fn readers_go_on_behind_a_soft_fence() {
     drop(reader);
 }
 
-/// What a read-only default lets through depends on the version, and the plan says so.
+/// A read-only default lets through more in older versions, and the plan says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn large_objects_are_written_behind_a_soft_fence_before_16() {
     let (server, hub) = hub().await;
@@ -61,7 +61,7 @@ async fn large_objects_are_written_behind_a_soft_fence_before_16() {
     );
 }
 
-/// Why a subscription is an obstacle: its worker inserts below every check of the fence.
+/// A subscription is an obstacle because its worker inserts below every check of the fence.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_writes_past_every_door_of_a_fence() {
     let mut options = ScratchOptions::default();

@@ -216,7 +216,7 @@ impl Read for Broken {
     }
 }
 
-/// What `pg_dump` 17 and newer print, into a server that may be older.
+/// The output of `pg_dump` 17 and newer goes into a server that may be older.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dump_of_a_newer_pg_dump_goes_into_an_older_server() {
     #[derive(Default)]

@@ -1,4 +1,4 @@
-//! Who writes is seen, and what changes unseen is said.
+//! Writers are seen, and unseen changes are reported.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ async fn a_long_writer_is_named_and_a_quick_one_is_missed_but_counted() {
     assert!(!found.counters_reset && found.statements.is_none(), "{found:?}");
 }
 
-/// Where the database counts statements, also a quick writer's role is known.
+/// If the database counts statements, a quick writer's role is also known.
 #[tokio::test(flavor = "multi_thread")]
 async fn counted_statements_name_the_roles_of_quick_writers() {
     let mut counting = ScratchOptions::default();
@@ -119,8 +119,8 @@ fn refusal(error: &tokio_postgres::Error) -> String {
     error.code().map(|code| code.code().to_owned()).unwrap_or_default()
 }
 
-/// Why a hold does not cover large objects: their table can be locked, but is opened for reading as
-/// it is for writing.
+/// A hold does not cover large objects: their table can be locked, but reading opens it as writing
+/// does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_on_large_objects_would_stop_their_readers() {
     let server = Server::start().await;

@@ -1,4 +1,4 @@
-//! What is known before a restore begins.
+//! Facts known before a restore begins.
 
 use std::io::{Read as _, Write as _};
 

@@ -1,4 +1,4 @@
-//! What happens at the same time: writers, migrations, and the end of servers and connections.
+//! Concurrent events: writers, migrations, and the end of servers and connections.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Where a restore goes, and what it never touches.
+//! The target of a restore, and the databases it never touches.
 
 use std::sync::Arc;
 

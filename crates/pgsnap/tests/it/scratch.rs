@@ -70,7 +70,7 @@ fn kill_hard(pid: u32) {
     assert!(killed.unwrap().success());
 }
 
-/// Whether a process is there and not just waiting to be reaped.
+/// Returns true if a process is there and not just waiting to be reaped.
 fn runs(pid: u32) -> bool {
     fs_err::read(format!("/proc/{pid}/cmdline")).is_ok_and(|command| !command.is_empty())
 }

@@ -1,4 +1,4 @@
-//! What fuzzers start from: archives of real databases, whole and in parts. `cargo xtask fuzz` has
+//! The seeds of fuzzers: archives of real databases, whole and in parts. `cargo xtask fuzz` has
 //! them written into the directory that `FUZZ_CORPUS` names.
 
 use std::collections::BTreeMap;
@@ -58,7 +58,7 @@ fn member(archive: &Archive, bytes: &[u8]) -> Vec<u8> {
     [&member.raw.to_le_bytes(), &bytes[start..end]].concat()
 }
 
-/// Whether it is small enough to be written.
+/// Returns true if it is small enough to be written.
 fn write(directory: &Path, target: &str, seed: u64, content: Vec<u8>) -> bool {
     let directory = directory.join(target);
     fs_err::create_dir_all(&directory).unwrap();

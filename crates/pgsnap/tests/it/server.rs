@@ -128,7 +128,7 @@ impl Server {
         assert!(comparison.is_equal(), "{:?}", comparison.differences);
     }
 
-    /// What an operator without this tool does: `gunzip | psql`.
+    /// Restores as an operator without this tool does: `gunzip | psql`.
     pub(crate) fn psql_file(&self, path: &Path, database: &str, variables: &[&str]) -> Output {
         self.pipe(path, database, variables).1
     }

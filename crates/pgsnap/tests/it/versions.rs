@@ -1,5 +1,5 @@
-//! What differs between the versions of PostgreSQL. `cargo xtask test` runs all tests on each;
-//! these need two, or a certain one.
+//! Differences between the versions of PostgreSQL. `cargo xtask test` runs all tests on each; these
+//! need two, or a certain one.
 
 use std::process::Command;
 

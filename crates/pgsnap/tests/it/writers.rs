@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::campaign;
 use crate::server::{Server, quiet, small_blocks};
 
-/// What the writers keep true, at every point in time.
+/// The invariants that the writers keep at every point in time.
 const SCHEMA: &str = "
     CREATE TABLE account (id int PRIMARY KEY, balance bigint NOT NULL);
     INSERT INTO account SELECT n, 0 FROM generate_series(1, 200) n;

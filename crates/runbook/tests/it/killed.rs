@@ -56,7 +56,7 @@ struct Place {
 }
 
 impl Place {
-    /// Where the target is taken, the commit point fails and the run turns back.
+    /// If the target is taken, the commit point fails and the run turns back.
     fn new(is_taken: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let from = directory.path().join("from");

@@ -1,4 +1,4 @@
-//! What an answer of HTTP means: an object, a reason why not, or somebody else.
+//! The meaning of an HTTP response: an object, a refusal, or the wrong server.
 
 use std::time::Duration;
 
@@ -21,14 +21,14 @@ pub(super) struct Answered {
     pub(super) received_at: Timestamp,
 }
 
-/// Why there is no answer, and whether another try may bring one.
+/// The reason why there is no answer, and whether another attempt may bring one.
 #[derive(Debug)]
 pub(super) struct Refused {
     pub(super) absence: Absence,
     pub(super) retry: Retry,
 }
 
-/// What to do after a refusal.
+/// The next step after a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Retry {
     /// It stays like that.

@@ -32,7 +32,7 @@ const AHEAD: SignedDuration = SignedDuration::from_secs(60);
 pub(super) struct Connection {
     client: Client,
     pace: Pace,
-    /// When its credentials end.
+    /// The expiry of its credentials.
     until: Option<Timestamp>,
 }
 
@@ -53,7 +53,7 @@ impl Connection {
         Ok(Self { client, pace: access.pace, until })
     }
 
-    /// Whether its credentials have ended, or are about to.
+    /// Returns true if its credentials have ended, or are about to.
     pub(super) fn is_ending(&self, now: Timestamp) -> bool {
         self.until.is_some_and(|until| until.duration_since(now) <= AHEAD)
     }

@@ -19,7 +19,7 @@ const LONGEST: usize = 1 << 20;
 /// So much of what it complains of is kept, of its end.
 const COMPLAINT: usize = 2 << 10;
 
-/// What a program issued.
+/// Credentials issued by a program.
 pub(super) struct Issued {
     pub(super) token: Option<String>,
     /// As PEM, as is its key.
@@ -86,7 +86,7 @@ pub(super) async fn issued_by(
     understood(&ended.stdout).ok_or_else(|| failed("printed no credentials".to_owned()))
 }
 
-/// What the program is told.
+/// Returns the request to the program.
 fn request(exec: &ExecConfig, cluster: &Cluster) -> Result<String, Absence> {
     let mut spec = json!({ "interactive": false });
     if exec.provide_cluster_info {

@@ -28,7 +28,7 @@ pub(super) struct Chosen {
     context: Context,
     cluster: Cluster,
     user: AuthInfo,
-    /// Where relative paths begin.
+    /// The base of relative paths.
     directory: PathBuf,
 }
 
@@ -65,7 +65,7 @@ impl Chosen {
         Ok(Self { context, cluster, user, directory })
     }
 
-    /// Where it leads and who asks, without anything secret.
+    /// Returns the address and the user, without secrets.
     pub(super) fn shown(&self) -> Value {
         let Cluster { server, insecure_skip_tls_verify, proxy_url, tls_server_name, .. } =
             &self.cluster;
@@ -89,8 +89,8 @@ impl Chosen {
         })
     }
 
-    /// What kube connects with, and when its credentials end. A program that issues credentials
-    /// runs here.
+    /// Returns kube's configuration and the expiry of its credentials. A program that issues
+    /// credentials runs here.
     pub(super) async fn config(
         mut self,
         pace: Pace,
@@ -189,7 +189,7 @@ impl Chosen {
     }
 }
 
-/// What is wrong and in which line, without any text of the file: it may be a token.
+/// Returns the fault and its line, without any text of the file: it may be a token.
 fn reason(error: &KubeconfigError) -> String {
     let place = match error {
         KubeconfigError::Parse(error) => error.location(),

@@ -2,7 +2,7 @@
 
 use crate::evidence::{Absence, Kind};
 
-/// What RBAC has to allow for a request.
+/// The permission that a request needs.
 pub(super) struct Asking {
     pub(super) verb: &'static str,
     pub(super) resource: String,

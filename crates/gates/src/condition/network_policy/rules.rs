@@ -1,5 +1,5 @@
-//! What the rules of NetworkPolicies say, as the API defines it: policies only add up, and a
-//! selected pod is closed to all else.
+//! The rules of NetworkPolicies, as the API defines them: policies only add up, and a selected pod
+//! is closed to all else.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub(super) struct Peer<'a> {
     labels: BTreeMap<&'a str, &'a str>,
 }
 
-/// Whether a connection may pass.
+/// The judgement of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Allowance {
     /// No policy selects the pods.
@@ -169,7 +169,8 @@ fn port_matches(ports: Option<&Value>, port: u16) -> Option<bool> {
     answer
 }
 
-/// Whether a selector of labels takes these. An empty one takes all; a missing one is empty.
+/// Returns true if a selector of labels takes these. An empty one takes all; a missing one is
+/// empty.
 fn selects(selector: Option<&Value>, labels: &BTreeMap<&str, &str>) -> bool {
     let Some(selector) = selector else {
         return true;

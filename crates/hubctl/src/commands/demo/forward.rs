@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::failure::Refusal;
 use crate::ops::TunnelEvent;
 
-/// What happens here takes a second or two.
+/// Every step here takes a second or two.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {

@@ -42,7 +42,7 @@ pub(super) fn text(report: &TunnelReport) -> String {
     text
 }
 
-/// When the probe was last answered, how fast, and by whom.
+/// Returns the last answer to the probe: its time, its duration, and the server.
 fn proof(now: Timestamp, forward: &ForwardStatus) -> String {
     let Some(proven) = forward.proven else {
         return format!("none yet: {}", forward.probe);

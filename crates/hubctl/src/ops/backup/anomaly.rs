@@ -1,4 +1,4 @@
-//! What about a new backup looks as if its source had lost something.
+//! Signs in a new backup that its source lost something.
 //!
 //! An empty database backs up well, and its backup opens well. So a new one is held against the
 //! newest verified one, by the public facts of both: what looks wrong is kept and not marked as
@@ -115,7 +115,7 @@ pub(super) fn predecessor(
     vault.newest(|entry| damaged.is_good(entry))
 }
 
-/// What is wrong with a payload, next to the one before.
+/// Returns the anomalies of a payload, compared with the one before.
 pub(super) fn anomalies(before: &Value, now: &Value) -> Vec<String> {
     let mut anomalies: Vec<String> = another_database(before, now).into_iter().collect();
     let both = |name: &str| Some((before.get(name)?.as_u64()?, now.get(name)?.as_u64()?));

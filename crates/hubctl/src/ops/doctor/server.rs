@@ -9,7 +9,7 @@ use crate::ops;
 use crate::settings::Settings;
 use crate::site::Site;
 
-/// What later examinations need to know.
+/// Facts for later examinations.
 #[derive(Default)]
 pub(super) struct Examined {
     pub(super) database: Option<String>,
@@ -18,7 +18,7 @@ pub(super) struct Examined {
     pub(super) absent: Option<String>,
 }
 
-/// What one query tells about server, role and tables.
+/// Facts about server, role and tables from one query.
 #[derive(Debug, Deserialize)]
 struct Facts {
     version: String,
@@ -132,7 +132,7 @@ fn is_absent(error: &anyhow::Error) -> bool {
     error.downcast_ref::<pgsnap::Error>().and_then(pgsnap::Error::sqlstate) == Some("3D000")
 }
 
-/// What may be known of a connection over a network; on this machine there is nothing to say.
+/// Examines the encryption of a connection over a network; a connection on this machine needs none.
 fn encryption(site: &Site) -> Option<Finding> {
     let mode = site.database.tls_mode();
     if site.database.is_local() {
@@ -150,7 +150,7 @@ fn encryption(site: &Site) -> Option<Finding> {
     Some(Finding::new(Health::Warn, &site.label, warning).hint(hint))
 }
 
-/// Whether a backup would hold everything.
+/// Examines whether a backup would hold everything.
 fn rights(label: &str, facts: &Facts) -> Finding {
     if !facts.unreadable.is_empty() {
         let fact = format!("this role may not read {}", facts.unreadable.join(", "));
@@ -166,7 +166,7 @@ fn rights(label: &str, facts: &Facts) -> Finding {
     Finding::new(Health::Ok, label, "this role may read everything")
 }
 
-/// Whether a restore could come here.
+/// Examines whether a restore could come here.
 fn restores(label: &str, facts: &Facts) -> Finding {
     if facts.creates_databases {
         return Finding::new(

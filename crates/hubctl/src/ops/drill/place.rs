@@ -1,4 +1,4 @@
-//! Where a drill restores to: away from everything that is in use, and gone afterwards.
+//! The place of a drill: away from everything that is in use, and removed afterwards.
 
 use std::path::Path;
 

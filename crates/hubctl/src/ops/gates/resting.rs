@@ -210,7 +210,7 @@ mod tests {
         plan
     }
 
-    /// That each change makes another plan.
+    /// Checks that each change makes another plan.
     fn assert_covered(tables: &str, changes: &[(&str, &str)]) {
         let directory = tempfile::tempdir().unwrap();
         let first = plan(directory.path(), tables);

@@ -42,7 +42,7 @@ fn civil(form: &str, digits: &str) -> Option<DateTime> {
     at.filter(|_| is_year)
 }
 
-/// Where the runs of digits begin and end.
+/// Returns the starts and ends of the runs of digits.
 fn groups(name: &str) -> Vec<(usize, usize)> {
     let mut groups: Vec<(usize, usize)> = Vec::new();
     for (at, _) in name.bytes().enumerate().filter(|(_, byte)| byte.is_ascii_digit()) {

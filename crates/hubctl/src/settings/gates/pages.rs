@@ -92,7 +92,7 @@ fn without(table: &Table, member: &str) -> Table {
     table
 }
 
-/// What serde expects instead of a member, or of a condition, that there is none of.
+/// Returns the members or conditions that serde expects instead of an unknown one.
 fn expected(mut table: Table, member: &str) -> BTreeSet<String> {
     table.insert(member.to_owned(), json!("?"));
     let error = parse(table).unwrap_err();

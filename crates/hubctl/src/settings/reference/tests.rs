@@ -1,4 +1,4 @@
-//! What is documented is understood, and mistakes are explained.
+//! Documented keys are understood, and mistakes are explained.
 
 use super::super::Settings;
 use super::super::source::Source;

@@ -10,7 +10,7 @@ use super::*;
 /// A configuration in which every key is set.
 const EVERY_KEY: &str = include_str!("every_key.toml");
 
-/// Whether a value is one of a schema, by the words that this schema has.
+/// Returns true if a value is one of a schema, by the words that this schema has.
 fn accepts(schema: &Value, value: &Value) -> bool {
     if let Some(all) = schema.as_bool() {
         return all;

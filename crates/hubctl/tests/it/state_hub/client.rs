@@ -16,7 +16,7 @@ pub(super) struct Client {
     agent: Agent,
 }
 
-/// What was answered.
+/// The answers.
 #[derive(Debug, PartialEq)]
 pub(super) struct Reply {
     pub(super) status: u16,

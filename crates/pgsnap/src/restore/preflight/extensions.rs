@@ -11,7 +11,7 @@ use crate::error::Result;
 struct Available {
     versions: BTreeSet<String>,
     default_version: Option<String>,
-    /// Whether an ordinary role with CREATE on the database may create it.
+    /// True if an ordinary role with CREATE on the database may create it.
     is_free: bool,
 }
 

@@ -8,7 +8,7 @@ use crate::name::quote_identifier;
 use crate::restore::plan::Method;
 use crate::sql;
 
-/// What only a superuser may make, by the beginning of its statement.
+/// Objects that only a superuser may make, by the beginning of their statements.
 const SUPERUSER_ONLY: [&str; 7] = [
     "CREATE EVENT TRIGGER ",
     "CREATE FOREIGN DATA WRAPPER ",
@@ -75,7 +75,7 @@ impl Preflight<'_> {
         Ok(())
     }
 
-    /// Whether this role may give objects to their owners, and grant in their name.
+    /// Checks that this role may give objects to their owners, and grant in their name.
     pub(super) async fn check_owners(&mut self) -> Result<()> {
         if self.server.rights.is_superuser {
             return Ok(());

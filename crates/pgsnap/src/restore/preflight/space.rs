@@ -42,7 +42,8 @@ impl Preflight<'_> {
         Ok(())
     }
 
-    /// What the restored rows take at least, and what the whole database took at its source.
+    /// Returns the least space for the restored rows, and the space of the whole database at its
+    /// source.
     fn needed(&self) -> (u64, u64) {
         let census = &self.manifest.census;
         let tables = census.tables.iter().filter(|table| self.selection.holds_table(table));

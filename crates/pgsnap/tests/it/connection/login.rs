@@ -1,4 +1,4 @@
-//! What the server asks for at the login, and what it does at one.
+//! The server's demands at the login, and its actions.
 
 use pgsnap::{Database, Error};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

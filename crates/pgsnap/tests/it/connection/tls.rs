@@ -92,7 +92,7 @@ impl TlsServer {
         Database::from_parameters(&parameters).unwrap().with_password(SecretString::from(PASSWORD))
     }
 
-    /// Whether the connection is encrypted, or why there is none.
+    /// Returns true if the connection is encrypted, or why there is none.
     async fn ask(&self, user: &str, host: &str, parameters: &str) -> Result<bool, Error> {
         const QUERY: &str = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
         let database = self.database(user, host, parameters);

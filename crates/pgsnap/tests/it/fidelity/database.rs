@@ -1,4 +1,4 @@
-//! What belongs to the database itself and to nothing in it. `pg_dump` has it only with `--create`.
+//! Properties of the database itself. `pg_dump` has them only with `--create`.
 
 use pgsnap::Database;
 

@@ -403,7 +403,7 @@ async fn encodings_that_are_taken_for_exact_are_exact() {
     assert!(list.split(',').count() > 30, "{list}");
 }
 
-/// What `pg_dump` prints and the catalogue says must be UTF-8 on its way.
+/// The text of `pg_dump` and the catalogue must be UTF-8 on its way.
 #[tokio::test(flavor = "multi_thread")]
 async fn definitions_without_an_equivalent_in_utf8_are_refused() {
     let server = Server::start().await;

@@ -175,8 +175,8 @@ async fn a_copy_begins_again_where_rows_belong_to_other_partitions() {
     );
 }
 
-/// What cannot be proven, or must not be sent, is not loaded through the root; a restore of rows
-/// alone does not try.
+/// Rows that cannot be proven or must not be sent are not loaded through the root; a restore of
+/// rows alone does not try.
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_a_partition_refuses_are_told_apart_from_other_failures() {
     let server = Server::start().await;

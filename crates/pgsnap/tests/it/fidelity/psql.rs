@@ -1,4 +1,4 @@
-//! What the file asks of psql: the versions it suits, and what psql must not obey.
+//! The file's demands on psql: the versions it suits, and the commands psql must not obey.
 
 use std::io::Read;
 

@@ -1,4 +1,4 @@
-//! What prints differently after a round trip is the same object, and what is another object is
+//! An object that prints differently after a round trip is the same object; a different object is
 //! not.
 
 use pgsnap::{

@@ -31,7 +31,7 @@ impl Peak {
     }
 }
 
-/// What one step took.
+/// The cost of one step.
 struct Step {
     seconds: f64,
     peak: u64,

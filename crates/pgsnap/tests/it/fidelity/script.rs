@@ -1,4 +1,4 @@
-//! What a plain dump says, taken apart: statements, rows, sequences, large objects.
+//! The parts of a plain dump: statements, rows, sequences, large objects.
 //!
 //! Written apart from the library's own splitter on purpose: one judges the other.
 
@@ -153,8 +153,8 @@ fn name_length(text: &str) -> usize {
     }
 }
 
-/// Where the next statement begins: behind white space and line comments. `pg_dump` prints no
-/// others.
+/// Returns the start of the next statement: behind white space and line comments. `pg_dump` prints
+/// no others.
 fn statement_start(text: &str) -> Option<usize> {
     let mut at = 0;
     loop {

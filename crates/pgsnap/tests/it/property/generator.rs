@@ -4,7 +4,7 @@ use testkit::Dice;
 
 use super::value::{Type, literal};
 
-/// What makes a whole database, in order.
+/// Returns the statements that make a whole database, in order.
 pub(super) fn statements(seed: u64) -> Vec<String> {
     let mut generator = Generator {
         dice: Dice::new(seed),
