@@ -16,9 +16,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Longest beginning of a database's name that a restore under way keeps of it.
-const STEM: usize = 33;
-
 /// The target of a restore under way.
 #[derive(Debug, Default)]
 pub(crate) struct Unfinished(Mutex<Option<Database>>);
@@ -43,7 +40,10 @@ impl Unfinished {
     pub(crate) async fn drop_left(&self, printer: &Printer, interruption: &Interruption) {
         let target = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(target) = target else { return };
-        if !matches!(tokio::time::timeout(ANSWER, restoring(&target)).await, Ok(Ok(_))) {
+        if !matches!(
+            tokio::time::timeout(ANSWER, pgsnap::unfinished_databases(&target)).await,
+            Ok(Ok(_))
+        ) {
             return printer.warn(
                 "an unfinished database may be left, because the server does not answer; the next restore drops it",
             );
@@ -76,7 +76,7 @@ async fn drop_leftovers(target: &Database) -> pgsnap::Result<Vec<String>> {
             Err(error) if is_running(&error) && begun.elapsed() < PATIENCE => {}
             Err(error) => return Err(error),
         }
-        if restoring(target).await?.is_empty() {
+        if pgsnap::unfinished_databases(target).await?.is_empty() {
             return Ok(dropped);
         }
         tokio::time::sleep(PAUSE).await;
@@ -86,56 +86,4 @@ async fn drop_leftovers(target: &Database) -> pgsnap::Result<Vec<String>> {
 /// The lock of the dropped restore goes with its session.
 fn is_running(error: &pgsnap::Error) -> bool {
     matches!(error, pgsnap::Error::RestoreRunning { .. })
-}
-
-/// The databases that restores of this name are building, or left.
-pub(crate) async fn restoring(target: &Database) -> pgsnap::Result<Vec<String>> {
-    let mut end = target.name().len().min(STEM);
-    while !target.name().is_char_boundary(end) {
-        end -= 1;
-    }
-    let prefix = format!("{}__restoring_", &target.name()[..end]);
-    databases(target, &prefix).await
-}
-
-/// The databases on this server whose names begin so.
-pub(crate) async fn databases(server: &Database, prefix: &str) -> pgsnap::Result<Vec<String>> {
-    let sql = format!(
-        "SELECT json_agg(datname) FROM pg_catalog.pg_database WHERE starts_with(datname::text, '{}')",
-        prefix.replace('\'', "''")
-    );
-    let found = pgsnap::query_scalar(&server.with_name("postgres"), &sql).await?;
-    Ok(names(found.as_deref()))
-}
-
-/// The names in a JSON array: anybody who may create databases may put a comma or a quote into a
-/// name.
-pub(crate) fn names(answer: Option<&str>) -> Vec<String> {
-    answer.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
-}
-
-/// Drops a database, whoever is connected to it.
-pub(crate) async fn drop_database(server: &Database, name: &str) -> pgsnap::Result<()> {
-    pgsnap::execute(&server.with_name("postgres"), &drop_statement(name)).await
-}
-
-fn drop_statement(name: &str) -> String {
-    format!("DROP DATABASE IF EXISTS \"{}\" WITH (FORCE)", name.replace('"', "\"\""))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_of_a_database_is_neither_two_names_nor_sql() {
-        let answer = r#"["hub__restoring_1,postgres", "hub__restoring_2\"; DROP ROLE x"]"#;
-        let found = names(Some(answer));
-        assert_eq!(found, ["hub__restoring_1,postgres", "hub__restoring_2\"; DROP ROLE x"]);
-        assert_eq!(
-            drop_statement(&found[1]),
-            "DROP DATABASE IF EXISTS \"hub__restoring_2\"\"; DROP ROLE x\" WITH (FORCE)"
-        );
-        assert_eq!(names(None), [""; 0]);
-    }
 }

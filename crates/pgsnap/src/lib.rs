@@ -5,7 +5,23 @@
 //! with several sessions, take one table out of its middle, verify it without a database, compare
 //! it with a live database, and prove after a restore that no row was lost.
 //!
+//! # Two lines
+//! ```no_run
+//! # async fn example() -> pgsnap::Result<()> {
+//! # use pgsnap::Database;
+//! let old = Database::from_url("postgresql://hub@127.0.0.1:5432/state_hub")?;
+//! let new = Database::from_url("postgresql://hub@127.0.0.1:5433/state_hub")?;
+//!
+//! pgsnap::dump_to_file(&old, "state_hub.sql.gz").await?;
+//! pgsnap::restore_from_file("state_hub.sql.gz", &new).await?;
+//! # Ok(())
+//! # }
+//! ```
+//! The file appears only when it is complete, and the restored database takes its name only when
+//! every row was found equal.
+//!
 //! # Dump, verify, restore
+//! The functions behind these two take options and show progress, and write to anything.
 //! ```no_run
 //! # async fn example() -> pgsnap::Result<()> {
 //! use std::path::PathBuf;
@@ -135,6 +151,7 @@ mod encoding;
 mod error;
 mod facts;
 mod fence;
+mod file;
 mod foreign;
 mod foreign_data;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -162,6 +179,7 @@ mod snapshot;
 mod sql;
 mod standby;
 mod tallies;
+mod temporary;
 mod tls;
 mod tools;
 mod user_code;
@@ -185,6 +203,7 @@ pub use crate::fence::{
     DatabaseState, FENCE_FORMAT, FenceKind, FenceOptions, FencePlan, FenceRecord, Fenced, Grant,
     RoleName, SessionInfo, Settings, UnfenceOptions, Unfenced, fence, plan_fence, unfence,
 };
+pub use crate::file::{dump_to_file, restore_from_file};
 pub use crate::foreign::{ForeignRestored, OpenDump, restore_foreign};
 pub use crate::globals::{Membership, PasswordVerifier, RoleDefinition, TablespaceDefinition};
 pub use crate::manifest::{FORMAT, FORMAT_WITH_ENCODINGS, Manifest, Member, MemberKind, Source};
@@ -202,6 +221,7 @@ pub use crate::rows::{RowChange, RowDifference, RowSource, differing_rows};
 pub use crate::same::is_same_database;
 pub use crate::scratch::{ScratchOptions, ScratchServer};
 pub use crate::session::{execute, query_scalar};
+pub use crate::temporary::{TemporaryDatabase, drop_database, unfinished_databases};
 pub use crate::tls::{TlsFailure, TlsMode};
 pub use crate::tools::PgDump;
 pub use crate::verify::{Verified, VerifyOptions, verify};

@@ -54,7 +54,7 @@ pub(crate) use schedule::{Schedule, Task};
 pub(crate) use selection::Selection;
 pub(crate) use settings::{assignment, without_fence};
 pub(crate) use staging::Staging;
-pub(crate) use swap::{comment_statement, restoring_name, suffixed};
+pub(crate) use swap::{comment_statement, leftover_pattern, restoring_name, suffixed};
 pub(crate) use target::Target;
 
 /// Which parts of an archive are restored.
