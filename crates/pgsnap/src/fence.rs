@@ -156,6 +156,18 @@ pub async fn plan_fence(database: &Database, options: &FenceOptions) -> Result<F
     Ok(plan)
 }
 
+/// Finds the fence around database `database.name()`, by its real name. Changes nothing.
+///
+/// A fence that was begun and not finished is found as well. `record` is the file that [`fence`]
+/// wrote; if it is missing, the record on the server is used.
+///
+/// # Errors
+/// Connection errors; [`Error::CannotFence`] where there is no such database;
+/// [`Error::FenceRecord`] where the record is of something else or ambiguous.
+pub async fn find_fence(database: &Database, record: Option<&Path>) -> Result<Option<FenceRecord>> {
+    Site::connect(database).await?.find(record).await
+}
+
 /// Fences database `database.name()`, and returns when the fence stands.
 ///
 /// The former state is written to the file `record`, and is on the disk, before anything changes.

@@ -201,7 +201,8 @@ pub use crate::encoding::Encoding;
 pub use crate::error::{Error, ErrorClass, Result};
 pub use crate::fence::{
     DatabaseState, FENCE_FORMAT, FenceKind, FenceOptions, FencePlan, FenceRecord, Fenced, Grant,
-    RoleName, SessionInfo, Settings, UnfenceOptions, Unfenced, fence, plan_fence, unfence,
+    RoleName, SessionInfo, Settings, UnfenceOptions, Unfenced, fence, find_fence, plan_fence,
+    unfence,
 };
 pub use crate::file::{dump_to_file, restore_from_file};
 pub use crate::foreign::{ForeignRestored, OpenDump, restore_foreign};

@@ -13,12 +13,8 @@ use crate::fence::{Unfenced, no_such};
 
 impl Site {
     pub(crate) async fn unfence(&self, path: Option<&Path>, deadline: Instant) -> Result<Unfenced> {
-        let file = path.map(FenceRecord::load).transpose()?.flatten();
-        let Some(record) = self.record(file).await? else {
-            return match self.oid(self.database.name()).await? {
-                Some(_) => Ok(Unfenced { record: None, lost: Vec::new(), read_only: Vec::new() }),
-                None => Err(no_such(&self.database)),
-            };
+        let Some(record) = self.find(path).await? else {
+            return Ok(Unfenced { record: None, lost: Vec::new(), read_only: Vec::new() });
         };
         let lost = self.take_down(&record, deadline).await?;
         let read_only = match record.kind {
@@ -26,6 +22,16 @@ impl Site {
             FenceKind::Hard => Vec::new(),
         };
         Ok(Unfenced { record: Some(record), lost, read_only })
+    }
+
+    /// The fence around the database; `None` where none stands. The database must exist.
+    pub(crate) async fn find(&self, path: Option<&Path>) -> Result<Option<FenceRecord>> {
+        let file = path.map(FenceRecord::load).transpose()?.flatten();
+        match self.record(file).await? {
+            Some(record) => Ok(Some(record)),
+            None if self.oid(self.database.name()).await?.is_some() => Ok(None),
+            None => Err(no_such(&self.database)),
+        }
     }
 
     /// The record that counts: the file's, the server's where there is no file.

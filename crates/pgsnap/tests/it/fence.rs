@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pgsnap::{
     Database, Error, ErrorClass, FenceOptions, FenceRecord, Fenced, UnfenceOptions, Unfenced,
-    fence, plan_fence, unfence,
+    fence, find_fence, plan_fence, unfence,
 };
 
 use crate::server::Server;
@@ -157,7 +157,9 @@ async fn a_database_that_was_never_granted_gets_its_defaults_back() {
 async fn either_record_is_enough() {
     let (server, hub) = hub().await;
     let before = catalogue(&server, "hub").await;
+    assert_eq!(find_fence(&hub, Some(&file(&server))).await.unwrap(), None);
     let fenced = put_up(&server, &hub).await;
+    assert_eq!(find_fence(&hub, None).await.unwrap().as_ref(), Some(&fenced.record));
     fs_err::remove_file(file(&server)).unwrap();
     let again = put_up(&server, &hub).await;
     assert!(again.resumed && file(&server).exists(), "the file was written again");
@@ -166,8 +168,11 @@ async fn either_record_is_enough() {
     run(&server, &reset).await;
     let error = take_down(&hub, None).await.unwrap_err();
     assert!(matches!(error, Error::CannotFence { .. }), "{error}");
+    assert!(matches!(find_fence(&hub, None).await, Err(Error::CannotFence { .. })));
+    let found = find_fence(&hub, Some(&file(&server))).await.unwrap();
     let unfenced = take_down(&hub, Some(file(&server))).await.unwrap();
-    assert!(unfenced.record.is_some());
+    assert_eq!(found.as_ref(), unfenced.record.as_ref());
+    assert!(found.is_some());
     assert_eq!(catalogue(&server, "hub").await, before);
 }
 
