@@ -32,6 +32,7 @@
 mod backups;
 mod chain;
 mod databases;
+mod fences;
 mod gates;
 
 use serde::de::DeserializeOwned;
@@ -46,6 +47,7 @@ pub use backups::{
 };
 pub use chain::{Recovered, Rotated};
 pub use databases::{Clean, Copy, CopySource, Phases, Restore};
+pub use fences::{Freeze, Strength, Thaw};
 pub use gates::{Approve, Ended, GateScript};
 
 /// Evidence of one kind of act. Its type names the kind.
@@ -132,6 +134,10 @@ kinds! {
     Copy = "copy",
     /// Databases that earlier restores and copies kept were dropped.
     Clean = "clean",
+    /// A site was frozen, or its freeze began.
+    Freeze = "freeze",
+    /// A site was thawed.
+    Thaw = "thaw",
     /// A person approved a gate, or revoked approvals.
     Approve = "approve",
     /// A script of a gate was run.

@@ -34,8 +34,8 @@ fn rewritten(evidence: Evidence) -> Value {
         };
     }
     any_of!(
-        Backup Verify Drill Import Rekey Prune Push Pull EscrowTest Restore Copy Clean Approve
-        GateScript Recovered Rotated
+        Backup Verify Drill Import Rekey Prune Push Pull EscrowTest Restore Copy Clean Freeze
+        Thaw Approve GateScript Recovered Rotated
     )
 }
 

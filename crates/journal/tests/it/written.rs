@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use journal::evidence::{
     Approve, Backup, Check, Clean, Copy, CopySource, Depth, Drill, Ended, EscrowTest, Evidence,
-    GateScript, Import, Imported, Kind, Phases, Prune, Pull, Push, Recovered, Rekey, Rekeyed,
-    Restore, Rotated, Verdict, Verify,
+    Freeze, GateScript, Import, Imported, Kind, Phases, Prune, Pull, Push, Recovered, Rekey,
+    Rekeyed, Restore, Rotated, Strength, Thaw, Verdict, Verify,
 };
 use journal::{Hash, NewRecord, Outcome};
 use serde_json::json;
@@ -239,6 +239,53 @@ fn acts_on_databases_are_written_as_they_always_were() {
     );
     let clean = Clean { database: text("hub"), dropped: vec![text("hub__kept_1")] };
     require(&clean, Evidence::Clean, "clean", r#"{"database":"hub","dropped":["hub__kept_1"]}"#);
+}
+
+#[test]
+fn acts_on_fences_are_written_as_they_always_were() {
+    let begun = Freeze {
+        database: text("hub"),
+        strength: Strength::Hard,
+        record: text("/fences/home.json"),
+        fence: None,
+        behind: None,
+        ended: None,
+        resumed: None,
+    };
+    require(
+        &begun,
+        Evidence::Freeze,
+        "freeze",
+        r#"{"database":"hub","record":"/fences/home.json","strength":"hard"}"#,
+    );
+    let frozen = Freeze {
+        fence: Some(text("20261121161200ab12")),
+        behind: Some(text("hub__frozen_20261121161200ab12")),
+        ended: Some(2),
+        resumed: Some(false),
+        ..begun
+    };
+    require(
+        &frozen,
+        Evidence::Freeze,
+        "freeze",
+        concat!(
+            r#"{"behind":"hub__frozen_20261121161200ab12","database":"hub","ended":2,"fence":"20261121161200ab12","#,
+            r#""record":"/fences/home.json","resumed":false,"strength":"hard"}"#,
+        ),
+    );
+    let thaw = Thaw {
+        database: text("hub"),
+        fence: Some(text("20261121161200ab12")),
+        strength: Some(Strength::Soft),
+        lost: vec![],
+    };
+    require(
+        &thaw,
+        Evidence::Thaw,
+        "thaw",
+        r#"{"database":"hub","fence":"20261121161200ab12","lost":[],"strength":"soft"}"#,
+    );
 }
 
 #[test]
