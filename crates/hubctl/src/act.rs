@@ -82,6 +82,13 @@ impl<K: Kind> Act<K> {
         self.begun.journal.head()
     }
 
+    /// Records that it begins, for an act that is still there after a crash.
+    pub(crate) fn started(&self, evidence: &K) -> anyhow::Result<()> {
+        self.begun
+            .record(Outcome::Started, evidence.to_value())
+            .context("the beginning could not be recorded in the journal")
+    }
+
     /// Records the success of `result` with the evidence, or its error; and gives it back.
     pub(crate) fn end<T>(
         self,

@@ -9,8 +9,8 @@ use clap::{Args, ColorChoice, Parser, Subcommand};
 
 use crate::commands::{
     alert, approve, backup, backups, clean, completions, config, copy, demo, diff, doctor, drill,
-    fresh, gates, import, init, journal, keys, man, prune, pull, push, rekey, restore, schedule,
-    tunnel, verify,
+    freeze, fresh, gates, import, init, journal, keys, man, prune, pull, push, quiet, rekey,
+    restore, schedule, thaw, tunnel, verify, writers,
 };
 use crate::environment as env;
 use crate::printer::Format;
@@ -83,6 +83,10 @@ pub(crate) enum Command {
     Verify(verify::VerifyArgs),
     Restore(restore::RestoreArgs),
     Copy(copy::CopyArgs),
+    Writers(writers::WritersArgs),
+    Freeze(freeze::FreezeArgs),
+    Quiet(quiet::QuietArgs),
+    Thaw(thaw::ThawArgs),
     Clean(clean::CleanArgs),
     Drill(drill::DrillArgs),
     Diff(diff::DiffArgs),
@@ -162,6 +166,6 @@ mod tests {
             }
         }
         let refused: Vec<String> = refused.into_iter().collect();
-        insta::assert_snapshot!(refused.join(" "), @"--color --every --format --jobs --limit --max-age --older-than --role-map --rows --scale --wait");
+        insta::assert_snapshot!(refused.join(" "), @"--color --every --for --format --jobs --limit --max-age --older-than --role-map --rows --scale --wait");
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod drill;
+pub(crate) mod freeze;
 pub(crate) mod fresh;
 pub(crate) mod gates;
 pub(crate) mod import;
@@ -22,11 +23,14 @@ pub(crate) mod man;
 pub(crate) mod prune;
 pub(crate) mod pull;
 pub(crate) mod push;
+pub(crate) mod quiet;
 pub(crate) mod rekey;
 pub(crate) mod restore;
 pub(crate) mod schedule;
+pub(crate) mod thaw;
 pub(crate) mod tunnel;
 pub(crate) mod verify;
+pub(crate) mod writers;
 
 use crate::cli::Command;
 use crate::context::Context;
@@ -48,6 +52,10 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<E
         Command::Verify(args) => verify::run(context, args).await,
         Command::Restore(args) => restore::run(context, args).await,
         Command::Copy(args) => copy::run(context, args).await,
+        Command::Writers(args) => writers::run(context, args).await,
+        Command::Freeze(args) => freeze::run(context, args).await,
+        Command::Quiet(args) => quiet::run(context, args).await,
+        Command::Thaw(args) => thaw::run(context, args).await,
         Command::Clean(args) => clean::run(context, args).await,
         Command::Drill(args) => drill::run(context, args).await,
         Command::Diff(args) => diff::run(context, args).await,

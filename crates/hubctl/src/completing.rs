@@ -197,6 +197,10 @@ mod tests {
         restore to
         copy from
         copy to
+        writers site
+        freeze site
+        quiet site
+        thaw site
         clean site
         drill entry
         drill server

@@ -97,9 +97,12 @@ impl Interruption {
         self.shared.is_cleaning.store(true, Ordering::SeqCst);
     }
 
-    /// Says that a signal ended the command.
-    pub(crate) fn report(&self) -> Exit {
-        self.shared.say("interrupted; nothing unfinished is in place");
+    /// Says that a signal ended the command, and whether a fence may stand.
+    pub(crate) fn report(&self, may_be_fenced: bool) -> Exit {
+        self.shared.say(match may_be_fenced {
+            true => "interrupted; thaw the site, or freeze it again",
+            false => "interrupted; nothing unfinished is in place",
+        });
         self.shared.restore_terminal();
         Exit::Interrupted
     }

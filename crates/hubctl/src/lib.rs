@@ -19,12 +19,12 @@
 //! One file per concern. Between the command line and the operations: `cli` (arguments),
 //! `completing` (completions), `context` (from arguments to operations), `printer`, `progress`,
 //! `canvas`, `prompt` and `logging` (the terminal), `interruption` and `unfinished` (signals, and
-//! databases that an interrupted command leaves). Beside the operations: `site` and `password`
-//! (from a name to a database), `store` (from a name to an entry and its archive), `targets`
-//! (off-site copies), `keys` and `secret` (keys and passphrases), `act` and `damage` (what is
-//! journalled, and what the journal knows), `alerts` (monitors and messages), `replacement` (a new
-//! database in the place of another), `failure` and `exit` (errors and exit codes). Only for
-//! `hubctl demo`: `demo` (its servers, keys and configuration).
+//! the leftovers of an interrupted command on a server). Beside the operations: `site` and
+//! `password` (from a name to a database), `store` (from a name to an entry and its archive),
+//! `targets` (off-site copies), `keys` and `secret` (keys and passphrases), `act` and `damage` (the
+//! records of the journal), `alerts` (monitors and messages), `replacement` (a new database in the
+//! place of another), `fences` (the files of frozen sites), `failure` and `exit` (errors and exit
+//! codes). Only for `hubctl demo`: `demo` (its servers, keys and configuration).
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -40,6 +40,7 @@ mod demo;
 mod environment;
 mod exit;
 mod failure;
+mod fences;
 mod free_space;
 mod human;
 mod interruption;

@@ -29,6 +29,7 @@ mod console;
 mod copy;
 mod doctor;
 mod drill;
+mod freeze;
 mod fresh;
 pub(crate) mod gates;
 mod import;
@@ -39,11 +40,13 @@ pub(crate) mod phases;
 mod prune;
 mod pull;
 mod push;
+mod quiet;
 mod rekey;
 mod restore;
 mod schedule;
 mod tunnel;
 mod verify;
+mod writers;
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -66,6 +69,10 @@ pub use self::copy::{CopyOrder, CopyPlanReport, CopyReport, copy, plan_copy};
 pub use self::doctor::{DoctorOrder, DoctorReport, Finding, Health, doctor};
 pub use self::drill::{DrillOrder, DrillReport, DrilledTable, KeptCopy, drill};
 pub(crate) use self::drill::{answer_to, verdict_on};
+pub use self::freeze::{
+    Fence, FreezeOrder, FreezePlanReport, FreezeReport, ThawOrder, ThawPlanReport, ThawReport,
+    freeze, plan_freeze, plan_thaw, thaw,
+};
 pub(crate) use self::fresh::fresh_verdict;
 pub use self::fresh::{FreshOrder, FreshPart, FreshReport, fresh};
 pub use self::gates::{
@@ -86,6 +93,7 @@ pub use self::keys::{
 pub use self::prune::{PruneOrder, PruneReport, PrunedBackup, prune};
 pub use self::pull::{PullOrder, PullReport, pull};
 pub use self::push::{PushOrder, PushReport, TargetPush, push};
+pub use self::quiet::{QuietOrder, QuietReport, quiet};
 pub use self::rekey::{RekeyOrder, RekeyReport, RekeyedBackup, rekey};
 pub use self::restore::{
     PlainDumpPlan, PlainDumpRestored, PlannedArchive, PlannedRestore, RestoreOrder, RestoreOutcome,
@@ -102,6 +110,7 @@ pub use self::tunnel::{
     uninstall_tunnels, watch_tunnels,
 };
 pub use self::verify::{VerifyOrder, VerifyReport, verify};
+pub use self::writers::{WritersOrder, WritersReport, writers};
 use crate::act::Act;
 use crate::settings::Settings;
 use crate::unfinished::Unfinished;

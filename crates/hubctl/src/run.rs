@@ -103,10 +103,10 @@ async fn until_a_signal(context: Context, command: Command) -> Exit {
         None => {
             // Whoever is in a hurry sends a second signal.
             tokio::select! {
-                () = unfinished.drop_left(&printer, &interruption) => {}
+                () = unfinished.undo(&printer, &interruption) => {}
                 () = interruption.hurried() => {}
             }
-            interruption.report()
+            interruption.report(unfinished.may_be_fenced())
         }
     }
 }

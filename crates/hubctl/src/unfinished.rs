@@ -1,10 +1,11 @@
-//! The database that an interrupted restore was building: dropped before the program ends, where
-//! that is quick.
+//! What an interrupted command leaves on a server: the database that a restore was building, or a
+//! fence. It is dropped or taken down before the program ends, where that is quick.
 
-use std::sync::{Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use pgsnap::Database;
+use pgsnap::{Database, UnfenceOptions};
 
 use crate::interruption::Interruption;
 use crate::printer::Printer;
@@ -16,53 +17,116 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The target of a restore under way.
+/// Work under way that leaves something when it is dropped.
 #[derive(Debug, Default)]
-pub(crate) struct Unfinished(Mutex<Option<Database>>);
+pub(crate) struct Unfinished(Mutex<Option<Work>>);
+
+#[derive(Debug, Clone)]
+enum Work {
+    /// A restore into this database.
+    Restore(Database),
+    /// A fence around this database, with its record.
+    Fence(Database, PathBuf),
+}
 
 impl Unfinished {
     /// From now on there may be an unfinished database.
     pub(crate) fn begin(&self, target: &Database) {
-        self.set(Some(target.clone()));
+        self.set(Some(Work::Restore(target.clone())));
     }
 
-    /// The restore ended, and has cleaned up after itself.
+    /// From now on there may be an unfinished fence.
+    pub(crate) fn begin_fence(&self, database: &Database, record: &Path) {
+        self.set(Some(Work::Fence(database.clone(), record.to_owned())));
+    }
+
+    /// The work ended, and has cleaned up after itself.
     pub(crate) fn end(&self) {
         self.set(None);
     }
 
-    fn set(&self, target: Option<Database>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = target;
+    /// Returns true if a fence may still stand.
+    pub(crate) fn may_be_fenced(&self) -> bool {
+        matches!(*self.lock(), Some(Work::Fence(..)))
     }
 
-    /// Drops what the restore left when its future was dropped, and says so. The server must answer
-    /// soon, and then has its time.
-    pub(crate) async fn drop_left(&self, printer: &Printer, interruption: &Interruption) {
-        let target = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(target) = target else { return };
-        if !matches!(
-            tokio::time::timeout(ANSWER, pgsnap::unfinished_databases(&target)).await,
-            Ok(Ok(_))
-        ) {
-            return printer.warn(
-                "an unfinished database may be left, because the server does not answer; the next restore drops it",
-            );
-        }
-        interruption.cleaning();
-        let dropping = tokio::time::timeout(PATIENCE, drop_leftovers(&target));
-        match dropping.await {
-            Ok(Ok(dropped)) => {
-                for name in dropped {
-                    printer.say(format_args!("dropped the unfinished database {name}"));
+    fn set(&self, work: Option<Work>) {
+        *self.lock() = work;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Work>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Undoes what was left when the future of the work was dropped, and says so. The server must
+    /// answer soon, and then has its time.
+    pub(crate) async fn undo(&self, printer: &Printer, interruption: &Interruption) {
+        let work = self.lock().clone();
+        match work {
+            Some(Work::Restore(target)) => drop_left(&target, printer, interruption).await,
+            Some(Work::Fence(database, record)) => {
+                match take_down(&database, record, interruption).await {
+                    Ok(()) => {
+                        self.end();
+                        printer.say(format_args!("no fence is left around {database}"));
+                    }
+                    Err(reason) => printer.warn(format_args!(
+                        "an unfinished fence may stand around {database}, because {reason}"
+                    )),
                 }
             }
-            Ok(Err(error)) => printer.warn(format_args!(
-                "an unfinished database may be left, and the next restore drops it: {error}"
-            )),
-            Err(_) => printer.warn(
-                "an unfinished database is left, because the server still works on it; the next restore drops it",
-            ),
+            None => {}
         }
+    }
+}
+
+/// Drops what a restore left.
+async fn drop_left(target: &Database, printer: &Printer, interruption: &Interruption) {
+    if !matches!(
+        tokio::time::timeout(ANSWER, pgsnap::unfinished_databases(target)).await,
+        Ok(Ok(_))
+    ) {
+        return printer.warn(
+            "an unfinished database may be left, because the server does not answer; the next restore drops it",
+        );
+    }
+    interruption.cleaning();
+    let dropping = tokio::time::timeout(PATIENCE, drop_leftovers(target));
+    match dropping.await {
+        Ok(Ok(dropped)) => {
+            for name in dropped {
+                printer.say(format_args!("dropped the unfinished database {name}"));
+            }
+        }
+        Ok(Err(error)) => printer.warn(format_args!(
+            "an unfinished database may be left, and the next restore drops it: {error}"
+        )),
+        Err(_) => printer.warn(
+            "an unfinished database is left, because the server still works on it; the next restore drops it",
+        ),
+    }
+}
+
+/// Takes an unfinished fence down, or says why it may still stand.
+async fn take_down(
+    database: &Database,
+    record: PathBuf,
+    interruption: &Interruption,
+) -> Result<(), String> {
+    if !matches!(
+        tokio::time::timeout(ANSWER, pgsnap::unfinished_databases(database)).await,
+        Ok(Ok(_))
+    ) {
+        return Err("the server does not answer".to_owned());
+    }
+    interruption.cleaning();
+    let mut options = UnfenceOptions::default();
+    options.record = Some(record);
+    options.timeout = PATIENCE;
+    match tokio::time::timeout(PATIENCE, pgsnap::unfence(database, &options)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("the server still works on it".to_owned()),
     }
 }
 

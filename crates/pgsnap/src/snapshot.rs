@@ -156,8 +156,8 @@ impl Snapshot {
         catalog::tables(&self.leader, foreign_servers).await
     }
 
-    /// Returns how many of the wanted sessions can read: all, or those that got their locks before a
-    /// writer queued for an exclusive one.
+    /// Returns the number of wanted sessions that can read: all, or those that got their locks
+    /// before a writer queued for an exclusive one.
     pub(crate) fn readers(&self, wanted: usize) -> usize {
         if !self.is_cut {
             return wanted;

@@ -13,6 +13,7 @@ mod crash;
 mod damage;
 mod faults;
 mod files;
+mod freeze;
 mod gates;
 mod importing;
 mod interruption;

@@ -1,0 +1,124 @@
+//! The files of the fences around sites, in the directory `fences` beside the journal.
+//!
+//! For a site that is frozen there are `SITE.json`, the [record](FenceRecord) that takes the fence
+//! down, and `SITE.quiet.json`, the first reading that [`prove_quiet`](pgsnap::prove_quiet) begins
+//! with. After a thaw the record is kept as `SITE.ID.json`.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use pgsnap::{FenceRecord, QuietReading};
+use serde::{Deserialize, Serialize};
+
+use crate::settings::Settings;
+
+/// A reading holds one line per sequence.
+const LARGEST: u64 = 64 << 20;
+
+/// The files of one site.
+#[derive(Debug, Clone)]
+pub(crate) struct FenceFiles {
+    directory: PathBuf,
+    stem: String,
+    record: PathBuf,
+    reading: PathBuf,
+}
+
+/// The first reading behind a fence, and the id of that fence.
+#[derive(Serialize, Deserialize)]
+struct FirstReading {
+    fence: String,
+    reading: QuietReading,
+}
+
+impl FenceFiles {
+    /// The files of the site with this label.
+    pub(crate) fn of(settings: &Settings, label: &str) -> Self {
+        let directory = regularfile::parent(&settings.journal.value).join("fences");
+        let stem = stem(label);
+        Self {
+            record: directory.join(format!("{stem}.json")),
+            reading: directory.join(format!("{stem}.quiet.json")),
+            directory,
+            stem,
+        }
+    }
+
+    /// The file of the record of the fence that stands, or was begun.
+    pub(crate) fn record(&self) -> &Path {
+        &self.record
+    }
+
+    /// Creates the directory.
+    pub(crate) fn prepare(&self) -> anyhow::Result<()> {
+        regularfile::create_directory(&self.directory)
+            .with_context(|| format!("cannot create {}", self.directory.display()))
+    }
+
+    /// The first reading behind this fence, if one was taken.
+    pub(crate) fn reading(&self, fence: &str) -> anyhow::Result<Option<QuietReading>> {
+        let damaged = || format!("cannot read {}", self.reading.display());
+        let text = match regularfile::read_to_string(&self.reading, LARGEST) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.with_context(damaged)?,
+        };
+        // A run that died before it wrote leaves an empty file.
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let first: FirstReading = serde_json::from_str(&text).with_context(damaged)?;
+        Ok((first.fence == fence).then_some(first.reading))
+    }
+
+    /// Writes the first reading behind this fence, durably.
+    pub(crate) fn save_reading(&self, fence: &str, reading: &QuietReading) -> anyhow::Result<()> {
+        let first = FirstReading { fence: fence.to_owned(), reading: reading.clone() };
+        let text = serde_json::to_string(&first)? + "\n";
+        let write = || match regularfile::create(&self.reading, "") {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => regularfile::replace(&self.reading, text),
+        };
+        write().with_context(|| format!("cannot write {}", self.reading.display()))
+    }
+
+    /// Gives the record of a fence that is down its lasting name, which is returned.
+    pub(crate) fn retire(&self) -> anyhow::Result<Option<PathBuf>> {
+        let Some(record) = FenceRecord::load(&self.record)? else {
+            return Ok(None);
+        };
+        let kept = self.directory.join(format!("{}.{}.json", self.stem, stem(&record.id)));
+        fs_err::rename(&self.record, &kept)?;
+        regularfile::sync_directory(&self.directory)?;
+        Ok(Some(kept))
+    }
+}
+
+/// The label of a site as the beginning of a file's name: everything but letters, digits, `-` and
+/// `_` becomes `%XX`, so that no two labels share a file and none leads elsewhere.
+fn stem(label: &str) -> String {
+    let mut stem = String::with_capacity(label.len());
+    for byte in label.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => stem.push(char::from(byte)),
+            _ => {
+                let _ = write!(stem, "%{byte:02X}");
+            }
+        }
+    }
+    stem
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_label_leads_elsewhere_or_to_the_file_of_another() {
+        assert_eq!(stem("state-hub_1"), "state-hub_1");
+        assert_eq!(stem("../a"), "%2E%2E%2Fa");
+        assert_eq!(stem("hub@127.0.0.1:5432/ä"), "hub%40127%2E0%2E0%2E1%3A5432%2F%C3%A4");
+        assert_ne!(stem("a.quiet"), "a.quiet");
+    }
+}

@@ -1,0 +1,143 @@
+//! Thaw a site: take the fence down, exactly.
+
+use journal::evidence;
+use pgsnap::{SessionInfo, UnfenceOptions, Unfenced};
+use serde::Serialize;
+
+use super::{Fence, naming, strength};
+use crate::fences::FenceFiles;
+use crate::ops::{Ops, Report};
+use crate::site::Site;
+
+/// Which site to thaw.
+#[derive(Debug, Clone)]
+pub struct ThawOrder {
+    /// The site's name or connection URL.
+    pub site: String,
+    /// The limit for sessions behind the fence to leave.
+    pub options: UnfenceOptions,
+}
+
+impl ThawOrder {
+    /// Thaws this site.
+    #[must_use]
+    pub fn new(site: impl Into<String>) -> Self {
+        Self { site: site.into(), options: UnfenceOptions::default() }
+    }
+}
+
+/// The fence that would be taken down.
+#[derive(Debug, Clone, Serialize)]
+pub struct ThawPlanReport {
+    /// The site.
+    pub site: String,
+    /// The database, as `user@host:port/name`.
+    pub database: String,
+    /// False: nothing was changed.
+    pub executed: bool,
+    /// The fence; null if the site is not frozen.
+    pub fence: Option<Fence>,
+}
+
+impl Report for ThawPlanReport {
+    const SCHEMA: &'static str = "hubctl.thaw.v1";
+}
+
+/// A site that is not frozen any more.
+#[derive(Debug, Clone, Serialize)]
+pub struct ThawReport {
+    /// The site.
+    pub site: String,
+    /// The database, as `user@host:port/name`.
+    pub database: String,
+    /// True: no fence stands.
+    pub executed: bool,
+    /// The fence that was taken down; null if the site was not frozen.
+    pub fence: Option<Fence>,
+    /// The file that keeps the record, if there was one.
+    pub record: Option<String>,
+    /// Parts of the former state that could not be brought back, because their role was dropped.
+    pub lost: Vec<String>,
+    /// Sessions that stay read-only until they reconnect.
+    pub read_only: Vec<SessionInfo>,
+}
+
+impl Report for ThawReport {
+    const SCHEMA: &'static str = "hubctl.thaw.v1";
+}
+
+/// Looks for the fence around a site, and changes nothing.
+///
+/// # Errors
+/// Those of [`pgsnap::find_fence`]; an unknown site.
+pub async fn plan_thaw(ops: &Ops, order: ThawOrder) -> anyhow::Result<ThawPlanReport> {
+    let site = Site::resolve(ops.settings(), &order.site).await?;
+    let files = FenceFiles::of(ops.settings(), &site.label);
+    let found = pgsnap::find_fence(&site.database, Some(files.record())).await;
+    let found = found.map_err(|error| naming(error, files.record()))?;
+    let (database, fence) = (site.database.to_string(), found.as_ref().map(Fence::of));
+    Ok(ThawPlanReport { site: site.label, database, executed: false, fence })
+}
+
+/// Thaws a site: everything that the fence changed is as it was before.
+///
+/// The record beside the journal is used, or the one on the server if that file is lost. It may be
+/// repeated; a site that is not frozen stays as it is.
+///
+/// # Errors
+/// Those of [`pgsnap::unfence`]; an unknown site; a journal that cannot be opened.
+pub async fn thaw(ops: &Ops, order: ThawOrder) -> anyhow::Result<ThawReport> {
+    let site = Site::resolve(ops.settings(), &order.site).await?;
+    let files = FenceFiles::of(ops.settings(), &site.label);
+    let found = pgsnap::find_fence(&site.database, Some(files.record())).await;
+    let unfenced = match found.map_err(|error| naming(error, files.record()))? {
+        Some(_) => unfence(ops, &site, &files, order.options).await?,
+        None => None,
+    };
+    let record = files.retire()?;
+    match &unfenced {
+        Some(_) => ops.say(format_args!("{} is thawed", site.label)),
+        None => ops.say(format_args!("{} is not frozen", site.label)),
+    }
+    let (fence, lost, read_only) = match unfenced {
+        Some(Unfenced { record, lost, read_only, .. }) => {
+            (record.as_ref().map(Fence::of), lost, read_only)
+        }
+        None => (None, Vec::new(), Vec::new()),
+    };
+    Ok(ThawReport {
+        database: site.database.to_string(),
+        site: site.label,
+        executed: true,
+        fence,
+        record: record.map(|path| path.display().to_string()),
+        lost,
+        read_only,
+    })
+}
+
+/// Takes the fence down; `None` if another run did so meanwhile.
+async fn unfence(
+    ops: &Ops,
+    site: &Site,
+    files: &FenceFiles,
+    mut options: UnfenceOptions,
+) -> anyhow::Result<Option<Unfenced>> {
+    let act = ops.act(&site.label)?;
+    options.record = Some(files.record().to_owned());
+    let unfenced = pgsnap::unfence(&site.database, &options).await;
+    let unfenced = unfenced.map_err(|error| naming(error, files.record()));
+    let unfenced = act.end(unfenced, |unfenced| evidence::Thaw {
+        database: site.database.name().to_owned(),
+        fence: unfenced.record.as_ref().map(|record| record.id.clone()),
+        strength: unfenced.record.as_ref().map(|record| strength(record.kind)),
+        lost: unfenced.lost.clone(),
+    })?;
+    for part in &unfenced.lost {
+        ops.warn(format_args!("lost, because its role was dropped meanwhile: {part}"));
+    }
+    for session in &unfenced.read_only {
+        ops.warn(format_args!("stays read-only until it reconnects: {session}"));
+    }
+    Ok(unfenced.record.is_some().then_some(unfenced))
+}
