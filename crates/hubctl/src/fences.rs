@@ -2,16 +2,20 @@
 //!
 //! For a site that is frozen there are `SITE.json`, the [record](FenceRecord) that takes the fence
 //! down, and `SITE.quiet.json`, the first reading that [`prove_quiet`](pgsnap::prove_quiet) begins
-//! with. After a thaw the record is kept as `SITE.ID.json`.
+//! with. After a thaw the record is kept as `SITE.ID.json`. `SITE.lock` is locked by a run.
 
 use std::fmt::Write as _;
+use std::fs::TryLockError;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
+use fs_err::File;
 use pgsnap::{FenceRecord, QuietReading};
 use serde::{Deserialize, Serialize};
 
+use crate::failure::Refusal;
 use crate::settings::Settings;
 
 /// A reading holds one line per sequence.
@@ -25,6 +29,11 @@ pub(crate) struct FenceFiles {
     record: PathBuf,
     reading: PathBuf,
 }
+
+/// Keeps other runs on this machine away from the fence of a site, until the last clone is dropped
+/// or the process ends.
+#[derive(Debug, Clone)]
+pub(crate) struct FenceLock(#[expect(dead_code, reason = "open as long as it holds")] Arc<File>);
 
 /// The first reading behind a fence, and the id of that fence.
 #[derive(Serialize, Deserialize)]
@@ -51,10 +60,26 @@ impl FenceFiles {
         &self.record
     }
 
-    /// Creates the directory.
-    pub(crate) fn prepare(&self) -> anyhow::Result<()> {
+    /// Takes the lock, and creates the directory where it is missing.
+    pub(crate) fn lock(&self) -> anyhow::Result<FenceLock> {
         regularfile::create_directory(&self.directory)
-            .with_context(|| format!("cannot create {}", self.directory.display()))
+            .with_context(|| format!("cannot create {}", self.directory.display()))?;
+        let path = self.directory.join(format!("{}.lock", self.stem));
+        match regularfile::create(&path, "") {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => regularfile::open(&path),
+        }
+        .and_then(|file| match file.try_lock() {
+            Ok(()) => Ok(Some(FenceLock(Arc::new(file)))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        })
+        .with_context(|| format!("cannot lock {}", path.display()))?
+        .ok_or_else(|| {
+            Refusal::could_not_ask("another run works on the fence of this site")
+                .hint("wait for it to end, or stop it")
+                .into()
+        })
     }
 
     /// The first reading behind this fence, if one was taken.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use pgsnap::{Database, UnfenceOptions};
 
+use crate::fences::FenceLock;
 use crate::interruption::Interruption;
 use crate::printer::Printer;
 
@@ -25,8 +26,9 @@ pub(crate) struct Unfinished(Mutex<Option<Work>>);
 enum Work {
     /// A restore into this database.
     Restore(Database),
-    /// A fence around this database, with its record.
-    Fence(Database, PathBuf),
+    /// A fence around this database. One that the run itself put up has a record here, and is taken
+    /// down. Other runs wait.
+    Fence(Database, Option<PathBuf>, #[expect(dead_code, reason = "held")] FenceLock),
 }
 
 impl Unfinished {
@@ -35,9 +37,9 @@ impl Unfinished {
         self.set(Some(Work::Restore(target.clone())));
     }
 
-    /// From now on there may be an unfinished fence.
-    pub(crate) fn begin_fence(&self, database: &Database, record: &Path) {
-        self.set(Some(Work::Fence(database.clone(), record.to_owned())));
+    /// From now on there may be a fence: with the record of this run's own, or an earlier one.
+    pub(crate) fn begin_fence(&self, database: &Database, own: Option<&Path>, lock: FenceLock) {
+        self.set(Some(Work::Fence(database.clone(), own.map(Path::to_owned), lock)));
     }
 
     /// The work ended, and has cleaned up after itself.
@@ -64,7 +66,7 @@ impl Unfinished {
         let work = self.lock().clone();
         match work {
             Some(Work::Restore(target)) => drop_left(&target, printer, interruption).await,
-            Some(Work::Fence(database, record)) => {
+            Some(Work::Fence(database, Some(record), _)) => {
                 match take_down(&database, record, interruption).await {
                     Ok(()) => {
                         self.end();
@@ -75,7 +77,7 @@ impl Unfinished {
                     )),
                 }
             }
-            None => {}
+            Some(Work::Fence(_, None, _)) | None => {}
         }
     }
 }

@@ -209,13 +209,14 @@ impl<'a> Job<'a> {
     }
 
     async fn freeze(&self) -> anyhow::Result<Frozen> {
-        self.files.prepare()?;
+        let lock = self.files.lock()?;
         let record = self.files.record();
         // A fence that stood before this run is not this run's to take down.
-        if self.find().await?.is_none() {
+        let is_new = self.find().await?.is_none();
+        if is_new {
             self.files.retire()?;
-            self.ops.unfinished().begin_fence(&self.site.database, record);
         }
+        self.ops.unfinished().begin_fence(&self.site.database, is_new.then_some(record), lock);
         let frozen = self.fence(record).await;
         self.ops.unfinished().end();
         frozen

@@ -224,6 +224,9 @@ fn a_signal_during_a_freeze_leaves_no_fence() {
     let child = home.command(&FREEZE).spawn().unwrap();
     let waits = format!("query LIKE '%ALTER DATABASE \"{name}\"%' AND wait_event_type = 'Lock'");
     wait_for("postgres", &format!("SELECT count(*) = 1 FROM pg_stat_activity WHERE {waits}"));
+    for command in [FREEZE, THAW] {
+        home.expect(3, &command).says("another run works on the fence of this site");
+    }
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {holder}");
@@ -237,6 +240,36 @@ fn a_signal_during_a_freeze_leaves_no_fence() {
     home.expect(0, &FREEZE);
     home.expect(0, &THAW);
     assert_eq!(catalogue(&name), before);
+}
+
+#[test]
+fn a_signal_during_a_thaw_says_that_a_fence_may_stand() {
+    let home = home();
+    let before = catalogue(&home.database);
+    let frozen = home.json(0, "hubctl.freeze.v1", &FREEZE);
+    let behind = frozen["fence"]["behind"].as_str().unwrap();
+    let reader = database_of(behind);
+    drop(spawn(async move {
+        let _ = pgsnap::execute(&reader, "SELECT pg_sleep(601)").await;
+    }));
+    let reading = format!("datname = '{behind}' AND query LIKE '%pg_sleep(601)%'");
+    wait_for("postgres", &format!("SELECT count(*) = 1 FROM pg_stat_activity WHERE {reading}"));
+    let child = home.command(&THAW).spawn().unwrap();
+    let waits = format!("query LIKE '%ALTER DATABASE \"{behind}\"%' AND pid <> pg_backend_pid()");
+    wait_for("postgres", &format!("SELECT count(*) > 0 FROM pg_stat_activity WHERE {waits}"));
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let run = Run::of(&child.wait_with_output().unwrap());
+    assert_eq!(run.code, Some(130), "{run:?}");
+    run.says("interrupted; thaw the site, or freeze it again");
+    assert_eq!(catalogue(&home.database), "", "a reader keeps the name");
+    assert_eq!(home.journal("thaw").last().unwrap().outcome, Outcome::Interrupted);
+    sql(
+        "postgres",
+        &format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {reading}"),
+    );
+    home.expect(0, &THAW);
+    assert_eq!(catalogue(&home.database), before);
 }
 
 /// A server of its own: neighbours on the shared one take transaction numbers.

@@ -1,7 +1,7 @@
 //! Thaw a site: take the fence down, exactly.
 
 use journal::evidence;
-use pgsnap::{SessionInfo, UnfenceOptions, Unfenced};
+use pgsnap::{FenceRecord, SessionInfo, UnfenceOptions, Unfenced};
 use serde::Serialize;
 
 use super::{Fence, naming, strength};
@@ -89,9 +89,23 @@ pub async fn plan_thaw(ops: &Ops, order: ThawOrder) -> anyhow::Result<ThawPlanRe
 pub async fn thaw(ops: &Ops, order: ThawOrder) -> anyhow::Result<ThawReport> {
     let site = Site::resolve(ops.settings(), &order.site).await?;
     let files = FenceFiles::of(ops.settings(), &site.label);
+    let lock = files.lock()?;
     let found = pgsnap::find_fence(&site.database, Some(files.record())).await;
+    ops.unfinished().begin_fence(&site.database, None, lock);
+    let thawed = take_down(ops, site, &files, found, order.options).await;
+    ops.unfinished().end();
+    thawed
+}
+
+async fn take_down(
+    ops: &Ops,
+    site: Site,
+    files: &FenceFiles,
+    found: pgsnap::Result<Option<FenceRecord>>,
+    options: UnfenceOptions,
+) -> anyhow::Result<ThawReport> {
     let unfenced = match found.map_err(|error| naming(error, files.record()))? {
-        Some(_) => unfence(ops, &site, &files, order.options).await?,
+        Some(_) => unfence(ops, &site, files, options).await?,
         None => None,
     };
     let record = files.retire()?;
