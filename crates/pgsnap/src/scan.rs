@@ -95,7 +95,13 @@ pub(crate) async fn scan<S: RowSink>(
         counts[piece.table] += 1;
     }
     let widest = stages.iter().map(VecDeque::len).max().unwrap_or(1);
-    let workers_wanted = snapshot.readers(jobs.clamp(1, widest.max(1)));
+    let useful = jobs.clamp(1, widest.max(1));
+    let workers_wanted = snapshot.readers(useful);
+    if workers_wanted < useful {
+        progress.note(&format!(
+            "{workers_wanted} of {useful} sessions read rows: a writer waits for an exclusive lock in front of the others"
+        ));
+    }
     let shared = Arc::new(Shared {
         tallies: Tallies::new(counts),
         stages: stages.into_iter().map(Mutex::new).collect(),

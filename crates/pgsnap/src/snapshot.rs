@@ -28,6 +28,8 @@ const ATTEMPTS: u32 = 5;
 const GRACE: Duration = Duration::from_millis(250);
 /// The SQLSTATE of a lock that was not to be had in time.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
+/// The SQLSTATE of a lock that was refused to end a deadlock.
+const DEADLOCK: &str = "40P01";
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(10);
 /// Above this many tables workers lock what they read when they read it: a lock held by every
@@ -83,7 +85,7 @@ impl Snapshot {
             let wanted = if eager { jobs.min(before.len()) + further } else { 0 };
             party.resize(database, purpose, 1 + wanted).await?;
             let needed = if wanted == 0 { 1 } else { 2 + further };
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(Instant::now()).max(GRACE);
             let attempt = match party.try_take(&before, needed, left).await {
                 // The attempts before took the time.
                 Err(error) if attempts > 1 && error.sqlstate() == Some(LOCK_NOT_AVAILABLE) => {
@@ -326,7 +328,7 @@ impl Party {
             Ok(locked) => Ok(Ok(locked)),
             // A table was dropped or renamed since the list was read, or a migration locks in another order.
             Err(Error::Server { code, message, .. })
-                if matches!(code.as_str(), "42P01" | "3F000" | "42809" | "40P01") =>
+                if matches!(code.as_str(), "42P01" | "3F000" | "42809" | DEADLOCK) =>
             {
                 Ok(Err(message))
             }
@@ -355,7 +357,7 @@ async fn first_locked(
             next = locking.try_next() => match next {
                 Ok(Some(index)) => locked.push(index),
                 Ok(None) => break,
-                Err(error) if error.sqlstate() == Some(LOCK_NOT_AVAILABLE) => {}
+                Err(error) if matches!(error.sqlstate(), Some(LOCK_NOT_AVAILABLE | DEADLOCK)) => {}
                 Err(error) => return Err(error),
             },
             () = &mut grace => break,

@@ -215,7 +215,7 @@ fn secrets_in_gates_and_places_are_shown_and_kept_nowhere() {
     let home = Home::with_database("none".to_owned());
     let address = echo();
     home.append(&format!(
-        "[targets.cloud]\nwebdav = \"https://hub:{CANARY}@c.example/dav\"\n\
+        "[targets.cloud]\nwebdav = \"https://c.example/dav\"\n\
          [gates.answers]\ncondition = \"http\"\nurl = \"http://{address}/health?token={CANARY}\"\nexpect = \"GET /health\"\n\
          [gates.checked]\ncondition = \"script\"\nrun = [\"echo\", \"--password\", \"{CANARY}\", \"http://h/?token={CANARY}\"]\n\
          scope = \"postgresql://hub:{CANARY}@h/d answers\"\nexpires = \"1h\"\n\
@@ -251,6 +251,10 @@ fn secrets_in_gates_and_places_are_shown_and_kept_nowhere() {
     assert!(said.contains("(removed-") && said.contains("c.example"), "{said}");
     let leak = said.lines().find(|line| line.contains(CANARY));
     assert_eq!(leak, None);
+    home.append(&format!("[targets.other]\nwebdav = \"https://hub:{CANARY}@d.example/dav\"\n"));
+    let refused = home.expect(2, &["push", "-vv"]);
+    refused.says("holds a user or a password");
+    assert!(!format!("{refused:?}").contains(CANARY), "{refused:?}");
 }
 
 #[test]
