@@ -11,8 +11,8 @@ use journal::evidence::{Failed, Kind};
 use journal::{Head, Journal, NewRecord, Outcome};
 use serde_json::Value;
 
+use crate::console::Console;
 use crate::failure::{Failure, is_damage};
-use crate::ops::Console;
 use crate::settings::Settings;
 
 /// Something that was begun and will be journalled, whatever becomes of it.

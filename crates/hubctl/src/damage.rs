@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use journal::evidence::{Depth, Drill, Evidence, Verdict, Verify};
 use journal::{Journal, Outcome, Record};
 
+use crate::console::Console;
 use crate::failure::Refusal;
-use crate::ops::Console;
 use crate::settings::Settings;
 
 /// The damaged files, by path, and what was found.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use backup::{Entry, Identities, Person, RecipientKind, Recipients, Vault};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::console::Console;
 use crate::failure::Refusal;
-use crate::ops::Console;
 use crate::secret;
 use crate::settings::Settings;
 

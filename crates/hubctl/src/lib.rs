@@ -19,12 +19,13 @@
 //! One file per concern. Between the command line and the operations: `cli` (arguments),
 //! `completing` (completions), `context` (from arguments to operations), `printer`, `progress`,
 //! `canvas`, `prompt` and `logging` (the terminal), `interruption` and `unfinished` (signals, and
-//! the leftovers of an interrupted command on a server). Beside the operations: `site` and
-//! `password` (from a name to a database), `store` (from a name to an entry and its archive),
-//! `targets` (off-site copies), `keys` and `secret` (keys and passphrases), `act` and `damage` (the
-//! records of the journal), `alerts` (monitors and messages), `replacement` (a new database in the
-//! place of another), `fences` (the files of frozen sites), `failure` and `exit` (errors and exit
-//! codes). Only for `hubctl demo`: `demo` (its servers, keys and configuration).
+//! the leftovers of an interrupted command on a server). Below the operations: `console` and
+//! `report` (what an operation tells and returns), `site` and `password` (from a name to a
+//! database), `store` (from a name to an entry and its archive), `targets` (off-site copies),
+//! `keys` and `secret` (keys and passphrases), `act` and `damage` (the records of the journal),
+//! `alerts` (monitors and messages), `replacement` (a new database in the place of another),
+//! `fences` (the files of frozen sites), `failure` and `exit` (errors and exit codes). Only for
+//! `hubctl demo`: `demo` (its servers, keys and configuration).
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -34,6 +35,7 @@ mod canvas;
 mod cli;
 mod commands;
 mod completing;
+mod console;
 mod context;
 mod damage;
 mod demo;
@@ -51,7 +53,9 @@ mod printer;
 mod progress;
 mod prompt;
 mod replacement;
+mod report;
 mod run;
+mod runtime;
 mod secret;
 pub mod settings;
 mod site;

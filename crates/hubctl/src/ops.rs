@@ -25,7 +25,6 @@ mod backup;
 mod backups;
 mod clean;
 mod compare;
-mod console;
 mod copy;
 mod doctor;
 mod drill;
@@ -54,7 +53,6 @@ use std::sync::Arc;
 use ::journal::evidence::Kind;
 use jiff::Timestamp;
 use pgsnap::{Phase, Progress};
-use serde::Serialize;
 
 pub use self::alert::{AlertOrder, AlertReport, Told, alert};
 pub use self::approve::{ApprovalPlan, ApproveOrder, ApproveReport, approve, revoke_approvals};
@@ -64,7 +62,6 @@ pub(crate) use self::clean::kept_summary;
 pub use self::clean::{CleanOrder, CleanPlan, CleanReport, Kept, clean, plan_clean};
 pub(crate) use self::compare::equality;
 pub use self::compare::{CompareDepth, CompareOrder, CompareReport, DifferingRows, compare};
-pub use self::console::{Batch, Console, Event};
 pub use self::copy::{CopyOrder, CopyPlanReport, CopyReport, copy, plan_copy};
 pub use self::doctor::{DoctorOrder, DoctorReport, Finding, Health, doctor};
 pub use self::drill::{DrillOrder, DrillReport, DrilledTable, KeptCopy, drill};
@@ -112,14 +109,11 @@ pub use self::tunnel::{
 pub use self::verify::{VerifyOrder, VerifyReport, verify};
 pub use self::writers::{WritersOrder, WritersReport, writers};
 use crate::act::Act;
+pub use crate::console::{Batch, Console, Event};
+pub use crate::report::Report;
+pub(crate) use crate::runtime::blocking;
 use crate::settings::Settings;
 use crate::unfinished::Unfinished;
-
-/// The result of an operation, which serialises to the document of its schema.
-pub trait Report: Serialize {
-    /// The schema id of the document, such as `hubctl.backup.v1`; see `docs/formats/results.md`.
-    const SCHEMA: &'static str;
-}
 
 /// Everything an operation needs from its caller: settings, console and clock.
 #[derive(Debug, Clone)]
@@ -197,11 +191,4 @@ impl Ops {
     pub(crate) fn act<K: Kind>(&self, subject: impl Into<String>) -> anyhow::Result<Act<K>> {
         Act::begin(&self.settings, Arc::clone(&self.console), subject)
     }
-}
-
-/// Runs blocking work beside the runtime's own threads; a panic there is one here.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work)
-        .await
-        .expect("blocking work is never cancelled while it is awaited")
 }

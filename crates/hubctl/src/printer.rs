@@ -12,11 +12,12 @@ use secrecy::SecretString;
 use serde::Serialize;
 
 use crate::canvas::Canvas;
+use crate::console::{Batch, Console, Event};
 use crate::exit::Exit;
 use crate::failure::{Failure, StdoutClosed};
-use crate::ops::{Batch, Console, Event, Report};
 use crate::progress::{Copies, Face};
 use crate::prompt;
+use crate::report::Report;
 
 /// The form of the data on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]

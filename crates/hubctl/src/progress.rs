@@ -10,8 +10,8 @@ use pgsnap::{Phase, Progress, Work};
 use serde::Serialize;
 
 use crate::canvas;
+use crate::console::Batch;
 use crate::human;
-use crate::ops::Batch;
 use crate::printer::{Format, Loudness, Printer};
 
 /// A line is written at this interval without a terminal.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use pgsnap::{Method, RestorePlan, Restored, TargetState};
 
+use crate::console::Console;
 use crate::human;
-use crate::ops::Console;
 
 /// Returns the plan for the target, line by line.
 pub(crate) fn describe(plan: &RestorePlan) -> Vec<String> {

@@ -9,10 +9,11 @@ use backup::{
 };
 use pgsnap::{Archive, OpenDump, ReadSeek};
 
+use crate::console::Console;
 use crate::damage::Damaged;
 use crate::failure::Refusal;
 use crate::human;
-use crate::ops::{Console, blocking};
+use crate::runtime::blocking;
 use crate::settings::Settings;
 use crate::site::is_url;
 use crate::targets::{self, Opened};

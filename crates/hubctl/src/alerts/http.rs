@@ -12,7 +12,7 @@ use url::Url;
 
 use super::{LIMIT, Message};
 use crate::failure::Refusal;
-use crate::ops::blocking;
+use crate::runtime::blocking;
 use crate::secret;
 
 /// Between two attempts.

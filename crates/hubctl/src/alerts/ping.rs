@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 use url::Url;
 
 use super::http;
+use crate::console::Console;
 use crate::failure::Failure;
-use crate::ops::Console;
 use crate::settings::Settings;
 
 /// A backup that was begun, and of which the monitor was told.
