@@ -159,6 +159,7 @@ mod foreign_data;
 pub mod fuzzing;
 mod globals;
 mod gzip;
+mod inspect;
 mod large_object;
 mod manifest;
 mod name;
@@ -207,6 +208,7 @@ pub use crate::fence::{
 pub use crate::file::{dump_to_file, restore_from_file};
 pub use crate::foreign::{ForeignRestored, OpenDump, restore_foreign};
 pub use crate::globals::{Membership, PasswordVerifier, RoleDefinition, TablespaceDefinition};
+pub use crate::inspect::{Inspection, database_size, inspect};
 pub use crate::manifest::{FORMAT, FORMAT_WITH_ENCODINGS, Manifest, Member, MemberKind, Source};
 pub use crate::name::TableName;
 pub use crate::parameters::ConnectionParameters;

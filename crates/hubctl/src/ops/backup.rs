@@ -343,7 +343,7 @@ impl Job<'_> {
 async fn check_space(ops: &Ops, database: &Database, directory: &Path) -> anyhow::Result<()> {
     /// Dumps of real data are rarely more than this part of the database's size.
     const PART: u64 = 4;
-    let size = free_space::database_size(database).await?;
+    let size = pgsnap::database_size(database).await?;
     let free = free_space::free_bytes(directory)?;
     if free < size / PART {
         let (free, size) = (human::bytes(free), human::bytes(size));

@@ -20,6 +20,7 @@ mod fidelity;
 mod files;
 mod foreign;
 mod format;
+mod inspection;
 mod inventory;
 mod parts;
 mod preflight;

@@ -1,7 +1,6 @@
 //! The examination of one database and of the tools for it.
 
-use pgsnap::{Database, PgDump, TlsMode};
-use serde::Deserialize;
+use pgsnap::{Inspection, PgDump, TlsMode};
 
 use super::{Finding, Health};
 use crate::human;
@@ -17,32 +16,6 @@ pub(super) struct Examined {
     /// The name of a database that the server does not have.
     pub(super) absent: Option<String>,
 }
-
-/// Facts about server, role and tables from one query.
-#[derive(Debug, Deserialize)]
-struct Facts {
-    version: String,
-    number: u32,
-    bytes: u64,
-    creates_databases: bool,
-    unreadable: Vec<String>,
-    hidden: Vec<String>,
-}
-
-const FACTS: &str = "
-    WITH relation AS (
-        SELECT c.oid, c.relkind, c.relrowsecurity, format('%I.%I', n.nspname, c.relname) AS name
-          FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-         WHERE c.relkind IN ('r', 'p', 'm', 'S') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_')
-    SELECT json_build_object(
-        'version', current_setting('server_version'),
-        'number', current_setting('server_version_num')::int,
-        'bytes', pg_database_size(current_database()),
-        'creates_databases', (SELECT rolsuper OR rolcreatedb FROM pg_catalog.pg_roles WHERE rolname = current_user),
-        'unreadable', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM relation
-            WHERE NOT CASE WHEN relkind = 'S' THEN has_sequence_privilege(oid, 'SELECT') ELSE has_table_privilege(oid, 'SELECT') END),
-        'hidden', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM relation
-            WHERE relkind <> 'S' AND relrowsecurity AND row_security_active(oid)))";
 
 pub(super) async fn examine(
     settings: &Settings,
@@ -64,8 +37,9 @@ async fn try_examine(
     findings: &mut Vec<Finding>,
 ) -> anyhow::Result<Examined> {
     let site = Site::resolve(settings, word).await?;
-    let facts = match facts(&site.database).await {
-        Err(error) if is_absent(&error) => {
+    let found = match pgsnap::inspect(&site.database).await {
+        // The server answered, and knows no such database.
+        Err(error) if error.sqlstate() == Some("3D000") => {
             return Ok(Examined {
                 absent: Some(site.database.name().to_owned()),
                 ..Examined::default()
@@ -75,16 +49,16 @@ async fn try_examine(
     };
     let fact = format!(
         "PostgreSQL {}, database {} with {}",
-        facts.version,
+        found.version,
         site.database.name(),
-        human::bytes(facts.bytes)
+        human::bytes(found.bytes)
     );
     findings.push(Finding::new(Health::Ok, &site.label, fact));
     findings.extend(encryption(&site));
-    findings.push(rights(&site.label, &facts));
-    findings.push(restores(&site.label, &facts));
+    findings.push(rights(&site.label, &found));
+    findings.push(restores(&site.label, &found));
     findings.extend(kept(&site).await);
-    findings.push(match PgDump::find(facts.number / 10_000, &[]).await {
+    findings.push(match PgDump::find(found.major, &[]).await {
         Ok(tool) => Finding::new(
             Health::Ok,
             &site.label,
@@ -94,7 +68,7 @@ async fn try_examine(
     });
     Ok(Examined {
         database: Some(site.database.name().to_owned()),
-        bytes: facts.bytes,
+        bytes: found.bytes,
         absent: None,
     })
 }
@@ -122,16 +96,6 @@ async fn kept(site: &Site) -> Option<Finding> {
     }
 }
 
-async fn facts(database: &Database) -> anyhow::Result<Facts> {
-    let answer = pgsnap::query_scalar(database, FACTS).await?.unwrap_or_default();
-    Ok(serde_json::from_str(&answer)?)
-}
-
-/// 3D000: the server answered, and knows no such database.
-fn is_absent(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<pgsnap::Error>().and_then(pgsnap::Error::sqlstate) == Some("3D000")
-}
-
 /// Examines the encryption of a connection over a network; a connection on this machine needs none.
 fn encryption(site: &Site) -> Option<Finding> {
     let mode = site.database.tls_mode();
@@ -151,15 +115,17 @@ fn encryption(site: &Site) -> Option<Finding> {
 }
 
 /// Examines whether a backup would hold everything.
-fn rights(label: &str, facts: &Facts) -> Finding {
-    if !facts.unreadable.is_empty() {
-        let fact = format!("this role may not read {}", facts.unreadable.join(", "));
+fn rights(label: &str, found: &Inspection) -> Finding {
+    if !found.unreadable.is_empty() {
+        let fact = format!("this role may not read {}", found.unreadable.join(", "));
         return Finding::new(Health::Fail, label, fact)
             .hint("grant it SELECT, or the role pg_read_all_data");
     }
-    if !facts.hidden.is_empty() {
-        let fact =
-            format!("row-level security hides rows of {} from this role", facts.hidden.join(", "));
+    if !found.hidden_rows.is_empty() {
+        let fact = format!(
+            "row-level security hides rows of {} from this role",
+            found.hidden_rows.join(", ")
+        );
         return Finding::new(Health::Fail, label, fact)
             .hint("back up as a superuser, or as a role with BYPASSRLS");
     }
@@ -167,8 +133,8 @@ fn rights(label: &str, facts: &Facts) -> Finding {
 }
 
 /// Examines whether a restore could come here.
-fn restores(label: &str, facts: &Facts) -> Finding {
-    if facts.creates_databases {
+fn restores(label: &str, found: &Inspection) -> Finding {
+    if found.may_create_databases {
         return Finding::new(
             Health::Ok,
             label,
