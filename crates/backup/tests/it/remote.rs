@@ -206,42 +206,6 @@ fn a_copy_that_nobody_recorded_is_read_before_it_counts() {
 }
 
 #[test]
-fn an_upload_that_broke_anywhere_is_finished_by_the_next() {
-    let effects = [
-        CloudEffect::Refuse(500),
-        CloudEffect::Lie(500),
-        CloudEffect::Cut(1000),
-        CloudEffect::LoseAnswer,
-    ];
-    for effect in effects {
-        for method in ["MKCOL", "PROPFIND", "PUT", "MOVE", "GET"] {
-            let mut once: Limits = limits();
-            once.attempts = 1;
-            let fixed = Fixed::with(|cloud| cloud_target(cloud, once.clone()));
-            let entry = fixed.verified("2026-11-21T16:12:00Z", &payload(100_000));
-            let there = fixed.remote.listing().unwrap();
-            fixed.cloud.inject(method, "backups", effect.clone());
-            let vault = &fixed.fixture.vault;
-            // Broken or not: the next one makes it whole.
-            let _ = fixed.remote.push(vault, &entry, &there, at(NOW));
-            let entry = vault.find(entry.id()).unwrap();
-            let there = fixed.remote.listing();
-            let there = there.unwrap_or_else(|_| fixed.remote.listing().unwrap());
-            fixed.remote.clean(&there).unwrap();
-            let there = fixed.remote.listing().unwrap();
-            fixed.remote.push(vault, &entry, &there, at(NOW)).unwrap_or_else(|error| {
-                panic!("{method} {effect:?}: {error}");
-            });
-            let sealed = fs_err::read(entry.path()).unwrap();
-            let name = &entry.sidecar().unwrap().file;
-            assert_eq!(fixed.cloud.read("backups", name).unwrap(), sealed, "{method} {effect:?}");
-            assert_eq!(fixed.copy(&entry).proof, Some(Proof::Ends), "{method} {effect:?}");
-            assert_eq!(fixed.cloud.files("backups").len(), 2, "{method} {effect:?}");
-        }
-    }
-}
-
-#[test]
 fn a_damaged_backup_is_not_sent() {
     let fixed = Fixed::new();
     let entry = fixed.verified("2026-11-21T16:12:00Z", b"payload");
