@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::name::Stamp;
-use crate::sealed_file::Place;
+use crate::sealed_file::SealedLocation;
 use crate::sidecar::{Sidecar, State, invalid};
 use crate::signature::Trust;
 use crate::target::Ranges;
@@ -139,10 +139,10 @@ impl Entry {
         self.remote.is_some()
     }
 
-    pub(crate) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> SealedLocation {
         match &self.remote {
-            Some(source) => Place::There(source.clone()),
-            None => Place::Here(self.path.clone()),
+            Some(source) => SealedLocation::There(source.clone()),
+            None => SealedLocation::Here(self.path.clone()),
         }
     }
 

@@ -10,12 +10,12 @@ use crate::unsealed::HEADER_ONLY;
 
 /// The place of a sealed file.
 #[derive(Debug, Clone)]
-pub(crate) enum Place {
+pub(crate) enum SealedLocation {
     Here(PathBuf),
     There(Ranges),
 }
 
-impl Place {
+impl SealedLocation {
     /// Returns the length of a read: from a remote place only a header, since further reads get
     /// more with each request anyway.
     pub(crate) fn ahead(&self, here: usize) -> usize {

@@ -10,7 +10,7 @@ use age::{DecryptError, Decryptor};
 use age_core::format::FileKey;
 
 use crate::identities::{Attempt, Known};
-use crate::sealed_file::{Place, SealedFile};
+use crate::sealed_file::{SealedFile, SealedLocation};
 use crate::source::{Measured, before_begin};
 use crate::{Error, Identities, Result};
 
@@ -61,13 +61,13 @@ pub struct Unsealed<R = SealedFile> {
     failed: bool,
     path: PathBuf,
     /// The place to open it again, if it is a sealed file.
-    place: Option<Place>,
+    place: Option<SealedLocation>,
     file_key: Arc<FileKey>,
 }
 
 impl Unsealed {
     pub(crate) fn open(
-        place: Place,
+        place: SealedLocation,
         path: &Path,
         identities: &Identities,
         expected: &Expected<'_>,
@@ -233,7 +233,7 @@ impl<R> fmt::Debug for Unsealed<R> {
 /// [`Error::EndDamaged`].
 pub fn open_file(path: impl AsRef<Path>, identities: &Identities) -> Result<Unsealed> {
     let path = path.as_ref();
-    let place = Place::Here(path.to_owned());
+    let place = SealedLocation::Here(path.to_owned());
     Unsealed::open(place, path, identities, &Expected::default(), READ_AHEAD)
 }
 

@@ -117,7 +117,7 @@ struct Current {
 
 /// A line of the JSON face.
 #[derive(Serialize)]
-struct Line<'a> {
+struct ProgressLine<'a> {
     schema: &'static str,
     phase: &'a str,
     step: Option<usize>,
@@ -196,7 +196,7 @@ impl Meter {
     fn line(&self, step: &Step, done: Work) {
         let elapsed = step.begun.elapsed();
         if self.face == Face::Json {
-            let line = Line {
+            let line = ProgressLine {
                 schema: "hubctl.progress.v1",
                 phase: &step.title,
                 step: step.place.map(|(step, _)| step),

@@ -20,12 +20,12 @@ use std::path::PathBuf;
 pub(crate) use file::Check;
 use file::ConfigFile;
 pub(crate) use gates::ProgramQuestion;
-use merge::Place;
+use merge::BaseDirectory;
 use origin::Origins;
 pub(crate) use origin::{Origin, Sourced};
 pub(crate) use reference::tables;
 pub(crate) use schema::schema;
-pub(crate) use shown::Shown;
+pub(crate) use shown::ShownSettings;
 pub(crate) use source::located;
 
 /// Values that replace what the environment and the file say, as flags do.
@@ -208,6 +208,6 @@ impl Settings {
 
     /// A path as the user wrote it, with `~` expanded.
     pub(crate) fn expand(&self, path: &str) -> PathBuf {
-        Place::default().path(path)
+        BaseDirectory::default().path(path)
     }
 }

@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use crate::key::PublicKey;
 use crate::signature::Signature;
 use crate::{Error, Result};
-use line::Line;
+use line::SignerLine;
 
 /// Group and others may write.
 const WRITABLE: u32 = 0o022;
@@ -25,7 +25,7 @@ const LARGEST: u64 = 16 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct AllowedSigners {
     path: PathBuf,
-    lines: Vec<Line>,
+    lines: Vec<SignerLine>,
 }
 
 /// The owner of a signature.
@@ -63,7 +63,7 @@ impl AllowedSigners {
         let path = path.as_ref();
         let mut lines = Vec::new();
         for (index, text) in text.lines().enumerate() {
-            let line = Line::parse(text, zone).map_err(|reason| Error::InvalidSigners {
+            let line = SignerLine::parse(text, zone).map_err(|reason| Error::InvalidSigners {
                 path: path.to_owned(),
                 line: index + 1,
                 reason,

@@ -25,7 +25,7 @@ pub(super) struct Approval {
     pub(super) gate: String,
     pub(super) plan: Hash,
     pub(super) evidence: Hash,
-    pub(super) shown: Shown,
+    pub(super) shown: ShownText,
     pub(super) approver: String,
     pub(super) issued_at: Timestamp,
     pub(super) expires_at: Timestamp,
@@ -35,7 +35,7 @@ pub(super) struct Approval {
 /// The text that was on the screen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Shown {
+pub(super) struct ShownText {
     pub(super) plan: String,
     subjects: Vec<String>,
     evidence: Vec<String>,
@@ -67,7 +67,7 @@ impl Approval {
             gate: request.gate.clone(),
             plan: request.plan_hash(),
             evidence: request.evidence_hash,
-            shown: Shown {
+            shown: ShownText {
                 plan: request.plan.clone(),
                 subjects: request.subjects.clone(),
                 evidence: request.evidence_summary.clone(),

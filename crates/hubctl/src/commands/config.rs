@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, Refusal};
 use crate::printer::table;
-use crate::settings::{self, Settings, Shown};
+use crate::settings::{self, Settings, ShownSettings};
 
 /// Show and check the configuration
 #[derive(Debug, Args)]
@@ -57,7 +57,7 @@ struct CheckArgs {
 #[derive(Debug, Serialize)]
 struct Configuration {
     file: Option<String>,
-    values: Vec<Shown>,
+    values: Vec<ShownSettings>,
 }
 
 #[derive(Debug, Serialize)]

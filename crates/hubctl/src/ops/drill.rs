@@ -1,8 +1,8 @@
 //! Restore a backup into a place of its own, check it, and remove the copy.
 
 mod page;
-mod place;
 mod report;
+mod target;
 
 use std::time::Instant;
 
@@ -11,11 +11,11 @@ use backup::{Entry, Identities, Vault};
 use journal::evidence::Verdict;
 use pgsnap::RestoreOptions;
 
-pub use self::place::KeptCopy;
-use self::place::Place;
 use self::report::ask;
 pub use self::report::{DrillReport, DrilledTable};
 pub(crate) use self::report::{answer_to, verdict_on};
+use self::target::DrillTarget;
+pub use self::target::KeptCopy;
 use super::{Ops, phases};
 use crate::damage::Damaged;
 use crate::exit::Exit;
@@ -137,18 +137,18 @@ impl Job<'_> {
         Ok(())
     }
 
-    async fn place(&self, major: u32) -> anyhow::Result<Place> {
+    async fn place(&self, major: u32) -> anyhow::Result<DrillTarget> {
         match &self.order.server {
             Some(server) => {
                 let site = Site::resolve(self.ops.settings(), server).await?;
                 let (service, id) = (self.vault.service(), self.entry.id());
-                Place::on(self.ops, &site.database, service, id, self.order.keep).await
+                DrillTarget::on(self.ops, &site.database, service, id, self.order.keep).await
             }
-            None => Place::scratch(major).await,
+            None => DrillTarget::scratch(major).await,
         }
     }
 
-    fn options(&self, place: &Place) -> RestoreOptions {
+    fn options(&self, place: &DrillTarget) -> RestoreOptions {
         let mut options = RestoreOptions::default();
         options.jobs = self.order.jobs.map_or(options.jobs, usize::from);
         options.accept_recomputed = self.order.accept_recomputed;

@@ -92,7 +92,7 @@ pub fn prune(ops: &Ops, order: PruneOrder) -> anyhow::Result<PruneReport> {
             .into());
     };
     let vault = store::open_vault(settings, None)?;
-    let place = Place::open(settings, order.target.as_deref(), vault.clone())?;
+    let place = PruneTarget::open(settings, order.target.as_deref(), vault.clone())?;
     let plan = if order.execute {
         let act = ops.act(vault.service())?;
         act.end(place.execute(ops, &retention.value), |plan| evidence_of(&place, plan))?
@@ -110,20 +110,20 @@ pub fn prune(ops: &Ops, order: PruneOrder) -> anyhow::Result<PruneReport> {
     })
 }
 
-fn evidence_of(place: &Place, plan: &Plan) -> evidence::Prune {
+fn evidence_of(place: &PruneTarget, plan: &Plan) -> evidence::Prune {
     let removed: Vec<String> = plan.removals().map(|entry| entry.id().to_owned()).collect();
     let kept = (plan.decisions.len() - removed.len()) as u64;
     evidence::Prune { place: place.shown(), removed, kept }
 }
 
 /// The vault or server whose backups are pruned.
-enum Place {
+enum PruneTarget {
     Vault(Vault),
     /// At a server; the lock of the vault here keeps a push away.
     Remote(Remote, Vault),
 }
 
-impl Place {
+impl PruneTarget {
     fn open(settings: &Settings, target: Option<&str>, vault: Vault) -> anyhow::Result<Self> {
         let Some(name) = target else {
             return Ok(Self::Vault(vault));

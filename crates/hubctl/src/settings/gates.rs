@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::file::ClusterTable;
-use super::merge::{Place, ok};
+use super::merge::{BaseDirectory, ok};
 use super::{Origins, Sourced, wording};
 use crate::failure::Refusal;
 use crate::site;
@@ -145,7 +145,7 @@ fn cluster(name: &str, table: ClusterTable) -> anyhow::Result<Access> {
 
 pub(super) fn gates(
     tables: BTreeMap<String, Map<String, Value>>,
-    base: &Place,
+    base: &BaseDirectory,
     problems: &mut Vec<anyhow::Error>,
 ) -> Gates {
     let configured = tables.len();
@@ -163,7 +163,7 @@ pub(super) fn gates(
     ok(Gates::new(gates).map_err(Into::into), problems).unwrap_or_default()
 }
 
-fn gate(name: &str, table: &Map<String, Value>, base: &Place) -> anyhow::Result<Gate> {
+fn gate(name: &str, table: &Map<String, Value>, base: &BaseDirectory) -> anyhow::Result<Gate> {
     let refused = |reason: &str| {
         let file =
             base.file.as_deref().map_or_else(String::new, |path| format!("{}: ", path.display()));
@@ -183,13 +183,17 @@ fn gate(name: &str, table: &Map<String, Value>, base: &Place) -> anyhow::Result<
     })
 }
 
-fn understood(table: Map<String, Value>, base: &Place) -> Result<Gate, String> {
+fn understood(table: Map<String, Value>, base: &BaseDirectory) -> Result<Gate, String> {
     let table = with_paths(own(table)?, base);
     serde_json::from_value(Value::Object(table)).map_err(|error| error.to_string())
 }
 
 /// The member whose value does not fit: without it, the reason is another.
-fn misfit<'a>(table: &'a Map<String, Value>, reason: &str, base: &Place) -> Option<&'a str> {
+fn misfit<'a>(
+    table: &'a Map<String, Value>,
+    reason: &str,
+    base: &BaseDirectory,
+) -> Option<&'a str> {
     if !reason.starts_with("invalid ") {
         return None;
     }
@@ -237,7 +241,7 @@ fn own(mut table: Map<String, Value>) -> Result<Map<String, Value>, String> {
 
 /// Paths in it begin beside the file, as all others do; and so do scripts, wherever hubctl is
 /// called from.
-fn with_paths(mut table: Map<String, Value>, base: &Place) -> Map<String, Value> {
+fn with_paths(mut table: Map<String, Value>, base: &BaseDirectory) -> Map<String, Value> {
     let beside = |value: &mut Value| {
         if let Some(path) = value.as_str().map(|path| base.path(path)) {
             *value = json!(path.display().to_string());
@@ -261,7 +265,7 @@ mod tests {
     fn parse(text: &str) -> Result<Gates, String> {
         let tables = toml::from_str(text).unwrap();
         let mut problems = Vec::new();
-        let gates = gates(tables, &Place::default(), &mut problems);
+        let gates = gates(tables, &BaseDirectory::default(), &mut problems);
         problems.first().map_or(Ok(gates), |problem| Err(problem.to_string()))
     }
 

@@ -39,7 +39,7 @@ impl Settings {
     /// Merges everything, without what is a problem.
     fn assembled(source: Source, flags: Overrides, problems: &mut Vec<anyhow::Error>) -> Self {
         let Source { path, mut file, keys } = source;
-        let base = Place { file: path.clone() };
+        let base = BaseDirectory { file: path.clone() };
         for path in file.paths_mut() {
             *path = base.path(&path.to_string_lossy());
         }
@@ -126,11 +126,11 @@ impl Settings {
 
 /// The base of relative paths.
 #[derive(Default)]
-pub(super) struct Place {
+pub(super) struct BaseDirectory {
     pub(super) file: Option<PathBuf>,
 }
 
-impl Place {
+impl BaseDirectory {
     /// Expands `~`, and takes a relative path of a file from the file's directory.
     pub(super) fn path(&self, text: &str) -> PathBuf {
         let expanded = env::expanded(Path::new(text));

@@ -9,7 +9,7 @@ use super::Settings;
 
 /// A setting, as it is shown.
 #[derive(Debug, Serialize)]
-pub(crate) struct Shown {
+pub(crate) struct ShownSettings {
     pub(crate) key: String,
     pub(crate) value: String,
     pub(crate) origin: String,
@@ -17,7 +17,7 @@ pub(crate) struct Shown {
 
 impl Settings {
     /// Every setting that has a value, by its key. It holds no secret.
-    pub(crate) fn shown(&self) -> Vec<Shown> {
+    pub(crate) fn shown(&self) -> Vec<ShownSettings> {
         let mut tables = serde_json::to_value(&self.effective).unwrap_or_default();
         if let Some(tunnels) = tables.get_mut("tunnels") {
             without_secrets(tunnels);
@@ -26,7 +26,11 @@ impl Settings {
         tables["gates"] = self.gates.iter().map(|(name, gate)| (name, as_written(gate))).collect();
         let leaves = leaves(&tables).into_iter();
         leaves
-            .map(|(key, value)| Shown { origin: self.origins.of(&key).to_string(), key, value })
+            .map(|(key, value)| ShownSettings {
+                origin: self.origins.of(&key).to_string(),
+                key,
+                value,
+            })
             .collect()
     }
 }

@@ -23,10 +23,10 @@ use crate::user_code::UserCode;
 /// The destination of each table's rows.
 pub(crate) struct Destination {
     database: Database,
-    places: Vec<Place>,
+    places: Vec<TableDestination>,
 }
 
-struct Place {
+struct TableDestination {
     into: TableName,
     /// The staging tables from which rows move on as the owner of their table.
     staging: Option<Staging>,
@@ -53,7 +53,7 @@ impl Destination {
                 None => None,
             };
             let into = staging.as_ref().map_or_else(|| root.clone(), Staging::rows);
-            places.push(Place { into, staging });
+            places.push(TableDestination { into, staging });
         }
         Ok(Self { database: database.clone(), places })
     }

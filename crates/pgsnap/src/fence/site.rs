@@ -7,7 +7,7 @@ use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::fence::record::{FenceRecord, RoleName};
 use crate::fence::state::Present;
-use crate::fence::statements::Place;
+use crate::fence::statements::RecordPlace;
 use crate::session::Session;
 
 /// A session in another database of the server: one inside would stand in its own way.
@@ -71,8 +71,8 @@ impl Site {
     }
 
     /// The place where this role can leave a record.
-    pub(crate) fn place(&self) -> Place {
-        if self.is_superuser { Place::Setting } else { Place::Comment }
+    pub(crate) fn place(&self) -> RecordPlace {
+        if self.is_superuser { RecordPlace::Setting } else { RecordPlace::Comment }
     }
 
     /// Makes sure that only one run puts up or takes down a fence of this name. The lock ends with

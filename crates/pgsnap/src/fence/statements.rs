@@ -10,7 +10,7 @@ use crate::restore::{assignment, comment_statement};
 
 /// The place of the record: a setting, which takes a superuser, or a line of the comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum RecordPlace {
     Setting,
     Comment,
 }
@@ -18,7 +18,11 @@ pub(crate) enum Place {
 /// The statements of the one transaction that puts the fence up, without the rename.
 ///
 /// `read_only` are the roles whose own setting would win over that of the database.
-pub(crate) fn put_up(record: &FenceRecord, place: Place, read_only: &[RoleName]) -> Vec<String> {
+pub(crate) fn put_up(
+    record: &FenceRecord,
+    place: RecordPlace,
+    read_only: &[RoleName],
+) -> Vec<String> {
     let name = quote_identifier(&record.database);
     let mut statements = vec![format!("ALTER DATABASE {name} SET {READ_ONLY} TO on")];
     for role in read_only {
@@ -40,11 +44,11 @@ pub(crate) fn put_up(record: &FenceRecord, place: Place, read_only: &[RoleName])
         }
     }
     statements.push(match place {
-        Place::Setting => {
+        RecordPlace::Setting => {
             let text = quote_literal(&record.text());
             format!("ALTER DATABASE {name} SET {MARKER} TO {text}")
         }
-        Place::Comment => comment_statement(&record.database, &record.in_comment()),
+        RecordPlace::Comment => comment_statement(&record.database, &record.in_comment()),
     });
     statements
 }
@@ -194,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_hard_fence_shuts_out_every_grantee() {
-        let statements = put_up(&record(), Place::Setting, &[role(11, "a\"pp")]);
+        let statements = put_up(&record(), RecordPlace::Setting, &[role(11, "a\"pp")]);
         insta::assert_snapshot!(statements[..4].join("\n"), @r#"
         ALTER DATABASE "hub" SET default_transaction_read_only TO on
         ALTER ROLE "a""pp" IN DATABASE "hub" SET default_transaction_read_only TO on
@@ -208,7 +212,7 @@ mod tests {
     fn who_is_no_superuser_stays_admitted() {
         let mut record = record();
         record.admits = Some(role(10, "hüb"));
-        let statements = put_up(&record, Place::Comment, &[]);
+        let statements = put_up(&record, RecordPlace::Comment, &[]);
         assert_eq!(statements[1], "GRANT CONNECT ON DATABASE \"hub\" TO \"hüb\"");
         assert_eq!(statements[2], "REVOKE CONNECT ON DATABASE \"hub\" FROM PUBLIC CASCADE");
         assert!(statements[3].starts_with("COMMENT ON DATABASE \"hub\" IS 'first line\n"));

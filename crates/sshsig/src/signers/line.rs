@@ -7,7 +7,7 @@ use super::{pattern, time};
 use crate::key::PublicKey;
 
 #[derive(Debug, Clone)]
-pub(super) struct Line {
+pub(super) struct SignerLine {
     principals: String,
     key: PublicKey,
     options: Options,
@@ -20,7 +20,7 @@ struct Options {
     valid_before: Option<Timestamp>,
 }
 
-impl Line {
+impl SignerLine {
     /// Nothing for an empty line and a comment.
     pub(super) fn parse(text: &str, zone: &TimeZone) -> Result<Option<Self>, String> {
         let text = text.trim();
@@ -185,7 +185,7 @@ mod tests {
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
 
     fn reason(text: &str) -> String {
-        Line::parse(text, &TimeZone::UTC).unwrap_err()
+        SignerLine::parse(text, &TimeZone::UTC).unwrap_err()
     }
 
     #[test]
@@ -218,13 +218,14 @@ mod tests {
     #[test]
     fn comments_and_empty_lines_are_none() {
         for text in ["", "  ", "# anna", "\t# anna"] {
-            assert!(Line::parse(text, &TimeZone::UTC).unwrap().is_none());
+            assert!(SignerLine::parse(text, &TimeZone::UTC).unwrap().is_none());
         }
     }
 
     #[test]
     fn principals_may_be_quoted() {
-        let line = Line::parse(&format!("\"anna, the first\" {KEY} anna@desk"), &TimeZone::UTC);
+        let line =
+            SignerLine::parse(&format!("\"anna, the first\" {KEY} anna@desk"), &TimeZone::UTC);
         assert_eq!(line.unwrap().unwrap().principals(), "anna, the first");
     }
 }

@@ -8,7 +8,7 @@ use journal::evidence::{self, Check, Phases, Verdict};
 use pgsnap::{Database, Restored};
 use serde::Serialize;
 
-use super::place::KeptCopy;
+use super::target::KeptCopy;
 use crate::exit::Exit;
 use crate::failure::{Failure, is_damage};
 use crate::human::{self, age};

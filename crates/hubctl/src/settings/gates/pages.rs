@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{ProgramQuestion, gates};
 use crate::settings::source::Source;
-use crate::settings::{Overrides, Place, Settings};
+use crate::settings::{BaseDirectory, Overrides, Settings};
 
 const MEMBERS: &str = "| member | type | default | meaning |";
 const READS: &str = "| verb | resource | which |";
@@ -79,7 +79,7 @@ fn quoted(text: &str) -> BTreeSet<String> {
 fn parse(table: Table) -> Result<Gate, String> {
     let tables = [("x".to_owned(), table)].into();
     let mut problems = Vec::new();
-    let gates = gates(tables, &Place::default(), &mut problems);
+    let gates = gates(tables, &BaseDirectory::default(), &mut problems);
     match problems.first() {
         Some(problem) => Err(problem.to_string()),
         None => Ok(gates.get("x").unwrap().clone()),

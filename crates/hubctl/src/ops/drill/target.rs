@@ -7,7 +7,7 @@ use pgsnap::{Database, ScratchOptions, ScratchServer, TemporaryDatabase};
 use crate::ops::Ops;
 
 /// The isolated place of one drill. Dropping it removes the copy.
-pub(super) enum Place {
+pub(super) enum DrillTarget {
     Scratch(KeptCopy),
     Server(TemporaryDatabase),
 }
@@ -33,7 +33,7 @@ impl KeptCopy {
     }
 }
 
-impl Place {
+impl DrillTarget {
     /// A new server on this machine, of a version that can take the backup.
     pub(super) async fn scratch(major: u32) -> anyhow::Result<Self> {
         let mut options = ScratchOptions::default();
