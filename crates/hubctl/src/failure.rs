@@ -1,6 +1,7 @@
 //! From an error to what the operator reads: the fact, its causes without repeats, the hint, and
 //! the exit code.
 
+mod flags;
 mod judgement;
 
 use std::fmt;
@@ -8,6 +9,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::exit::Exit;
+pub(crate) use flags::{in_flags, name_flags};
 use judgement::{exit_of, hint_of};
 pub(crate) use judgement::{is_damage, is_disk_full};
 

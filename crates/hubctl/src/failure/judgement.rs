@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::io;
 
-use super::Refusal;
+use super::{Refusal, in_flags};
 use crate::exit::Exit;
 
 type Cause<'a> = &'a (dyn StdError + 'static);
@@ -66,7 +66,8 @@ pub(super) fn hint_of(cause: Cause<'_>) -> Option<String> {
     }
     if let Some(error) = judged(cause) {
         let here = hint_here(cause).map(Cow::Borrowed);
-        return here.or_else(|| error.advice()).map(Cow::into_owned);
+        let hint = here.or_else(|| error.advice()).map(Cow::into_owned);
+        return if cause.is::<pgsnap::Error>() { hint.as_deref().map(in_flags) } else { hint };
     }
     let error = cause.downcast_ref::<io::Error>()?;
     let hint = match error.kind() {

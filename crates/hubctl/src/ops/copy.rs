@@ -7,6 +7,7 @@ use pgsnap::{Copied, CopyOptions, CopyPlan, Database, Restored};
 use serde::Serialize;
 
 use super::{Ops, Report, phases};
+use crate::failure::name_flags;
 use crate::human;
 use crate::replacement;
 use crate::site::Site;
@@ -82,7 +83,8 @@ impl Report for CopyReport {
 /// Those of [`pgsnap::plan_copy`]; an unknown site. An obstacle is no error: the plan names it.
 pub async fn plan_copy(ops: &Ops, order: CopyOrder) -> anyhow::Result<CopyPlanReport> {
     let job = Job::new(ops, order).await?;
-    let plan = pgsnap::plan_copy(&job.from.database, &job.target, &job.options).await?;
+    let mut plan = pgsnap::plan_copy(&job.from.database, &job.target, &job.options).await?;
+    name_flags(&mut plan.target.obstacles);
     Ok(CopyPlanReport { from: job.from.label, to: job.to.label, executed: false, plan })
 }
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 pub use self::plain::{PlainDumpPlan, PlainDumpRestored};
 use super::{Ops, Report, phases};
+use crate::failure::name_flags;
 use crate::human;
 use crate::keys;
 use crate::replacement;
@@ -216,7 +217,8 @@ impl<'a> Job<'a> {
     }
 
     async fn plan(&self, archive: &Archive) -> anyhow::Result<PlannedArchive> {
-        let plan = pgsnap::plan_restore(archive, &self.target, &self.options).await?;
+        let mut plan = pgsnap::plan_restore(archive, &self.target, &self.options).await?;
+        name_flags(&mut plan.obstacles);
         let manifest = archive.manifest();
         let (tables, rows) = chosen(archive, &self.options);
         Ok(PlannedArchive {

@@ -63,7 +63,7 @@ impl Origin {
             // Whatever else is in the way, such as our own session, follows from this.
             target.obstacles = vec![Obstacle::new(
                 "the source and the target are the same database",
-                "copy to another name with --database",
+                "copy to another name",
             )];
         }
         let census = &self.manifest.census;

@@ -194,10 +194,10 @@ fn sqlstate_hint(code: &str) -> Option<Cow<'static, str>> {
         "42501" => "grant this role the privilege, or connect as the owner or a superuser",
         "53100" => "make room on the server's disk",
         "53200" => {
-            "lower --jobs, work_mem or maintenance_work_mem; if it is shared memory, raise max_locks_per_transaction"
+            "lower `jobs`, work_mem or maintenance_work_mem; if it is shared memory, raise max_locks_per_transaction"
         }
         "53300" => {
-            "end idle sessions, raise the connection limit of the server, database or role, or lower --jobs"
+            "end idle sessions, raise the connection limit of the server, database or role, or lower `jobs`"
         }
         "54000" => ROW_TOO_LONG,
         "55P03" => {

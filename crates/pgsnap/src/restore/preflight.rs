@@ -150,7 +150,7 @@ impl Preflight<'_> {
         if !missing.is_empty() {
             self.plan.obstacle(
                 format!("the server lacks the tablespace(s) {}", missing.join(", ")),
-                "create them with CREATE TABLESPACE, or restore with --no-tablespaces",
+                "create them with CREATE TABLESPACE, or restore without `tablespaces`",
             );
         }
         if !forbidden.is_empty() {
@@ -159,7 +159,7 @@ impl Preflight<'_> {
                     "this role may not create anything in the tablespace(s) {}",
                     forbidden.join(", ")
                 ),
-                "GRANT CREATE ON TABLESPACE to this role, or restore with --no-tablespaces",
+                "GRANT CREATE ON TABLESPACE to this role, or restore without `tablespaces`",
             );
         }
         Ok(())
@@ -171,14 +171,14 @@ impl Preflight<'_> {
         if ["postgres", "template0", "template1"].contains(&name.as_str()) {
             let problem =
                 format!("database {name} belongs to the server itself and cannot be replaced");
-            self.plan.obstacle(problem, "restore under another name with --database");
+            self.plan.obstacle(problem, "restore under another name");
         }
         if self.plan.state.exists() && !self.selection.is_whole() {
             let problem = format!(
                 "database {} exists, and a restore of a part makes a database of its own",
                 self.plan.database
             );
-            self.plan.obstacle(problem, "name another one with --database");
+            self.plan.obstacle(problem, "name another database");
         }
     }
 
@@ -214,7 +214,10 @@ impl Preflight<'_> {
     async fn check_tables(&mut self) -> Result<()> {
         let Some(inside) = &self.inside else {
             let problem = format!("there is no database {} to load rows into", self.plan.database);
-            self.plan.obstacle(problem, "create its schema first, for example with --schema-only");
+            self.plan.obstacle(
+                problem,
+                "create its schema first, for example with `Extent::SchemaOnly`",
+            );
             return Ok(());
         };
         let mut expected = self.manifest.census.clone();
@@ -249,10 +252,8 @@ impl Preflight<'_> {
                 "{others} session(s) are connected to database {}, which the restore would {verb}",
                 self.plan.database
             );
-            self.plan.obstacle(
-                problem,
-                "stop the service that uses it, or restore under another name with --database",
-            );
+            self.plan
+                .obstacle(problem, "stop the service that uses it, or restore under another name");
         }
     }
 }

@@ -122,7 +122,7 @@ impl Schemas {
                 names.join(", "),
                 needs.into_iter().collect::<Vec<_>>().join("; ")
             ),
-            "restore the other schemas with it (--schema can be repeated), or everything under another name",
+            "restore the other schemas with it (`schemas` takes several), or everything under another name",
         ))
     }
 }

@@ -155,7 +155,7 @@ impl Target {
                 "sessions are connected to database {}, which the restore would replace",
                 self.name
             ),
-            "stop the service that uses it, or restore under another name with --database",
+            "stop the service that uses it, or restore under another name",
         )
     }
 

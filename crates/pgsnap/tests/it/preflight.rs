@@ -33,7 +33,7 @@ async fn every_obstacle_is_named_at_once_with_its_remedy() {
     ] {
         assert!(problems.contains(expected), "{expected}: {problems}");
     }
-    assert!(plan.obstacles.iter().any(|each| each.remedy.contains("--create-roles")));
+    assert!(plan.obstacles.iter().any(|each| each.remedy.contains("`create_roles`")));
     assert!(
         plan.warnings.iter().any(|warning| warning
             .contains("extension hstore will be 1.8 and was 1.4, which this server also has")),

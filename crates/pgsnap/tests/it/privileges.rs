@@ -141,7 +141,7 @@ async fn a_role_that_may_not_give_objects_away_is_told_so_before() {
     assert!(told.contains("shop_owner the owner"), "{told}");
     // The remedy names who is to be granted what, and never makes a superuser of anybody.
     let hint = error.hint().unwrap();
-    assert!(hint.contains("--no-owner"), "{hint}");
+    assert!(hint.contains("without `owners`"), "{hint}");
     assert!(hint.contains("GRANT \"shop_owner\" TO \"mover\";"), "{hint}");
     assert!(!hint.contains("CURRENT_USER"), "{hint}");
     assert!(told.contains("postgres") && !hint.contains("postgres"), "{hint}");

@@ -71,7 +71,7 @@ async fn a_database_in_use_is_refused_and_untouched() {
     assert_eq!(plan.obstacles.len(), 1, "{plan:?}");
     let error = restore(&archive, &source, &RestoreOptions::default(), &quiet()).await.unwrap_err();
     assert!(matches!(error, Error::Preflight { .. }), "{error}");
-    assert!(error.hint().unwrap().contains("--database"));
+    assert!(error.hint().unwrap().contains("under another name"));
     assert_eq!(databases(&server).await, ["hub"]);
 }
 

@@ -87,7 +87,7 @@ impl Preflight<'_> {
                     forbidden.join(", ")
                 ),
                 format!(
-                    "have an empty database created with them, and restore into it with --into-existing: {}",
+                    "have an empty database created with them, and restore into it with `into_existing`: {}",
                     create.join(" ")
                 ),
             );

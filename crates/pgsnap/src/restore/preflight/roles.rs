@@ -32,7 +32,7 @@ impl Preflight<'_> {
         if !unknown.is_empty() {
             let problem = format!("the backup does not name the role(s) {}", unknown.join(", "));
             let remedy = format!(
-                "it names {}; leave the others out of --role-map",
+                "it names {}; leave the others out of `role_map`",
                 self.manifest.source.roles.join(", ")
             );
             self.plan.obstacle(problem, remedy);
@@ -61,7 +61,7 @@ impl Preflight<'_> {
             )
         } else {
             format!(
-                "create them: {} Or restore with --create-roles, --role-map or --no-owner and --no-acl",
+                "create them: {} Or restore with `create_roles`, `role_map` or without `owners` and `privileges`",
                 create.join(" ")
             )
         };
@@ -111,13 +111,13 @@ impl Preflight<'_> {
             };
             self.plan.obstacle(
                 format!("this role may not make {} the owner of anything", foreign.join(", ")),
-                format!("restore with --no-owner, with --role-map, or as a superuser{granting}"),
+                format!("restore without `owners`, with `role_map`, or as a superuser{granting}"),
             );
         }
         if self.selection.needs.authorization {
             self.plan.obstacle(
                 "the backup grants privileges in the name of roles other than the owner, which only a superuser may",
-                "restore with --no-acl, or as a superuser",
+                "restore without `privileges`, or as a superuser",
             );
         }
         Ok(())
@@ -136,7 +136,7 @@ impl Preflight<'_> {
         if !forbidden.is_empty() {
             self.plan.obstacle(
                 format!("only a superuser may run {}", forbidden.join(", ")),
-                "restore as a superuser, or only what this role may make, with --schema",
+                "restore as a superuser, or only what this role may make, with `schemas`",
             );
         }
     }
