@@ -159,7 +159,7 @@ impl Collector {
     }
 
     async fn ask(&self, question: &str, about: &str) -> Result<Value, Absence> {
-        let nobody = || Absence::failed(format!("nobody here answers `{question}`"));
+        let nobody = || Absence::failed(format!("unknown question `{question}`"));
         let program = self.program.as_ref().ok_or_else(nobody)?;
         let about = serde_json::from_str(about).map_err(Absence::failed)?;
         program.answer(question, &about).await

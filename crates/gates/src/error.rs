@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// not compile when a class is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorClass {
-    /// The caller asked for something that makes no sense: a rule or a name.
+    /// The caller asked for something invalid: a rule or a name.
     Usage,
     /// The question was asked, and the answer is no: a signature does not count.
     No,

@@ -44,7 +44,7 @@ pub enum Event {
 /// }
 ///
 /// let warnings = Warnings::default();
-/// warnings.tell(Event::Warning("only 2 GiB are free in the vault".to_owned()));
+/// warnings.tell(Event::Warning("the vault has 2 GiB free; the database is 9 GiB".to_owned()));
 /// assert_eq!(warnings.0.lock().unwrap().len(), 1);
 /// ```
 pub trait Console: Send + Sync {

@@ -12,8 +12,13 @@ pub(crate) fn describe(plan: &RestorePlan) -> Vec<String> {
     let mut lines = vec![
         format!("to        database {} at {}", plan.database, plan.server),
         match plan.method {
-            Method::InPlace => "built     in the existing, empty database, compared row by row".to_owned(),
-            Method::IntoTables => "built     in the empty tables that are there, in one transaction, compared row by row".to_owned(),
+            Method::InPlace => {
+                "built     in the existing, empty database, compared row by row".to_owned()
+            }
+            Method::IntoTables => {
+                "built     in the existing, empty tables, in one transaction, compared row by row"
+                    .to_owned()
+            }
             _ => format!("built as  {}, compared row by row, then renamed", plan.restoring),
         },
     ];

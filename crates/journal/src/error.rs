@@ -12,7 +12,7 @@ use crate::{Damage, Hash, Head};
 /// not compile when a class is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorClass {
-    /// The caller asked for something that makes no sense: a path without a
+    /// The caller asked for something invalid: a path without a
     /// journal, a text that is not a hash.
     Usage,
     /// The question was asked, and the answer is no: the journal is damaged.

@@ -408,7 +408,7 @@ mod tests {
         insta::assert_snapshot!(text.join("\n"), @r#"
         table "public"."a" (1 rows) is missing in B
         table "public"."b" has 2 rows in A and 3 in B
-        table "public"."c" has the same number of rows, but other rows (in 1 of 1 key ranges)
+        table "public"."c": same row count, different contents (1 of 1 key ranges)
         table "public"."d" has other columns (only in A: id integer; only in B: id bigint)
         sequence "public"."s" is 5 in A and 4 in B
         there are 0 large objects in A and 1 in B

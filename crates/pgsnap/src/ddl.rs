@@ -169,7 +169,7 @@ fn lock_hint(error: Error) -> Error {
                 tool,
                 status,
                 stderr: format!(
-                    "{stderr} (somebody waits for an exclusive lock; try again when that is done)"
+                    "{stderr} (another session waits for an exclusive lock; try again when that is done)"
                 ),
             }
         }

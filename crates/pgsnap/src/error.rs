@@ -23,7 +23,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// it to exit codes does not compile when a class is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorClass {
-    /// The caller asked for something that makes no sense: a malformed URL, an
+    /// The caller asked for something invalid: a malformed URL, an
     /// unknown table.
     Usage,
     /// The question was asked and answered with no: damaged, different, hidden rows.

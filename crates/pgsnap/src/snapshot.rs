@@ -254,7 +254,7 @@ impl Party {
         try_join_all(beginning).await?;
         let locked = match self.lock(&lock_statements(before, "")).await? {
             Ok(locked) if locked.len() >= needed => locked,
-            Ok(_) => return Ok(Err("somebody waits for an exclusive lock".to_owned())),
+            Ok(_) => return Ok(Err("another session waits for an exclusive lock".to_owned())),
             Err(change) => return Ok(Err(change)),
         };
         self.keep(&locked);

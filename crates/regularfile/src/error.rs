@@ -76,16 +76,16 @@ impl Error {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::NotRegular { kind: Kind::Link, .. } => {
-                "name the file itself; if nobody knows who made the link, find out"
+                "name the file itself, and find out who made the link"
             }
             Self::NotRegular { .. } => {
                 "name a regular file; copy what a pipe or a device gives into one"
             }
             Self::TooLarge { .. } => "check the path; this is some other file",
             Self::Foreign { .. } => {
-                "whoever owns it may change it: `chown` it to the user who runs this, or to root"
+                "its owner can change it: `chown` it to the user who runs this, or to root"
             }
-            Self::Writable { .. } => "whoever may write it may change it: `chmod go-w` it",
+            Self::Writable { .. } => "others can write to it: `chmod go-w` it",
             Self::Exposed { .. } => "`chmod 600` it, and consider the secret in it known",
             Self::Replaced { .. } => "run it again; find out who writes to this directory",
         }

@@ -13,11 +13,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// not compile when a class is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorClass {
-    /// The caller asked for something that makes no sense: a key without its public half.
+    /// The caller asked for something invalid: a key without its public half.
     Usage,
     /// The question was asked, and the answer is no: a signature does not count.
     No,
-    /// The question could not be asked: the file system refused, or nobody answered.
+    /// The question could not be asked: the file system refused, or no answer.
     CouldNotAsk,
 }
 
@@ -157,7 +157,7 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<Cow<'static, str>> {
         let hint = match self {
-            Self::Writable { .. } => "whoever may write it may add a key: `chmod go-w` it",
+            Self::Writable { .. } => "others can add a key: `chmod go-w` it",
             Self::InvalidSigners { .. } => {
                 "a line is `NAME [OPTIONS] KEY`, as `man ssh-keygen` has it under ALLOWED SIGNERS"
             }

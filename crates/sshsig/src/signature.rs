@@ -62,7 +62,7 @@ impl Signature {
                 (bits < RSA_BITS).then(|| format!("its RSA key has {bits} bits"))
             }
             Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256 => {
-                (!self.was_touched()).then(|| "nobody touched the hardware key".to_owned())
+                (!self.was_touched()).then(|| "the hardware key was not touched".to_owned())
             }
             _ => None,
         }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// not compile when a class is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorClass {
-    /// The caller asked for something that makes no sense: a tunnel that cannot be, or is not
+    /// The caller asked for something invalid: a tunnel that cannot be, or is not
     /// there.
     Usage,
     /// The question was asked, and the answer is no: none of this library so far.

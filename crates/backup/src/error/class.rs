@@ -8,7 +8,7 @@ use super::Error;
 /// not compile when a class is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorClass {
-    /// The caller asked for something that makes no sense: a name, a target or an entry that does
+    /// The caller asked for something invalid: a name, a target or an entry that does
     /// not exist.
     Usage,
     /// The question was asked, and the answer is no: the backup is damaged, untrusted or

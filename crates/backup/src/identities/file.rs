@@ -106,8 +106,10 @@ fn add_ssh(identities: &mut Identities, path: &Path, text: &str) {
     match identity {
         ssh::Identity::Encrypted(key) => {
             if identities.ask.is_none() {
-                identities
-                    .note(origin, "the key has a passphrase and there is nobody to ask for it");
+                identities.note(
+                    origin,
+                    "the key has a passphrase, and there is no terminal to ask for it",
+                );
             }
             let ask = identities.ask.clone();
             identities.hold(Held::LockedSsh(LockedSshKey::new(

@@ -100,7 +100,7 @@ impl CnpgCluster {
             (what, FENCED)
         } else if annotations.get(RECONCILIATION) == Some(&"disabled") {
             let what = format!(
-                "the reconciliation of {name} is disabled: nobody keeps its status, and nobody fails over"
+                "the reconciliation of {name} is disabled: its status is not updated, and there is no failover"
             );
             (what, RECONCILIATION)
         } else {
@@ -139,7 +139,7 @@ impl CnpgCluster {
         if wanted < self.instances {
             let asked = self.instances;
             return Some(
-                Verdict::fail(format!("{name} is to have {wanted} instances, {asked} asked for"))
+                Verdict::fail(format!("{name} is to have {wanted} instances ({asked} required)"))
                     .with_hint("raise spec.instances")
                     .terminal(),
             );

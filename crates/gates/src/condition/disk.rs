@@ -45,7 +45,7 @@ impl Judge for Disk {
         let Some(free) = number("free_bytes") else {
             return Ok(Verdict::unknown(format!("how much is free below {path} is not known")));
         };
-        let reason = format!("{} are free below {path}, {} asked for", Size::of(free), self.free);
+        let reason = format!("{} free below {path} ({} required)", Size::of(free), self.free);
         // Small files need inodes, which run out on their own.
         let verdict =
             if number("free_files") == Some(0) && number("files").is_some_and(|files| files > 0) {

@@ -73,7 +73,7 @@ impl Judge for Http {
         } else if !holds {
             let expected = self.expect.as_deref().unwrap_or_default();
             Verdict::fail(format!("{url} answers with {status}, but without `{expected}`"))
-                .with_hint("somebody else may be listening there")
+                .with_hint("another service may be listening there")
         } else {
             Verdict::pass(format!("{url} answers with {status}"))
         };

@@ -89,7 +89,7 @@ impl LonghornVolume {
             Some("attached") => {}
             Some("detached") => {
                 return Verdict::unknown(format!(
-                    "the volume of {pvc} is detached, so nobody knows how its replicas are"
+                    "the volume of {pvc} is detached, so the state of its replicas is unknown"
                 ))
                 .with_hint("start the pod that uses it, and ask again");
             }
@@ -126,7 +126,7 @@ impl LonghornVolume {
         let spec = volume.number("/spec/numberOfReplicas").unwrap_or(0);
         if usize::try_from(spec).unwrap_or(0) < wanted {
             return Verdict::fail(format!(
-                "the volume of {pvc} says healthy, but is to have {spec} replicas only, {wanted} asked for"
+                "the volume of {pvc} says healthy, but is to have {spec} replicas only ({wanted} required)"
             ))
             .with_hint("set spec.numberOfReplicas of the volume")
             .terminal();
@@ -139,13 +139,13 @@ impl LonghornVolume {
         }
         if nodes.len() < wanted {
             return Verdict::fail(format!(
-                "the volume of {pvc} says healthy, but its healthy replicas are on {}, {wanted} nodes asked for",
+                "the volume of {pvc} says healthy, but its healthy replicas are on {} ({wanted} nodes required)",
                 on(nodes)
             ))
             .with_hint("set replica-soft-anti-affinity to false, and delete the replica that is beside another");
         }
         Verdict::pass(format!(
-            "the volume of {pvc} has healthy replicas on {}, {wanted} asked for",
+            "the volume of {pvc} has healthy replicas on {} ({wanted} required)",
             on(nodes)
         ))
     }

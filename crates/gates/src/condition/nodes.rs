@@ -115,12 +115,12 @@ impl Judge for Nodes {
         }
         let missing_voters = self.etcd_voters.is_some_and(|wanted| voters.len() < wanted);
         let reason = format!(
-            "{} of {} nodes are good, {} asked for{}{}",
+            "{} of {} nodes healthy ({} required){}{}",
             good.len(),
             nodes.len(),
             self.ready,
             self.etcd_voters.map_or_else(String::new, |wanted| format!(
-                "; {} etcd voters, {wanted} asked for",
+                "; {} etcd voters ({wanted} required)",
                 voters.len()
             )),
             faults(&bad)

@@ -41,7 +41,7 @@ impl Judge for Port {
         let verdict = if free {
             Verdict::pass(format!("{address} is free"))
         } else {
-            Verdict::fail(format!("somebody listens on {address} already"))
+            Verdict::fail(format!("{address} is already in use"))
                 .with_hint("`ss -ltnp` shows who; a frozen service that still answers there misleads its clients")
         };
         Ok(verdict.about(Subject::named("address", address)).with_evidence(json!({ "free": free })))

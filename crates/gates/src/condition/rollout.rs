@@ -101,8 +101,8 @@ impl Rollout {
         }
         if counts.wanted < self.replicas {
             let (wanted, asked) = (counts.wanted, self.replicas);
-            return Verdict::fail(format!("{name} is scaled to {wanted}, {asked} asked for"))
-                .with_hint("`kubectl scale` it, unless somebody stopped it on purpose")
+            return Verdict::fail(format!("{name} is scaled to {wanted} ({asked} required)"))
+                .with_hint("`kubectl scale` it, unless it was stopped on purpose")
                 .terminal();
         }
         if self.kind == Workload::StatefulSet

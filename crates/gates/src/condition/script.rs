@@ -75,7 +75,7 @@ impl Script {
             return Verdict::unknown(format!("signal {signal} ended it"));
         }
         let Some(code) = ended.get("exit_code").and_then(Value::as_i64) else {
-            return Verdict::unknown("nobody knows how it ended");
+            return Verdict::unknown("its end is unknown");
         };
         let output = ended.get("output").and_then(Value::as_str).unwrap_or_default();
         match (code, &self.expect) {

@@ -125,7 +125,7 @@ impl StorageClass {
         };
         Err(Box::new(
             Verdict::fail(format!(
-                "volumes of {name} get {replicas} replicas{why}, {wanted} asked for"
+                "volumes of {name} get {replicas} replicas{why} ({wanted} required)"
             ))
             .with_hint("parameters of a class cannot be changed: make another one"),
         ))
@@ -154,7 +154,7 @@ impl StorageClass {
             Some(wanted) => {
                 let replicas = self.judge_replicas(look, class, wanted)?;
                 Verdict::pass(format!(
-                    "volumes of {name} get {replicas} replicas, {wanted} asked for"
+                    "volumes of {name} get {replicas} replicas ({wanted} required)"
                 ))
             }
         })

@@ -108,7 +108,7 @@ impl Version {
                 )
                 .terminal();
         }
-        Verdict::pass(format!("Kubernetes is {text}, {} or newer asked for", self.at_least))
+        Verdict::pass(format!("Kubernetes is {text} ({} or newer required)", self.at_least))
     }
 }
 

@@ -139,7 +139,7 @@ impl fmt::Display for Absence {
             Self::NotPinned { found } => {
                 write!(f, "the cluster is not pinned: its uid is {found}")
             }
-            Self::Unreachable { detail } => write!(f, "nobody answered: {detail}"),
+            Self::Unreachable { detail } => write!(f, "no answer: {detail}"),
             Self::TimedOut { seconds } => write!(f, "no answer within {seconds} s"),
             Self::Overloaded { status } => {
                 write!(f, "the server asked to be left alone (HTTP {status})")
@@ -149,7 +149,7 @@ impl fmt::Display for Absence {
                 write!(f, "what answered is not Kubernetes (HTTP {status}, {content})")
             }
             Self::Failed { detail } => f.write_str(detail),
-            Self::NotCollected => f.write_str("nobody asked"),
+            Self::NotCollected => f.write_str("not asked"),
         }
     }
 }

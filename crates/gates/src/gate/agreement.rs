@@ -85,7 +85,7 @@ impl Gates {
                 let reason = format!("{}; approved by {}", verdict.reason, list(names));
                 return Verdict { reason, ..verdict.until(until) };
             }
-            Ok(Standing::Missing { have: 0, .. }) => "nobody has approved it".to_owned(),
+            Ok(Standing::Missing { have: 0, .. }) => "not approved yet".to_owned(),
             Ok(Standing::Missing { have, need }) => {
                 format!("{have} of {need} people have approved it")
             }

@@ -239,7 +239,7 @@ fn stable(
     Verdict {
         answer: Answer::Waiting,
         reason: format!(
-            "it has passed for {}, {} asked for: {}",
+            "passed for {} ({} required): {}",
             span(lasted.unsigned_abs()),
             span(wanted),
             verdict.reason

@@ -199,7 +199,7 @@ async fn a_context_that_is_not_there_and_a_server_that_is_gone_are_unknown() {
     let access = Access::new(kubeconfig, "home", Some(UID.to_owned())).with_pace(pace());
     let verdict = judge(&class(), &Collector::new().with_cluster("home", access)).await;
     assert!(
-        verdict.answer == Answer::Unknown && verdict.reason.contains("nobody answered"),
+        verdict.answer == Answer::Unknown && verdict.reason.contains("no answer"),
         "{verdict:?}"
     );
 }

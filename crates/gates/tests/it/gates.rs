@@ -188,7 +188,7 @@ fn an_approval_opens_the_gate_and_nothing_less_does() {
         (
             (|need| Ok(Standing::Missing { have: 0, need }))
                 as fn(usize) -> Result<Standing, Error>,
-            "nobody has approved it",
+            "not approved yet",
         ),
         (|need| Ok(Standing::Missing { have: 1, need }), "1 of 2 people have approved it"),
         (|_| Ok(Standing::Expired { at: now() - SignedDuration::from_mins(5) }), "expired 5m ago"),

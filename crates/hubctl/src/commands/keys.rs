@@ -85,7 +85,7 @@ fn challenge(context: &Context, ops: &Ops, file: PathBuf) -> anyhow::Result<Exit
 fn answer_challenge(context: &Context, ops: &Ops, code: String) -> anyhow::Result<Exit> {
     let report = ops::escrow_answer(ops, EscrowAnswerOrder { code })?;
     context.printer.report(&report, |report| match report.passed {
-        true => format!("the key of {} is good", report.recipient),
+        true => format!("the key of {} works", report.recipient),
         false => "that is not the code of the challenge".to_owned(),
     })?;
     Ok(answer(report.passed))

@@ -74,5 +74,5 @@ fn text(verified: &VerifyReport) -> String {
         _ => "a plain dump".to_owned(),
     };
     let sealed = human::bytes(verified.sealed_bytes);
-    format!("{} is good ({depth}): {contents}, {sealed} sealed", verified.id)
+    format!("{} verified ({depth}): {contents}, {sealed} sealed", verified.id)
 }

@@ -35,7 +35,7 @@ impl Report for AlertReport {
 pub async fn alert(ops: &Ops, order: AlertOrder) -> anyhow::Result<AlertReport> {
     let settings = ops.settings();
     if !settings.alerts.tells_anybody() {
-        return Err(Refusal::usage("[alerts] names nobody to tell")
+        return Err(Refusal::usage("[alerts] names no channel")
             .hint("set command, webhook or mail in [alerts]")
             .into());
     }

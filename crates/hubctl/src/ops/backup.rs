@@ -171,7 +171,7 @@ impl Job<'_> {
         }
         for path in keys::beside_the_vault(ops.settings(), &self.vault) {
             ops.warn(format_args!(
-                "the identity {} lies in the vault: whoever gets the one gets the other",
+                "the identity {} is in the vault: a thief of the one has both",
                 path.display()
             ));
         }
@@ -190,7 +190,8 @@ impl Job<'_> {
         drop(progress);
         let payload = self.examined(&manifest)?;
         let head = act.head().unwrap_or_else(|error| {
-            self.ops.warn(format_args!("the backup takes no head of the journal along: {error}"));
+            self.ops
+                .warn(format_args!("the journal head was not stored with this backup: {error}"));
             None
         });
         let facts = SidecarFacts::new(self.ops.now())
@@ -288,9 +289,7 @@ impl Job<'_> {
         }
         debug_assert!(entry.state() >= State::Verified);
         let id = entry.id();
-        self.ops.say(format_args!(
-            "verified: {id} opens, and its manifest is complete; it is `latest` now"
-        ));
+        self.ops.say(format_args!("verified: {id} opened and manifest checked; now `latest`"));
         Ok(entry)
     }
 
@@ -347,7 +346,7 @@ async fn check_space(ops: &Ops, database: &Database, directory: &Path) -> anyhow
     let free = free_space::free_bytes(directory)?;
     if free < size / PART {
         let (free, size) = (human::bytes(free), human::bytes(size));
-        ops.warn(format_args!("only {free} are free in the vault, and the database has {size}"));
+        ops.warn(format_args!("the vault has {free} free; the database is {size}"));
     }
     Ok(())
 }

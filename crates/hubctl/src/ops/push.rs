@@ -126,7 +126,7 @@ async fn push_to(
         && is_same_disk(vault.directory(), to.directory())
     {
         ops.warn(format_args!(
-            "{name} is on the same file system as the vault: what takes the one takes the other"
+            "{name} is on the same file system as the vault: a failed disk takes both"
         ));
     }
     let mut pushed =

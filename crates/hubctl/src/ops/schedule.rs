@@ -77,7 +77,7 @@ pub fn install_schedule(ops: &Ops, program: &Path) -> anyhow::Result<ScheduleRep
     let files = units.iter().map(|unit| systemd::File { name: &unit.name, text: &unit.text });
     systemd::install(&files.collect::<Vec<_>>(), &timers)?;
     if !ops.settings().alerts.tells_anybody() {
-        ops.warn("nobody is told when a run fails");
+        ops.warn("no alert is configured for runs that fail");
         ops.hint("set command, webhook or mail in [alerts]");
     }
     if !systemd::lingers() {

@@ -173,7 +173,7 @@ fn a_monitor_that_is_away_or_wrong_fails_no_backup_and_its_url_is_not_shown() {
 fn an_alert_goes_to_everybody_whatever_becomes_of_one() {
     let server = Server::start();
     let home = Home::new();
-    home.expect(2, &["alert"]).says("names nobody to tell");
+    home.expect(2, &["alert"]).says("names no channel");
     home.secret("webhook", &format!("http://{}/hook/canary", server.address));
     home.append(
         "[alerts]\ncommand = \"echo $HUBCTL_FAILED_UNIT > told\"\nwebhook = { url_file = \"webhook\" }\n\

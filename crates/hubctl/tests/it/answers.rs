@@ -120,7 +120,7 @@ fn a_small_demo_behaves() {
         assert!(typed.is_ok(), "{shown}: {typed:?}");
     }
     // The configuration it leaves works, and the backups of a second run join those of the first.
-    home.expect(0, &["--config", "demo/hubctl.toml", "verify", "--full"]).shows("is good");
+    home.expect(0, &["--config", "demo/hubctl.toml", "verify", "--full"]).shows("verified (");
     fs_err::create_dir(home.path("mine")).unwrap();
     fs_err::write(home.path("mine/hubctl.toml"), "# mine\n").unwrap();
     home.expect(2, &["demo", "--dir", "mine"]).says("not the demo's own");
@@ -257,7 +257,7 @@ fn keys_are_checked_and_the_one_elsewhere_is_proven() {
     let clear = String::from_utf8(opened.stdout).unwrap();
     let code = clear.lines().find_map(|line| line.strip_prefix("The code is ")).unwrap();
     home.expect(1, &["keys", "escrow-test", "--code", "AAAA-AAAA"]).shows("not the code");
-    home.expect(0, &["keys", "escrow-test", "--code", &code.to_lowercase()]).shows("is good");
+    home.expect(0, &["keys", "escrow-test", "--code", &code.to_lowercase()]).shows("works");
     home.expect(2, &["keys", "escrow-test", "--code", code]);
     let journal = home.json(0, "hubctl.journal.v1", &["journal", "list", "--limit", "2"]);
     let outcomes: Vec<_> = journal["records"]

@@ -81,7 +81,7 @@ fn files(home: &Home) -> usize {
 #[test]
 fn a_person_agrees_and_takes_it_back() {
     let (home, _taken) = home();
-    home.expect(4, &["gates", "T05"]).shows("nobody has approved it");
+    home.expect(4, &["gates", "T05"]).shows("not approved yet");
     let run = at_a_terminal(&home, "approve T05", "T05\n");
     assert_eq!(run.code, Some(0), "{}", run.stdout);
     for shown in ["the database moves", "hubctl rollback", "\"free\"", "alice@example.org"] {
@@ -108,7 +108,7 @@ fn a_person_agrees_and_takes_it_back() {
         .unwrap();
     fs_err::write(home.path("evidence.json"), evidence.stdout).unwrap();
     home.expect(4, &["gates", "evaluate", "--from", "evidence.json", "T05"])
-        .shows("nobody has approved it");
+        .shows("not approved yet");
 
     // Another plan is another thing to agree to.
     let config = fs_err::read_to_string(home.path("hubctl.toml")).unwrap();

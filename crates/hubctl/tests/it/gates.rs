@@ -66,7 +66,7 @@ fn each_answer_has_its_exit_code_and_the_worst_decides() {
 fn what_does_not_pass_says_what_to_do_and_where_to_read() {
     let (home, _taken) = home();
     let run = home.expect(1, &["gates", "free", "agreed"]);
-    run.shows("✗ FAIL").shows("somebody listens").shows("! needs approval");
+    run.shows("✗ FAIL").shows("is already in use").shows("! needs approval");
     run.says("(docs/gates/port.md)").says("hubctl approve agreed").says("(docs/guide/gates.md)");
     let json = home.json(3, "hubctl.gates.v1", &["gates", "nodes"]);
     let gate = &json["gates"][0];

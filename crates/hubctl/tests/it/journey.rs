@@ -24,7 +24,7 @@ fn init_backup_verify_restore_diff_and_drill() {
     let path = home.backup();
     assert!(path.starts_with(home.path("vault")), "{path:?}");
     home.expect(0, &["backups"]).shows("verified");
-    home.expect(0, &["verify"]).shows("is good (quick)");
+    home.expect(0, &["verify"]).shows("verified (quick)");
     home.expect(0, &["verify", "--full"]).shows("recounted and digested");
 
     let copy = format!("{}_copy", home.database);
@@ -184,7 +184,7 @@ fn everything_works_without_a_configuration() {
     // The database's name names the service where nothing else does.
     assert!(path.contains(&format!("/{}-", home.database)), "{path}");
     home.expect(0, &["verify", path, "--identity", "flag.txt", "--journal", "journal.jsonl"])
-        .shows("is good");
+        .shows("verified (");
     home.expect(0, &["backups", "--vault", "vault"]).shows("verified");
     let copy = url(&new_database());
     home.expect(0, &["diff", &copy, path, "--identity", "flag.txt"]).says("equal:");

@@ -91,8 +91,8 @@ fn a_backup_is_verified_compared_and_restored_without_being_fetched() {
     for file in home.vault().iter().filter(|name| name.starts_with("state-hub")) {
         fs_err::remove_file(home.path("vault").join(file)).unwrap();
     }
-    home.expect(0, &["verify", "cloud:latest"]).shows("is good (quick)");
-    home.expect(0, &["verify", "cloud:latest", "--full"]).shows("is good (full)");
+    home.expect(0, &["verify", "cloud:latest"]).shows("verified (quick)");
+    home.expect(0, &["verify", "cloud:latest", "--full"]).shows("verified (full)");
     home.expect(0, &["diff", "workstation", "cloud:latest"]).says("equal:");
     let copy = format!("{}_from_afar", home.database);
     let restore = ["restore", "cloud:latest", "--to", &url(&copy), "--execute"];

@@ -77,7 +77,8 @@ fn a_passphrase_opens_an_encrypted_key_file() {
 
     let verify = ["verify", "--identity", "key.age"];
     home.expect(2, &verify).says("the file is encrypted and no passphrase was given for it");
-    home.expect(0, &[&verify[..], &["--passphrase-file", "passphrase"]].concat()).shows("is good");
+    home.expect(0, &[&verify[..], &["--passphrase-file", "passphrase"]].concat())
+        .shows("verified (");
     home.secret("wrong", "wrong");
     home.expect(1, &[&verify[..], &["--passphrase-file", "wrong"]].concat())
         .says("the passphrase does not open key.age");

@@ -97,7 +97,7 @@ pub(crate) fn socket() -> std::path::PathBuf {
     server.directory().join(format!(".s.PGSQL.{}", server.port()))
 }
 
-/// The URL of a database, through loopback, where a password is asked for.
+/// The URL of a database, through loopback, where a password is required.
 pub(crate) fn tcp_url(user: &str, name: &str) -> String {
     format!("postgresql://{user}@127.0.0.1:{}/{name}", shared().server.port())
 }

@@ -40,7 +40,7 @@ fn a_full_disk_could_not_take_the_backup_and_keeps_the_last_one() {
     fs_err::write(disk.path().join("filler"), filler).unwrap();
     let run = home.expect(3, &backup);
     run.says(&format!("there is no room left for the backup in {}", disk.path().display()))
-        .says("are free in the vault")
+        .says("the vault has")
         .says("hint: make room on this file system");
     assert_eq!(unfinished(disk.path()), Vec::<String>::new());
     assert_eq!(latest(), good.stdout.trim_end());

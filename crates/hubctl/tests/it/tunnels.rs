@@ -227,7 +227,7 @@ fn an_unknown_host_key_is_said_with_its_remedy() {
 
     let home = &tunnelled.home;
     let run = home.expect(1, &["tunnel", "trust", "hub"]);
-    run.says("shows the ED25519 key SHA256:").says("nobody is here to compare");
+    run.says("shows the ED25519 key SHA256:").says("must be compared at a terminal");
     home.expect(1, &["tunnel", "trust", "hub", "--fingerprint", "SHA256:other"])
         .says("not SHA256:other");
     assert_eq!(tunnelled.status()["tunnels"][0]["forwards"][0]["state"], "failed");

@@ -118,7 +118,7 @@ impl fmt::Display for Difference {
             Self::Content { table, differing_buckets, buckets } => {
                 write!(
                     f,
-                    "table {table} has the same number of rows, but other rows (in {differing_buckets} of {buckets} key ranges)"
+                    "table {table}: same row count, different contents ({differing_buckets} of {buckets} key ranges)"
                 )
             }
             Self::Generated { table, columns } => write!(

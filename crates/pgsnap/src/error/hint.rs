@@ -201,9 +201,9 @@ fn sqlstate_hint(code: &str) -> Option<Cow<'static, str>> {
         }
         "54000" => ROW_TOO_LONG,
         "55P03" => {
-            "somebody holds or waits for an exclusive lock on a table; try again when it is done"
+            "another session holds or waits for an exclusive lock on a table; try again later"
         }
-        "57P01" => "try again; somebody ended the session or stopped the server",
+        "57P01" => "try again; the session was ended, or the server stopped",
         "57P02" | "57P03" => "try again once the server has started",
         _ => return None,
     };

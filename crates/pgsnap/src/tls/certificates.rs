@@ -69,7 +69,8 @@ impl ClientCertificate {
                 text.windows(10).any(|word| word == b" ENCRYPTED" || word == b",ENCRYPTED");
             let reason = match error {
                 _ if is_locked => {
-                    "the key is encrypted, and there is nobody to ask for its password".to_owned()
+                    "the key is encrypted, and there is no terminal to ask for its password"
+                        .to_owned()
                 }
                 pem::Error::NoItemsFound => "there is no key in it".to_owned(),
                 other => other.to_string(),

@@ -62,7 +62,7 @@ async fn duplicates_sequences_and_schema_are_compared() {
     assert_eq!(
         told,
         [
-            "table \"public\".\"keyless\" has the same number of rows, but other rows (in 1 of 1 key ranges)",
+            "table \"public\".\"keyless\": same row count, different contents (1 of 1 key ranges)",
             "sequence \"public\".\"s\" is 1 (not called yet) in A and 1 in B",
             "the schema differs (only in A: nothing; only in B: CREATE INDEX extra ON public.t)"
         ]

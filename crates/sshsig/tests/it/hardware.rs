@@ -107,7 +107,7 @@ fn a_key_that_nobody_touched_does_not_count() {
     let signature = token.sign(0);
     let error = Asked::of(&signature).ours(&token.line()).unwrap_err();
     assert!(
-        matches!(&error, Error::Weak { reason, .. } if reason.contains("nobody touched")),
+        matches!(&error, Error::Weak { reason, .. } if reason.contains("not touched")),
         "{error}"
     );
 }

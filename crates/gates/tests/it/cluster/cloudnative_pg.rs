@@ -32,7 +32,7 @@ async fn a_second_instance_counts_when_it_is_ready_and_a_lost_primary_until_it_i
 
     let two = database.gate("cnpg-cluster", json!({ "instances": 2 }));
     let verdict = database.ask(two.clone()).await;
-    require(&verdict, Answer::Fail, "is to have 1 instances, 2 asked for");
+    require(&verdict, Answer::Fail, "is to have 1 instances (2 required)");
 
     let begun = Instant::now();
     let patch = json!({ "spec": { "instances": 2 } });

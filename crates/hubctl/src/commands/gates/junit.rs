@@ -71,7 +71,7 @@ mod tests {
         let verdicts = [
             ("a", Verdict::pass("fine")),
             ("b", Verdict::fail("<no> & \"never\"")),
-            ("c", Verdict::unknown("nobody answered\u{1b}")),
+            ("c", Verdict::unknown("no answer\u{1b}")),
             ("d", Verdict::waiting("soon")),
         ];
         let asked: Vec<_> = verdicts.iter().map(|(name, verdict)| (*name, verdict)).collect();
@@ -83,7 +83,7 @@ mod tests {
             <failure message="fail: &lt;no&gt; &amp; &quot;never&quot;"/>
           </testcase>
           <testcase classname="gates" name="c">
-            <error message="unknown: nobody answered?"/>
+            <error message="unknown: no answer?"/>
           </testcase>
           <testcase classname="gates" name="d">
             <skipped message="waiting: soon"/>

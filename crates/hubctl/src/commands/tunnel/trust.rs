@@ -53,7 +53,7 @@ async fn agree(
             .warn(format_args!("it is known by another one, {known}: find out why that changed"));
     }
     if !can_ask() {
-        return Err(Refusal::no("nobody is here to compare the fingerprint")
+        return Err(Refusal::no("the fingerprint must be compared at a terminal")
             .hint(format!("compare it with the host's own, then say --fingerprint {fingerprint}"))
             .into());
     }

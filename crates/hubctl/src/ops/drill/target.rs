@@ -55,7 +55,7 @@ impl DrillTarget {
         let stem = format!("{service}__drill_");
         for name in TemporaryDatabase::left_over(server, &stem).await? {
             ops.warn(format_args!(
-                "an earlier drill left database {name} on this server; drop it when nobody needs it"
+                "an earlier drill left database {name} on this server; drop it if it is not needed"
             ));
         }
         let database = server.with_name(&format!("{stem}{}", id.to_lowercase()));
