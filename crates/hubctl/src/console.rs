@@ -19,6 +19,8 @@ pub enum Event {
     Warning(String),
     /// A remedy for the warning before it.
     Hint(String),
+    /// A message of a plugin to the person, such as a request to touch a key; never hidden.
+    Message(String),
 }
 
 /// The caller of an operation: a terminal, a timer's log, or another program.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use backup::{Entry, Identities, Person, RecipientKind, Recipients, Vault};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::console::Console;
+use crate::console::{Console, Event};
 use crate::failure::Refusal;
 use crate::secret;
 use crate::settings::Settings;
@@ -16,7 +16,7 @@ struct Terminal(Arc<dyn Console>);
 
 impl Person for Terminal {
     fn tell(&self, plugin: &str, message: &str) {
-        self.0.say(format_args!("{plugin}: {message}"));
+        self.0.tell(Event::Message(format!("{plugin}: {message}")));
     }
 
     fn ask(&self, plugin: &str, question: &str, secret: bool) -> Option<SecretString> {
@@ -184,4 +184,27 @@ pub(crate) fn beside_the_vault(settings: &Settings, vault: &Vault) -> Vec<PathBu
         })
         .cloned()
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<Event>>);
+
+    impl Console for Heard {
+        fn tell(&self, event: Event) {
+            self.0.lock().unwrap().push(event);
+        }
+    }
+
+    #[test]
+    fn a_request_of_a_plugin_is_no_fact_that_quiet_hides() {
+        let heard = Arc::new(Heard::default());
+        Terminal(heard.clone()).tell("yubikey", "touch the key");
+        let said = Event::Message("yubikey: touch the key".to_owned());
+        assert_eq!(*heard.0.lock().unwrap(), [said]);
+    }
 }

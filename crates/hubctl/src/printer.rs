@@ -211,6 +211,7 @@ impl Console for Printer {
             Event::Fact(text) => self.say(text),
             Event::Warning(text) => self.warn(text),
             Event::Hint(text) => self.hint(text),
+            Event::Message(text) => self.talk(text),
         }
     }
 

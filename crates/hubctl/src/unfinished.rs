@@ -1,5 +1,5 @@
-//! What an interrupted command leaves on a server: the database that a restore was building, or a
-//! fence. It is dropped or taken down before the program ends, where that is quick.
+//! The leftovers of an interrupted command on a server: the database that a restore was building,
+//! or a fence. They are dropped or taken down before the program ends, if that is quick.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -82,12 +82,15 @@ impl Unfinished {
     }
 }
 
-/// Drops what a restore left.
+/// Returns true if the server answers soon.
+async fn answers(database: &Database) -> bool {
+    let asked = pgsnap::unfinished_databases(database);
+    matches!(tokio::time::timeout(ANSWER, asked).await, Ok(Ok(_)))
+}
+
+/// Drops the databases of a restore.
 async fn drop_left(target: &Database, printer: &Printer, interruption: &Interruption) {
-    if !matches!(
-        tokio::time::timeout(ANSWER, pgsnap::unfinished_databases(target)).await,
-        Ok(Ok(_))
-    ) {
+    if !answers(target).await {
         return printer.warn(
             "an unfinished database may be left, because the server does not answer; the next restore drops it",
         );
@@ -115,10 +118,7 @@ async fn take_down(
     record: PathBuf,
     interruption: &Interruption,
 ) -> Result<(), String> {
-    if !matches!(
-        tokio::time::timeout(ANSWER, pgsnap::unfinished_databases(database)).await,
-        Ok(Ok(_))
-    ) {
+    if !answers(database).await {
         return Err("the server does not answer".to_owned());
     }
     interruption.cleaning();

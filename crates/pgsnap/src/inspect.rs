@@ -34,7 +34,7 @@ pub async fn inspect(database: &Database) -> Result<Inspection> {
                pg_catalog.pg_database_size(pg_catalog.current_database()), rolsuper OR rolcreatedb
           FROM pg_catalog.pg_roles WHERE rolname = current_user";
     const RELATIONS: &str = "
-        SELECT name,
+        SELECT * FROM (SELECT name,
                NOT CASE WHEN relkind = 'S' THEN has_sequence_privilege(oid, 'SELECT')
                         ELSE has_table_privilege(oid, 'SELECT') END AS unreadable,
                relkind <> 'S' AND relrowsecurity AND row_security_active(oid) AS hidden
@@ -42,8 +42,8 @@ pub async fn inspect(database: &Database) -> Result<Inspection> {
                   FROM pg_catalog.pg_class AS c
                   JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
                  WHERE c.relkind IN ('r', 'p', 'm', 'S')
-                   AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_') AS relation
-         ORDER BY name";
+                   AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_') AS relation) AS judged
+         WHERE unreadable OR hidden ORDER BY name";
     let session = Session::open_read_only(database, "inspect").await?;
     let server = session.row("reading the server's state", SERVER, &[]).await?;
     let relations = session.rows("reading the privileges", RELATIONS, &[]).await?;
