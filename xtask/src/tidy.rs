@@ -19,12 +19,13 @@ use repository::Repository;
 
 /// The crates that others may use without the rest of the project. They know nothing of each other,
 /// except [`LEAVES`].
-pub(crate) const LIBRARIES: [&str; 8] =
-    ["pgsnap", "backup", "tunnel", "gates", "runbook", LEAVES[0], LEAVES[1], LEAVES[2]];
+pub(crate) const LIBRARIES: [&str; 9] =
+    ["pgsnap", "backup", "tunnel", "gates", "runbook", LEAVES[0], LEAVES[1], LEAVES[2], LEAVES[3]];
 
 /// Libraries that several of them need, and that need none of them: there is one way to check a
-/// signature, one to keep an account, and one to open a file. A leaf may use another one.
-pub(crate) const LEAVES: [&str; 3] = ["sshsig", "journal", "regularfile"];
+/// signature, one to keep an account, one to open a file, and one to run a program within limits. A
+/// leaf may use another one.
+pub(crate) const LEAVES: [&str; 4] = ["sshsig", "journal", "regularfile", "processgroup"];
 
 const CHECKS: [fn(&Repository) -> Vec<Finding>; 7] = [
     dependencies::check,

@@ -4,7 +4,6 @@ mod disk;
 mod http;
 mod journal;
 mod kube;
-mod process;
 mod script;
 mod socket;
 
@@ -14,6 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -88,8 +88,12 @@ impl Collector {
     pub async fn collect(&self, reads: &[Read]) -> Evidence {
         let mut evidence = Evidence::new(Timestamp::now());
         tracing::info!(questions = reads.len(), "reading");
-        let readings: Vec<Reading> =
-            stream::iter(reads).map(|read| self.told(read)).buffered(AT_A_TIME).collect().await;
+        // Of one type, so that callers may move the whole future to another thread.
+        let mut told: Vec<BoxFuture<'_, Reading>> = Vec::new();
+        for read in reads {
+            told.push(Box::pin(self.told(read)));
+        }
+        let readings: Vec<Reading> = stream::iter(told).buffered(AT_A_TIME).collect().await;
         for reading in readings {
             evidence.push(reading);
         }

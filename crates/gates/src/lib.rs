@@ -81,7 +81,7 @@ pub use bundle::Bundle;
 pub use collect::{Access, Collector, Pace, Respondent};
 pub use condition::Condition;
 pub use error::{Error, ErrorClass};
-pub use evidence::redact::url as shown_url;
+pub use evidence::redact::{output as shown_output, url as shown_url};
 pub use evidence::{Absence, Content, Evidence, Held, Kind, Read, Reading};
 #[cfg(feature = "schema")]
 pub use gate::schema as gate_schema;

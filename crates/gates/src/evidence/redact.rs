@@ -87,9 +87,16 @@ pub(crate) fn without_echo(answer: &str, url: &str) -> String {
     values.fold(answer.to_owned(), |answer, value| answer.replace(value, REMOVED))
 }
 
+/// The output of a program as it may be shown and kept: without the secrets among the words of its
+/// command, without the passwords and tokens of URLs, and without secret keys of age.
+#[must_use]
+pub fn output(output: &[u8], words: &[String]) -> String {
+    without_words(&text(&String::from_utf8_lossy(output)), words)
+}
+
 /// An output without the secrets among the words of its command: programs repeat what they were
 /// told.
-pub(crate) fn without_words(output: &str, words: &[String]) -> String {
+fn without_words(output: &str, words: &[String]) -> String {
     let mut secrets = Vec::new();
     hide_in(words, &mut |secret| {
         secrets.push(secret.to_owned());

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use kube::config::{Cluster, ExecAuthCluster, ExecConfig, ExecInteractiveMode};
+use processgroup::{Ended, Error, Kept, Options};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::process::Command;
 
-use super::super::process::{self, Ended, Failure, Kept};
 use super::Pace;
 use crate::evidence::{Absence, redact};
 
@@ -73,12 +73,12 @@ pub(super) async fn issued_by(
     }
     // What is left of the time of the question is for the question.
     let limit = pace.question.saturating_sub(pace.request);
-    let ran = process::run(command, Kept::All(LONGEST), Kept::Last(COMPLAINT), limit).await;
-    let ended = ran.map_err(|failure| match failure {
-        Failure::NotStarted(error) => failed(format!("cannot be started: {error}")),
-        Failure::NotWatched(error) => failed(format!("was lost: {error}")),
-        Failure::TimedOut => failed(format!("did not end within {} s", limit.as_secs())),
-        Failure::TooLong => failed(format!("printed more than {} MiB", LONGEST >> 20)),
+    let options = Options::new(limit).stdout(Kept::All(LONGEST)).stderr(Kept::Last(COMPLAINT));
+    let ended = options.run(command).await.map_err(|error| match error {
+        Error::NotStarted { source, .. } => failed(format!("cannot be started: {source}")),
+        Error::TimedOut { .. } => failed(format!("did not end within {} s", limit.as_secs())),
+        Error::TooLong { .. } => failed(format!("printed more than {} MiB", LONGEST >> 20)),
+        error => failed(format!("was lost: {error}")),
     })?;
     if !ended.status.success() {
         return Err(failed(how_it_ended(&ended)));
