@@ -1,8 +1,8 @@
 //! Writing a file as a whole.
 
-use std::fs::Permissions;
+use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
@@ -15,7 +15,8 @@ const NEW: u32 = 0o666;
 /// Writes a file as a whole: readers see the old content or the new one, and a symbolic link is
 /// never followed.
 ///
-/// The new file has the mode of the one that it replaces, and is on the disk when this returns.
+/// The new file has the mode of the one that it replaces, and its owner and group as far as this
+/// user may give it to them. It is on the disk when this returns.
 ///
 /// # Errors
 ///
@@ -35,12 +36,29 @@ pub fn replace(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> io::Result<()
     let mut file =
         tempfile::Builder::new().permissions(Permissions::from_mode(NEW)).tempfile_in(directory)?;
     if let Some(old) = old {
+        // Before the mode, of which a new owner takes some bits away.
+        keep_owner(file.as_file(), &old)?;
         fs_err::set_permissions(file.path(), old.permissions())?;
     }
     file.write_all(bytes.as_ref())?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     sync_directory(directory)
+}
+
+/// Gives the file to the owner and the group of the old one. Only root may give away everything,
+/// and others a group of theirs; what they may not is theirs, as before.
+fn keep_owner(file: &File, old: &Metadata) -> io::Result<()> {
+    let new = file.metadata()?;
+    let owner = (new.uid() != old.uid()).then(|| old.uid());
+    let group = (new.gid() != old.gid()).then(|| old.gid());
+    for (owner, group) in [(owner, None), (None, group)] {
+        match fchown(file, owner, group) {
+            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Returns the directory that a name stands in: `.` for a name alone.

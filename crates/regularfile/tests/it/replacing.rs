@@ -1,6 +1,6 @@
 //! Writing a file as a whole.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 
 use crate::support::{Place, refusal, set_mode};
 
@@ -18,6 +18,21 @@ fn a_file_is_replaced_and_keeps_its_mode() {
     assert_eq!(mode & 0o777, 0o640);
     // A second name of the old file is another file now.
     assert_eq!(fs_err::read_to_string(&other).unwrap(), "one");
+}
+
+#[test]
+fn root_leaves_a_file_to_its_owner_and_group() {
+    if !rustix::process::geteuid().is_root() {
+        return testkit::skip("only root may give files away");
+    }
+    let place = Place::new();
+    let path = place.file("file", "one");
+    chown(&path, Some(4321), Some(1234)).unwrap();
+    set_mode(&path, 0o2640);
+    regularfile::replace(&path, "two").unwrap();
+    let found = fs_err::metadata(&path).unwrap();
+    assert_eq!((found.uid(), found.gid(), found.mode() & 0o7777), (4321, 1234, 0o2640));
+    assert_eq!(fs_err::read_to_string(&path).unwrap(), "two");
 }
 
 #[test]
