@@ -31,6 +31,7 @@
 
 mod backups;
 mod chain;
+mod cutovers;
 mod databases;
 mod fences;
 mod gates;
@@ -46,6 +47,7 @@ pub use backups::{
     Verdict, Verify,
 };
 pub use chain::{Recovered, Rotated};
+pub use cutovers::{Cutover, CutoverEnd};
 pub use databases::{Clean, Copy, CopySource, Phases, Restore};
 pub use fences::{Freeze, Strength, Thaw};
 pub use gates::{Approve, Ended, GateScript};
@@ -138,6 +140,8 @@ kinds! {
     Freeze = "freeze",
     /// A site was thawed.
     Thaw = "thaw",
+    /// The service was moved to another site, or a move began or stopped.
+    Cutover = "cutover",
     /// A person approved a gate, or revoked approvals.
     Approve = "approve",
     /// A script of a gate was run.

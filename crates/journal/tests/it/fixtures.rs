@@ -35,7 +35,7 @@ fn rewritten(evidence: Evidence) -> Value {
     }
     any_of!(
         Backup Verify Drill Import Rekey Prune Push Pull EscrowTest Restore Copy Clean Freeze
-        Thaw Approve GateScript Recovered Rotated
+        Thaw Cutover Approve GateScript Recovered Rotated
     )
 }
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use journal::evidence::{
-    Approve, Backup, Check, Clean, Copy, CopySource, Depth, Drill, Ended, EscrowTest, Evidence,
-    Freeze, GateScript, Import, Imported, Kind, Phases, Prune, Pull, Push, Recovered, Rekey,
-    Rekeyed, Restore, Rotated, Strength, Thaw, Verdict, Verify,
+    Approve, Backup, Check, Clean, Copy, CopySource, Cutover, CutoverEnd, Depth, Drill, Ended,
+    EscrowTest, Evidence, Freeze, GateScript, Import, Imported, Kind, Phases, Prune, Pull, Push,
+    Recovered, Rekey, Rekeyed, Restore, Rotated, Strength, Thaw, Verdict, Verify,
 };
 use journal::{Hash, NewRecord, Outcome};
 use serde_json::json;
@@ -285,6 +285,48 @@ fn acts_on_fences_are_written_as_they_always_were() {
         Evidence::Thaw,
         "thaw",
         r#"{"database":"hub","fence":"20261121161200ab12","lost":[],"strength":"soft"}"#,
+    );
+}
+
+#[test]
+fn cutovers_are_written_as_they_always_were() {
+    let begun = Cutover {
+        run: text("20261201150000ab12"),
+        from: text("workstation"),
+        to: text("cluster"),
+        mode: text("delta"),
+        epoch: 2,
+        freeze_budget: 120,
+        source: CutoverEnd {
+            database: text("hub"),
+            system_identifier: Some(text("7300000000000000001")),
+            database_oid: Some(16384),
+        },
+        target: CutoverEnd { database: text("hub"), system_identifier: None, database_oid: None },
+        outcome: None,
+        frozen_ms: None,
+    };
+    require(
+        &begun,
+        Evidence::Cutover,
+        "cutover",
+        concat!(
+            r#"{"epoch":2,"freeze_budget":120,"from":"workstation","mode":"delta","run":"20261201150000ab12","#,
+            r#""source":{"database":"hub","database_oid":16384,"system_identifier":"7300000000000000001"},"#,
+            r#""target":{"database":"hub","database_oid":null,"system_identifier":null},"to":"cluster"}"#,
+        ),
+    );
+    let done = Cutover { outcome: Some(text("done")), frozen_ms: Some(3_210), ..begun };
+    require(
+        &done,
+        Evidence::Cutover,
+        "cutover",
+        concat!(
+            r#"{"epoch":2,"freeze_budget":120,"from":"workstation","frozen_ms":3210,"mode":"delta","outcome":"done","#,
+            r#""run":"20261201150000ab12","source":{"database":"hub","database_oid":16384,"#,
+            r#""system_identifier":"7300000000000000001"},"#,
+            r#""target":{"database":"hub","database_oid":null,"system_identifier":null},"to":"cluster"}"#,
+        ),
     );
 }
 
