@@ -39,6 +39,8 @@ pub(crate) struct Table {
     pub(crate) foreign_server: Option<String>,
     /// The encoding in which rows are read, if it is not that of the session.
     pub(crate) encoding: Option<Encoding>,
+    /// True if each row is read behind its `ctid`.
+    pub(crate) located: bool,
     /// The relations whose rows are read: the table itself, or its partitions.
     pub(crate) parts: Vec<Part>,
 }
@@ -267,6 +269,7 @@ fn tables_of(rows: &[Row]) -> Result<Vec<Table>> {
             with_partitions: !is_leaf,
             foreign_server: text(row, "foreign_server", "the name of a foreign server")?,
             encoding: None,
+            located: false,
             parts,
         });
     }
@@ -315,9 +318,7 @@ impl Table {
 
     /// The statement that reads one part, whole or in a range of pages `[from, to)`.
     pub(crate) fn copy_out(&self, part: &Part, pages: Option<(u64, Option<u64>)>) -> String {
-        let columns = self.columns.iter().chain(&self.generated);
-        let columns =
-            columns.map(|column| quote_identifier(&column.name)).collect::<Vec<_>>().join(", ");
+        let columns = self.columns_to_read();
         let name = part.name.quoted();
         let rows = match (pages, &self.filter) {
             (Some((from, to)), _) => {
@@ -333,7 +334,9 @@ impl Table {
                 format!("COPY (SELECT {columns} FROM ONLY {name} {filter})")
             }
             // The server copies no foreign table and no generated column directly.
-            (None, None) if self.foreign_server.is_some() || !self.generated.is_empty() => {
+            (None, None)
+                if self.foreign_server.is_some() || self.located || !self.generated.is_empty() =>
+            {
                 format!("COPY (SELECT {columns} FROM ONLY {name})")
             }
             (None, None) if columns.is_empty() => format!("COPY {name}"),
@@ -342,9 +345,21 @@ impl Table {
         format!("{rows} TO STDOUT{}", copy_option(self.encoding))
     }
 
+    /// The list of what [`Table::copy_out`] reads of each row.
+    pub(crate) fn columns_to_read(&self) -> String {
+        let place = self.located.then(|| "ctid".to_owned());
+        let columns = self.columns.iter().chain(&self.generated);
+        let columns = columns.map(|column| quote_identifier(&column.name));
+        place.into_iter().chain(columns).collect::<Vec<_>>().join(", ")
+    }
+
     /// Adds whole rows as [`Table::copy_out`] reads them to a tally, and returns them as an archive
-    /// holds them.
+    /// holds them, behind their places if these are read.
     pub(crate) fn tally(&self, rows: Bytes, tally: &mut Tally) -> Bytes {
+        if self.located {
+            let (columns, generated) = (self.columns.len(), self.generated.len());
+            return tally.add_located_lines(&rows, columns, generated).into();
+        }
         if self.generated.is_empty() {
             tally.add_lines(&rows);
             return rows;

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::census::{Census, TableCensus};
+use crate::census::{Census, SchemaFingerprint, TableCensus};
 use crate::name::TableName;
 
 pub use difference::{Difference, Side};
@@ -292,10 +292,22 @@ fn compare_schema(
     differences: &mut Vec<Difference>,
     notes: &mut Vec<Note>,
 ) {
+    match (&a.schema, &b.schema) {
+        (Some(a), Some(b)) => compare_fingerprints(a, b, differences, notes),
+        _ => notes.push(Note::SchemaNotComparable {
+            reason: "one side has no schema fingerprint".into(),
+        }),
+    }
+}
+
+/// Compares two schemas. Fingerprints of different versions are noted as not comparable.
+pub(crate) fn compare_fingerprints(
+    a: &SchemaFingerprint,
+    b: &SchemaFingerprint,
+    differences: &mut Vec<Difference>,
+    notes: &mut Vec<Note>,
+) {
     let mut not_comparable = |reason: String| notes.push(Note::SchemaNotComparable { reason });
-    let (Some(a), Some(b)) = (&a.schema, &b.schema) else {
-        return not_comparable("one side has no schema fingerprint".into());
-    };
     if a.server_major != b.server_major {
         return not_comparable(format!(
             "the servers are of versions {} and {}",

@@ -4,7 +4,7 @@
 //! What becomes of the new database afterwards is what becomes of a restored one.
 
 mod indexes;
-mod large_objects;
+pub(crate) mod large_objects;
 mod origin;
 mod rows;
 

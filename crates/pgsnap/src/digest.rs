@@ -12,7 +12,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128, xxh3_128_with_seed};
 
 /// The sum of 128-bit row hashes, modulo 2^128.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,6 +22,16 @@ impl Digest {
     /// Adds the hash of one more row or part.
     pub(crate) fn add(&mut self, other: Digest) {
         self.0 = self.0.wrapping_add(other.0);
+    }
+
+    /// Takes out what was added before.
+    pub(crate) fn remove(&mut self, other: Digest) {
+        self.0 = self.0.wrapping_sub(other.0);
+    }
+
+    /// The hash of some bytes in one of several ways.
+    pub(crate) fn seeded(bytes: &[u8], seed: u64) -> Self {
+        Self(xxh3_128_with_seed(bytes, seed))
     }
 
     /// The hash of some bytes, as a digest of one element.
@@ -229,13 +239,40 @@ impl Tally {
             let line = &lines[start..end];
             start = end + 1;
             self.generated.add(Digest(xxh3_128(line)));
-            let row = match columns {
-                0 => &[],
-                _ => memchr::memrchr_iter(b'\t', line)
-                    .nth(generated - 1)
-                    .map_or(line, |cut| &line[..cut]),
+            let row = without_last(line, columns, generated);
+            self.add_row(row);
+            rows.extend_from_slice(row);
+            rows.push(b'\n');
+        }
+        rows
+    }
+
+    /// Adds every row of `lines`, each behind the place that the server keeps it at, and returns
+    /// the lines without their generated columns.
+    pub(crate) fn add_located_lines(
+        &mut self,
+        lines: &[u8],
+        columns: usize,
+        generated: usize,
+    ) -> Vec<u8> {
+        let mut rows = Vec::with_capacity(lines.len());
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', lines) {
+            let line = &lines[start..end];
+            start = end + 1;
+            let (place, row) = split_place(line);
+            let row = match generated {
+                0 => row,
+                _ => {
+                    self.generated.add(Digest(xxh3_128(row)));
+                    without_last(row, columns, generated)
+                }
             };
             self.add_row(row);
+            rows.extend_from_slice(place);
+            if columns > 0 {
+                rows.push(b'\t');
+            }
             rows.extend_from_slice(row);
             rows.push(b'\n');
         }
@@ -284,6 +321,23 @@ impl Tally {
     }
 }
 
+/// The row without the fields of its generated columns, which are the last. `columns` is the number
+/// of fields that stay.
+fn without_last(row: &[u8], columns: usize, generated: usize) -> &[u8] {
+    match columns {
+        0 => &[],
+        _ => memchr::memrchr_iter(b'\t', row).nth(generated - 1).map_or(row, |cut| &row[..cut]),
+    }
+}
+
+/// The place of a row and the row behind it.
+pub(crate) fn split_place(line: &[u8]) -> (&[u8], &[u8]) {
+    match memchr::memchr(b'\t', line) {
+        Some(tab) => (&line[..tab], &line[tab + 1..]),
+        None => (line, &[]),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,6 +376,26 @@ mod tests {
         assert_eq!(tally.generated, with.digest);
         let mut alone = Tally::new(Key::WholeRow);
         assert_eq!(alone.add_computed_lines(b"A\nB\n", 0, 1), b"\n\n");
+    }
+
+    #[test]
+    fn places_in_front_of_rows_are_no_part_of_them() {
+        let plain = tally(&["1\ta".into(), "2\tb".into()]);
+        let mut located = Tally::new(Key::Prefix(1));
+        let lines = located.add_located_lines(b"(0,1)\t1\ta\tA\n(0,2)\t2\tb\tB\n", 2, 1);
+        assert_eq!(lines, b"(0,1)\t1\ta\n(0,2)\t2\tb\n");
+        assert_eq!((located.digest, located.bytes), (plain.digest, plain.bytes));
+        assert_eq!(located.generated, tally(&["1\ta\tA".into(), "2\tb\tB".into()]).digest);
+        let mut empty = Tally::new(Key::WholeRow);
+        assert_eq!(empty.add_located_lines(b"(0,1)\n", 0, 0), b"(0,1)\n");
+        assert_eq!((empty.rows, empty.bytes), (1, 1));
+    }
+
+    #[test]
+    fn what_is_removed_was_never_there() {
+        let mut digest = tally(&["1\ta".into(), "2\tb".into()]).digest;
+        digest.remove(tally(&["2\tb".into()]).digest);
+        assert_eq!(digest, tally(&["1\ta".into()]).digest);
     }
 
     #[test]

@@ -300,34 +300,20 @@ async fn read_rows(
 pub(crate) async fn provenance(session: &Session, facts: Facts, tool: &PgDump) -> Result<Source> {
     let mut roles = facts::roles(session).await?;
     if !facts.shut_out.is_empty() {
-        roles.extend(facts.shut_out);
+        roles.extend(facts.shut_out.iter().cloned());
         roles.sort_unstable();
         roles.dedup();
     }
     let tablespaces = facts::tablespaces(session).await?;
     Ok(Source {
-        server_version: facts.server_version,
-        server_version_num: facts.server_version_num,
-        system_identifier: facts.system_identifier,
         pg_dump: tool.version.clone(),
-        database: facts.database,
-        database_oid: facts.database_oid,
         database_bytes: facts::database_bytes(session).await?,
-        owner: facts.owner,
-        encoding: facts.encoding,
-        locale: facts.locale,
-        comment: facts.comment,
-        settings: facts.settings,
-        role_settings: facts.role_settings,
-        connection_limit: facts.connection_limit,
-        privileges: facts.privileges,
         role_definitions: globals::roles(session, &roles).await?,
         memberships: globals::memberships(session, &roles).await?,
         tablespace_definitions: globals::tablespaces(session, &tablespaces).await?,
         roles,
         tablespaces,
-        lsn: facts.lsn,
-        in_recovery: facts.in_recovery,
+        ..facts.into_source()
     })
 }
 

@@ -336,6 +336,30 @@ pub enum Error {
         /// Each difference.
         differences: Vec<Difference>,
     },
+    /// The schema of the source is not, or no longer, that of the base of a delta.
+    #[error("the base of the delta has another schema than the source: {}", summary(.differences))]
+    SchemaDrift {
+        /// Each difference; A is the source.
+        differences: Vec<Difference>,
+    },
+    /// The base of a delta is not what the survey found.
+    #[error("the base of the delta was changed since it was surveyed: {what}")]
+    BaseChanged {
+        /// The part that is not as it was.
+        what: String,
+    },
+    /// The base differs from the source after the delta, which was rolled back.
+    #[error("the base would differ from the source after the delta: {}", summary(.differences))]
+    DeltaDiffers {
+        /// Each difference; A is the source.
+        differences: Vec<Difference>,
+    },
+    /// A delta changed other rows than it meant to, and was rolled back.
+    #[error("the delta would also change rows of {}", tables.join(", "))]
+    UnexpectedWrites {
+        /// The tables concerned.
+        tables: Vec<String>,
+    },
     /// The server said that it took another number of rows than it was sent.
     #[error("the server took {taken} of {sent} rows of {table}")]
     RowsNotTaken {
@@ -400,9 +424,15 @@ pub enum Error {
         /// Each session and prepared transaction.
         by: Vec<String>,
     },
-    /// Another run fences this database, or takes its fence down.
-    #[error("another run works on the fence of database {database}")]
+    /// Another run fences this database, takes its fence down, or hands it over.
+    #[error("another run works on the fence or the handover of database {database}")]
     FenceRunning {
+        /// The database.
+        database: String,
+    },
+    /// Another program holds the claim on this name.
+    #[error("another program works on database {database}")]
+    Claimed {
         /// The database.
         database: String,
     },
@@ -413,6 +443,45 @@ pub enum Error {
         database: String,
         /// Each difference.
         differences: Vec<String>,
+    },
+    /// A database cannot be handed over. All reasons are given at once, and nothing was changed.
+    #[error("database {database} cannot be handed over: {}", joined(obstacles, |obstacle| &obstacle.problem))]
+    CannotHandOver {
+        /// The database.
+        database: String,
+        /// Each with its remedy.
+        obstacles: Vec<Obstacle>,
+    },
+    /// The answer of the server to the commit of a handover did not arrive.
+    #[error("it is not known whether run {run} has handed over database {database}")]
+    HandoverUnknown {
+        /// The database.
+        database: String,
+        /// The run.
+        run: String,
+        /// The end of the wait for the answer.
+        #[source]
+        source: Box<Error>,
+    },
+    /// A database cannot be marked as retired. Nothing was changed.
+    #[error("database {database} cannot be retired: {}", joined(obstacles, |obstacle| &obstacle.problem))]
+    CannotRetire {
+        /// The database.
+        database: String,
+        /// Each with its remedy.
+        obstacles: Vec<Obstacle>,
+    },
+    /// The markers of databases do not tell which one is primary.
+    #[error("the markers of databases do not tell which one is primary: {reason}")]
+    Marker {
+        /// The reason.
+        reason: String,
+    },
+    /// The identifier of a run cannot be part of the name of a database.
+    #[error("`{}` is no identifier of a run", .run.escape_debug())]
+    InvalidRun {
+        /// The identifier.
+        run: String,
     },
     /// The record of a fence cannot be used.
     #[error("the record of the fence cannot be used: {reason}")]
@@ -467,7 +536,8 @@ impl Error {
             | Self::Exposed { .. }
             | Self::NoSuchTable { .. }
             | Self::NoSuchSchema { .. }
-            | Self::NoSuchForeignServer { .. } => ErrorClass::Usage,
+            | Self::NoSuchForeignServer { .. }
+            | Self::InvalidRun { .. } => ErrorClass::Usage,
             // Obstacles are an answer: the target was asked, and is not ready.
             Self::Damaged { .. }
             | Self::NotAnArchive { .. }
@@ -475,10 +545,15 @@ impl Error {
             | Self::ForeignPartition { .. }
             | Self::PartitionBound { .. }
             | Self::RestoreDiffers { .. }
+            | Self::SchemaDrift { .. }
+            | Self::DeltaDiffers { .. }
+            | Self::UnexpectedWrites { .. }
             | Self::RowsNotTaken { .. }
             | Self::ForeignDump { .. }
             | Self::Preflight { .. }
             | Self::CannotFence { .. }
+            | Self::CannotHandOver { .. }
+            | Self::CannotRetire { .. }
             | Self::StillInUse { .. }
             | Self::FenceDiffers { .. }
             | Self::NotReadable { .. } => ErrorClass::No,
@@ -512,11 +587,15 @@ impl Error {
             | Self::LockQueue
             | Self::TooLarge { .. }
             | Self::ChangedMeanwhile { .. }
+            | Self::BaseChanged { .. }
             | Self::Write { .. }
             | Self::Read { .. }
             | Self::UnsupportedFormat { .. }
             | Self::FenceRecord { .. }
             | Self::FenceRunning { .. }
+            | Self::Claimed { .. }
+            | Self::HandoverUnknown { .. }
+            | Self::Marker { .. }
             | Self::RestoreRunning { .. }
             | Self::Scratch { .. }
             | Self::File { .. }
@@ -536,8 +615,11 @@ impl Error {
             | Self::SnapshotUnstable { .. }
             | Self::LockQueue
             | Self::ChangedMeanwhile { .. }
+            | Self::BaseChanged { .. }
             | Self::StillInUse { .. }
             | Self::FenceRunning { .. }
+            | Self::Claimed { .. }
+            | Self::HandoverUnknown { .. }
             | Self::RestoreRunning { .. } => true,
             Self::NotFenced { undone, source, .. } => *undone && source.is_retryable(),
             // Lock not available, admin shutdown, cannot connect now, too many connections.

@@ -4,7 +4,7 @@ use crate::catalog::text;
 use crate::census::Locale;
 use crate::error::{Error, Result};
 use crate::fence::{Lifted, Properties};
-use crate::manifest::{DatabasePrivilege, RoleSetting};
+use crate::manifest::{DatabasePrivilege, RoleSetting, Source};
 use crate::session::Session;
 
 /// The server and database a session is connected to. Those of a fenced database are the ones it
@@ -110,6 +110,34 @@ impl Facts {
             self.shut_out = names.filter(|name| !name.starts_with("pg_")).collect();
         }
         Ok(())
+    }
+
+    /// The database as the origin of rows, with its own properties only.
+    pub(crate) fn into_source(self) -> Source {
+        Source {
+            server_version: self.server_version,
+            server_version_num: self.server_version_num,
+            system_identifier: self.system_identifier,
+            pg_dump: String::new(),
+            database: self.database,
+            database_oid: self.database_oid,
+            database_bytes: None,
+            owner: self.owner,
+            encoding: self.encoding,
+            locale: self.locale,
+            comment: self.comment,
+            settings: self.settings,
+            role_settings: self.role_settings,
+            connection_limit: self.connection_limit,
+            privileges: self.privileges,
+            roles: Vec::new(),
+            tablespaces: Vec::new(),
+            role_definitions: Vec::new(),
+            memberships: Vec::new(),
+            tablespace_definitions: Vec::new(),
+            lsn: self.lsn,
+            in_recovery: self.in_recovery,
+        }
     }
 
     pub(crate) fn server_major(&self) -> u32 {

@@ -57,14 +57,15 @@ use crate::database::Database;
 use crate::error::{Error, Result};
 use crate::restore::Obstacle;
 
-pub(crate) use lifted::{Lifted, Properties};
+pub(crate) use lifted::{LOCAL, Lifted, Properties};
 pub use plan::FencePlan;
 pub use record::{DatabaseState, FENCE_FORMAT, FenceKind, FenceRecord, Grant, RoleName, Settings};
+pub(crate) use record::{FROZEN, RECORD};
 pub use sessions::SessionInfo;
-pub(crate) use sessions::{entering, inside};
-pub(crate) use site::LIMITS;
-use site::Site;
+pub(crate) use sessions::{entering, in_the_way, inside, prepared};
+pub(crate) use site::{LIMITS, PAUSE, Site, maintenance};
 pub(crate) use state::Present;
+pub(crate) use statements::RecordPlace;
 
 /// Options of [`fence`].
 #[derive(Debug, Clone)]
@@ -143,7 +144,7 @@ pub struct Unfenced {
 /// Connection errors; [`Error::CannotFence`] where there is no such database. Other obstacles are
 /// no errors here: see [`FencePlan::obstacles`].
 pub async fn plan_fence(database: &Database, options: &FenceOptions) -> Result<FencePlan> {
-    let site = Site::connect(database).await?;
+    let site = Site::connect(database, PURPOSE).await?;
     let Some(mut plan) = site.plan_by_name(options.kind()).await? else {
         return Err(no_such(database));
     };
@@ -165,7 +166,7 @@ pub async fn plan_fence(database: &Database, options: &FenceOptions) -> Result<F
 /// Connection errors; [`Error::CannotFence`] where there is no such database;
 /// [`Error::FenceRecord`] where the record is of something else or ambiguous.
 pub async fn find_fence(database: &Database, record: Option<&Path>) -> Result<Option<FenceRecord>> {
-    Site::connect(database).await?.find(record).await
+    Site::connect(database, PURPOSE).await?.find(record).await
 }
 
 /// Fences database `database.name()`, and returns when the fence stands.
@@ -181,7 +182,7 @@ pub async fn find_fence(database: &Database, record: Option<&Path>) -> Result<Op
 /// [`Error::FenceRunning`] while another run works on the same database.
 pub async fn fence(database: &Database, record: &Path, options: &FenceOptions) -> Result<Fenced> {
     let deadline = Instant::now() + options.timeout;
-    let site = Site::connect(database).await?;
+    let site = Site::connect(database, PURPOSE).await?;
     site.lock(deadline).await?;
     let fenced = site.fence(record, options.kind(), deadline).await;
     site.unlock(fenced).await
@@ -198,11 +199,14 @@ pub async fn fence(database: &Database, record: &Path, options: &FenceOptions) -
 /// the database has another state afterwards than the record says. Errors of the server.
 pub async fn unfence(database: &Database, options: &UnfenceOptions) -> Result<Unfenced> {
     let deadline = Instant::now() + options.timeout;
-    let site = Site::connect(database).await?;
+    let site = Site::connect(database, PURPOSE).await?;
     site.lock(deadline).await?;
     let unfenced = site.unfence(options.record.as_deref(), deadline).await;
     site.unlock(unfenced).await
 }
+
+/// Names the sessions of this module to the server.
+const PURPOSE: &str = "fence";
 
 fn no_such(database: &Database) -> Error {
     let name = database.name();

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::fence::LOCAL;
 use crate::manifest::Source;
 use crate::session::Session;
 
@@ -128,10 +129,16 @@ pub(crate) async fn roles(session: &Session, names: &[String]) -> Result<Vec<Rol
             connection_limit: row.get(8),
             valid_until: row.get(9),
             comment: row.get(10),
-            settings: row.get(11),
+            settings: travelling(row.get(11)),
             password: None,
         })
         .collect())
+}
+
+/// The settings that do not belong to one place.
+fn travelling(mut settings: Vec<String>) -> Vec<String> {
+    settings.retain(|setting| !setting.starts_with(LOCAL));
+    settings
 }
 
 /// Memberships of and in these roles. Who granted them is left out: it must be somebody else on

@@ -102,18 +102,47 @@ pub(crate) fn put_statement(oid: u32, position: i64, bytes: &[u8]) -> String {
     sql
 }
 
+/// Reads some large objects, given by their OIDs.
+pub(crate) async fn read_some(
+    session: &Session,
+    oids: &[u32],
+    sink: &mut impl PieceSink,
+) -> Result<()> {
+    const QUERY: &str = "SELECT pg_catalog.lo_get($1, $2, $3)";
+    let length = i32::try_from(PIECE).expect("a piece is small");
+    for &oid in oids {
+        let mut position = 0i64;
+        loop {
+            let row =
+                session.row("reading large objects", QUERY, &[&oid, &position, &length]).await?;
+            let bytes: &[u8] = row.get(0);
+            if bytes.is_empty() {
+                break;
+            }
+            sink.piece(oid, position, bytes).await?;
+            position += bytes.len() as i64;
+        }
+    }
+    Ok(())
+}
+
 /// Creation, owner, comment and security labels, for a `pg_dump` that leaves them to the data
 /// section (17 and later, PostgreSQL commit a45c78e328).
 pub(crate) async fn definitions(session: &Session) -> Result<String> {
+    Ok(each_definition(session).await?.into_iter().map(|(_, sql)| sql).collect())
+}
+
+/// The same for each object, in order of OID.
+pub(crate) async fn each_definition(session: &Session) -> Result<Vec<(u32, String)>> {
     const QUERY: &str = "
         SELECT m.oid, pg_catalog.pg_get_userbyid(m.lomowner), pg_catalog.obj_description(m.oid, 'pg_largeobject'),
                COALESCE((SELECT pg_catalog.array_agg(l.provider || E'\\n' || l.label) FROM pg_catalog.pg_seclabel l
                   WHERE l.objoid = m.oid AND l.classoid = 'pg_catalog.pg_largeobject'::regclass), '{}')
           FROM pg_catalog.pg_largeobject_metadata m ORDER BY m.oid";
-    let mut sql = String::new();
+    let mut definitions = Vec::new();
     for row in session.rows("reading large objects", QUERY, &[]).await? {
         let (oid, owner): (u32, String) = (row.get(0), row.get(1));
-        sql.push_str(&format!("SELECT pg_catalog.lo_create('{oid}');\n"));
+        let mut sql = format!("SELECT pg_catalog.lo_create('{oid}');\n");
         sql.push_str(&format!("ALTER LARGE OBJECT {oid} OWNER TO {};\n", quote_identifier(&owner)));
         if let Some(comment) = row.get::<_, Option<String>>(2) {
             sql.push_str(&format!(
@@ -129,12 +158,18 @@ pub(crate) async fn definitions(session: &Session) -> Result<String> {
                 quote_literal(label)
             ));
         }
+        definitions.push((oid, sql));
     }
-    Ok(sql)
+    Ok(definitions)
 }
 
 /// Privileges on large objects, for the same versions of `pg_dump`, as it prints them.
 pub(crate) async fn privileges(session: &Session) -> Result<String> {
+    Ok(each_privileges(session).await?.into_iter().map(|(_, sql)| sql).collect())
+}
+
+/// The same for each object with privileges of its own, in order of OID.
+pub(crate) async fn each_privileges(session: &Session) -> Result<Vec<(u32, String)>> {
     const QUERY: &str = "
         SELECT m.oid, pg_catalog.pg_get_userbyid(m.lomowner)::text,
                CASE a.grantee WHEN 0 THEN NULL ELSE pg_catalog.pg_get_userbyid(a.grantee)::text END,
@@ -146,7 +181,7 @@ pub(crate) async fn privileges(session: &Session) -> Result<String> {
          WHERE m.lomacl IS NOT NULL
          GROUP BY m.oid, m.lomowner, a.grantee, a.grantor ORDER BY m.oid, pg_catalog.min(a.n)";
     let rows = session.rows("reading privileges on large objects", QUERY, &[]).await?;
-    let mut sql = String::new();
+    let mut privileges = Vec::new();
     for object in rows.chunk_by(|a, b| a.get::<_, u32>(0) == b.get::<_, u32>(0)) {
         let (oid, owner): (u32, String) = (object[0].get(0), object[0].get(1));
         let grants: Vec<Grant> = object
@@ -158,9 +193,9 @@ pub(crate) async fn privileges(session: &Session) -> Result<String> {
                 grantable: row.get(5),
             })
             .collect();
-        sql.push_str(&privilege_statements(oid, &owner, &grants));
+        privileges.push((oid, privilege_statements(oid, &owner, &grants)));
     }
-    Ok(sql)
+    Ok(privileges)
 }
 
 /// The privileges one role granted to another, or to everybody, on one large object.

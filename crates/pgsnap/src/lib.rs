@@ -60,6 +60,24 @@
 //! # }
 //! ```
 //!
+//! # Delta
+//! An earlier copy becomes its source again in the time in which the source is read once: only rows
+//! that differ are sent, and they are committed only when the copy is proven equal.
+//! ```no_run
+//! # async fn example() -> pgsnap::Result<()> {
+//! # use std::sync::Arc;
+//! # use pgsnap::{Database, DeltaOptions, NoProgress, Progress};
+//! # let progress: Arc<dyn Progress> = Arc::new(NoProgress);
+//! let old = Database::from_url("postgresql://hub@127.0.0.1/state_hub")?;
+//! let copy = Database::from_url("postgresql://hub@127.0.0.1:5433/state_hub")?;
+//! let base = pgsnap::survey(&copy, &DeltaOptions::default(), &progress).await?;
+//! // Stop the writers to `old`.
+//! let updated = pgsnap::delta(&old, base, &DeltaOptions::default(), &progress).await?;
+//! assert!(updated.comparison.is_equal());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Compare
 //! A [`Census`] is exact: every row is counted and hashed, under one snapshot. Two of them, of
 //! databases or archives, are compared without touching either again. The digest of a table
@@ -115,6 +133,31 @@
 //! # }
 //! ```
 //!
+//! # Hand over
+//! [`hand_over`] makes a prepared copy the primary in one transaction, and [`find_handover`] tells
+//! after any crash whether that happened. [`identify`] reads the markers that say who is primary,
+//! without entering a database.
+//! ```no_run
+//! # async fn example() -> pgsnap::Result<()> {
+//! # use std::time::Duration;
+//! # use pgsnap::{Database, Error, Handover, HandoverState, Marker, MarkerRole};
+//! # let old = Database::from_url("postgresql://postgres@127.0.0.1/state_hub")?;
+//! # let new = Database::from_url("postgresql://postgres@db.example/state_hub")?;
+//! // The old primary is fenced, and copied to the name of `prepared_name` on the new server.
+//! let run = "20261121161200ab12";
+//! let order = Handover::new(run, "cluster", 2, Duration::from_secs(10));
+//! match pgsnap::hand_over(&new, &order).await {
+//!     Err(Error::HandoverUnknown { .. }) => match pgsnap::find_handover(&new, run).await? {
+//!         HandoverState::Done(_) => {}
+//!         _ => return Ok(()), // The old primary may be unfenced.
+//!     },
+//!     other => drop(other?),
+//! }
+//! pgsnap::retire(&old, None, Marker::new(2, MarkerRole::Retired, "workstation", run)).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # What is guaranteed
 //! * **One point in time.** Tables are locked first and the snapshot is taken after, so a
 //!   concurrent TRUNCATE or rewriting ALTER cannot empty a table in the dump; `pg_dump` itself does
@@ -139,12 +182,15 @@ mod archive;
 mod authentication;
 mod catalog;
 mod census;
+mod claim;
+mod comment;
 mod compare;
 mod copy;
 mod count;
 mod database;
 mod ddl;
 mod definitions;
+mod delta;
 mod digest;
 mod dump;
 mod encoding;
@@ -159,9 +205,11 @@ mod foreign_data;
 pub mod fuzzing;
 mod globals;
 mod gzip;
+mod handover;
 mod inspect;
 mod large_object;
 mod manifest;
+mod marker;
 mod name;
 mod parameters;
 mod passfile;
@@ -192,10 +240,14 @@ pub use crate::census::{
     Census, Column, Extension, GeneratedColumns, LargeObjects, Locale, SchemaFingerprint,
     SequenceState, TableCensus,
 };
+pub use crate::claim::Claim;
 pub use crate::compare::{Comparison, Difference, Note, Side, StatementDifference, compare};
 pub use crate::copy::{Copied, CopyOptions, CopyPlan, copy, plan_copy};
 pub use crate::count::{CensusOptions, census};
 pub use crate::database::Database;
+pub use crate::delta::{
+    Base, DeltaOptions, DeltaPlan, TableDelta, Updated, delta, plan_delta, survey,
+};
 pub use crate::digest::{Bucket, Buckets, Digest};
 pub use crate::dump::{DumpOptions, dump};
 pub use crate::encoding::Encoding;
@@ -208,8 +260,13 @@ pub use crate::fence::{
 pub use crate::file::{dump_to_file, restore_from_file};
 pub use crate::foreign::{ForeignRestored, OpenDump, restore_foreign};
 pub use crate::globals::{Membership, PasswordVerifier, RoleDefinition, TablespaceDefinition};
+pub use crate::handover::{
+    HandedOver, Handover, HandoverState, Identity, LocatedDatabase, clone_database, drop_prepared,
+    find_handover, hand_over, identify, prepared_name, retire,
+};
 pub use crate::inspect::{Inspection, database_size, inspect};
 pub use crate::manifest::{FORMAT, FORMAT_WITH_ENCODINGS, Manifest, Member, MemberKind, Source};
+pub use crate::marker::{Marker, MarkerRole};
 pub use crate::name::TableName;
 pub use crate::parameters::ConnectionParameters;
 pub use crate::progress::{NoProgress, Phase, Progress, Work};

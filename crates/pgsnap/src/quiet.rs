@@ -246,7 +246,7 @@ impl Numbers {
     }
 }
 
-fn same_xid(since: &QuietReading, now: &QuietReading) -> Finding {
+pub(crate) fn same_xid(since: &QuietReading, now: &QuietReading) -> Finding {
     if since.system_identifier != now.system_identifier || since.database_oid != now.database_oid {
         return Finding::unknown("the first reading is of another database or server");
     }

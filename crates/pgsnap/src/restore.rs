@@ -42,19 +42,22 @@ use crate::session::Session;
 use crate::sql;
 use crate::user_code::UserCode;
 
-pub(crate) use building::{Building, Loaded, analyze, run_statements};
+pub(crate) use building::{Building, Loaded, Stopwatch, analyze, run_statements};
 pub use kept::{KeptDatabase, drop_kept, kept_databases};
 pub(crate) use load::{SETTINGS as LOAD_SETTINGS, note_loaded, run_build};
 pub(crate) use plan::refusal;
 pub use plan::{Method, Obstacle, RestorePlan, TargetState};
-pub(crate) use post_data::{INDEX_SETTINGS, PlainTables};
+pub(crate) use post_data::{INDEX_SETTINGS, PlainTables, Refreshes, is_refresh};
 pub(crate) use rerouting::Tree;
 pub(crate) use roles::create_role;
 pub(crate) use schedule::{Schedule, Task};
-pub(crate) use selection::Selection;
-pub(crate) use settings::{assignment, without_fence};
+pub(crate) use selection::{Edits, Selection};
+pub(crate) use settings::{apply as apply_settings, apply_to_new, assignment, without_fence};
 pub(crate) use staging::Staging;
-pub(crate) use swap::{comment_statement, leftover_pattern, restoring_name, suffixed};
+pub(crate) use swap::{
+    BEFORE, comment_statement, kept_name, leftover_pattern, own_pattern, pattern, restoring_name,
+    suffixed,
+};
 pub(crate) use target::Target;
 
 /// Which parts of an archive are restored.

@@ -33,9 +33,11 @@ struct Piece {
 
 /// The destination of rows that are counted and digested.
 ///
-/// There are three: the dump compresses them, the copy sends them to another server, the census
-/// does nothing with them.
+/// The dump compresses them, the copy sends them to another server, the census does nothing with
+/// them, the delta looks for them in another database.
 pub(crate) trait RowSink: Send + 'static {
+    /// The next rows are of this part of this table.
+    fn begin_of_piece(&mut self, _table: usize, _part: usize) {}
     /// Takes whole rows of one table, in the order they were read.
     fn rows(&mut self, table: usize, rows: Bytes) -> impl Future<Output = Result<()>> + Send;
     /// The rows given so far are complete; whatever is buffered must leave.
@@ -255,6 +257,7 @@ async fn read_piece<S: RowSink>(
     let table = &shared.tables[piece.table];
     let part = &table.parts[piece.part];
     let context = format!("reading {}", part.name);
+    sink.begin_of_piece(piece.table, piece.part);
     let mut stream = pin!(session.copy_out(&context, &table.copy_out(part, piece.pages)).await?);
     let too_long = || Error::TooLarge { what: format!("a row of {}", part.name) };
     let mut tally = Tally::new(table.digest_key());
@@ -310,7 +313,7 @@ async fn read_piece<S: RowSink>(
 }
 
 impl Table {
-    fn digest_key(&self) -> Key {
+    pub(crate) fn digest_key(&self) -> Key {
         let columns: Vec<String> = self.columns.iter().map(|column| column.name.clone()).collect();
         Key::new(&columns, &self.key)
     }
@@ -363,6 +366,7 @@ mod tests {
             with_partitions: false,
             foreign_server: None,
             encoding: None,
+            located: false,
             parts: vec![Part { oid: 1, name, size, total_size: size, heap }],
         }
     }

@@ -21,7 +21,7 @@ pub(crate) async fn copy(
         let definitions = large_object::definitions(source).await?;
         run_statements(target, sql::statements(&definitions), CONTEXT).await?;
     }
-    let mut writer = Writer { target, statements: String::new(), count: 0 };
+    let mut writer = Writer::new(target);
     let found = large_object::read(source, &mut writer).await?;
     writer.flush().await?;
     if ours {
@@ -33,14 +33,18 @@ pub(crate) async fn copy(
 }
 
 /// Gathers statements: a round trip for each small object would take longer than its contents.
-struct Writer<'a> {
+pub(crate) struct Writer<'a> {
     target: &'a Session,
     statements: String,
     count: usize,
 }
 
-impl Writer<'_> {
-    async fn flush(&mut self) -> Result<()> {
+impl<'a> Writer<'a> {
+    pub(crate) fn new(target: &'a Session) -> Self {
+        Self { target, statements: String::new(), count: 0 }
+    }
+
+    pub(crate) async fn flush(&mut self) -> Result<()> {
         if self.statements.is_empty() {
             return Ok(());
         }

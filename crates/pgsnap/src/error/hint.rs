@@ -87,12 +87,34 @@ impl Error {
                 "compute these columns again at the source, with an UPDATE of their rows, and repeat the backup; or accept the new values"
                     .into(),
             ),
+            Self::SchemaDrift { .. } => {
+                Some("copy the source anew, and make the delta from that copy".into())
+            }
+            Self::BaseChanged { .. } => {
+                Some("keep everybody else out of the base, and survey it again".into())
+            }
+            Self::DeltaDiffers { differences } if differences.iter().all(is_recomputed) => {
+                Some("compute these columns again at the source, or accept the new values".into())
+            }
+            Self::DeltaDiffers { .. } | Self::UnexpectedWrites { .. } => {
+                Some("the rows of the base are as they were; copy the whole source instead".into())
+            }
             Self::RestoreDiffers { .. } => Some("the database that was there before is untouched".into()),
             Self::InPlace { source, left, .. } if left.is_empty() => source.hint(),
             Self::InPlace { .. } => Some("drop what is left by hand before the next attempt; the next restore tries it first".into()),
             Self::CannotFence { obstacles, .. } => {
                 Some(joined(obstacles, |obstacle| &obstacle.remedy).into())
             }
+            Self::CannotHandOver { obstacles, .. } | Self::CannotRetire { obstacles, .. } => {
+                Some(joined(obstacles, |obstacle| &obstacle.remedy).into())
+            }
+            Self::HandoverUnknown { .. } => Some(
+                "keep the old primary fenced, and ask the server with find_handover until it says whether this run has committed".into(),
+            ),
+            Self::Marker { .. } => Some(
+                "use the version that wrote the markers, ask the primary server, and see the setting hubctl.epoch and the comment of each database".into(),
+            ),
+            Self::InvalidRun { .. } => Some("use 14 digits and 4 hexadecimal digits".into()),
             Self::NotFenced { undone: false, .. } => Some(
                 "take it down, or fence again: a fence that was begun is finished then".into(),
             ),
@@ -100,7 +122,7 @@ impl Error {
             Self::StillInUse { .. } => Some(
                 "stop these clients and their schedulers, finish prepared transactions in their database, and try again".into(),
             ),
-            Self::FenceRunning { .. } => Some("wait for it to end, or stop it".into()),
+            Self::FenceRunning { .. } | Self::Claimed { .. } => Some("wait for it to end, or stop it".into()),
             Self::FenceDiffers { .. } => Some(
                 "compare the database with the record of the fence, and set by hand the properties that changed meanwhile".into(),
             ),

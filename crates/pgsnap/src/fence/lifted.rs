@@ -3,13 +3,15 @@
 //! A fence is of one place and one time. A backup that carried it along would restore, years later,
 //! a database that refuses its clients.
 
+use crate::comment;
 use crate::error::Result;
-use crate::fence::record::{DatabaseState, FenceRecord, Settings, own_comment};
+use crate::fence::record::{DatabaseState, FenceRecord, Settings};
 use crate::fence::state::{CONNECT, READ_ONLY};
 use crate::manifest::{DatabasePrivilege, RoleSetting, Source};
+use crate::marker::{Marker, MarkerRole};
 
 /// Begins the names of settings that belong to one place of a database and never travel.
-const LOCAL: &str = "hubctl.";
+pub(crate) const LOCAL: &str = "hubctl.";
 
 /// The properties of a database that a fence changes.
 pub(crate) struct Properties<'a> {
@@ -53,22 +55,34 @@ impl<'a> Properties<'a> {
     pub(crate) fn lift(mut self) -> Result<Lifted> {
         let comment = self.comment.as_deref();
         let record = FenceRecord::find(self.settings, comment, self.database_oid)?;
-        let is_marked = self.settings.iter().any(|setting| setting.starts_with(LOCAL));
+        let is_by_hand = record.is_none() && self.is_fenced_by_hand();
         let lifted = match record {
             Some(record) => {
                 self.become_recorded(&record);
                 Lifted::Recorded(Box::new(record))
             }
-            None if is_marked => match self.leave_out() {
-                parts if parts.is_empty() => Lifted::Nothing,
-                parts => Lifted::Guessed(parts),
-            },
+            None if is_by_hand => Lifted::Guessed(self.leave_out()),
             None => Lifted::Nothing,
         };
         self.settings.retain(|setting| !setting.starts_with(LOCAL));
         self.role_settings.retain(|setting| !setting.setting.starts_with(LOCAL));
-        *self.comment = self.comment.as_deref().and_then(own_comment);
+        *self.comment = self.comment.as_deref().and_then(comment::own);
         Ok(lifted)
+    }
+
+    /// Returns whether the database looks fenced and says that it once was at a site of ours. The
+    /// properties of a primary are those that its clients need.
+    fn is_fenced_by_hand(&self) -> bool {
+        let is_read_only =
+            self.settings.iter().any(|setting| *setting == format!("{READ_ONLY}=on"));
+        let mut marks =
+            self.settings.iter().filter(|setting| setting.starts_with(LOCAL)).peekable();
+        let has_mark = marks.peek().is_some();
+        let is_primary = marks.any(|mark| {
+            let value = mark.split_once('=').map_or("", |(_, value)| value);
+            value.parse().is_ok_and(|marker: Marker| marker.role == MarkerRole::Primary)
+        });
+        is_read_only && has_mark && !is_primary
     }
 
     /// Takes from the record what a fence changes, and nothing else: it may stand in a comment,
@@ -149,7 +163,7 @@ impl<'a> Properties<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fence::record::{MARKER, fixtures::record};
+    use crate::fence::record::{RECORD, fixtures::record};
 
     struct Fixture {
         database: String,
@@ -194,7 +208,7 @@ mod tests {
 
     #[test]
     fn the_recorded_state_takes_the_place_of_the_fence() {
-        let mut fixture = Fixture::fenced(&format!("{MARKER}={}", record().text()));
+        let mut fixture = Fixture::fenced(&format!("{RECORD}={}", record().text()));
         assert_eq!(fixture.lift().unwrap(), Lifted::Recorded(Box::new(record())));
         assert_eq!((fixture.database.as_str(), fixture.connection_limit), ("hub", 7));
         assert_eq!(fixture.settings, ["work_mem=9MB"]);
@@ -209,7 +223,7 @@ mod tests {
         (forged.database, forged.frozen) = ("precious".into(), Some("hub".into()));
         let mut fixture = Fixture::fenced("app.x=1");
         fixture.database = "hub".into();
-        fixture.comment = Some(format!("{MARKER}={}", forged.text()));
+        fixture.comment = Some(format!("{RECORD}={}", forged.text()));
         fixture.lift().unwrap();
         assert_eq!(fixture.settings, ["work_mem=9MB", "app.x=1"]);
         assert_eq!((fixture.database.as_str(), fixture.comment), ("hub", None));
@@ -219,7 +233,7 @@ mod tests {
     fn built_in_privileges_stay_built_in() {
         let mut record = record();
         record.before.privileges_are_default = true;
-        let mut fixture = Fixture::fenced(&format!("{MARKER}={}", record.text()));
+        let mut fixture = Fixture::fenced(&format!("{RECORD}={}", record.text()));
         fixture.lift().unwrap();
         assert_eq!(fixture.privileges, None);
     }
@@ -240,6 +254,24 @@ mod tests {
         fixture.settings.pop();
         assert_eq!(fixture.lift().unwrap(), Lifted::Nothing);
         assert_eq!((fixture.settings.len(), fixture.connection_limit), (2, 0));
+        assert_eq!(fixture.privileges, Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_primary_keeps_what_looks_like_a_fence() {
+        let marker = Marker::new(7, MarkerRole::Primary, "home", "20261121161200ab12");
+        let mut fixture = Fixture::fenced(&format!("hubctl.epoch={marker}"));
+        assert_eq!(fixture.lift().unwrap(), Lifted::Nothing);
+        assert_eq!(fixture.settings, ["work_mem=9MB", "default_transaction_read_only=on"]);
+        assert_eq!((fixture.connection_limit, fixture.privileges), (0, Some(Vec::new())));
+    }
+
+    #[test]
+    fn an_owner_who_alone_may_connect_stays_alone_beside_a_marker() {
+        let marker = Marker::new(7, MarkerRole::Retired, "home", "20261121161200ab12");
+        let mut fixture = Fixture::fenced(&format!("hubctl.epoch={marker}"));
+        fixture.settings.remove(1);
+        assert_eq!(fixture.lift().unwrap(), Lifted::Nothing);
         assert_eq!(fixture.privileges, Some(Vec::new()));
     }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 use regularfile::Options;
 use serde::{Deserialize, Serialize};
 
+use crate::comment;
 use crate::error::{Error, Result};
 use crate::restore::suffixed;
 
@@ -16,7 +17,7 @@ pub const FENCE_FORMAT: &str = "pgsnap-fence/1";
 
 /// The setting of a fenced database that holds its record; also the word that begins the line in
 /// its comment, where this role may not make settings of its own.
-pub(crate) const MARKER: &str = "hubctl.fence";
+pub(crate) const RECORD: &str = "hubctl.fence";
 
 /// No record is larger: it holds the settings of one database.
 const LARGEST: u64 = 16 << 20;
@@ -124,9 +125,12 @@ pub struct Settings {
     pub values: Vec<String>,
 }
 
+/// Behind a hard fence.
+pub(crate) const FROZEN: &str = "__frozen_";
+
 /// The name behind a hard fence.
 pub(crate) fn frozen_name(database: &str, id: &str) -> String {
-    suffixed(database, "__frozen_", id)
+    suffixed(database, FROZEN, id)
 }
 
 /// The part of a record that every version has.
@@ -212,7 +216,7 @@ impl FenceRecord {
         comment: Option<&str>,
         database_oid: u32,
     ) -> Result<Option<Self>> {
-        let prefix = format!("{MARKER}=");
+        let prefix = format!("{RECORD}=");
         let set = settings.iter().map(String::as_str);
         let commented = comment.into_iter().flat_map(str::lines);
         let texts = set.chain(commented).filter_map(|text| text.strip_prefix(&prefix));
@@ -227,19 +231,7 @@ impl FenceRecord {
 
     /// The comment that carries the record, behind the one that is there.
     pub(crate) fn in_comment(&self) -> String {
-        let own = self.before.comment.as_deref().map(|own| format!("{own}\n")).unwrap_or_default();
-        format!("{own}{MARKER}={}", self.text())
-    }
-}
-
-/// A comment without the line of a record.
-pub(crate) fn own_comment(comment: &str) -> Option<String> {
-    let prefix = format!("{MARKER}=");
-    let is_marked = |line: &str| line.starts_with(&prefix);
-    match comment.rsplit_once('\n') {
-        Some((own, last)) if is_marked(last) => Some(own.to_owned()),
-        None if is_marked(comment) => None,
-        _ => Some(comment.to_owned()),
+        comment::with(self.before.comment.as_deref(), RECORD, &self.text())
     }
 }
 
@@ -297,16 +289,10 @@ mod tests {
     #[test]
     fn a_comment_keeps_its_own_lines() {
         let record = record();
-        let comment = record.in_comment();
-        let found = FenceRecord::find(&[], Some(&comment), 16384).unwrap().unwrap();
+        let text = record.in_comment();
+        let found = FenceRecord::find(&[], Some(&text), 16384).unwrap().unwrap();
         assert_eq!(found, record);
-        assert_eq!(own_comment(&comment), record.before.comment);
-        let bare = FenceRecord {
-            before: DatabaseState { comment: None, ..record.before.clone() },
-            ..record
-        };
-        assert_eq!(own_comment(&bare.in_comment()), None);
-        assert_eq!(own_comment("plain").as_deref(), Some("plain"));
+        assert_eq!(comment::without(&text, RECORD), record.before.comment);
     }
 
     #[test]
@@ -319,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_record_of_another_database_is_none() {
-        let setting = format!("{MARKER}={}", record().text());
+        let setting = format!("{RECORD}={}", record().text());
         assert_eq!(FenceRecord::find(&[setting], None, 16385).unwrap(), None);
     }
 

@@ -1,4 +1,4 @@
-//! The server of a database that is fenced, from a session outside of it.
+//! The server of a database that is fenced or handed over, from a session outside of it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -32,25 +32,34 @@ pub(crate) struct Standing {
 /// Every wait ends, also one for a synchronous standby: the server then says that it has committed.
 pub(crate) const LIMITS: &str = "SET lock_timeout = '10s'; SET statement_timeout = '60s'";
 
+/// Nothing is called done that a crash of the server could take back.
+const DURABLE: &str = "SELECT pg_catalog.set_config('synchronous_commit', 'on', false)
+     WHERE pg_catalog.current_setting('synchronous_commit') = 'off'";
+
 /// The pause between two looks at what others do.
 pub(crate) const PAUSE: Duration = Duration::from_millis(50);
 
+/// Connects to database `postgres`, or to `template1` where that one was dropped or is itself the
+/// one that is asked about.
+pub(crate) async fn maintenance(database: &Database, purpose: &str) -> Result<Session> {
+    const FIRST: &str = "postgres";
+    const SECOND: &str = "template1";
+    let open = async |name: &str| Session::open(&database.with_name(name), purpose).await;
+    if database.name() == FIRST {
+        return open(SECOND).await;
+    }
+    match open(FIRST).await {
+        Err(error) if error.sqlstate() == Some("3D000") => open(SECOND).await,
+        other => other,
+    }
+}
+
 impl Site {
-    /// Connects to database `postgres`, or to `template1` where that one was dropped or is itself
-    /// the one to be fenced.
-    pub(crate) async fn connect(database: &Database) -> Result<Self> {
-        const FIRST: &str = "postgres";
-        const SECOND: &str = "template1";
-        let open = async |name: &str| Session::open(&database.with_name(name), "fence").await;
-        let session = if database.name() == FIRST {
-            open(SECOND).await?
-        } else {
-            match open(FIRST).await {
-                Err(error) if error.sqlstate() == Some("3D000") => open(SECOND).await?,
-                other => other?,
-            }
-        };
+    /// Connects to another database of the server.
+    pub(crate) async fn connect(database: &Database, purpose: &str) -> Result<Self> {
+        let session = maintenance(database, purpose).await?;
         session.execute("the session settings", LIMITS).await?;
+        session.execute("the session settings", DURABLE).await?;
         const QUERY: &str = "
             SELECT r.oid, r.rolname::text, r.rolsuper, r.rolsuper OR r.rolcreatedb,
                    r.rolsuper OR pg_catalog.pg_has_role('pg_signal_backend', 'USAGE'), pg_catalog.pg_is_in_recovery(),
@@ -75,8 +84,9 @@ impl Site {
         if self.is_superuser { RecordPlace::Setting } else { RecordPlace::Comment }
     }
 
-    /// Makes sure that only one run puts up or takes down a fence of this name. The lock ends with
-    /// the session; the server may take a moment to notice that another one is gone.
+    /// Makes sure that only one run fences a database of this name, unfences it or hands it over.
+    /// The lock ends with the session; the server may take a moment to notice that another one is
+    /// gone.
     pub(crate) async fn lock(&self, deadline: Instant) -> Result<()> {
         const QUERY: &str = "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended('pgsnap fence ' || $1, 0))";
         let name = self.database.name();

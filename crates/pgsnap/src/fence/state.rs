@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::catalog::text;
+use crate::comment;
 use crate::error::Result;
-use crate::fence::record::{DatabaseState, Grant, MARKER, RoleName, Settings, own_comment};
+use crate::fence::record::{DatabaseState, Grant, RECORD, RoleName, Settings};
 use crate::session::Session;
 
 /// The setting that makes transactions read-only unless they say otherwise.
@@ -37,7 +39,7 @@ impl Present {
             connection_limit: row.get(2),
             owner: RoleName { oid: row.get(3), name: row.get(4) },
             privileges_are_default: row.get(5),
-            comment: row.get(6),
+            comment: text(row, 6, "the comment of the database")?,
             privileges: grants(session, oid).await?,
             settings: settings(session, oid).await?,
         };
@@ -129,7 +131,7 @@ impl DatabaseState {
                 }
             }
         }
-        if self.setting(0, MARKER).is_some() || self.comment.as_deref().is_some_and(is_marked) {
+        if self.setting(0, RECORD).is_some() || self.comment.as_deref().is_some_and(is_marked) {
             found.push("the record of the fence is still there".to_owned());
         }
         found
@@ -137,7 +139,7 @@ impl DatabaseState {
 }
 
 fn is_marked(comment: &str) -> bool {
-    own_comment(comment).as_deref() != Some(comment)
+    comment::value(comment, RECORD).is_some()
 }
 
 #[cfg(test)]

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::comment;
 use crate::error::Result;
-use crate::fence::record::{DatabaseState, FenceKind, FenceRecord, MARKER, RoleName};
+use crate::fence::record::{DatabaseState, FenceKind, FenceRecord, RECORD, RoleName};
 use crate::fence::state::{Connect, Present, READ_ONLY};
 use crate::name::{quote_identifier, quote_literal};
 use crate::restore::{assignment, comment_statement};
 
-/// The place of the record: a setting, which takes a superuser, or a line of the comment.
+/// The place of a record or marker: a setting, which takes a superuser, or a line of the comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RecordPlace {
     Setting,
@@ -46,7 +47,7 @@ pub(crate) fn put_up(
     statements.push(match place {
         RecordPlace::Setting => {
             let text = quote_literal(&record.text());
-            format!("ALTER DATABASE {name} SET {MARKER} TO {text}")
+            format!("ALTER DATABASE {name} SET {RECORD} TO {text}")
         }
         RecordPlace::Comment => comment_statement(&record.database, &record.in_comment()),
     });
@@ -93,11 +94,11 @@ pub(crate) fn take_down(
     }
     let (is, was) = (now.state.connects(), before.connects());
     connects(&is, &was, (&name, now.state.owner.oid), roles, &mut down);
-    if now.state.setting(0, MARKER).is_some() {
-        down.statements.push(format!("ALTER DATABASE {name} RESET {MARKER}"));
+    if now.state.setting(0, RECORD).is_some() {
+        down.statements.push(format!("ALTER DATABASE {name} RESET {RECORD}"));
     }
     let comment = now.state.comment.as_deref();
-    let own = comment.and_then(crate::fence::record::own_comment);
+    let own = comment.and_then(|comment| comment::without(comment, RECORD));
     if own.as_deref() != comment {
         down.statements.push(comment_statement(&record.database, &own.unwrap_or_default()));
     }

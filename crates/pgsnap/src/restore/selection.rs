@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::archive::Archive;
 use crate::census::{SequenceState, TableCensus};
 use crate::error::Result;
-use crate::manifest::{Manifest, MemberKind};
+use crate::manifest::{Manifest, MemberKind, Source};
 use crate::name::TableName;
 use crate::restore::post_data::is_refresh;
 use crate::restore::schemas::Schemas;
@@ -178,7 +178,11 @@ impl Selection {
 
     /// Everything a database holds, where its DDL is not read yet.
     pub(crate) fn of_everything(manifest: &Manifest, options: &RestoreOptions) -> Self {
-        let source = &manifest.source;
+        Self::of_source(&manifest.source, options)
+    }
+
+    /// The same, of a database without a manifest.
+    pub(crate) fn of_source(source: &Source, options: &RestoreOptions) -> Self {
         let mut roles: BTreeSet<String> = source.roles.iter().cloned().collect();
         roles.retain(|role| !role.starts_with("pg_"));
         Self {

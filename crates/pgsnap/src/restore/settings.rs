@@ -48,15 +48,26 @@ pub(crate) async fn apply(
         return Ok(Vec::new());
     }
     let (source, fence) = without_fence(source)?;
-    let name = quote_identifier(database);
-    let limit = source.connection_limit;
-    let limit = format!("ALTER DATABASE {name} CONNECTION LIMIT {limit}");
-    run(&target.session, &limit).await?;
-    let mut notes = apply_settings(&target.session, database, &source, selection).await?;
-    for statement in ownership(&name, database, &source, &selection.edits)? {
-        run(&target.session, &statement).await?;
-    }
+    let mut notes = apply_to_new(&target.session, database, &source, &selection.edits).await?;
     notes.extend(fence);
+    Ok(notes)
+}
+
+/// Gives a new database, which this role owns, everything of its own that the source had. Returns
+/// what the server refused to this role.
+pub(crate) async fn apply_to_new(
+    session: &Session,
+    database: &str,
+    source: &Source,
+    edits: &Edits,
+) -> Result<Vec<Note>> {
+    let name = quote_identifier(database);
+    let limit = format!("ALTER DATABASE {name} CONNECTION LIMIT {}", source.connection_limit);
+    run(session, &limit).await?;
+    let notes = apply_settings(session, database, source, edits).await?;
+    for statement in ownership(&name, database, source, edits)? {
+        run(session, &statement).await?;
+    }
     Ok(notes)
 }
 
@@ -74,7 +85,7 @@ pub(crate) async fn apply_in_place(
     }];
     if selection.is_whole() {
         let (source, fence) = without_fence(source)?;
-        notes.extend(apply_settings(session, database, &source, selection).await?);
+        notes.extend(apply_settings(session, database, &source, &selection.edits).await?);
         notes.extend(fence);
     }
     Ok(notes)
@@ -90,7 +101,7 @@ async fn apply_settings(
     session: &Session,
     database: &str,
     source: &Source,
-    selection: &Selection,
+    edits: &Edits,
 ) -> Result<Vec<Note>> {
     let name = quote_identifier(database);
     let mut statements = Vec::new();
@@ -106,7 +117,7 @@ async fn apply_settings(
         ));
     }
     for setting in &source.role_settings {
-        let role = quote_identifier(selection.edits.role(&setting.role));
+        let role = quote_identifier(edits.role(&setting.role));
         let assignment = assignment(&setting.setting)?;
         statements.push((
             format!("ALTER ROLE {role} SET {}", parameter(&setting.setting)),

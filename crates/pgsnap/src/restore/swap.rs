@@ -21,7 +21,7 @@ pub(crate) fn kept_name(name: &str, id: &str) -> String {
 }
 
 pub(crate) fn suffixed(name: &str, infix: &str, id: &str) -> String {
-    format!("{}{infix}{id}", shortened(name, MAX_NAME - infix.len() - id.len()))
+    format!("{}{infix}{id}", shortened(name, MAX_NAME.saturating_sub(infix.len() + id.len())))
 }
 
 fn shortened(name: &str, length: usize) -> &str {
@@ -51,8 +51,8 @@ pub(crate) fn leftover_pattern(name: &str) -> String {
     pattern(name, RESTORING)
 }
 
-/// A regular expression for names of this infix that a restore of this name makes.
-fn pattern(name: &str, infix: &str) -> String {
+/// A regular expression for names of this infix that are made of this name.
+pub(crate) fn pattern(name: &str, infix: &str) -> String {
     let stem = shortened(name, MAX_NAME - infix.len() - ID_LENGTH);
     let escaped: String = stem
         .chars()

@@ -241,7 +241,7 @@ impl Target {
     }
 
     /// Creates a database that nobody else may enter while it is being filled.
-    async fn create(&self, name: &str, sql: &str) -> Result<()> {
+    pub(crate) async fn create(&self, name: &str, sql: &str) -> Result<()> {
         self.session.execute("creating the database", sql).await?;
         let private = format!("REVOKE CONNECT ON DATABASE {} FROM PUBLIC", quote_identifier(name));
         self.session.execute("the privileges of the database", &private).await

@@ -346,3 +346,22 @@ async fn a_database_that_is_not_there_is_an_answer() {
     let error = take_down(&none, None).await.unwrap_err();
     assert!(matches!(error, Error::CannotFence { .. }), "{error}");
 }
+
+/// A server that answers a commit before it is on its disk may lose it in a crash.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fence_is_on_the_disk_when_it_stands() {
+    const FLUSHED: &str = "SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()";
+    let mut options = pgsnap::ScratchOptions::default();
+    options.settings = vec!["synchronous_commit=off".into(), "wal_writer_delay=10s".into()];
+    let server = Server::start_with(options).await;
+    let hub = server.with_sql("hub", SETUP).await;
+    let mut flushed = Vec::new();
+    for _ in 0..3 {
+        run(&server, "ALTER DATABASE hub CONNECTION LIMIT 51").await;
+        assert_eq!(ask(&server, FLUSHED).await.as_deref(), Some("f"), "it would be seen");
+        put_up(&server, &hub).await;
+        flushed.push(ask(&server, FLUSHED).await.unwrap());
+        take_down(&hub, None).await.unwrap();
+    }
+    assert!(flushed.iter().any(|flushed| flushed == "t"), "{flushed:?}");
+}

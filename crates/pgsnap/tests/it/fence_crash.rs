@@ -2,10 +2,11 @@
 
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use pgsnap::{FenceOptions, FenceRecord, fence};
 
-use crate::fence::{catalogue, put_up, take_down};
+use crate::fence::{ask, catalogue, put_up, take_down};
 use crate::server::Server;
 
 const SETUP: &str = "
@@ -16,7 +17,7 @@ const SETUP: &str = "
 
 /// Runs a future for so many steps and forgets it then, as SIGKILL does: nothing of it is run any
 /// more, and its connections close. A step lies between two waits, so no two statements are in one.
-async fn killed_after<F: Future>(steps: usize, future: F) -> Option<F::Output> {
+pub(crate) async fn killed_after<F: Future>(steps: usize, future: F) -> Option<F::Output> {
     let mut left = steps;
     let mut future = pin!(future);
     std::future::poll_fn(|context| {
@@ -29,8 +30,21 @@ async fn killed_after<F: Future>(steps: usize, future: F) -> Option<F::Output> {
     .await
 }
 
+/// Waits until the server knows that the run is gone: it ends what it was sent before that.
+async fn left(server: &Server) {
+    const INSIDE: &str = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity
+         WHERE application_name ~ 'fence' AND pid <> pg_catalog.pg_backend_pid()";
+    for _ in 0..1000 {
+        if ask(server, INSIDE).await.as_deref() == Some("0") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the run is still there");
+}
+
 /// Steps up to the end, and a limit that no run comes near.
-const MOST: usize = 2000;
+pub(crate) const MOST: usize = 2000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fence_that_was_killed_anywhere_comes_down_or_goes_on() {
@@ -49,6 +63,7 @@ async fn a_fence_that_was_killed_anywhere_comes_down_or_goes_on() {
         let finished = killed_after(steps, fence(&hub, &path, &options)).await;
         drop(client);
         let is_finished = finished.map(Result::unwrap).is_some();
+        left(&server).await;
         let now = catalogue(&server, "hub").await;
         match now.as_str() {
             "" => renamed += 1,
@@ -89,6 +104,7 @@ async fn the_end_of_a_fence_that_was_killed_anywhere_is_repeated() {
         put_up(&server, &hub).await;
         let finished = killed_after(steps, take_down(&hub, None)).await;
         let is_finished = finished.map(Result::unwrap).is_some();
+        left(&server).await;
         match catalogue(&server, "hub").await.as_str() {
             "" => standing += 1,
             same if same == before => down += 1,

@@ -13,6 +13,7 @@ const SETUP: &str = "
     CREATE ROLE app LOGIN; CREATE ROLE ops LOGIN; ALTER DATABASE hub CONNECTION LIMIT 50;
     REVOKE CONNECT ON DATABASE hub FROM PUBLIC; GRANT CONNECT ON DATABASE hub TO app;
     ALTER DATABASE hub SET work_mem = '9MB'; ALTER ROLE ops IN DATABASE hub SET work_mem = '8MB';
+    ALTER ROLE ops IN DATABASE hub SET hubctl.x = '1'; ALTER ROLE ops SET hubctl.x = '2'; ALTER ROLE ops SET work_mem = '7MB';
     COMMENT ON DATABASE hub IS 'the hub'; CREATE TABLE t AS SELECT generate_series(1, 100) AS id";
 
 /// Limit, privileges, settings and comment of a database.

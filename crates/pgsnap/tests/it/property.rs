@@ -53,6 +53,12 @@ pub(crate) async fn archive_of_random_database(server: &Server, seed: u64) -> pg
     server.dump(&database).await.0
 }
 
+/// A random database, to be moved in other ways than by an archive.
+pub(crate) async fn random_database(server: &Server, seed: u64) -> pgsnap::Database {
+    let case = Case::create(server, seed).await;
+    server.scratch.database(&case.name)
+}
+
 struct Case {
     seed: u64,
     name: String,

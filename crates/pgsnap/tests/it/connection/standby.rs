@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pgsnap::{
-    CensusOptions, Database, Difference, Error, Progress, RestoreOptions, ScratchOptions, census,
-    compare, query_scalar,
+    CensusOptions, Database, Difference, Error, ErrorClass, Progress, RestoreOptions,
+    ScratchOptions, census, compare, find_handover, hand_over, identify, query_scalar,
 };
 use tokio_postgres::Client;
 
+use crate::handover::{RUN, handed_over, order, with_prepared};
 use crate::races::INCOMPRESSIBLE;
 use crate::server::{Server, Slow, quiet, small_blocks};
 
@@ -266,4 +267,24 @@ async fn a_standby_cannot_be_restored_to() {
         pgsnap::restore(&archive, &target, &RestoreOptions::default(), &quiet()).await.unwrap_err();
     assert!(matches!(error, Error::Preflight { .. }), "{error}");
     assert!(error.to_string().contains("standby"), "{error}");
+}
+
+/// It may lack a commit that its primary has.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_shows_markers_and_answers_no_question_about_a_handover() {
+    let server = primary().await;
+    let hub = with_prepared(&server, RUN).await;
+    let standby = Standby::of(&server, &[]).await;
+    let done = handed_over(&hub, RUN, 1).await;
+    standby.catch_up().await;
+    let copy = standby.database("hub");
+    let identity = identify(&copy).await.unwrap();
+    assert!(identity.is_standby);
+    assert_eq!(identity.database.unwrap().own_marker(), Some(&done.marker));
+    let asked = find_handover(&copy, RUN).await.map(drop);
+    for outcome in [asked, hand_over(&copy, &order(RUN, 1)).await.map(drop)] {
+        let error = outcome.unwrap_err();
+        assert!(error.to_string().contains("is a standby"), "{error}");
+        assert_eq!(error.class(), ErrorClass::CouldNotAsk);
+    }
 }
