@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use clap::{Args, ColorChoice, Parser, Subcommand};
 
 use crate::commands::{
-    alert, approve, backup, backups, clean, completions, config, copy, demo, diff, doctor, drill,
-    freeze, fresh, gates, import, init, journal, keys, man, prune, pull, push, quiet, rekey,
-    restore, schedule, thaw, tunnel, verify, writers,
+    alert, approve, backup, backups, clean, completions, config, copy, cutover, demo, diff, doctor,
+    drill, freeze, fresh, gates, import, init, journal, keys, man, migrate, prune, pull, push,
+    quiet, rekey, restore, rollback, schedule, site, status, thaw, tunnel, verify, writers,
 };
 use crate::environment as env;
 use crate::printer::Format;
@@ -83,10 +83,15 @@ pub(crate) enum Command {
     Verify(verify::VerifyArgs),
     Restore(restore::RestoreArgs),
     Copy(copy::CopyArgs),
+    Site(site::SiteArgs),
+    Status(status::StatusArgs),
+    Migrate(migrate::MigrateArgs),
     Writers(writers::WritersArgs),
     Freeze(freeze::FreezeArgs),
     Quiet(quiet::QuietArgs),
     Thaw(thaw::ThawArgs),
+    Cutover(cutover::CutoverArgs),
+    Rollback(rollback::RollbackArgs),
     Clean(clean::CleanArgs),
     Drill(drill::DrillArgs),
     Diff(diff::DiffArgs),
@@ -166,6 +171,6 @@ mod tests {
             }
         }
         let refused: Vec<String> = refused.into_iter().collect();
-        insta::assert_snapshot!(refused.join(" "), @"--color --every --for --format --jobs --limit --max-age --older-than --role-map --rows --scale --wait");
+        insta::assert_snapshot!(refused.join(" "), @"--abandon-epoch --color --every --for --format --jobs --limit --max-age --mode --older-than --role-map --rows --scale --wait");
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod clean;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod copy;
+pub(crate) mod cutover;
 pub(crate) mod demo;
 pub(crate) mod diff;
 pub(crate) mod doctor;
@@ -20,13 +21,17 @@ pub(crate) mod init;
 pub(crate) mod journal;
 pub(crate) mod keys;
 pub(crate) mod man;
+pub(crate) mod migrate;
 pub(crate) mod prune;
 pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod quiet;
 pub(crate) mod rekey;
 pub(crate) mod restore;
+pub(crate) mod rollback;
 pub(crate) mod schedule;
+pub(crate) mod site;
+pub(crate) mod status;
 pub(crate) mod thaw;
 pub(crate) mod tunnel;
 pub(crate) mod verify;
@@ -52,10 +57,15 @@ pub(crate) async fn run(context: &Context, command: Command) -> anyhow::Result<E
         Command::Verify(args) => verify::run(context, args).await,
         Command::Restore(args) => restore::run(context, args).await,
         Command::Copy(args) => copy::run(context, args).await,
+        Command::Site(args) => site::run(context, args).await,
+        Command::Status(args) => status::run(context, args).await,
+        Command::Migrate(args) => migrate::run(context, args).await,
         Command::Writers(args) => writers::run(context, args).await,
         Command::Freeze(args) => freeze::run(context, args).await,
         Command::Quiet(args) => quiet::run(context, args).await,
         Command::Thaw(args) => thaw::run(context, args).await,
+        Command::Cutover(args) => cutover::run(context, args).await,
+        Command::Rollback(args) => rollback::run(context, args).await,
         Command::Clean(args) => clean::run(context, args).await,
         Command::Drill(args) => drill::run(context, args).await,
         Command::Diff(args) => diff::run(context, args).await,

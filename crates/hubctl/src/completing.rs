@@ -108,9 +108,9 @@ fn values(arg: &Arg, command: &str) -> Option<Values> {
     let name = arg.get_value_names().and_then(|names| names.first());
     let name = name.map_or(id.as_str(), |name| name.as_str());
     Some(match (command, name) {
-        (_, "SITE|URL") => sites,
+        (_, "SITE|URL" | "SITE") => sites,
         (_, "ENTRY" | "BACKUP") => backups,
-        ("diff", "A" | "B") => sides,
+        ("diff", "A" | "B") | (_, "BACKUP|SITE") => sides,
         (_, "TARGET") => |settings| settings.targets.keys().cloned().collect(),
         ("tunnel", "NAME") => |settings| settings.tunnels.keys().cloned().collect(),
         ("gates", "NAME") | ("approve", "GATE") => {
@@ -197,10 +197,16 @@ mod tests {
         restore to
         copy from
         copy to
+        site show site
+        site check site
+        site pin site
         writers site
         freeze site
         quiet site
+        quiet against
         thaw site
+        cutover from
+        cutover to
         clean site
         drill entry
         drill server

@@ -26,6 +26,12 @@ pub(crate) const JOURNAL: &str = "HUBCTL_JOURNAL";
 pub(crate) const COMPLETE: &str = "HUBCTL_COMPLETE";
 /// The failed unit, for the command of `[alerts]`; it is set, not read.
 pub(crate) const FAILED_UNIT: &str = "HUBCTL_FAILED_UNIT";
+/// The site that a command of a move works for; it is set, not read.
+pub(crate) const SITE: &str = "HUBCTL_SITE";
+/// The run that a command of a move works for; it is set, not read.
+pub(crate) const RUN: &str = "HUBCTL_RUN";
+/// Variables that hold a secret of ours, which no program of the operator's gets.
+pub(crate) const SECRETS: [&str; 1] = [PGPASSWORD];
 /// The variables of this program, for its manual.
 pub(crate) const DOCUMENTED: &[(&str, &str)] = &[
     (CONFIG, "Configuration file; --config wins."),
@@ -39,6 +45,8 @@ pub(crate) const DOCUMENTED: &[(&str, &str)] = &[
     (PASSPHRASE_FILE, "File of a passphrase."),
     (JOURNAL, "Journal file."),
     (FAILED_UNIT, "Set by hubctl for the command of [alerts]: the unit that failed."),
+    (SITE, "Set by hubctl for the commands of a move: the site."),
+    (RUN, "Set by hubctl for the commands of a move: the run."),
     (COMPLETE, "Set by the completions of a shell."),
     (
         "PGPASSWORD, PGPASSFILE, PGSERVICE, PGHOST, ...",

@@ -87,6 +87,13 @@ impl Failure {
             exit: error.chain().find_map(exit_of).unwrap_or(Exit::CouldNotAsk),
         }
     }
+
+    /// The fact and its causes in one sentence.
+    pub(crate) fn sentence(&self) -> String {
+        let parts: Vec<&str> =
+            std::iter::once(&self.message).chain(&self.causes).map(String::as_str).collect();
+        parts.join(": ")
+    }
 }
 
 /// A message without the names of calls that nobody knows: `fs_err` says so of a file that is not

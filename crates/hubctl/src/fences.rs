@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use fs_err::File;
-use pgsnap::{FenceRecord, QuietReading};
+use pgsnap::{Database, FenceRecord, Identity, LocatedDatabase, MarkerRole, QuietReading};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Refusal;
@@ -58,6 +58,70 @@ impl FenceFiles {
     /// The file of the record of the fence that stands, or was begun.
     pub(crate) fn record(&self) -> &Path {
         &self.record
+    }
+
+    /// Finds the fence around this database, by its real name.
+    pub(crate) async fn find(&self, database: &Database) -> anyhow::Result<Option<FenceRecord>> {
+        let found = pgsnap::find_fence(database, Some(&self.record)).await;
+        self.present(database, found).await
+    }
+
+    /// Leaves out the fence around a former primary, once a later move has given its name to
+    /// another database.
+    async fn present(
+        &self,
+        database: &Database,
+        found: pgsnap::Result<Option<FenceRecord>>,
+    ) -> anyhow::Result<Option<FenceRecord>> {
+        let of_another = |identity: &Identity, oid: Option<u32>| {
+            let marker = identity.database.as_ref().and_then(LocatedDatabase::own_marker);
+            marker.is_some_and(|marker| {
+                marker.role == MarkerRole::Primary && Some(marker.database_oid) != oid
+            })
+        };
+        let record = match found {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(None),
+            // The former primary was dropped, and its record is left.
+            Err(error @ pgsnap::Error::FenceRecord { .. }) => {
+                let is_former = match pgsnap::identify(database).await {
+                    Ok(identity) => of_another(&identity, self.recorded_oid()),
+                    Err(_) => false,
+                };
+                return if is_former { Ok(None) } else { Err(self.naming(error)) };
+            }
+            Err(error) => return Err(self.naming(error)),
+        };
+        let identity = pgsnap::identify(database).await?;
+        let is_former = of_another(&identity, Some(record.database_oid));
+        Ok((!is_former).then_some(record))
+    }
+
+    /// Finds the fence around this database; a database that does not exist has none.
+    pub(crate) async fn find_any(
+        &self,
+        database: &Database,
+    ) -> anyhow::Result<Option<FenceRecord>> {
+        match pgsnap::find_fence(database, Some(&self.record)).await {
+            Err(pgsnap::Error::CannotFence { .. }) => Ok(None),
+            found => self.present(database, found).await,
+        }
+    }
+
+    fn recorded_oid(&self) -> Option<u32> {
+        let record = FenceRecord::load(&self.record).ok().flatten();
+        record.map(|record| record.database_oid)
+    }
+
+    /// Names the file where the error is about the record.
+    pub(crate) fn naming(&self, error: pgsnap::Error) -> anyhow::Error {
+        let is_about_record = matches!(error, pgsnap::Error::FenceRecord { .. });
+        let error = anyhow::Error::from(error);
+        if is_about_record && self.record.exists() {
+            let record = self.record.display();
+            return error.context(format!("the fence differs from its record {record}"));
+        }
+        error
     }
 
     /// Takes the lock, and creates the directory where it is missing.

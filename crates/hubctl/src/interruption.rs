@@ -22,6 +22,7 @@ use crate::context::Hold;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::printer::{Format, Printer};
+use crate::unfinished::Unfinished;
 
 /// A command that was asked to end has this much time.
 const GRACE: Duration = Duration::from_millis(1500);
@@ -97,12 +98,17 @@ impl Interruption {
         self.shared.is_cleaning.store(true, Ordering::SeqCst);
     }
 
-    /// Says that a signal ended the command, and whether a fence may stand.
-    pub(crate) fn report(&self, may_be_fenced: bool) -> Exit {
-        self.shared.say(match may_be_fenced {
-            true => "interrupted; thaw the site, or freeze it again",
-            false => "interrupted; nothing unfinished is in place",
-        });
+    /// Says that a signal ended the command, and what it left.
+    pub(crate) fn report(&self, unfinished: &Unfinished) -> Exit {
+        if unfinished.cutover().is_some() {
+            self.shared.say(
+                "interrupted; the cutover is not finished: `hubctl cutover --execute` goes on, `hubctl rollback --execute` takes it back",
+            );
+        } else if unfinished.may_be_fenced() {
+            self.shared.say("interrupted; thaw the site, or freeze it again");
+        } else {
+            self.shared.say("interrupted; nothing unfinished is in place");
+        }
         self.shared.restore_terminal();
         Exit::Interrupted
     }

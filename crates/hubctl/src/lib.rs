@@ -23,9 +23,10 @@
 //! `report` (what an operation tells and returns), `site` and `password` (from a name to a
 //! database), `store` (from a name to an entry and its archive), `targets` (off-site copies),
 //! `keys` and `secret` (keys and passphrases), `act` and `damage` (the records of the journal),
-//! `alerts` (monitors and messages), `replacement` (a new database in the place of another),
-//! `fences` (the files of frozen sites), `failure` and `exit` (errors and exit codes). Only for
-//! `hubctl demo`: `demo` (its servers, keys and configuration).
+//! `alerts` (monitors and messages), `hook` (programs of the operator), `writer`, `redirect` and
+//! `probe` (the writers, clients and answers of a move), `http` (the client), `replacement` (a new
+//! database in the place of another), `fences` (the files of frozen sites), `failure` and `exit`
+//! (errors and exit codes). Only for `hubctl demo`: `demo` (its servers, keys and configuration).
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -44,14 +45,18 @@ mod exit;
 mod failure;
 mod fences;
 mod free_space;
+mod hook;
+mod http;
 mod human;
 mod interruption;
 mod keys;
 mod logging;
 pub mod ops;
 mod printer;
+mod probe;
 mod progress;
 mod prompt;
+mod redirect;
 mod replacement;
 mod report;
 mod run;
@@ -63,6 +68,7 @@ mod store;
 mod systemd;
 mod targets;
 mod unfinished;
+mod writer;
 
 pub use crate::cli::Cli;
 pub use crate::exit::Exit;

@@ -26,6 +26,7 @@ mod backups;
 mod clean;
 mod compare;
 mod copy;
+pub(crate) mod cutover;
 mod doctor;
 mod drill;
 mod freeze;
@@ -35,6 +36,7 @@ mod import;
 mod init;
 mod journal;
 mod keys;
+mod migrate;
 pub(crate) mod phases;
 mod prune;
 mod pull;
@@ -43,6 +45,8 @@ mod quiet;
 mod rekey;
 mod restore;
 mod schedule;
+mod site;
+mod status;
 mod tunnel;
 mod verify;
 mod writers;
@@ -63,6 +67,11 @@ pub use self::clean::{CleanOrder, CleanPlan, CleanReport, Kept, clean, plan_clea
 pub(crate) use self::compare::equality;
 pub use self::compare::{CompareDepth, CompareOrder, CompareReport, DifferingRows, compare};
 pub use self::copy::{CopyOrder, CopyPlanReport, CopyReport, copy, plan_copy};
+pub use self::cutover::{
+    CutoverObstacle, CutoverOrder, CutoverOutcome, CutoverPlanReport, CutoverReport, PlannedStep,
+    RollbackOrder, StepState, StepTrouble, TakenStep, cutover, plan_cutover, plan_rollback,
+    rollback,
+};
 pub use self::doctor::{DoctorOrder, DoctorReport, Finding, Health, doctor};
 pub use self::drill::{DrillOrder, DrillReport, DrilledTable, KeptCopy, drill};
 pub(crate) use self::drill::{answer_to, verdict_on};
@@ -87,6 +96,7 @@ pub use self::keys::{
     EscrowAnswerOrder, EscrowAnswerReport, EscrowChallengeOrder, EscrowChallengeReport, KeysReport,
     OpenedBackup, RecipientKey, check_keys, escrow_answer, escrow_challenge,
 };
+pub use self::migrate::{MigrateOrder, MigrateReport, migrate, plan_migrate};
 pub use self::prune::{PruneOrder, PruneReport, PrunedBackup, prune};
 pub use self::pull::{PullOrder, PullReport, pull};
 pub use self::push::{PushOrder, PushReport, TargetPush, push};
@@ -100,6 +110,12 @@ pub use self::schedule::{
     ScheduleReport, Unit, install_schedule, plan_schedule, schedule_for_cron,
     schedule_for_kubernetes, uninstall_schedule,
 };
+pub use self::site::{
+    CheckedPair, CheckedSite, PinOrder, PinReport, ShownSite, ShownWriter, SiteCheckReport,
+    SiteFinding, SiteIdentity, SiteShowReport, SiteVerdict, SitesOrder, check_sites, pin_site,
+    plan_pin, show_sites,
+};
+pub use self::status::{StatusPhase, StatusReport, StatusRole, StatusRun, StatusSite, status};
 pub use self::tunnel::{
     ImportedTunnels, StartTunnelsOrder, TrustPlan, TrustReport, TunnelEvent, TunnelReport,
     TunnelUnitReport, check_tunnels, import_tunnels, install_tunnels, plan_trust, restart_tunnels,

@@ -106,7 +106,7 @@ async fn until_a_signal(context: Context, command: Command) -> Exit {
                 () = unfinished.undo(&printer, &interruption) => {}
                 () = interruption.hurried() => {}
             }
-            interruption.report(unfinished.may_be_fenced())
+            interruption.report(&unfinished)
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The configuration and the origin of each value: flags, then `HUBCTL_*`, then the file, then
 //! defaults.
 
+mod assignment;
+mod cutover;
 mod file;
 mod gates;
 mod layers;
@@ -8,6 +10,8 @@ mod merge;
 mod misplaced;
 mod mistake;
 mod origin;
+mod pinning;
+mod program;
 mod reference;
 mod schema;
 mod shown;
@@ -17,12 +21,19 @@ mod wording;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub(crate) use assignment::{Assignment, ends_elsewhere};
+pub use cutover::CutoverMode;
+pub(crate) use cutover::{
+    CutoverTable, IdentityTable, ProbeTable, RedirectTable, WriteProbeTable, WriterTable,
+};
 pub(crate) use file::Check;
 use file::ConfigFile;
 pub(crate) use gates::ProgramQuestion;
 use merge::BaseDirectory;
 use origin::Origins;
 pub(crate) use origin::{Origin, Sourced};
+pub(crate) use pinning::pin;
+pub(crate) use program::ProgramCommand;
 pub(crate) use reference::tables;
 pub(crate) use schema::schema;
 pub(crate) use shown::ShownSettings;
@@ -94,6 +105,7 @@ pub struct Settings {
     pub(crate) approval_key: Option<Sourced<PathBuf>>,
     pub(crate) clusters: BTreeMap<String, Sourced<::gates::Access>>,
     pub(crate) gates: ::gates::Gates,
+    pub(crate) cutover: CutoverTable,
     flags: SiteFlags,
     /// The tables with everything that was merged into them, for `config show`.
     effective: ConfigFile,
@@ -107,6 +119,13 @@ pub(crate) struct SiteSettings {
     pub(crate) password_file: Option<Sourced<PathBuf>>,
     pub(crate) password_command: Option<Sourced<String>>,
     pub(crate) passfile: Option<Sourced<PathBuf>>,
+    /// The address of the service.
+    pub(crate) api: Option<String>,
+    /// The server and the database that the site is pinned to.
+    pub(crate) identity: Option<IdentityTable>,
+    pub(crate) writers: Vec<WriterTable>,
+    /// The changes that lead clients to the site.
+    pub(crate) redirects: Vec<RedirectTable>,
 }
 
 /// Alerts and their channels.
@@ -173,6 +192,10 @@ impl SiteSettings {
             password_file: None,
             password_command: None,
             passfile: None,
+            api: None,
+            identity: None,
+            writers: Vec::new(),
+            redirects: Vec::new(),
         }
     }
 }
@@ -190,7 +213,6 @@ impl Settings {
         }
         let flag = |name| Origin::Flag(name);
         SiteSettings {
-            database: site.database.clone(),
             password_file: flags
                 .password_file
                 .clone()
@@ -203,6 +225,7 @@ impl Settings {
                 .passfile
                 .clone()
                 .map(|value| Sourced { value, origin: flag("--passfile") }),
+            ..site.clone()
         }
     }
 

@@ -1,5 +1,7 @@
 //! From what the operator calls a database to the database, with its password.
 
+mod frozen;
+mod identity;
 mod password;
 mod service;
 mod surroundings;
@@ -7,11 +9,12 @@ mod url;
 
 use std::collections::BTreeMap;
 
-use pgsnap::{ConnectionParameters, Database};
+use pgsnap::{ConnectionParameters, Database, FenceRecord};
 
 use crate::failure::Refusal;
 use crate::human;
-use crate::settings::{Settings, SiteSettings};
+use crate::settings::{IdentityTable, Settings, SiteSettings};
+pub(crate) use identity::{Kinship, kinship, require_pinned, untold};
 pub(crate) use url::{holds_password, is_url, refuse_password};
 
 /// A database and what it is called.
@@ -19,7 +22,12 @@ pub(crate) use url::{holds_password, is_url, refuse_password};
 pub(crate) struct Site {
     /// The site's name, or `host:port/name` of a URL.
     pub(crate) label: String,
+    /// The database by its real name; behind its fence where [`Site::readable`] found it there.
     pub(crate) database: Database,
+    /// The server and the database that the configuration pins the site to.
+    pub(crate) pinned: Option<IdentityTable>,
+    /// The fence that the database is behind.
+    fence: Option<FenceRecord>,
 }
 
 impl Site {
@@ -76,8 +84,19 @@ impl Site {
         let database = password::prompted(database).await?;
         let label = if label.is_empty() { database.to_string() } else { label.to_owned() };
         tracing::info!(%database, tls = %database.tls_mode(), password = database.has_password(), "site {label}");
-        Ok(Self { label, database })
+        Ok(Self { label, database, pinned: site.identity.clone(), fence: None })
     }
+}
+
+/// The settings of the site of this name.
+pub(crate) fn configured<'a>(
+    settings: &'a Settings,
+    name: &str,
+) -> anyhow::Result<&'a SiteSettings> {
+    settings.sites.get(name).ok_or_else(|| {
+        let fact = format!("there is no site `{}`", url::shown(name));
+        Refusal::usage(fact).hint(known(settings)).into()
+    })
 }
 
 /// The database that a URL names, completed from the surroundings, and the passfile that is to be

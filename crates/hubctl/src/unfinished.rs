@@ -20,7 +20,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Work under way that leaves something when it is dropped.
 #[derive(Debug, Default)]
-pub(crate) struct Unfinished(Mutex<Option<Work>>);
+pub(crate) struct Unfinished {
+    work: Mutex<Option<Work>>,
+    /// The cutover that the work is a part of.
+    cutover: Mutex<Option<String>>,
+}
 
 #[derive(Debug, Clone)]
 enum Work {
@@ -47,6 +51,21 @@ impl Unfinished {
         self.set(None);
     }
 
+    /// From now on a cutover is under way, which goes on or is undone by a later run.
+    pub(crate) fn begin_cutover(&self, run: String) {
+        *self.cutover.lock().unwrap_or_else(PoisonError::into_inner) = Some(run);
+    }
+
+    /// The cutover stopped, and has said where.
+    pub(crate) fn end_cutover(&self) {
+        *self.cutover.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The cutover that is under way.
+    pub(crate) fn cutover(&self) -> Option<String> {
+        self.cutover.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Returns true if a fence may still stand.
     pub(crate) fn may_be_fenced(&self) -> bool {
         matches!(*self.lock(), Some(Work::Fence(..)))
@@ -57,7 +76,7 @@ impl Unfinished {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Work>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Undoes what was left when the future of the work was dropped, and says so. The server must

@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
-use ureq::Agent;
 use ureq::http::StatusCode;
-use ureq::tls::{RootCerts, TlsConfig};
 use url::Url;
 
 use super::{LIMIT, Message};
 use crate::failure::Refusal;
+use crate::http::agent;
 use crate::runtime::blocking;
 use crate::secret;
 
@@ -45,7 +44,7 @@ pub(super) async fn post(
     body: Vec<u8>,
 ) -> anyhow::Result<()> {
     blocking(move || {
-        let (agent, begun) = (agent(), Instant::now());
+        let (agent, begun) = (agent(ATTEMPT), Instant::now());
         loop {
             let request = agent.post(url.as_str()).content_type(content_type);
             let error = match request.send(&body[..]).map(|response| response.status()) {
@@ -65,20 +64,6 @@ pub(super) async fn post(
         }
     })
     .await
-}
-
-/// It follows nobody elsewhere: a secret URL is for its host only.
-fn agent() -> Agent {
-    let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier);
-    Agent::config_builder()
-        .tls_config(tls.build())
-        .timeout_global(Some(ATTEMPT))
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .http_status_as_error(false)
-        .user_agent(concat!("hubctl/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .new_agent()
 }
 
 fn may_pass(status: StatusCode) -> bool {

@@ -20,6 +20,11 @@ pub(crate) fn count(text: &str) -> Result<usize, String> {
     number(text, 0, None, 20)
 }
 
+/// The number of an epoch.
+pub(crate) fn epoch(text: &str) -> Result<u64, String> {
+    number(text, 1, None, 2)
+}
+
 /// A duration in words.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)

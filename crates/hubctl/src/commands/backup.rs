@@ -72,6 +72,7 @@ impl BackupArgs {
             jobs: self.jobs,
             role_passwords: self.role_passwords,
             foreign_data: self.foreign_data,
+            of_former_primary: false,
         }
     }
 }

@@ -8,8 +8,8 @@ use crate::cli::values;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::human;
-use crate::ops::{self, CopyOrder, Ops};
-use crate::printer::answer;
+use crate::ops::{self, CopyOrder, CopyPlanReport};
+use crate::printer::{Present, Printer, answer};
 use crate::replacement;
 use crate::settings::Overrides;
 
@@ -55,22 +55,22 @@ pub(crate) async fn run(context: &Context, args: CopyArgs) -> anyhow::Result<Exi
     let overrides = Overrides::default().passwords(&args.passwords);
     let ops = context.ops(overrides.journal(&args.journal))?;
     if !args.execute {
-        return plan(context, &ops, args.order()).await;
+        return ops::plan_copy(&ops, args.order()).await?.present(&context.printer);
     }
     let copied = ops::copy(&ops, args.order()).await?;
     context.printer.report(&copied, |copied| copied.restored.database.clone())?;
     Ok(Exit::Yes)
 }
 
-async fn plan(context: &Context, ops: &Ops, order: CopyOrder) -> anyhow::Result<Exit> {
-    let report = ops::plan_copy(ops, order).await?;
-    let printer = &context.printer;
-    printer.report(&report, |report| text(&report.plan))?;
-    replacement::qualify(&report.plan.target, printer);
-    if report.is_clear() {
-        printer.say("dry run: nothing changed; add --execute to copy");
+impl Present for CopyPlanReport {
+    fn present(&self, printer: &Printer) -> anyhow::Result<Exit> {
+        printer.report(self, |report| text(&report.plan))?;
+        replacement::qualify(&self.plan.target, printer);
+        if self.is_clear() {
+            printer.say("dry run: nothing changed; add --execute to copy");
+        }
+        Ok(answer(self.is_clear()))
     }
-    Ok(answer(report.is_clear()))
 }
 
 impl CopyArgs {

@@ -1,5 +1,6 @@
 //! `hubctl demo`.
 
+mod cutover;
 mod forward;
 mod stage;
 
@@ -21,7 +22,7 @@ use crate::ops::{
     VerifyOrder,
 };
 
-/// Show a backup, a drill, a restore and a diff on throw-away servers
+/// Show backups, a drill, a restore and a move on throw-away servers
 ///
 /// Starts two PostgreSQL servers on this machine as the sites `workstation` and `cluster`, fills
 /// one with the database of a sample service that keeps writing, and runs the commands of a
@@ -110,6 +111,7 @@ async fn play(context: &Context, scene: &Scene) -> anyhow::Result<Vec<Step>> {
     scene.change().await?;
     let rows = ops::compare(ops, both(Some(5)));
     stage.step("diff workstation cluster --rows 5", Exit::No, rows).await;
+    cutover::play(&mut stage, printer, scene).await?;
     stage.step("journal verify", Exit::Yes, ops::verify_journal(ops, None)).await;
     Ok(stage.end())
 }

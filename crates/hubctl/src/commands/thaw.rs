@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::cli::options::{JournalOptions, PasswordOptions};
+use crate::cli::values;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::human;
@@ -26,6 +27,9 @@ pub(crate) struct ThawArgs {
     /// Thaw; without this, only show the fence
     #[arg(long)]
     execute: bool,
+    /// Open a retired primary: give up what the new one wrote since it began this epoch
+    #[arg(long, value_name = "EPOCH", value_parser = values::epoch)]
+    abandon_epoch: Option<u64>,
     #[command(flatten)]
     passwords: PasswordOptions,
     #[command(flatten)]
@@ -35,7 +39,9 @@ pub(crate) struct ThawArgs {
 pub(crate) async fn run(context: &Context, args: ThawArgs) -> anyhow::Result<Exit> {
     let overrides = Overrides::default().passwords(&args.passwords);
     let ops = context.ops(overrides.journal(&args.journal))?;
-    let (printer, order) = (&context.printer, ThawOrder::new(args.site));
+    let mut order = ThawOrder::new(args.site);
+    order.abandon_epoch = args.abandon_epoch;
+    let printer = &context.printer;
     if args.execute {
         let thawed = ops::thaw(&ops, order).await?;
         printer.report(&thawed, |thawed| thawed.database.clone())?;

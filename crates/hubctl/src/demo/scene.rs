@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use pgsnap::{Database, ScratchOptions, ScratchServer};
 
+use super::agents::{Agents, Directions};
 use crate::failure::Refusal;
 use crate::ops::{Key, generate_key};
 
@@ -13,6 +14,9 @@ const SERVICE: &str = "state-hub";
 
 /// The first line of a configuration that the demo may write over.
 const MARK: &str = "# Written by `hubctl demo`, which replaces this file when it runs again.";
+
+/// The file that leads clients to a site.
+const DIRECTIONS: &str = "clients.env";
 
 /// No configuration is larger.
 const LARGEST: u64 = 1024 * 1024;
@@ -24,6 +28,7 @@ pub(crate) struct Scene {
     pub(crate) config: PathBuf,
     pub(crate) key: PathBuf,
     vault: PathBuf,
+    directions: PathBuf,
 }
 
 impl Scene {
@@ -50,7 +55,10 @@ impl Scene {
         fs_err::create_dir_all(&vault)?;
         let key = key(&directory.join("key.txt"))?;
         let escrow = key_of_escrow(directory)?;
-        let scene = Self { workstation, cluster, config, key: directory.join("key.txt"), vault };
+        let directions = directory.join(DIRECTIONS);
+        regularfile::replace(&directions, "SITE=workstation\n")?;
+        let key_file = directory.join("key.txt");
+        let scene = Self { workstation, cluster, config, key: key_file, vault, directions };
         regularfile::replace(&scene.config, scene.configuration(&key.public, &escrow.public))?;
         Ok(scene)
     }
@@ -63,6 +71,20 @@ impl Scene {
     /// The database that moves.
     pub(crate) fn source(&self) -> Database {
         self.workstation.database(DATABASE)
+    }
+
+    /// Starts agents that go where the service goes.
+    pub(crate) fn agents(&self) -> Agents {
+        let cluster = self.cluster.database(DATABASE);
+        let sites = vec![("workstation", self.source()), ("cluster", cluster)];
+        Agents::start(Directions { sites, file: self.directions.clone() })
+    }
+
+    /// Counts the events of the agents at the workstation.
+    pub(crate) async fn events(&self) -> anyhow::Result<u64> {
+        let query = "SELECT count(*) FROM progress_events";
+        let count = pgsnap::query_scalar(&self.source(), query).await?;
+        Ok(count.unwrap_or_default().parse()?)
     }
 
     /// The newest verified backup.
@@ -90,6 +112,20 @@ database = "{workstation}"
 
 [sites.cluster]
 database = "{cluster}"
+
+# What leads the clients of the service to a site.
+[[sites.workstation.redirect]]
+file = "{DIRECTIONS}"
+set = "SITE=workstation"
+
+[[sites.cluster.redirect]]
+file = "{DIRECTIONS}"
+set = "SITE=cluster"
+
+[cutover]
+from = "workstation"
+to = "cluster"
+mode = "delta"
 
 [vault]
 path = "vault"

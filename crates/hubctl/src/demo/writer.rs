@@ -7,7 +7,8 @@ use std::time::Duration;
 use pgsnap::Database;
 use tokio::task::JoinHandle;
 
-const TICK: &str = include_str!("writer.sql");
+/// One transaction over five tables.
+pub(super) const TICK: &str = include_str!("writer.sql");
 
 /// Commits one transaction over five tables after the other.
 pub(crate) struct Writer {

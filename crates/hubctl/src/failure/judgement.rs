@@ -34,7 +34,7 @@ macro_rules! judged {
     )*};
 }
 
-judged!(pgsnap, backup, tunnel, gates, journal);
+judged!(pgsnap, backup, tunnel, gates, journal, runbook);
 
 /// The error of a library that this cause is.
 fn judged(cause: Cause<'_>) -> Option<&dyn Judged> {
@@ -51,6 +51,7 @@ fn judged(cause: Cause<'_>) -> Option<&dyn Judged> {
         .or_else(|| of::<tunnel::Error>(cause))
         .or_else(|| of::<gates::Error>(cause))
         .or_else(|| of::<journal::Error>(cause))
+        .or_else(|| of::<runbook::Error>(cause))
 }
 
 pub(super) fn exit_of(cause: Cause<'_>) -> Option<Exit> {

@@ -35,6 +35,9 @@ pub struct BackupOrder {
     pub role_passwords: bool,
     /// Foreign servers whose rows are read and included.
     pub foreign_data: Vec<String>,
+    /// Keeps the backup as the last state of a former primary: it is opened and compared, and
+    /// never becomes `latest`.
+    pub of_former_primary: bool,
 }
 
 /// A backup that was taken.
@@ -111,6 +114,7 @@ struct Job<'a> {
     recipients: Recipients,
     identities: Identities,
     damaged: Damaged,
+    of_former_primary: bool,
     options: DumpOptions,
     begun: Instant,
 }
@@ -125,6 +129,7 @@ async fn begin(ops: &Ops, order: BackupOrder) -> anyhow::Result<BackupReport> {
         recipients: keys::recipients(settings, passphrase.as_ref())?,
         identities: keys::identities(settings, passphrase, console)?,
         damaged: Damaged::read(settings, &**console),
+        of_former_primary: order.of_former_primary,
         options: options(order),
         begun: Instant::now(),
         site,
@@ -180,13 +185,14 @@ impl Job<'_> {
     async fn take(&self, act: &Act<evidence::Backup>) -> anyhow::Result<BackupReport> {
         let lock = self.vault.lock()?;
         let cleaned = self.clean(&lock)?;
-        check_space(self.ops, &self.site.database, self.vault.directory()).await?;
+        let (settings, console) = (self.ops.settings(), &**self.ops.console());
+        let source = self.site.clone().readable(settings, console).await?.database;
+        check_space(self.ops, &source, self.vault.directory()).await?;
         // The snapshot is a moment later than this, so the age of the backup is never understated.
         let taken_at = self.ops.now();
         let sealing = self.vault.begin(&lock, &self.recipients, taken_at)?;
         let progress = self.ops.progress(phases::BACKUP);
-        let (sealing, manifest) =
-            pgsnap::dump(&self.site.database, sealing, &self.options, &progress).await?;
+        let (sealing, manifest) = pgsnap::dump(&source, sealing, &self.options, &progress).await?;
         drop(progress);
         let payload = self.examined(&manifest)?;
         let head = act.head().unwrap_or_else(|error| {
@@ -280,11 +286,17 @@ impl Job<'_> {
             self.say_unverified(entry.id());
             return Ok(entry);
         }
-        let entry = self.reopened(entry, manifest, suspicious.is_empty()).await.context(
+        let counts = suspicious.is_empty() && !self.of_former_primary;
+        let entry = self.reopened(entry, manifest, counts).await.context(
             "the new backup was sealed, but could not be verified; `latest` was not moved",
         )?;
         if !suspicious.is_empty() {
             self.say_suspicious(&entry, suspicious);
+            return Ok(entry);
+        }
+        if self.of_former_primary {
+            let id = entry.id();
+            self.ops.say(format_args!("{id} opened and manifest checked; kept beside `latest`"));
             return Ok(entry);
         }
         debug_assert!(entry.state() >= State::Verified);

@@ -9,7 +9,8 @@ use pgsnap::{Census, Comparison, Difference, RowDifference, TableName};
 use serde::Serialize;
 
 pub(crate) use self::equality::equality;
-use self::side::{Reading, Side, censuses, sides};
+pub(super) use self::side::{Reading, Side};
+use self::side::{censuses, sides};
 use super::{Ops, Report};
 
 /// Which two databases or backups to compare, and how.

@@ -83,7 +83,8 @@ impl Report for CopyReport {
 /// Those of [`pgsnap::plan_copy`]; an unknown site. An obstacle is no error: the plan names it.
 pub async fn plan_copy(ops: &Ops, order: CopyOrder) -> anyhow::Result<CopyPlanReport> {
     let job = Job::new(ops, order).await?;
-    let mut plan = pgsnap::plan_copy(&job.from.database, &job.target, &job.options).await?;
+    let source = job.source().await?;
+    let mut plan = pgsnap::plan_copy(&source, &job.target, &job.options).await?;
     name_flags(&mut plan.target.obstacles);
     Ok(CopyPlanReport { from: job.from.label, to: job.to.label, executed: false, plan })
 }
@@ -130,11 +131,17 @@ impl<'a> Job<'a> {
         Ok(Self { ops, target, from, to, options: order.options })
     }
 
+    /// The database to copy, behind its fence if the site is frozen.
+    async fn source(&self) -> anyhow::Result<Database> {
+        let (settings, console) = (self.ops.settings(), &**self.ops.console());
+        Ok(self.from.clone().readable(settings, console).await?.database)
+    }
+
     async fn copy(&self) -> anyhow::Result<Copied> {
+        let source = self.source().await?;
         let progress = self.ops.progress(phases::COPY);
         self.ops.unfinished().begin(&self.target);
-        let copied =
-            pgsnap::copy(&self.from.database, &self.target, &self.options, &progress).await;
+        let copied = pgsnap::copy(&source, &self.target, &self.options, &progress).await;
         self.ops.unfinished().end();
         Ok(copied?)
     }

@@ -107,9 +107,7 @@ impl Finding {
     fn of(subject: impl Into<String>, error: &anyhow::Error) -> Self {
         let failure = Failure::of(error);
         let health = if failure.exit == Exit::CouldNotAsk { Health::Unknown } else { Health::Fail };
-        let fact =
-            std::iter::once(failure.message).chain(failure.causes).collect::<Vec<_>>().join(": ");
-        Self { health, subject: subject.into(), fact, hint: failure.hint }
+        Self { health, subject: subject.into(), fact: failure.sentence(), hint: failure.hint }
     }
 }
 
@@ -139,7 +137,7 @@ async fn sites(ops: &Ops, order: DoctorOrder, findings: &mut Vec<Finding>) -> Wa
         if takes_all { settings.sites.keys().cloned().collect() } else { order.sites };
     let (mut database, mut bytes, mut absent) = (None, 0, Vec::new());
     for word in &words {
-        let examined = server::examine(settings, word, findings).await;
+        let examined = server::examine(ops, word, findings).await;
         bytes = examined.bytes.max(bytes);
         database = database.or(examined.database);
         absent.extend(examined.absent.map(|name| (word, name)));

@@ -11,6 +11,7 @@ use pgsnap::{
 };
 use serde::Serialize;
 
+pub(super) use self::thaw::take_fence_down;
 pub use self::thaw::{ThawOrder, ThawPlanReport, ThawReport, plan_thaw, thaw};
 use super::{Ops, Report};
 use crate::fences::FenceFiles;
@@ -139,7 +140,7 @@ pub async fn plan_freeze(ops: &Ops, order: FreezeOrder) -> anyhow::Result<Freeze
         database: job.site.database.to_string(),
         executed: false,
         kind: job.order.kind(),
-        standing: job.find().await?.as_ref().map(Fence::of),
+        standing: job.files.find(&job.site.database).await?.as_ref().map(Fence::of),
         record: job.files.record().display().to_string(),
         sessions: Vec::new(),
         read_only_roles: Vec::new(),
@@ -202,17 +203,11 @@ impl<'a> Job<'a> {
         Ok(Self { ops, site, files, order })
     }
 
-    async fn find(&self) -> anyhow::Result<Option<FenceRecord>> {
-        let record = self.files.record();
-        let found = pgsnap::find_fence(&self.site.database, Some(record)).await;
-        found.map_err(|error| naming(error, record))
-    }
-
     async fn freeze(&self) -> anyhow::Result<Frozen> {
         let lock = self.files.lock()?;
         let record = self.files.record();
         // A fence that stood before this run is not this run's to take down.
-        let is_new = self.find().await?.is_none();
+        let is_new = self.files.find(&self.site.database).await?.is_none();
         if is_new {
             self.files.retire()?;
         }
@@ -225,7 +220,7 @@ impl<'a> Job<'a> {
     async fn fence(&self, record: &Path) -> anyhow::Result<Frozen> {
         let database = &self.site.database;
         let fenced = pgsnap::fence(database, record, &self.order.options).await;
-        let fenced = fenced.map_err(|error| naming(error, record))?;
+        let fenced = fenced.map_err(|error| self.files.naming(error))?;
         let reading = self.first_reading(&fenced).await.with_context(|| {
             format!("{} is frozen, and the first reading behind the fence failed", self.site.label)
         })?;
@@ -283,14 +278,4 @@ pub(super) fn strength(kind: FenceKind) -> Strength {
         FenceKind::Soft => Strength::Soft,
         _ => Strength::Hard,
     }
-}
-
-/// Names the file where the error is about the record.
-pub(super) fn naming(error: pgsnap::Error, record: &Path) -> anyhow::Error {
-    let is_about_record = matches!(error, pgsnap::Error::FenceRecord { .. });
-    let error = anyhow::Error::from(error);
-    if is_about_record && record.exists() {
-        return error.context(format!("the fence differs from its record {}", record.display()));
-    }
-    error
 }

@@ -10,6 +10,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use super::cutover::{self, CutoverTable, IdentityTable, RedirectTable, WriterTable};
+use super::program::ProgramCommand;
+
 /// The configuration of hubctl.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -46,6 +49,8 @@ pub(crate) struct ConfigFile {
     pub(super) gates: BTreeMap<String, Map<String, Value>>,
     /// How you sign approvals.
     pub(super) approval: ApprovalTable,
+    /// The move of the service from one site to another.
+    pub(super) cutover: CutoverTable,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -69,6 +74,18 @@ pub(super) struct SiteTable {
     /// Passfile of libpq, instead of ~/.pgpass.
     #[schemars(extend("x-form" = "FILE"))]
     pub(super) passfile: Option<PathBuf>,
+    /// Address of the service at this site, whose health is asked after a move.
+    #[serde(default, serialize_with = "shown_api")]
+    #[schemars(extend("x-form" = "URL"))]
+    pub(super) api: Option<String>,
+    /// Server and database of this site, as `hubctl site pin` writes them.
+    pub(super) identity: Option<IdentityTable>,
+    /// Programs that write to the database of this site.
+    #[serde(default)]
+    pub(super) writers: Vec<WriterTable>,
+    /// Changes that lead clients to this site.
+    #[serde(default)]
+    pub(super) redirect: Vec<RedirectTable>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -225,6 +242,7 @@ impl ConfigFile {
         let mut paths: Vec<&mut PathBuf> = Vec::new();
         for site in self.sites.values_mut() {
             paths.extend(site.password_file.iter_mut().chain(&mut site.passfile));
+            paths.extend(site.redirect.iter_mut().filter_map(|redirect| redirect.file.as_mut()));
         }
         let of_vault = [&mut vault.path, &mut vault.recipients_file, &mut vault.passphrase_file];
         paths.extend(of_vault.into_iter().flatten().chain(&mut vault.identities));
@@ -238,6 +256,28 @@ impl ConfigFile {
         paths.extend(self.tunnels.values_mut().flat_map(paths_of_tunnel));
         paths.extend(self.clusters.values_mut().flat_map(|cluster| &mut cluster.kubeconfig));
         paths
+    }
+
+    /// Every command that is run without a shell, but those of gates and tunnels.
+    pub(super) fn commands_mut(&mut self) -> impl Iterator<Item = &mut ProgramCommand> {
+        self.sites.values_mut().flat_map(|site| {
+            let of_writers = site.writers.iter_mut().flat_map(|writer| {
+                let WriterTable { stop, start, stopped, pending, replay, .. } = writer;
+                [stop, start, stopped, pending, replay]
+            });
+            let of_redirects = site
+                .redirect
+                .iter_mut()
+                .flat_map(|redirect| [&mut redirect.command, &mut redirect.check]);
+            of_writers.chain(of_redirects).flatten()
+        })
+    }
+}
+
+fn shown_api<S: Serializer>(api: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    match api {
+        Some(url) => cutover::shown(url, serializer),
+        None => serializer.serialize_none(),
     }
 }
 

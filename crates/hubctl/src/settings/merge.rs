@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::origin::{Origins, Sourced};
 use super::source::{self, Source};
-use super::{AlertSettings, Overrides, Settings, SiteFlags, SiteSettings, file, gates, layers};
+use super::{
+    AlertSettings, Overrides, Settings, SiteFlags, SiteSettings, cutover, file, gates, layers,
+};
 use crate::environment as env;
 use crate::failure::Refusal;
 
@@ -43,6 +45,8 @@ impl Settings {
         for path in file.paths_mut() {
             *path = base.path(&path.to_string_lossy());
         }
+        file.commands_mut().for_each(|command| command.begin_at(&base));
+        problems.extend(cutover::problems(&file).into_iter().map(Into::into));
         let mut origins = Origins::of_file(path.clone(), keys);
         let passphrase = flags.passphrase;
         let site_flags = SiteFlags {
@@ -115,6 +119,7 @@ impl Settings {
             approval_key: file.approval.key.map(|path| origins.sourced("approval.key", path)),
             clusters: gates::clusters(file.clusters, &origins, problems),
             gates: gates::gates(file.gates, &base, problems),
+            cutover: file.cutover,
             file: path,
             state_home: env::state_home(),
             flags: site_flags,
@@ -168,6 +173,10 @@ fn site_settings(
             .password_command
             .map(|command| origins.sourced(&key("password_command"), command.0)),
         passfile: path("passfile", site.passfile),
+        api: site.api,
+        identity: site.identity,
+        writers: site.writers,
+        redirects: site.redirect,
     })
 }
 

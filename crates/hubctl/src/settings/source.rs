@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn an_unknown_key_is_named_with_its_path() {
         insta::assert_snapshot!(refusal("[vault]\npath = \"/x\"\nrecipient = [\"age1\"]"), @"hubctl.toml is not a valid configuration at `vault.recipient`: unknown key `recipient`, expected one of `path`, `recipients`, `recipients_file`, `identities`, `passphrase_file` (line 3)");
-        insta::assert_snapshot!(refusal("[sites.a]\ndatabase = \"postgresql://hub@h/d\"\npassword = \"secret\""), @"hubctl.toml is not a valid configuration at `sites.a.password`: unknown key `password`, expected one of `database`, `password_file`, `password_command`, `passfile` (line 3)");
+        insta::assert_snapshot!(refusal("[sites.a]\ndatabase = \"postgresql://hub@h/d\"\npassword = \"secret\""), @"hubctl.toml is not a valid configuration at `sites.a.password`: unknown key `password`, expected one of `database`, `password_file`, `password_command`, `passfile`, `api`, `identity`, `writers`, `redirect` (line 3)");
     }
 
     #[test]
@@ -227,10 +227,10 @@ mod tests {
             problem.to_string().replace("hubctl.toml is not a valid configuration at ", "")
         });
         insta::assert_snapshot!(said.collect::<Vec<_>>().join("\n"), @r#"
-        `vualt`: unknown key `vualt`, expected one of `service`, `sites`, `vault`, `backup`, `retention`, `freshness`, `targets`, `alerts`, `drill`, `journal`, `tunnels`, `clusters`, `gates`, `approval` (line 2)
+        `vualt`: unknown key `vualt`, expected one of `service`, `sites`, `vault`, `backup`, `retention`, `freshness`, `targets`, `alerts`, `drill`, `journal`, `tunnels`, `clusters`, `gates`, `approval`, `cutover` (line 2)
         `sites.a.database`: expected a string in quotes, found the number `3` (line 4)
         `sites.b`: `database` is missing (line 5)
-        `sites.b.pasfile`: unknown key `pasfile`, expected one of `database`, `password_file`, `password_command`, `passfile` (line 6)
+        `sites.b.pasfile`: unknown key `pasfile`, expected one of `database`, `password_file`, `password_command`, `passfile`, `api`, `identity`, `writers`, `redirect` (line 6)
         `vault.recipients[0]`: expected a string in quotes, found the number `3` (line 8)
         `vault.recipients[2]`: expected a string in quotes, found `true` (line 8)
         `targets.disk.folder`: expected the path of a directory in quotes, found the number `3` (line 10)

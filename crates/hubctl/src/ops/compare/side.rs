@@ -11,14 +11,14 @@ use crate::site::{Site, is_url};
 use crate::store::{self, Contents};
 
 /// One side, before anything is counted.
-pub(super) enum Side {
+pub(in crate::ops) enum Side {
     Live(Box<Site>),
     Backup { label: String, archive: Archive },
 }
 
 /// The way in which two sides are read.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Reading {
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::ops) struct Reading {
     pub(super) depth: CompareDepth,
     pub(super) jobs: Option<u16>,
 }
@@ -33,15 +33,19 @@ pub(super) async fn sides(ops: &Ops, a: &str, b: &str) -> anyhow::Result<(Side, 
 
 impl Side {
     /// A URL, else a site of this name, else a backup.
-    async fn resolve(ops: &Ops, identities: &Identities, word: &str) -> anyhow::Result<Self> {
+    pub(in crate::ops) async fn resolve(
+        ops: &Ops,
+        identities: &Identities,
+        word: &str,
+    ) -> anyhow::Result<Self> {
         let (settings, console) = (ops.settings(), &**ops.console());
         if settings.sites.contains_key(word) || is_url(word) {
-            return Site::resolve(settings, word).await.map(|site| Self::Live(Box::new(site)));
+            return Self::live(ops, word).await;
         }
         let could_be_a_backup = settings.vault.is_some() || std::path::Path::new(word).is_file();
         if !could_be_a_backup {
             // Without a vault the word can only have been meant as a site.
-            return Site::resolve(settings, word).await.map(|site| Self::Live(Box::new(site)));
+            return Self::live(ops, word).await;
         }
         let (vault, entry) = store::find_good_entry(settings, word, console)?;
         let label = format!("{}-{}", vault.service(), entry.id());
@@ -56,7 +60,13 @@ impl Side {
         }
     }
 
-    pub(super) fn label(&self) -> String {
+    async fn live(ops: &Ops, word: &str) -> anyhow::Result<Self> {
+        let (settings, console) = (ops.settings(), &**ops.console());
+        let site = Site::resolve(settings, word).await?.readable(settings, console).await?;
+        Ok(Self::Live(Box::new(site)))
+    }
+
+    pub(in crate::ops) fn label(&self) -> String {
         match self {
             Self::Live(site) => site.label.clone(),
             Self::Backup { label, .. } => label.clone(),
@@ -64,7 +74,7 @@ impl Side {
     }
 
     /// Returns true if both lead to the same place: a comparison with itself proves nothing.
-    pub(super) async fn is_same(&self, other: &Self) -> anyhow::Result<bool> {
+    pub(in crate::ops) async fn is_same(&self, other: &Self) -> anyhow::Result<bool> {
         Ok(match (self, other) {
             (Self::Live(a), Self::Live(b)) => {
                 pgsnap::is_same_database(&a.database, &b.database).await?
@@ -83,7 +93,7 @@ impl Side {
 
     /// Counts this side, with columns in the order of `like`: a digest depends on the order of
     /// the fields.
-    async fn census(
+    pub(in crate::ops) async fn census(
         &self,
         ops: &Ops,
         reading: Reading,

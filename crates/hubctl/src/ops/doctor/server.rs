@@ -4,8 +4,7 @@ use pgsnap::{Inspection, PgDump, TlsMode};
 
 use super::{Finding, Health};
 use crate::human;
-use crate::ops;
-use crate::settings::Settings;
+use crate::ops::{self, Ops};
 use crate::site::Site;
 
 /// Facts for later examinations.
@@ -17,12 +16,8 @@ pub(super) struct Examined {
     pub(super) absent: Option<String>,
 }
 
-pub(super) async fn examine(
-    settings: &Settings,
-    word: &str,
-    findings: &mut Vec<Finding>,
-) -> Examined {
-    match try_examine(settings, word, findings).await {
+pub(super) async fn examine(ops: &Ops, word: &str, findings: &mut Vec<Finding>) -> Examined {
+    match try_examine(ops, word, findings).await {
         Ok(examined) => examined,
         Err(error) => {
             findings.push(Finding::of(word, &error));
@@ -32,11 +27,12 @@ pub(super) async fn examine(
 }
 
 async fn try_examine(
-    settings: &Settings,
+    ops: &Ops,
     word: &str,
     findings: &mut Vec<Finding>,
 ) -> anyhow::Result<Examined> {
-    let site = Site::resolve(settings, word).await?;
+    let (settings, console) = (ops.settings(), &**ops.console());
+    let site = Site::resolve(settings, word).await?.readable(settings, console).await?;
     let found = match pgsnap::inspect(&site.database).await {
         // The server answered, and knows no such database.
         Err(error) if error.sqlstate() == Some("3D000") => {
@@ -54,6 +50,7 @@ async fn try_examine(
         human::bytes(found.bytes)
     );
     findings.push(Finding::new(Health::Ok, &site.label, fact));
+    findings.extend(frozen(&site));
     findings.extend(encryption(&site));
     findings.push(rights(&site.label, &found));
     findings.push(restores(&site.label, &found));
@@ -66,16 +63,21 @@ async fn try_examine(
         ),
         Err(error) => Finding { health: Health::Fail, ..Finding::of(&site.label, &error.into()) },
     });
-    Ok(Examined {
-        database: Some(site.database.name().to_owned()),
-        bytes: found.bytes,
-        absent: None,
-    })
+    Ok(Examined { database: Some(site.name().to_owned()), bytes: found.bytes, absent: None })
+}
+
+/// A fence, behind which the database was found.
+fn frozen(site: &Site) -> Option<Finding> {
+    let fence = site.fence()?;
+    let since = human::time(&fence.planned_at);
+    let fact = format!("frozen since {since}: clients are refused");
+    let hint = format!("`hubctl thaw {}` takes the fence down", site.label);
+    Some(Finding::new(Health::Warn, &site.label, fact).hint(hint))
 }
 
 /// Databases that restores and copies kept: one is the way back, several are forgotten.
 async fn kept(site: &Site) -> Option<Finding> {
-    let kept = match pgsnap::kept_databases(&site.database).await {
+    let kept = match pgsnap::kept_databases(&site.by_real_name()).await {
         Ok(kept) => kept,
         Err(error) => {
             // Backups and restores do not need the answer.

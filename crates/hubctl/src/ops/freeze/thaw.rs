@@ -1,11 +1,13 @@
 //! Thaw a site: take the fence down, exactly.
 
 use journal::evidence;
-use pgsnap::{FenceRecord, SessionInfo, UnfenceOptions, Unfenced};
+use pgsnap::{FenceRecord, LocatedDatabase, MarkerRole, SessionInfo, UnfenceOptions, Unfenced};
 use serde::Serialize;
 
-use super::{Fence, naming, strength};
+use super::{Fence, strength};
+use crate::failure::Refusal;
 use crate::fences::FenceFiles;
+use crate::ops::cutover::{known_runs, open_journal};
 use crate::ops::{Ops, Report};
 use crate::site::Site;
 
@@ -16,13 +18,16 @@ pub struct ThawOrder {
     pub site: String,
     /// The limit for sessions behind the fence to leave.
     pub options: UnfenceOptions,
+    /// The epoch with which another site became the primary, and which is given up. Without it, a
+    /// retired primary stays frozen.
+    pub abandon_epoch: Option<u64>,
 }
 
 impl ThawOrder {
     /// Thaws this site.
     #[must_use]
     pub fn new(site: impl Into<String>) -> Self {
-        Self { site: site.into(), options: UnfenceOptions::default() }
+        Self { site: site.into(), options: UnfenceOptions::default(), abandon_epoch: None }
     }
 }
 
@@ -73,8 +78,11 @@ impl Report for ThawReport {
 pub async fn plan_thaw(ops: &Ops, order: ThawOrder) -> anyhow::Result<ThawPlanReport> {
     let site = Site::resolve(ops.settings(), &order.site).await?;
     let files = FenceFiles::of(ops.settings(), &site.label);
-    let found = pgsnap::find_fence(&site.database, Some(files.record())).await;
-    let found = found.map_err(|error| naming(error, files.record()))?;
+    let found = files.find(&site.database).await?;
+    if let Some(record) = &found {
+        require_no_move(ops, &site.label, order.abandon_epoch)?;
+        require_not_retired(&site, record, order.abandon_epoch).await?;
+    }
     let (database, fence) = (site.database.to_string(), found.as_ref().map(Fence::of));
     Ok(ThawPlanReport { site: site.label, database, executed: false, fence })
 }
@@ -85,26 +93,93 @@ pub async fn plan_thaw(ops: &Ops, order: ThawOrder) -> anyhow::Result<ThawPlanRe
 /// repeated; a site that is not frozen stays as it is.
 ///
 /// # Errors
-/// Those of [`pgsnap::unfence`]; an unknown site; a journal that cannot be opened.
+/// Those of [`pgsnap::unfence`]; an unknown site; a journal that cannot be opened. A retired
+/// primary, unless the order names the epoch that is given up.
 pub async fn thaw(ops: &Ops, order: ThawOrder) -> anyhow::Result<ThawReport> {
+    let site = Site::resolve(ops.settings(), &order.site).await?;
+    // A move at work holds the claim.
+    let _claim = pgsnap::Claim::take(&site.database).await?;
+    let files = FenceFiles::of(ops.settings(), &site.label);
+    if let Some(record) = files.find(&site.database).await? {
+        require_no_move(ops, &site.label, order.abandon_epoch)?;
+        require_not_retired(&site, &record, order.abandon_epoch).await?;
+    }
+    take_fence_down(ops, order).await
+}
+
+/// As [`thaw`], for a move that holds the claim and knows who the primary is.
+pub(in crate::ops) async fn take_fence_down(
+    ops: &Ops,
+    order: ThawOrder,
+) -> anyhow::Result<ThawReport> {
     let site = Site::resolve(ops.settings(), &order.site).await?;
     let files = FenceFiles::of(ops.settings(), &site.label);
     let lock = files.lock()?;
-    let found = pgsnap::find_fence(&site.database, Some(files.record())).await;
+    let found = files.find(&site.database).await;
     ops.unfinished().begin_fence(&site.database, None, lock);
     let thawed = take_down(ops, site, &files, found, order.options).await;
     ops.unfinished().end();
     thawed
 }
 
+/// Refuses to open a site that an unfinished move froze, or that the journal knows to be
+/// succeeded by another one.
+fn require_no_move(ops: &Ops, label: &str, abandoned: Option<u64>) -> anyhow::Result<()> {
+    let runs = known_runs(&open_journal(ops.settings())?)?;
+    let Some(newest) = runs.last() else {
+        return Ok(());
+    };
+    let is_part = newest.begun.from == label || newest.begun.to == label;
+    if is_part && !newest.run.is_ended() {
+        let fact = format!("cutover {} has not ended", newest.begun.run);
+        return Err(Refusal::no(fact)
+            .hint("`hubctl rollback --execute` takes it back, and starts the writers again")
+            .into());
+    }
+    let committed = runs.iter().rev().filter(|known| known.is_committed());
+    let mut moved = committed.filter(|known| known.begun.from == label || known.begun.to == label);
+    match moved.next() {
+        Some(last) if last.begun.from == label && abandoned != Some(last.begun.epoch) => {
+            Err(retired(label, last.begun.epoch).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn retired(label: &str, epoch: u64) -> Refusal {
+    Refusal::no(format!("{label} is retired: another site became the primary with epoch {epoch}"))
+        .hint(format!(
+            "go back with `hubctl rollback`, which brings the new rows along; if the new primary is lost for good, \
+             `hubctl thaw {label} --abandon-epoch {epoch} --execute` gives up what was written there"
+        ))
+}
+
+/// Refuses to open a database that another site has succeeded: then there would be two primaries.
+async fn require_not_retired(
+    site: &Site,
+    record: &FenceRecord,
+    abandoned: Option<u64>,
+) -> anyhow::Result<()> {
+    let identity = pgsnap::identify(&site.database).await?;
+    let databases = identity.database.iter().chain(&identity.others);
+    let behind = databases.filter(|database| database.oid == record.database_oid);
+    let mark = behind
+        .filter_map(LocatedDatabase::own_marker)
+        .find(|marker| marker.role == MarkerRole::Retired && abandoned != Some(marker.epoch));
+    let Some(marker) = mark else {
+        return Ok(());
+    };
+    Err(retired(&site.label, marker.epoch).into())
+}
+
 async fn take_down(
     ops: &Ops,
     site: Site,
     files: &FenceFiles,
-    found: pgsnap::Result<Option<FenceRecord>>,
+    found: anyhow::Result<Option<FenceRecord>>,
     options: UnfenceOptions,
 ) -> anyhow::Result<ThawReport> {
-    let unfenced = match found.map_err(|error| naming(error, files.record()))? {
+    let unfenced = match found? {
         Some(_) => unfence(ops, &site, files, options).await?,
         None => None,
     };
@@ -140,7 +215,7 @@ async fn unfence(
     let act = ops.act(&site.label)?;
     options.record = Some(files.record().to_owned());
     let unfenced = pgsnap::unfence(&site.database, &options).await;
-    let unfenced = unfenced.map_err(|error| naming(error, files.record()));
+    let unfenced = unfenced.map_err(|error| files.naming(error));
     let unfenced = act.end(unfenced, |unfenced| evidence::Thaw {
         database: site.database.name().to_owned(),
         fence: unfenced.record.as_ref().map(|record| record.id.clone()),
