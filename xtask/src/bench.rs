@@ -17,18 +17,24 @@ pub(crate) struct Args {
     /// Measure tunnels instead, against autossh and loops; only root can
     #[arg(long)]
     tunnel: bool,
+    /// Measure how long clients are away while a service moves instead, against scripts
+    #[arg(long, conflicts_with_all = ["tunnel", "vault"])]
+    cutover: bool,
     /// Measure sealing and opening instead, against the `age` crate, and a prune
     #[arg(long, conflicts_with = "tunnel")]
     vault: bool,
     /// Passed on to the bench: `--data events|narrow|many`, `--pairs N`, `--only WORK`,
-    /// `--scale N`, or `--growth`; of tunnels `--runs N`, `--kills N`, `--only MEASURE`, `--short`
+    /// `--scale N`, or `--growth`; of tunnels `--runs N`, `--kills N`, `--only MEASURE`, `--short`;
+    /// of moves `--runs N`, `--sizes MB,MB`, `--only WAY`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     setup::ensure()?;
-    let (bench, programs): (&str, &[_]) = if args.tunnel {
+    let (bench, programs): (&str, &[_]) = if args.cutover {
+        ("cutovers", &[])
+    } else if args.tunnel {
         ("tunnels", &[("autossh", "autossh")])
     } else if args.vault {
         ("vault", &[])

@@ -1,4 +1,5 @@
-//! `cargo xtask campaign`: the randomised tests of pgsnap and backup, for as long as one likes.
+//! `cargo xtask campaign`: the randomised tests of pgsnap, backup and hubctl, for as long as one
+//! likes.
 
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -38,6 +39,12 @@ enum Campaign {
         #[arg(long, default_value_t = 10_000)]
         faults: u32,
     },
+    /// Moves of the sample service under faults, watched by a client that never stops writing
+    Cutover {
+        /// How many rounds of one or two moves
+        #[arg(long, default_value_t = 100)]
+        runs: u32,
+    },
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -58,6 +65,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Campaign::Vault { faults } => {
             ("backup", &["--lib"][..], "fault::tests::the_promises_hold_wherever_it_stops", faults)
         }
+        Campaign::Cutover { runs } => (
+            "hubctl",
+            &["--test", "it"][..],
+            "cutover::campaign::every_move_under_a_fault_ends_well",
+            runs,
+        ),
     };
     let seed = args.seed.unwrap_or_else(seed_of_now);
     eprintln!("seed {seed}");

@@ -7,6 +7,7 @@
     reason = "a bench talks to a developer, and stops where anything fails"
 )]
 
+mod cutovers;
 mod peers;
 mod tunnels;
 mod vault;
@@ -29,6 +30,8 @@ struct Cli {
 enum Bench {
     /// Backups and restores against the pipelines that hubctl replaces
     Peers(peers::Args),
+    /// The time that clients are away while a service moves, against scripts
+    Cutovers(cutovers::Args),
     /// Tunnels against autossh and loops, as root
     Tunnels(tunnels::Args),
     /// Sealing and opening against the `age` crate, and a prune
@@ -38,6 +41,7 @@ enum Bench {
 fn main() {
     match Cli::parse().bench {
         Bench::Peers(args) => peers::run(args),
+        Bench::Cutovers(args) => cutovers::run(args),
         Bench::Tunnels(args) => tunnels::run(args),
         Bench::Vault(args) => vault::run(args),
     }

@@ -12,6 +12,9 @@
 //!   emulated Nextcloud, which fails on demand.
 //! - **The sample service.** [`StateHub`] is the API of `examples/state-hub`, [`Relay`] and
 //!   [`Sweep`] write beside it.
+//! - **A move of the service.** [`Homes`] are places for it and all that a move needs, [`Front`] is
+//!   the address of its clients, and [`Observer`] a client that never stops, whose [`History`] is
+//!   judged.
 //! - **Networks.** [`Network`] is two machines with a wire that can be pulled, or swallow what goes
 //!   one way.
 //! - **Clusters.** [`cluster`] finds a real Kubernetes, whose nodes can lose their power.
@@ -59,8 +62,11 @@ mod child;
 mod cloud;
 pub mod cluster;
 mod dice;
+mod front;
+mod homes;
 mod mutator;
 mod network;
+mod observer;
 mod page;
 mod pipe;
 mod port;
@@ -79,8 +85,11 @@ pub use cloud::{
     CLOUD_PASSWORD, CLOUD_TOKEN, CLOUD_USER, Cloud, CloudEffect, CloudFault, CloudRequest,
 };
 pub use dice::Dice;
+pub use front::Front;
+pub use homes::{Homes, HomesOptions, HookFault, Place, Service};
 pub use mutator::Mutator;
 pub use network::{Machine, Network};
+pub use observer::{Acknowledgement, History, Leg, Observer, Verdict, Violation, Way};
 pub use page::write_between_markers;
 pub use pipe::pipe;
 pub use port::free_port;

@@ -149,6 +149,11 @@ impl FaultProxy {
         }
     }
 
+    /// Closes every open connection, both ways, at whatever byte it is.
+    pub fn sever(&self) {
+        self.shared.open_connections().drain(..).for_each(|connection| connection.abort());
+    }
+
     /// Accepts connections again, at the same address, after [`FaultProxy::refuse`].
     ///
     /// # Errors

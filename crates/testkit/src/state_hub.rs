@@ -13,9 +13,6 @@ use tempfile::TempDir;
 use crate::child::{Daemon, Finished, finish};
 use crate::port::free_port;
 
-/// The directory of the service's sources, which need not be installed.
-const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/state-hub");
-
 const OUTBOX: &str = "outbox.sqlite3";
 
 /// The API, on a port of its own. Dropped, it ends.
@@ -199,6 +196,14 @@ impl Relay {
         self.daemon.wait_for_port(self.port)
     }
 
+    /// The words of a command line that needs its task only.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let program = [self.python.interpreter.display().to_string()];
+        let module = ["-m", "state_hub.relay", "--outbox"].map(str::to_owned);
+        let options = [self.outbox().display().to_string(), "--api".to_owned(), self.api.clone()];
+        program.into_iter().chain(module).chain(options).collect()
+    }
+
     fn command(python: &Python, api: &str, task: &str) -> Command {
         let mut command = python.module("state_hub.relay");
         command.arg("--outbox").arg(python.path(OUTBOX)).args(["--api", api, task]);
@@ -246,20 +251,39 @@ impl Sweep {
 
 /// The interpreter that has the service's packages, the variables that it gets, and a home.
 #[derive(Debug)]
-struct Python {
-    interpreter: PathBuf,
+pub(crate) struct Python {
+    pub(crate) interpreter: PathBuf,
     variables: Vec<(String, String)>,
     home: TempDir,
 }
 
 impl Python {
-    fn find(database_url: &str, settings: &[(&str, &str)]) -> io::Result<Self> {
+    /// The directory of the service's sources, which need not be installed.
+    pub(crate) const SOURCES: &str =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/state-hub");
+
+    /// Finds the interpreter for a program that connects to a database.
+    pub(crate) fn find(database_url: &str, settings: &[(&str, &str)]) -> io::Result<Self> {
         let interpreter = provision::STATE_HUB
             .find()
             .map_err(|error| io::Error::other(format!("{error:#}")))?
             .ok_or_else(|| {
                 io::Error::new(io::ErrorKind::NotFound, "`cargo xtask setup` was not run")
             })?;
+        Self::with(interpreter, database_url, settings)
+    }
+
+    /// An interpreter that stands in for the real one.
+    #[cfg(test)]
+    pub(crate) fn at(interpreter: PathBuf) -> Self {
+        Self::with(interpreter, "", &[]).expect("a directory can be made")
+    }
+
+    fn with(
+        interpreter: PathBuf,
+        database_url: &str,
+        settings: &[(&str, &str)],
+    ) -> io::Result<Self> {
         let fixed = [
             ("DATABASE_URL", database_url),
             ("PYTHONDONTWRITEBYTECODE", "1"),
@@ -277,7 +301,7 @@ impl Python {
     /// A command that runs a module, with no other variables than ours.
     fn module(&self, name: &str) -> Command {
         let mut command = Command::new(&self.interpreter);
-        command.args(["-m", name]).current_dir(SOURCES).env_clear();
+        command.args(["-m", name]).current_dir(Self::SOURCES).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.home.path());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));

@@ -10,7 +10,7 @@ use journal::Outcome;
 use journal::evidence::{Evidence, Strength};
 use pgsnap::{Database, ScratchOptions, ScratchServer};
 
-use crate::support::{Home, Run, block_on, database_of, scalar, spawn, sql, wait_for};
+use crate::support::{Home, Run, block_on, database_of, scalar, spawn, sql, url, wait_for};
 
 const FREEZE: [&str; 3] = ["freeze", "workstation", "--execute"];
 const THAW: [&str; 3] = ["thaw", "workstation", "--execute"];
@@ -29,8 +29,17 @@ fn home() -> Home {
 
 /// The shared catalogue's view of a database, by its number; empty if it has another name.
 fn catalogue(name: &str) -> String {
+    described(name, "d.oid, d.datname, ")
+}
+
+/// The properties that the copy of a database has as well.
+fn properties(name: &str) -> String {
+    described(name, "")
+}
+
+fn described(name: &str, first: &str) -> String {
     let query = format!(
-        "SELECT pg_catalog.concat_ws(' ', d.oid, d.datname, d.datconnlimit, d.datallowconn,
+        "SELECT pg_catalog.concat_ws(' ', {first}d.datconnlimit, d.datallowconn,
             (SELECT string_agg(a::text, ' ' ORDER BY a::text) FROM aclexplode(COALESCE(d.datacl, acldefault('d', d.datdba))) a),
             (SELECT string_agg(s.setconfig::text, ' ' ORDER BY s.setrole) FROM pg_db_role_setting s WHERE s.setdatabase = d.oid),
             shobj_description(d.oid, 'pg_database'))
@@ -317,6 +326,81 @@ fn a_frozen_site_is_proven_quiet_until_something_is_written() {
 }
 
 #[test]
+fn a_frozen_site_is_backed_up_compared_and_copied_behind_its_fence() {
+    let home = home();
+    let name = &home.database;
+    let before = properties(name);
+    let frozen = home.json(0, "hubctl.freeze.v1", &FREEZE);
+    let behind = frozen["fence"]["behind"].as_str().unwrap();
+    let reading = format!("workstation is frozen; reading {behind}");
+
+    home.expect(0, &["backup"]).says(&reading).says("verified:");
+    let taken = home.json(0, "hubctl.backup.v1", &["backup", "workstation"]);
+    assert_eq!(taken["payload"]["database"], name.as_str());
+    home.expect(0, &["diff", "workstation", "latest"]).says(&reading).says("equal:");
+    let (restored, copied) = (format!("{name}_restored"), format!("{name}_copied"));
+    home.expect(0, &["restore", "latest", "--to", &url(&restored), "--execute"]);
+    home.expect(0, &["copy", "workstation", "--to", &url(&copied), "--execute"]).says(&reading);
+    for place in [&restored, &copied] {
+        assert_eq!(properties(place), before, "{place}");
+        home.expect(0, &["diff", "workstation", &url(place)]).says("equal:");
+    }
+    let examined = home.hubctl(&["doctor", "workstation"]);
+    examined.shows("frozen since").shows(behind).says("hubctl thaw workstation");
+    // Everything else names the database as clients do.
+    home.expect(3, &["writers", "workstation", "--for", "10ms"]).says("does not exist");
+
+    // Without its file the fence is found on the server.
+    fs_err::remove_dir_all(home.path("fences")).unwrap();
+    home.expect(0, &["diff", "workstation", "latest"]).says(&reading).says("equal:");
+    home.expect(0, &THAW);
+    let thawed = home.expect(0, &["diff", "workstation", "latest"]);
+    assert!(!thawed.stderr.contains("is frozen"), "{thawed:?}");
+    assert_eq!(properties(name), before);
+}
+
+#[test]
+fn a_name_that_another_database_took_leads_to_that_one() {
+    let home = home();
+    home.expect(0, &FREEZE);
+    home.backup();
+    sql("postgres", &format!("CREATE DATABASE {}", home.database));
+    let other = home.expect(1, &["diff", "workstation", "latest"]);
+    assert!(!other.stderr.contains("is frozen"), "{other:?}");
+}
+
+#[test]
+fn a_frozen_site_with_busy_neighbours_is_proven_quiet_by_its_rows() {
+    let home = Home::new();
+    let (server, hub) = alone(&home);
+    block_on(pgsnap::execute(&hub, "INSERT INTO ticks SELECT generate_series(1, 9)")).unwrap();
+    let frozen = home.json(0, "hubctl.freeze.v1", &["freeze", "alone", "--execute"]);
+    home.expect(0, &["backup", "alone"]);
+    let idle = home.json(0, "hubctl.quiet.v1", &["quiet", "alone", "--against", "latest"]);
+    assert_eq!((&idle["census"], &idle["xid"]["verdict"]), (&().into(), &"proven".into()));
+
+    let neighbour = "CREATE TABLE neighbours (id int)";
+    block_on(pgsnap::execute(&server.database("postgres"), neighbour)).unwrap();
+    home.expect(1, &["quiet", "alone"])
+        .shows("xid        unknown")
+        .says("not proven")
+        .says("hubctl quiet alone --against");
+    let quiet = home.json(0, "hubctl.quiet.v1", &["quiet", "alone", "--against", "latest"]);
+    assert_eq!((&quiet["quiet"], &quiet["census"]["verdict"]), (&true.into(), &"proven".into()));
+    home.expect(0, &["quiet", "alone", "--against", "latest"])
+        .shows("census     proven: all 9 rows")
+        .says("quiet: every row of alone is as in state-hub-");
+    home.expect(2, &["quiet", "alone", "--against", "alone"]).says("is the frozen database itself");
+    home.expect(2, &["quiet", "alone", "--against", "nothing"]);
+
+    let behind = server.database(frozen["fence"]["behind"].as_str().unwrap());
+    let write = "BEGIN READ WRITE; UPDATE ticks SET id = 90 WHERE id = 9; COMMIT";
+    block_on(pgsnap::execute(&behind, write)).unwrap();
+    let moved = home.json(1, "hubctl.quiet.v1", &["quiet", "alone", "--against", "latest"]);
+    assert_eq!(moved["census"]["verdict"], "refuted", "{moved}");
+}
+
+#[test]
 fn a_writer_is_named_with_its_table() {
     let home = Home::new();
     sql(&home.database, "CREATE TABLE ticks (id serial)");
@@ -342,7 +426,7 @@ fn a_site_is_frozen_and_thawed_without_a_command() {
     let plan = block_on(ops::plan_freeze(&ops, FreezeOrder::new("alone"))).unwrap();
     assert!(plan.is_clear() && plan.standing.is_none());
     let frozen = block_on(ops::freeze(&ops, FreezeOrder::new("alone"))).unwrap();
-    let quiet = block_on(ops::quiet(&ops, QuietOrder { site: "alone".into() })).unwrap();
+    let quiet = block_on(ops::quiet(&ops, QuietOrder::new("alone"))).unwrap();
     assert!(quiet.quiet && quiet.fence == frozen.fence && quiet.since == frozen.reading.taken_at);
     let thaw = block_on(ops::plan_thaw(&ops, ThawOrder::new("alone"))).unwrap();
     assert_eq!(thaw.fence.as_ref(), Some(&frozen.fence));

@@ -102,6 +102,15 @@ pub(crate) fn tcp_url(user: &str, name: &str) -> String {
     format!("postgresql://{user}@127.0.0.1:{}/{name}", shared().server.port())
 }
 
+/// A run of hubctl that has nothing but a directory.
+pub(crate) fn command_in(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("hubctl"));
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    command.env("HOME", directory).current_dir(directory).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
 /// A home directory with a configuration, two keys, a vault, and a database of its own.
 pub(crate) struct Home {
     directory: TempDir,
@@ -173,11 +182,7 @@ impl Home {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("hubctl"));
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
-        command.env("HOME", self.root()).current_dir(self.root()).args(arguments);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        command_in(self.root(), arguments)
     }
 
     pub(crate) fn hubctl(&self, arguments: &[&str]) -> Run {

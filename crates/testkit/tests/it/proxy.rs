@@ -56,6 +56,16 @@ fn megabytes(count: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn severed_connections_end_and_new_ones_work() {
+    let proxy = proxy_to_echo().await;
+    let (mut one, mut two) = (connect(&proxy).await, connect(&proxy).await);
+    assert!(answers(&mut one, b"ping").await && answers(&mut two, b"pong").await);
+    proxy.sever();
+    assert!(!answers(&mut one, b"ping").await && !answers(&mut two, b"pong").await);
+    assert_eq!(round_trip(connect(&proxy).await, b"again").await, b"again");
+}
+
+#[tokio::test]
 async fn without_faults_every_byte_passes_both_ways() {
     let proxy = proxy_to_echo().await;
     let sent = megabytes(8);

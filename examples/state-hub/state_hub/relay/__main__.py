@@ -67,14 +67,13 @@ def _replay(outbox: Outbox, arguments: argparse.Namespace) -> int:
 
     async def replay() -> Pass:
         async with Forwarder(outbox, arguments.api) as forwarder:
-            return await forwarder.forward_pending()
+            return await forwarder.forward_pending(outbox.end())
 
     if arguments.rejected:
         outbox.retry_rejected()
     done = asyncio.run(replay())
-    pending = outbox.status().pending
-    print(json.dumps(asdict(done) | {"pending": pending}))
-    return 1 if pending or done.rejected else 0
+    print(json.dumps(asdict(done) | {"pending": outbox.status().pending}))
+    return 1 if done.error or done.rejected else 0
 
 
 def main() -> int:

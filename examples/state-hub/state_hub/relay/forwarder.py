@@ -88,10 +88,13 @@ class Forwarder:
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, _LONGEST_DELAY)
 
-    async def forward_pending(self) -> Pass:
-        """Forward until nothing is pending, or one event cannot be delivered now."""
+    async def forward_pending(self, until: int | None = None) -> Pass:
+        """Forward until nothing is pending, or one event cannot be delivered now.
+
+        Events behind the position `until` are left out: while clients write, others always come.
+        """
         delivered = rejected = 0
-        while entries := await asyncio.to_thread(self._outbox.pending, _BATCH):
+        while entries := await asyncio.to_thread(self._outbox.pending, _BATCH, until):
             for entry in entries:
                 try:
                     await self._send(entry)

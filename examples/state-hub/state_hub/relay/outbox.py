@@ -92,15 +92,22 @@ class Outbox:
             raise KeyReusedError(key)
         return entry
 
-    def pending(self, limit: int) -> list[Entry]:
-        """Read pending events, oldest first."""
+    def pending(self, limit: int, until: int | None = None) -> list[Entry]:
+        """Read pending events, oldest first, those behind the position `until` left out."""
         with self._transaction() as connection:
             rows = connection.execute(
                 "SELECT position, key, body, accepted_at FROM events WHERE state = 'pending'"
-                " ORDER BY position LIMIT ?",
-                (limit,),
+                " AND (?1 IS NULL OR position <= ?1) ORDER BY position LIMIT ?2",
+                (until, limit),
             ).fetchall()
         return [Entry(*row) for row in rows]
+
+    def end(self) -> int:
+        """Return the position of the newest event, or 0."""
+        with self._transaction() as connection:
+            return connection.execute(
+                "SELECT coalesce(max(position), 0) FROM events"
+            ).fetchone()[0]
 
     def delivered(self, entry: Entry) -> None:
         """Record that the API has an event; forget those that it has had for long."""

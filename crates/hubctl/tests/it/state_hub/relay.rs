@@ -1,5 +1,7 @@
 //! The edge relay: what it accepted arrives once, whatever happens between.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::{Value, json};
 use testkit::{Fault, FaultProxy, Relay, Side, StateHub, Upstream, installed};
 
@@ -68,6 +70,33 @@ fn a_relay_forwards_by_itself_when_the_api_is_back() {
     assert_eq!(events(&database), 1);
     hub.resume().unwrap();
     wait_for(&database, "SELECT count(*) = 2 FROM progress_events");
+}
+
+#[test]
+fn a_replay_ends_while_events_keep_coming() {
+    let Some((hub, _, database)) = service(&[]) else {
+        return;
+    };
+    let relay = installed(NAME, Relay::start_on_hold(&hub.url())).unwrap();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let edge = Client::new(relay.url());
+                while !stop.load(Ordering::SeqCst) {
+                    edge.post("/events", "", &event("more")).expect(202);
+                }
+            });
+        }
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while status(&relay)["pending"].as_u64() < Some(3) {
+            assert!(std::time::Instant::now() < deadline, "no event came");
+        }
+        let (is_empty, said) = replay(&relay, &[]);
+        stop.store(true, Ordering::SeqCst);
+        assert!(is_empty && said["delivered"].as_u64() >= Some(3), "{said}");
+        assert!(events(&database) >= 3);
+    });
 }
 
 #[test]
