@@ -22,13 +22,15 @@ use runbook::{End, Intent, Outcome, Runner};
 
 use self::guard::Claims;
 use self::migration::Migration;
+pub(crate) use self::migration::PREFIX;
 pub use self::planning::{plan_cutover, plan_rollback};
 pub use self::questions::CutoverObstacle;
 pub use self::report::{
     CutoverOutcome, CutoverPlanReport, CutoverReport, PlannedStep, StepState, StepTrouble,
     TakenStep,
 };
-pub(crate) use self::runs::{KnownRun, known_runs, newest_run, open_journal};
+use self::runs::newest_run;
+pub(crate) use self::runs::{KnownRun, is_committed, known_runs, open_journal};
 use self::telling::Teller;
 use super::Ops;
 use crate::act::Act;
@@ -67,7 +69,8 @@ pub struct RollbackOrder {
 /// at work; a journal that cannot be written. A step that fails is no error: the report says so.
 pub async fn cutover(ops: &Ops, order: CutoverOrder) -> anyhow::Result<CutoverReport> {
     let journal = open_journal(ops.settings())?;
-    match unfinished(&journal)? {
+    let runs = known_runs(&journal)?;
+    match planning::unfinished(&runs) {
         Some(known) => {
             require_same_sites(&order, &known.begun)?;
             let migration = known.resume(ops).await?;
@@ -75,7 +78,7 @@ pub async fn cutover(ops: &Ops, order: CutoverOrder) -> anyhow::Result<CutoverRe
             execute(&journal, migration, Intent::Forward, false).await
         }
         None => {
-            let migration = begin(ops, &order).await?;
+            let migration = begin(ops, &runs, &order).await?;
             execute(&journal, migration, Intent::Forward, true).await
         }
     }
@@ -90,12 +93,12 @@ pub async fn cutover(ops: &Ops, order: CutoverOrder) -> anyhow::Result<CutoverRe
 /// No move was made; those of [`cutover`].
 pub async fn rollback(ops: &Ops, order: RollbackOrder) -> anyhow::Result<CutoverReport> {
     let journal = open_journal(ops.settings())?;
-    let Some(newest) = newest_run(&journal)? else {
+    let runs = known_runs(&journal)?;
+    let Some(newest) = runs.last() else {
         return Err(nothing_to_roll_back().into());
     };
     if newest.run.is_ended() {
-        let migration =
-            begin(ops, &planning::way_back(&known_runs(&journal)?, order.mode)?).await?;
+        let migration = begin(ops, &runs, &planning::way_back(&runs, order.mode)?).await?;
         return execute(&journal, migration, Intent::Forward, true).await;
     }
     let migration = newest.resume(ops).await?;
@@ -104,22 +107,18 @@ pub async fn rollback(ops: &Ops, order: RollbackOrder) -> anyhow::Result<Cutover
     }
     // Nothing is given up before it is known that the way back can begin.
     // The target itself said that it is the primary.
-    let (from, to, mode) = planning::sites(ops, &planning::exchanged(&newest, order.mode))?;
+    let (from, to, mode) = planning::sites(ops, &planning::exchanged(newest, order.mode))?;
     let back = Migration::new(ops, &from, &to, mode).await?;
     questions::preflight(&back).await?;
-    abandon(&journal, &newest, ops).await?;
+    abandon(&journal, newest, ops).await?;
     execute(&journal, back, Intent::Forward, true).await
 }
 
 /// A new move, once nothing is in its way.
-async fn begin(ops: &Ops, order: &CutoverOrder) -> anyhow::Result<Migration> {
+async fn begin(ops: &Ops, runs: &[KnownRun], order: &CutoverOrder) -> anyhow::Result<Migration> {
     let (from, to, mode) = planning::sites(ops, order)?;
-    planning::require_primary(ops, &from)?;
+    planning::require_primary(runs, &from)?;
     Migration::new(ops, &from, &to, mode).await
-}
-
-fn unfinished(journal: &::journal::Journal) -> anyhow::Result<Option<KnownRun>> {
-    Ok(newest_run(journal)?.filter(|newest| !newest.run.is_ended()))
 }
 
 fn nothing_to_roll_back() -> Refusal {
@@ -163,9 +162,9 @@ async fn execute(
     let steps = steps::steps(&migration);
     let runbook = steps::runbook(&migration, &steps)?;
     let open = || -> Result<Runner, runbook::Error> {
-        Ok(Runner::open(journal, &runbook, clock(&migration.ops))?
-            .guarded_by(Claims::new(&migration))
-            .observed_by(Teller(Arc::clone(&migration))))
+        let runner = Runner::open(journal, &runbook, clock(&migration.ops))?;
+        runner.run().entries.iter().for_each(|entry| migration.remember(entry));
+        Ok(runner.guarded_by(Claims::new(&migration)).observed_by(Teller(Arc::clone(&migration))))
     };
     let first = open()?;
     let act = migration.ops.act::<evidence::Cutover>(migration.id.run())?;

@@ -49,7 +49,8 @@ impl Report for MigrateReport {
 /// # Errors
 /// Those of [`plan_copy`]; a target that is the primary, or frozen.
 pub async fn plan_migrate(ops: &Ops, order: MigrateOrder) -> anyhow::Result<CopyPlanReport> {
-    require_spare(ops, &order.to).await?;
+    let to = Site::resolve(ops.settings(), &order.to).await?;
+    require_spare(ops, &to).await?;
     plan_copy(ops, CopyOrder::new(order.from, order.to)).await
 }
 
@@ -64,7 +65,7 @@ pub async fn migrate(ops: &Ops, order: MigrateOrder) -> anyhow::Result<MigrateRe
     // No move may begin or commit at the target meanwhile.
     let to = Site::resolve(ops.settings(), &order.to).await?;
     let _claim = pgsnap::Claim::take(&to.database).await?;
-    require_spare(ops, &order.to).await?;
+    require_spare(ops, &to).await?;
     let begun = Instant::now();
     let source = Some(order.from.clone());
     let taken = backup(ops, BackupOrder { source, ..BackupOrder::default() }).await?;
@@ -90,8 +91,7 @@ pub async fn migrate(ops: &Ops, order: MigrateOrder) -> anyhow::Result<MigrateRe
 }
 
 /// Refuses a target whose database must not be replaced.
-async fn require_spare(ops: &Ops, site: &str) -> anyhow::Result<()> {
-    let site = Site::resolve(ops.settings(), site).await?;
+async fn require_spare(ops: &Ops, site: &Site) -> anyhow::Result<()> {
     let label = &site.label;
     let files = FenceFiles::of(ops.settings(), label);
     if let Some(fence) = files.find_any(&site.database).await? {

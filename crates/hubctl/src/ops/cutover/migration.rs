@@ -1,5 +1,6 @@
 //! One move of the service: its sites, its id and its epoch, and what its steps share.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +19,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::questions::require_same;
-use super::step::is_no;
+use super::step::{is_no, memory};
 use crate::failure::Refusal;
 use crate::fences::FenceFiles;
 use crate::ops::Ops;
@@ -41,12 +42,21 @@ pub(crate) struct Migration {
     pub(super) base: Mutex<Option<Base>>,
     /// The proof that the copy is equal to the frozen source, in delta mode.
     pub(super) updated: Mutex<Option<Updated>>,
+    /// The evidence of steps that were done, as the journal has it.
+    done: std::sync::Mutex<BTreeMap<String, Evidence>>,
     /// The commit point is known to be passed.
     committed: AtomicBool,
     /// The commit point may have been passed.
     commit_begun: AtomicBool,
     /// The run undoes what it did.
     going_back: AtomicBool,
+}
+
+/// The evidence of a step: of its newest act that left some, and of its newest check.
+#[derive(Debug, Clone, Default)]
+struct Evidence {
+    act: Value,
+    check: Value,
 }
 
 /// One end of a move.
@@ -251,6 +261,7 @@ impl Migration {
             to,
             base: Mutex::default(),
             updated: Mutex::default(),
+            done: std::sync::Mutex::default(),
             committed: AtomicBool::new(false),
             commit_begun: AtomicBool::new(false),
             going_back: AtomicBool::new(false),
@@ -327,8 +338,27 @@ impl Migration {
                 self.commit_begun.store(true, Ordering::SeqCst);
             }
             Event::TurnedBack { .. } => self.going_back.store(true, Ordering::SeqCst),
+            Event::Done { step, act, check } => {
+                let mut done = memory(&self.done);
+                let evidence = done.entry(step.clone()).or_default();
+                evidence.check = check.clone();
+                if !act.is_null() {
+                    evidence.act = act.clone();
+                }
+            }
             _ => {}
         }
+    }
+
+    /// The evidence of the act of a step; null where none was left.
+    pub(super) fn recorded(&self, step: &str) -> Value {
+        memory(&self.done).get(step).map(|evidence| evidence.act.clone()).unwrap_or_default()
+    }
+
+    /// The id of the fence that this run put up.
+    pub(super) fn recorded_fence(&self) -> Option<String> {
+        let done = memory(&self.done);
+        Some(done.get("fence")?.check["fence"].as_str()?.to_owned())
     }
 
     /// False only if the commit point was never begun, by the journal: its intent is on the disk
@@ -370,15 +400,12 @@ pub(super) fn databases(identity: &Identity) -> impl Iterator<Item = &LocatedDat
 fn next_epoch(from: &Home, source: &Identity, target: &Identity) -> anyhow::Result<u64> {
     let known = databases(source).chain(databases(target));
     let latest = known
-        .filter(|database| database.marker_is_own)
-        .filter_map(|database| database.marker.as_ref())
+        .filter_map(LocatedDatabase::own_marker)
         .max_by_key(|marker| (marker.epoch, marker.role == MarkerRole::Primary));
     let Some(latest) = latest else {
         return Ok(1);
     };
-    let own = source.database.as_ref().filter(|database| database.marker_is_own);
-    let own = own.and_then(|database| database.marker.as_ref());
-    match own {
+    match source.database.as_ref().and_then(LocatedDatabase::own_marker) {
         Some(marker) if marker.role == MarkerRole::Primary && marker.epoch == latest.epoch => {
             Ok(latest.epoch + 1)
         }

@@ -6,7 +6,7 @@ use runbook::{Effect, Event, Phase};
 
 use super::questions::{self, CutoverObstacle};
 use super::report::{self, CutoverPlanReport, PlannedStep};
-use super::runs::{KnownRun, known_runs, newest_run, open_journal};
+use super::runs::{KnownRun, is_done, known_runs, open_journal};
 use super::{CutoverOrder, Migration, steps};
 use crate::failure::Refusal;
 use crate::ops::{GatesOrder, Ops, gates};
@@ -18,19 +18,34 @@ use crate::settings::CutoverMode;
 /// # Errors
 /// A site that cannot be asked; no sites are named. An obstacle is no error: the plan names it.
 pub async fn plan_cutover(ops: &Ops, order: CutoverOrder) -> anyhow::Result<CutoverPlanReport> {
-    let journal = open_journal(ops.settings())?;
-    if let Some(known) = newest_run(&journal)?.filter(|known| !known.run.is_ended()) {
-        return resumed(ops, &known).await;
+    let runs = known_runs(&open_journal(ops.settings())?)?;
+    if let Some(known) = unfinished(&runs) {
+        return resumed(ops, known).await;
     }
-    let (from, to, mode) = sites(ops, &order)?;
-    require_primary(ops, &from)?;
+    let (from, _, _) = sites(ops, &order)?;
+    require_primary(&runs, &from)?;
+    of_new(ops, &runs, &order).await
+}
+
+/// The plan of a move that would begin.
+async fn of_new(
+    ops: &Ops,
+    runs: &[KnownRun],
+    order: &CutoverOrder,
+) -> anyhow::Result<CutoverPlanReport> {
+    let (from, to, mode) = sites(ops, order)?;
     let migration = std::sync::Arc::new(Migration::new(ops, &from, &to, mode).await?);
     let mut plan = described(&migration)?;
-    plan.last_frozen_seconds = last_frozen(&known_runs(&journal)?, mode);
+    plan.last_frozen_seconds = last_frozen(runs, mode);
     plan.obstacles = questions::obstacles(&migration).await?;
     plan.warnings = warnings(&migration).await?;
     ask_gates(ops, &mut plan).await?;
     Ok(plan)
+}
+
+/// The newest move, if it has not ended.
+pub(super) fn unfinished(runs: &[KnownRun]) -> Option<&KnownRun> {
+    runs.last().filter(|newest| !newest.run.is_ended())
 }
 
 /// The plan of a run that is under way: the steps that are left.
@@ -43,14 +58,7 @@ async fn resumed(ops: &Ops, known: &KnownRun) -> anyhow::Result<CutoverPlanRepor
     }
     let mut plan = described(&migration)?;
     plan.resumes = Some(known.begun.run.clone());
-    let is_done = |id: &str| {
-        known
-            .run
-            .entries
-            .iter()
-            .any(|entry| matches!(&entry.event, Event::Done { step, .. } if step == id))
-    };
-    plan.steps.retain(|step| !is_done(&step.id));
+    plan.steps.retain(|step| !is_done(&known.run, &step.id));
     Ok(plan)
 }
 
@@ -120,8 +128,7 @@ async fn ask_gates(ops: &Ops, plan: &mut CutoverPlanReport) -> anyhow::Result<()
 }
 
 /// Refuses to move from a site that the journal knows to be succeeded by another one.
-pub(super) fn require_primary(ops: &Ops, from: &str) -> anyhow::Result<()> {
-    let runs = known_runs(&open_journal(ops.settings())?)?;
+pub(super) fn require_primary(runs: &[KnownRun], from: &str) -> anyhow::Result<()> {
     match runs.iter().rev().find(|known| known.is_committed()) {
         Some(KnownRun { begun, .. }) if begun.to != from => Err(Refusal::no(format!(
             "{from} is not the primary: the journal says {} became it with epoch {}",
@@ -177,28 +184,21 @@ pub async fn plan_rollback(
     ops: &Ops,
     order: super::RollbackOrder,
 ) -> anyhow::Result<CutoverPlanReport> {
-    let journal = open_journal(ops.settings())?;
-    let Some(newest) = newest_run(&journal)? else {
+    let runs = known_runs(&open_journal(ops.settings())?)?;
+    let Some(newest) = runs.last() else {
         return Err(super::nothing_to_roll_back().into());
     };
     let back = match newest.run.is_ended() {
-        true => way_back(&known_runs(&journal)?, order.mode)?,
+        true => way_back(&runs, order.mode)?,
         false => {
             let migration = newest.resume(ops).await?;
             if !is_committed(&migration).await? {
-                return undoing(&newest, &std::sync::Arc::new(migration));
+                return undoing(newest, &std::sync::Arc::new(migration));
             }
-            exchanged(&newest, order.mode)
+            exchanged(newest, order.mode)
         }
     };
-    let (from, to, mode) = sites(ops, &back)?;
-    let migration = std::sync::Arc::new(Migration::new(ops, &from, &to, mode).await?);
-    let mut plan = described(&migration)?;
-    plan.last_frozen_seconds = last_frozen(&known_runs(&journal)?, mode);
-    plan.obstacles = questions::obstacles(&migration).await?;
-    plan.warnings = warnings(&migration).await?;
-    ask_gates(ops, &mut plan).await?;
-    Ok(plan)
+    of_new(ops, &runs, &back).await
 }
 
 /// The plan of undoing a run: its steps backwards.

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::Migration;
 use super::questions::CutoverObstacle;
+use super::runs::is_committed;
 use crate::ops::Report;
 use crate::settings::CutoverMode;
 
@@ -197,17 +198,13 @@ impl CutoverReport {
             requested: run.entries.iter().any(|entry| {
                 matches!(entry.event, Event::TurnedBack { reason: Reason::Requested })
             }),
-            committed: is_done(run, "commit"),
+            committed: is_committed(run),
             frozen_seconds: frozen.map(|frozen| frozen.as_secs_f64()),
             trouble: trouble(run, outcome),
             warnings: skipped(run),
             steps,
         }
     }
-}
-
-fn is_done(run: &Run, id: &str) -> bool {
-    run.entries.iter().any(|entry| matches!(&entry.event, Event::Done { step, .. } if step == id))
 }
 
 /// The parts that steps left out, as they recorded them.

@@ -4,7 +4,6 @@ use anyhow::Context as _;
 use journal::evidence::{self, Evidence};
 use journal::{Journal, Record};
 use runbook::{Event, Run};
-use serde_json::Value;
 
 use super::Migration;
 use super::migration::PREFIX;
@@ -28,9 +27,19 @@ impl KnownRun {
 
     /// Returns whether the journal knows that the commit point was passed.
     pub(crate) fn is_committed(&self) -> bool {
-        let mut events = self.run.entries.iter().map(|entry| &entry.event);
-        events.any(|event| matches!(event, Event::Done { step, .. } if step == "commit"))
+        is_committed(&self.run)
     }
+}
+
+/// Returns whether a step of the run was found done.
+pub(crate) fn is_done(run: &Run, id: &str) -> bool {
+    run.entries.iter().any(|entry| matches!(&entry.event, Event::Done { step, .. } if step == id))
+}
+
+/// Returns whether the commit point of the run was passed, also if the run was abandoned later:
+/// nothing takes a commit back.
+pub(crate) fn is_committed(run: &Run) -> bool {
+    is_done(run, "commit")
 }
 
 /// Opens the journal of the settings.
@@ -68,31 +77,4 @@ fn begun_as(records: &[Record], subject: &str) -> anyhow::Result<evidence::Cutov
             .hint("it was begun by another program, or the journal is damaged")
             .into()
     })
-}
-
-impl Migration {
-    /// The evidence that a step left in the journal, newest first: of its act, and of its check.
-    fn records(&self, step: &str) -> anyhow::Result<impl Iterator<Item = (Value, Value)>> {
-        let journal = open_journal(self.ops.settings())?;
-        let id = self.id.run();
-        let runs = Run::read(&journal)?;
-        let run = runs.into_iter().find(|run| run.runbook.id() == id);
-        let entries = run.map(|run| run.entries).unwrap_or_default();
-        let step = step.to_owned();
-        Ok(entries.into_iter().rev().filter_map(move |entry| match entry.event {
-            Event::Done { step: done, act, check } if done == step => Some((act, check)),
-            _ => None,
-        }))
-    }
-
-    /// The evidence of the act of a step.
-    pub(super) fn recorded(&self, step: &str) -> anyhow::Result<Option<Value>> {
-        Ok(self.records(step)?.map(|(act, _)| act).find(|act| !act.is_null()))
-    }
-
-    /// The id of the fence that this run put up.
-    pub(super) fn recorded_fence(&self) -> anyhow::Result<Option<String>> {
-        let checks = self.records("fence")?.map(|(_, check)| check);
-        Ok(checks.filter_map(|check| Some(check["fence"].as_str()?.to_owned())).next())
-    }
 }

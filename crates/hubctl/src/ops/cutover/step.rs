@@ -1,6 +1,6 @@
 //! The steps of a move, as the runbook sees them: errors of hubctl become findings and failures.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use runbook::{Failure, Found, Pending, StepFacts};
@@ -104,4 +104,9 @@ pub(super) fn failure_of(error: &anyhow::Error) -> Failure {
 /// Returns true if the answer is no, rather than that nothing could be asked.
 pub(super) fn is_no(error: &anyhow::Error) -> bool {
     failure::Failure::of(error).exit == Exit::No
+}
+
+/// A poisoned lock holds a whole value all the same.
+pub(super) fn memory<T>(cell: &Mutex<T>) -> MutexGuard<'_, T> {
+    cell.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -78,11 +78,7 @@ impl Report for ThawReport {
 pub async fn plan_thaw(ops: &Ops, order: ThawOrder) -> anyhow::Result<ThawPlanReport> {
     let site = Site::resolve(ops.settings(), &order.site).await?;
     let files = FenceFiles::of(ops.settings(), &site.label);
-    let found = files.find(&site.database).await?;
-    if let Some(record) = &found {
-        require_no_move(ops, &site.label, order.abandon_epoch)?;
-        require_not_retired(&site, record, order.abandon_epoch).await?;
-    }
+    let found = require_own(ops, &site, &files, order.abandon_epoch).await?;
     let (database, fence) = (site.database.to_string(), found.as_ref().map(Fence::of));
     Ok(ThawPlanReport { site: site.label, database, executed: false, fence })
 }
@@ -100,11 +96,23 @@ pub async fn thaw(ops: &Ops, order: ThawOrder) -> anyhow::Result<ThawReport> {
     // A move at work holds the claim.
     let _claim = pgsnap::Claim::take(&site.database).await?;
     let files = FenceFiles::of(ops.settings(), &site.label);
-    if let Some(record) = files.find(&site.database).await? {
-        require_no_move(ops, &site.label, order.abandon_epoch)?;
-        require_not_retired(&site, &record, order.abandon_epoch).await?;
+    require_own(ops, &site, &files, order.abandon_epoch).await?;
+    lower(ops, site, &files, order.options).await
+}
+
+/// Finds the fence, and refuses one that must stay up.
+async fn require_own(
+    ops: &Ops,
+    site: &Site,
+    files: &FenceFiles,
+    abandoned: Option<u64>,
+) -> anyhow::Result<Option<FenceRecord>> {
+    let found = files.find(&site.database).await?;
+    if let Some(record) = &found {
+        require_no_move(ops, &site.label, abandoned)?;
+        require_not_retired(site, record, abandoned).await?;
     }
-    take_fence_down(ops, order).await
+    Ok(found)
 }
 
 /// As [`thaw`], for a move that holds the claim and knows who the primary is.
@@ -114,10 +122,19 @@ pub(in crate::ops) async fn take_fence_down(
 ) -> anyhow::Result<ThawReport> {
     let site = Site::resolve(ops.settings(), &order.site).await?;
     let files = FenceFiles::of(ops.settings(), &site.label);
+    lower(ops, site, &files, order.options).await
+}
+
+async fn lower(
+    ops: &Ops,
+    site: Site,
+    files: &FenceFiles,
+    options: UnfenceOptions,
+) -> anyhow::Result<ThawReport> {
     let lock = files.lock()?;
     let found = files.find(&site.database).await;
     ops.unfinished().begin_fence(&site.database, None, lock);
-    let thawed = take_down(ops, site, &files, found, order.options).await;
+    let thawed = take_down(ops, site, files, found, options).await;
     ops.unfinished().end();
     thawed
 }

@@ -3,13 +3,11 @@
 use jiff::Timestamp;
 use journal::evidence::{self, Evidence};
 use journal::{Journal, Record};
-use runbook::{End, Event, Phase, Run};
+use runbook::{End, Phase, Run};
 
 use super::{StatusPhase, StatusRun, text};
+use crate::ops::cutover::{PREFIX, is_committed};
 use crate::settings::Settings;
-
-/// The beginning of the names of cutovers among the runs.
-const PREFIX: &str = "cutover-";
 
 /// The cutovers, as the journal tells them.
 #[derive(Debug, Clone, Default)]
@@ -85,17 +83,6 @@ fn phase(phase: &Phase) -> StatusPhase {
         Phase::Ended(End::RolledBack) => StatusPhase::Undone,
         Phase::Ended(End::Abandoned { .. }) => StatusPhase::Abandoned,
     }
-}
-
-/// Also of a run that was abandoned later: nothing takes a commit back.
-fn is_committed(run: &Run) -> bool {
-    let Some(commit) = run.runbook.commit_point().map(|commit| &run.runbook.steps()[commit].id)
-    else {
-        return false;
-    };
-    run.entries
-        .iter()
-        .any(|entry| matches!(&entry.event, Event::Done { step, .. } if step == commit))
 }
 
 #[cfg(test)]

@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 use runbook::{Effect, Found, Pending, StepFacts};
 use serde_json::{Value, json};
 
-use super::question::memory;
 use crate::failure::Refusal;
 use crate::hook::{Answer, Hooked};
 use crate::ops::cutover::Migration;
-use crate::ops::cutover::step::Work;
+use crate::ops::cutover::step::{Work, memory};
 use crate::probe::{self, Nonce};
 use crate::redirect;
 use crate::settings::{ProbeTable, RedirectTable, WriteProbeTable};

@@ -7,11 +7,10 @@ use pgsnap::{HandedOver, Handover, HandoverState, LocatedDatabase, Marker, Marke
 use runbook::{Effect, Found, StepFacts};
 use serde_json::{Value, json};
 
-use super::question::memory;
 use crate::failure::Refusal;
 use crate::ops::cutover::Migration;
 use crate::ops::cutover::questions::require_same;
-use crate::ops::cutover::step::{Work, failure_of, is_no};
+use crate::ops::cutover::step::{Work, failure_of, is_no, memory};
 
 /// The longest time for sessions to leave the databases that are renamed.
 const SWAP: Duration = Duration::from_secs(20);

@@ -109,7 +109,7 @@ impl Work for Survey {
     }
 
     async fn act(&self, migration: &Migration) -> anyhow::Result<Value> {
-        let options = migration.delta_options()?;
+        let options = migration.delta_options();
         let (source, base) = (migration.from.database(), migration.prepared());
         let plan = pgsnap::plan_delta(source, &base, &options).await?;
         if let Some(obstacle) = plan.obstacles.first() {
@@ -127,13 +127,11 @@ impl Work for Survey {
 
 impl Migration {
     /// The options of the delta. The schema that was copied is in the record of the copy.
-    pub(super) fn delta_options(&self) -> anyhow::Result<DeltaOptions> {
+    pub(super) fn delta_options(&self) -> DeltaOptions {
         let mut options = DeltaOptions::default();
-        let copied = self.recorded("copy")?;
-        options.copied_schema = copied
-            .and_then(|evidence| evidence.get("schema").cloned())
-            .and_then(|schema| serde_json::from_value(schema).ok());
-        Ok(options)
+        let schema = self.recorded("copy")["schema"].take();
+        options.copied_schema = serde_json::from_value(schema).ok();
+        options
     }
 
     /// Reads the rows of the prepared database into memory. Returns their number.

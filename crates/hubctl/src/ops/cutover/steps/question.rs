@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::reading;
 use crate::ops::cutover::Migration;
-use crate::ops::cutover::step::{LONG, SHORT, Work, is_no};
+use crate::ops::cutover::step::{LONG, SHORT, Work, is_no, memory};
 
 /// Asks, and returns the evidence of a yes; a no is an error of its class.
 type Ask = for<'a> fn(&'a Migration) -> Pending<'a, anyhow::Result<Value>>;
@@ -79,9 +79,4 @@ impl Work for Question {
     fn limit(&self) -> Duration {
         self.limit
     }
-}
-
-/// A poisoned lock holds a whole value all the same.
-pub(super) fn memory<T>(cell: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    cell.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

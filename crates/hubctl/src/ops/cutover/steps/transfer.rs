@@ -9,7 +9,7 @@ use super::copy::drop_prepared;
 use crate::failure::Refusal;
 use crate::human;
 use crate::ops::cutover::Migration;
-use crate::ops::cutover::step::{LONG, Work, failure_of};
+use crate::ops::cutover::step::{LONG, Work, failure_of, memory};
 use crate::ops::phases;
 use crate::ops::{BackupOrder, BackupReport, RestoreOrder, backup, restore};
 
@@ -46,7 +46,7 @@ impl Work for FinalBackup {
     }
 
     async fn check(&self, _: &Migration) -> anyhow::Result<Found> {
-        let taken = super::question::memory(&self.taken).clone();
+        let taken = memory(&self.taken).clone();
         Ok(taken.map_or(Found::NotDone, Found::Done))
     }
 
@@ -60,7 +60,7 @@ impl Work for FinalBackup {
             }
             Err(error) => return Err(error),
         };
-        *super::question::memory(&self.taken) = Some(evidence.clone());
+        *memory(&self.taken) = Some(evidence.clone());
         Ok(evidence)
     }
 
@@ -83,9 +83,8 @@ impl Work for Restore {
     }
 
     async fn act(&self, migration: &Migration) -> anyhow::Result<Value> {
-        let taken = migration.recorded("backup")?;
-        let id = taken.as_ref().and_then(|taken| taken["id"].as_str());
-        let Some(id) = id else {
+        let taken = migration.recorded("backup");
+        let Some(id) = taken["id"].as_str() else {
             return Err(Refusal::no("the journal does not name the final backup").into());
         };
         let mut order = RestoreOrder::to(&migration.to.name);
@@ -125,7 +124,7 @@ impl Work for Update {
     }
 
     async fn act(&self, migration: &Migration) -> anyhow::Result<Value> {
-        let options = migration.delta_options()?;
+        let options = migration.delta_options();
         if migration.base.lock().await.is_none() {
             migration.survey(&options).await?;
         }

@@ -7,10 +7,9 @@ use std::time::Duration;
 use runbook::{Effect, Found, OnResume, StepFacts};
 use serde_json::{Value, json};
 
-use super::question::memory;
 use crate::hook::{Answer, Hooked};
 use crate::ops::cutover::Migration;
-use crate::ops::cutover::step::Work;
+use crate::ops::cutover::step::{Work, memory};
 use crate::settings::WriterTable;
 use crate::writer;
 
